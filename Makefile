@@ -1,0 +1,50 @@
+# Everything runs in .venv, which the first target that needs it makes. PYTHON names the interpreter it is made with.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+ROWS ?= 2000
+
+.PHONY: help demo test lint unit integration bench format lock clean
+
+help:
+	@echo "make demo    run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
+	@echo "make test    all checks and tests"
+	@echo "make bench   throughput against a raw client loop in the same run (about 6 minutes)"
+	@echo "make lint    formatting, style, types, layers"
+	@echo "make format  mend formatting and what ruff can mend"
+	@echo "make lock    resolve requirements/*.txt anew from pyproject.toml"
+
+demo:
+	@scripts/setup.sh runtime
+	@$(BIN)/gateway-batch demo --rows $(ROWS)
+
+test: lint unit integration
+
+lint:
+	@scripts/setup.sh dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+unit:
+	@scripts/setup.sh dev
+	$(BIN)/python -m pytest tests/unit tests/property tests/devgateway
+
+integration:
+	@scripts/setup.sh dev
+	$(BIN)/python -m pytest tests/spark tests/e2e
+
+bench:
+	@scripts/setup.sh dev
+	$(BIN)/python -m benchmarks.throughput
+
+format:
+	@scripts/setup.sh dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:
+	@scripts/lock.sh
+
+clean:
+	rm -rf .venv build dist demo spark-warehouse artifacts .mypy_cache .pytest_cache .ruff_cache

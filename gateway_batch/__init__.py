@@ -1,0 +1,63 @@
+"""Databricks' `ai_query` for any Spark session, through an AI gateway, every request in a usage ledger.
+
+The names below are loaded when they are first used: importing the package imports no Spark.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway_batch.config import EndpointConfig, GatewayConfig
+    from gateway_batch.errors import (
+        AiFunctionError,
+        CallError,
+        ConfigError,
+        GatewayBatchError,
+        LedgerError,
+        MalformedError,
+        RejectedError,
+        UnreachableError,
+    )
+    from gateway_batch.spark.gateway import Gateway, register_ai_query
+    from gateway_batch.spark.session import local_session
+
+_HOMES = {
+    "AiFunctionError": "errors",
+    "CallError": "errors",
+    "ConfigError": "errors",
+    "EndpointConfig": "config",
+    "Gateway": "spark.gateway",
+    "GatewayBatchError": "errors",
+    "GatewayConfig": "config",
+    "LedgerError": "errors",
+    "MalformedError": "errors",
+    "RejectedError": "errors",
+    "UnreachableError": "errors",
+    "local_session": "spark.session",
+    "register_ai_query": "spark.gateway",
+}
+
+__all__ = [
+    "AiFunctionError",
+    "CallError",
+    "ConfigError",
+    "EndpointConfig",
+    "Gateway",
+    "GatewayBatchError",
+    "GatewayConfig",
+    "LedgerError",
+    "MalformedError",
+    "RejectedError",
+    "UnreachableError",
+    "local_session",
+    "register_ai_query",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

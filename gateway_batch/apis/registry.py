@@ -1,0 +1,44 @@
+"""Which adapter speaks which API."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway_batch.apis.openai_chat import OpenAIChat
+from gateway_batch.apis.openai_embeddings import OpenAIEmbeddings
+from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service
+
+
+class Api(Protocol):
+    """One vendor's wire format. Pure: no I/O, no clock, no log."""
+
+    def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
+        """The request on the wire for one call."""
+        ...
+
+    def parse(self, reply: HttpReply) -> InferenceResult:
+        """The answer's value and token counts.
+
+        Raises:
+            RejectedError: the status is not 2xx, or a policy refused the call.
+            MalformedError: a 2xx whose body this API doesn't promise.
+        """
+        ...
+
+
+_CHAT = OpenAIChat()
+_EMBEDDINGS = OpenAIEmbeddings()
+
+_APIS: dict[str, Api] = {
+    "mlflow/v1/chat/completions": _CHAT,
+    "openai/v1/chat/completions": _CHAT,
+    "mlflow/v1/embeddings": _EMBEDDINGS,
+    "openai/v1/embeddings": _EMBEDDINGS,
+}
+
+API_TYPES = tuple(_APIS)
+
+
+def api_for(api_type: str) -> Api:
+    """The adapter of an `api_type` word; KeyError for one that `API_TYPES` doesn't list."""
+    return _APIS[api_type]

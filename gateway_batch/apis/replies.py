@@ -1,0 +1,159 @@
+"""What every API's answers have in common: JSON bodies, error bodies, waiting hints."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
+from gateway_batch.types import HttpReply, JsonObject
+
+_MESSAGE_LIMIT = 1_000
+
+_KINDS = {
+    401: ErrorKind.AUTHENTICATION,
+    403: ErrorKind.PERMISSION,
+    404: ErrorKind.NOT_FOUND,
+    408: ErrorKind.TIMEOUT,
+    409: ErrorKind.CONFLICT,
+    413: ErrorKind.TOO_LARGE,
+    429: ErrorKind.RATE_LIMIT,
+}
+
+
+def json_object(reply: HttpReply) -> JsonObject:
+    """The body of an accepted call.
+
+    Raises:
+        RejectedError: the status is not 2xx.
+        MalformedError: the body is not JSON, or not an object.
+    """
+    if not 200 <= reply.status < 300:
+        raise rejection(reply)
+    try:
+        body = orjson.loads(reply.body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedError(
+            ErrorKind.NOT_JSON,
+            f"the answer is not JSON ({error}; {len(reply.body)} bytes, "
+            f"content type {reply.headers.get('content-type', 'not given')})",
+            status=reply.status,
+            request_id=reply.request_id,
+        ) from error
+    if not isinstance(body, dict):
+        raise not_the_api(reply, f"expected a JSON object, found {type(body).__name__}")
+    _check_policy(body, reply)
+    return body
+
+
+def not_the_api(reply: HttpReply, what: str) -> MalformedError:
+    """A 2xx answer that lacks what its API promises."""
+    return MalformedError(ErrorKind.NOT_THE_API, what, status=reply.status, request_id=reply.request_id)
+
+
+def rejection(reply: HttpReply) -> RejectedError:
+    """The error that a status other than 2xx stands for, with the gateway's own words."""
+    kind = _KINDS.get(reply.status)
+    if kind is None:
+        kind = ErrorKind.SERVER if reply.status >= 500 else ErrorKind.BAD_REQUEST
+    return RejectedError(
+        kind,
+        f"{reply.status}: {_message(reply)}",
+        status=reply.status,
+        request_id=reply.request_id,
+        retry_after_s=retry_after_s(reply.headers, reply.received_at),
+    )
+
+
+def _check_policy(body: JsonObject, reply: HttpReply) -> None:
+    policy = body.get("databricks_service_policy")
+    if isinstance(policy, dict) and policy.get("action") == "deny":
+        raise RejectedError(
+            ErrorKind.POLICY,
+            f"the gateway's policy {policy.get('name')!r} denied the call: {policy.get('reason')}",
+            status=reply.status,
+            request_id=reply.request_id,
+        )
+
+
+def _message(reply: HttpReply) -> str:
+    """Databricks' `{error_code, message}` or OpenAI's `{error: {message}}`, else what the body says."""
+    try:
+        body: Any = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return reply.body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or "no message"
+    match body:
+        case {"error_code": str(code), "message": str(message)}:
+            text = f"{code}: {message}"
+        case {"error": {"message": str(message)}} | {"message": str(message)} | {"error": str(message)}:
+            text = message
+        case {"detail": detail}:
+            text = str(detail)
+        case _:
+            text = reply.body.decode("utf-8", "replace")
+    return text[:_MESSAGE_LIMIT]
+
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$")
+
+
+def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait that the server asked for, None if it named none.
+
+    Reads `retry-after-ms`, `retry-after` (seconds or an HTTP date) and, without those, the longest
+    `x-ratelimit-reset-*` of a quota whose `x-ratelimit-remaining-*` is not above zero.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    after = headers.get("retry-after")
+    if after is not None:
+        seconds = _number(after)
+        return seconds if seconds is not None else _until_date(after, now)
+    resets = [
+        wait
+        for name, value in headers.items()
+        if name.startswith("x-ratelimit-reset")
+        and (_number(headers.get(name.replace("-reset", "-remaining", 1))) or 0) <= 0
+        and (wait := _reset_s(value, now)) is not None
+    ]
+    return max(resets, default=None)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return value if value is not None and 0 <= value < float("inf") else None
+
+
+def _until_date(text: str, now: float) -> float | None:
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - now)
+
+
+def _reset_s(text: str, now: float) -> float | None:
+    """Seconds, an epoch time, an HTTP date, or a duration such as `1m30s` or `20ms`."""
+    seconds = _number(text)
+    if seconds is not None:
+        return max(0.0, seconds - now) if seconds > 1e9 else seconds
+    parts = _DURATION.match(text.strip())
+    if parts and any(parts.groups()):
+        hours, minutes, secs, milliseconds = (float(part or 0) for part in parts.groups())
+        return hours * 3600 + minutes * 60 + secs + milliseconds / 1000
+    return _until_date(text, now)
+
+
+def count(block: Any, *path: str) -> int | None:
+    """A non-negative integer at a path of nested objects, None where there is none."""
+    for key in path:
+        block = block.get(key) if isinstance(block, dict) else None
+    return block if isinstance(block, int) and not isinstance(block, bool) and block >= 0 else None

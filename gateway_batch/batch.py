@@ -1,0 +1,180 @@
+"""A partition's calls through a bounded window: many in flight, answers in order, no barrier at a batch's end.
+
+The caller's thread pulls batches and yields answers; the event loop's thread runs the calls. They meet once a batch,
+not once a row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gateway_batch.errors import CallError
+
+Call = TypeVar("Call")
+Answer = TypeVar("Answer")
+
+_STOP_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How far a partition runs ahead of the rows it has handed out.
+
+    Attributes:
+        lanes: calls worked on at once: in flight, waiting for a slot, or between two attempts.
+        ahead: rows read and not yet handed out, at most, above the last batch read.
+        fail_fast: the first failed call ends the partition; else it is that row's answer.
+    """
+
+    lanes: int
+    ahead: int
+    fail_fast: bool
+
+
+class _Batch(Generic[Call, Answer]):
+    __slots__ = ("answers", "calls", "left", "next")
+
+    def __init__(self, calls: Sequence[Call | None]) -> None:
+        self.calls = calls
+        self.answers: list[Answer | CallError | None] = [None] * len(calls)
+        self.left = len(calls)
+        self.next = 0
+
+
+class _Lanes(Generic[Call, Answer]):
+    """The event loop's side: lanes that take the next call of the oldest batch until none is left."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, answer: Callable[[Call], Awaitable[Answer]], window: Window
+    ) -> None:
+        self._loop = loop
+        self._answer = answer
+        self._window = window
+        self._queue: deque[_Batch[Call, Answer]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self.fed = 0  # written by the caller's thread only
+        self.started = 0  # written by the loop's thread only
+        self.failure: BaseException | None = None
+        self.wake = threading.Event()
+
+    def feed(self, batch: _Batch[Call, Answer]) -> None:
+        self.fed += len(batch.calls)
+        self._loop.call_soon_threadsafe(self._enqueue, batch)
+
+    def hungry(self) -> bool:
+        return self.fed - self.started < self._window.lanes
+
+    def stop(self) -> None:
+        """Cancels what runs and waits until each attempt has its outcome recorded."""
+        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result(_STOP_WITHIN_S)
+
+    def _enqueue(self, batch: _Batch[Call, Answer]) -> None:
+        if self._stopped:
+            return
+        self._queue.append(batch)
+        for _ in range(min(self._window.lanes - len(self._running), len(batch.calls))):
+            task = self._loop.create_task(self._run())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _run(self) -> None:
+        while (place := self._next()) is not None:
+            batch, index, call = place
+            try:
+                batch.answers[index] = await self._answer(call)
+            except CallError as error:
+                if self._window.fail_fast:
+                    return self._fail(error)
+                batch.answers[index] = error
+            except Exception as error:
+                return self._fail(error)
+            self._done(batch)
+
+    def _next(self) -> tuple[_Batch[Call, Answer], int, Call] | None:
+        while self._queue and not self._stopped:
+            batch = self._queue[0]
+            index = batch.next
+            if index == len(batch.calls):
+                self._queue.popleft()
+                continue
+            batch.next = index + 1
+            self.started += 1
+            if self.fed - self.started == self._window.lanes - 1:
+                self.wake.set()
+            call = batch.calls[index]
+            if call is not None:
+                return batch, index, call
+            self._done(batch)
+        return None
+
+    def _done(self, batch: _Batch[Call, Answer]) -> None:
+        batch.left -= 1
+        if batch.left == 0:
+            self.wake.set()
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+        self._stopped = True
+        self.wake.set()
+
+    async def _cancel(self) -> None:
+        self._stopped = True
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def answer_in_order(
+    batches: Iterable[Sequence[Call | None]],
+    answer: Callable[[Call], Awaitable[Answer]],
+    loop: asyncio.AbstractEventLoop,
+    window: Window,
+) -> Iterator[list[Answer | CallError | None]]:
+    """Answers batches of calls, in order, while calls of later batches are under way.
+
+    Args:
+        batches: calls, None for a row that sends nothing. Pulled as lanes come free, in the caller's thread.
+        answer: one call's answer; runs on `loop`.
+        loop: an event loop that runs in another thread.
+        window: how much at once.
+
+    Yields:
+        For each batch its answers: a value, the call's error, or None for a None.
+
+    Raises:
+        CallError: with `fail_fast`, the first call that failed.
+        Exception: what `answer` raised that is not a call's error. Either way nothing more is started, and what was
+            under way is cancelled.
+    """
+    lanes: _Lanes[Call, Answer] = _Lanes(loop, answer, window)
+    source, pending, unanswered = iter(batches), deque[_Batch[Call, Answer]](), 0
+    more = True
+    try:
+        while more or pending:
+            if lanes.failure is not None:
+                raise lanes.failure
+            if pending and pending[0].left == 0:
+                done = pending.popleft()
+                unanswered -= len(done.calls)
+                yield done.answers
+            elif more and lanes.hungry() and unanswered < window.ahead:
+                calls = next(source, None)
+                if calls is None:
+                    more = False
+                    continue
+                batch = _Batch[Call, Answer](calls)
+                unanswered += len(calls)
+                pending.append(batch)
+                lanes.feed(batch)
+            else:
+                lanes.wake.wait()
+                lanes.wake.clear()
+    finally:
+        lanes.stop()

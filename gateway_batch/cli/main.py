@@ -1,0 +1,68 @@
+"""The commands, and what they have in common: exit codes, errors without tracebacks."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+from rich.markup import escape
+
+from gateway_batch.cli.console import errors
+from gateway_batch.cli.demo import demo
+from gateway_batch.cli.serve import serve
+from gateway_batch.cli.sql import sql
+from gateway_batch.cli.usage import usage
+from gateway_batch.errors import GatewayBatchError
+from gateway_batch.version import VERSION
+
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="gateway-batch",
+    help="Databricks' ai_query for any Spark session, every request in a usage ledger.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, serve, sql, usage):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        print(VERSION)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs a command: exit code 0, 1 for a failure, 2 for wrong usage, 130 if it was interrupted."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        errors.print("interrupted; what was recorded is kept", style="yellow")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        message = _one_line(error)
+        if message is None:
+            raise
+        errors.print(f"[bold red]error[/] {escape(message)}")
+        sys.exit(FAILURE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _one_line(error: Exception) -> str | None:
+    """What is wrong, for an error that isn't a fault of ours; None for one that is."""
+    if isinstance(error, GatewayBatchError):
+        return str(error)
+    if type(error).__module__.startswith("pyspark.errors"):
+        from gateway_batch.spark.messages import first_line
+
+        return first_line(error)
+    return None

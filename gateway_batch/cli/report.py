@@ -1,0 +1,30 @@
+"""Usage reports as tables for the terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+
+def as_table(rows: list[dict[str, Any]], title: str) -> Table:
+    """Rows as a terminal table; numbers to the right, with thousands parted."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for name, value in (rows[0] if rows else {"no usage recorded": None}).items():
+        number = isinstance(value, int)
+        table.add_column(
+            name.replace("_", "\n"), justify="right" if number else "left", no_wrap=number, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(_shown(value) for value in row.values()))
+    return table
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,101 @@
+"""`gateway-batch sql`: one query with ai_query in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from gateway_batch.cli.console import errors, output
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from gateway_batch.spark.gateway import Gateway
+
+_SHOWN = 20
+_LONGEST_CELL = 300
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="A SQL statement.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=PATH", help="A CSV, JSON, Parquet or Delta path as a view."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--output", help="Write here: .csv, .json, .parquet, else a Delta folder.")
+    ] = None,
+    gateway: Annotated[
+        str, typer.Option(help="env: the configured one; dev: a development gateway; auto: env if configured.")
+    ] = "auto",
+    warehouse: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("spark-warehouse"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a row.")] = False,
+) -> None:
+    """Run a SQL statement in a session that has ai_query.
+
+    Example: gateway-batch sql "SELECT ai_query('databricks-gpt-5-4', 'Summarize: ' || body) AS s FROM mails"
+    --input mails=mails.csv --output summaries.parquet
+    """
+    from gateway_batch.cli.gateways import Choice, chosen
+    from gateway_batch.spark.files import read_table
+    from gateway_batch.spark.gateway import register_ai_query
+    from gateway_batch.spark.quiet import quiet_session
+
+    if gateway not in set(Choice):
+        raise typer.BadParameter("one of auto, env, dev", param_hint="--gateway")
+    views = dict(_named_path(text) for text in inputs or [])
+    own = warehouse / "_gateway_batch"
+    with chosen(Choice(gateway), own / "devgateway.sqlite") as (config, development):
+        if development is not None:
+            errors.print(
+                "no gateway is configured: the development gateway answers, its models are stand-ins", style="dim"
+            )
+        with quiet_session(warehouse, own / "spark.log") as spark, register_ai_query(spark, config) as registered:
+            for name, path in views.items():
+                read_table(spark, path).createOrReplaceTempView(name)
+            _answer(spark, spark.sql(query), out, as_json)
+            _say_usage(registered)
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, separator, path = text.partition("=")
+    if not separator or not name.isidentifier() or not path:
+        raise typer.BadParameter(f"{text!r} is not NAME=PATH", param_hint="--input")
+    return name, Path(path)
+
+
+def _answer(spark: SparkSession, frame: DataFrame, out: Path | None, as_json: bool) -> None:
+    from gateway_batch.spark.files import write_table
+
+    if out is not None:
+        write_table(frame, out)
+        errors.print(f"written to {out}")
+    elif as_json:
+        for line in frame.toJSON().toLocalIterator():
+            print(line)
+    elif frame.columns:
+        output.print(_table(frame))
+
+
+def _table(frame: DataFrame) -> Table:
+    # One more row than is shown would be one more request, so it says only that there may be more.
+    rows = frame.limit(_SHOWN).collect()
+    caption = f"the first {_SHOWN} rows; --output or --json has them all" if len(rows) == _SHOWN else None
+    table = Table(*frame.columns, box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    text = "NULL" if value is None else str(value)
+    return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
+
+
+def _say_usage(registered: Gateway) -> None:
+    registered.usage.flush()
+    errors.print(f"{registered.usage.committed:,} requests recorded in {registered.usage.table}", style="dim")

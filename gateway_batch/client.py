@@ -1,0 +1,166 @@
+"""One call with its policy: limits, attempts, retries, and the record of each attempt.
+
+`InferenceClient.infer` holds the only loop over attempts in the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from gateway_batch.apis import Api, api_for
+from gateway_batch.config import Credentials
+from gateway_batch.errors import CallError, ErrorKind, UnreachableError
+from gateway_batch.limits import Limiter
+from gateway_batch.retry import RetryPolicy
+from gateway_batch.transport import Transport
+from gateway_batch.types import HttpRequest, InferenceRequest, InferenceResult, Service
+from gateway_batch.usage import attempts
+from gateway_batch.usage.attempts import Caller
+from gateway_batch.usage.record import UsageRecord
+
+TAGS_HEADER = "Databricks-Ai-Gateway-Request-Tags"
+EVENT_ID_HEADER = "x-client-request-id"
+SOURCE_HEADER = "x-gateway-batch-source"
+
+
+class Ledger(Protocol):
+    """Where attempts are recorded."""
+
+    def intend(self, record: UsageRecord) -> None:
+        """Returns once the intent is written; LedgerError if it can't be."""
+        ...
+
+    def settle(self, record: UsageRecord) -> None:
+        """Takes the outcome of an intended attempt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """How long and how often a call is tried.
+
+    Attributes:
+        request_timeout_s: of one HTTP attempt.
+        row_deadline_s: of all attempts of a call, waiting included.
+    """
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    request_timeout_s: float = 120.0
+    row_deadline_s: float = 900.0
+
+
+class InferenceClient:
+    """Sends calls. Belongs to one event loop.
+
+    Args:
+        transport: the network.
+        ledger: has each attempt's intent before its bytes leave, its outcome after.
+        limiter: grants the slot of each attempt.
+        credentials: resolve the services' tokens.
+        policy: how long and how often.
+        clock: monotonic seconds, the loop's own.
+        sleep: waits seconds between attempts.
+        chance: in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        ledger: Ledger,
+        limiter: Limiter,
+        credentials: Credentials,
+        *,
+        policy: CallPolicy,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._transport = transport
+        self._ledger = ledger
+        self._limiter = limiter
+        self._credentials = credentials
+        self._policy = policy
+        self._clock = clock
+        self._sleep = sleep
+        self._chance = chance
+
+    async def infer(self, call: InferenceRequest, service: Service, caller: Caller) -> InferenceResult:
+        """The answer to one call.
+
+        Raises:
+            CallError: the last attempt's failure, when no further one is due.
+            LedgerError: an attempt could not be recorded; it was not sent.
+            ConfigError: the service's token can't be resolved.
+        """
+        api = api_for(service.api)
+        request = self._authorized(api.build(call, service), call, service, caller)
+        deadline = self._clock() + self._policy.row_deadline_s
+        attempt = failures = 0
+        while True:
+            attempt += 1
+            try:
+                async with self._limiter.slot(service.url, deadline):
+                    record = self._intend(call, service, caller, attempt)
+                    return await self._attempt(api, request, record, service.url, deadline)
+            except CallError as error:
+                failure = error
+            if failure.kind is ErrorKind.RATE_LIMIT:
+                continue  # the limiter was told: the next slot comes when the service wants it, or the deadline does
+            failures += 1
+            delay_s = self._policy.retry.delay_s(failures, failure, self._chance(), deadline - self._clock())
+            if delay_s is None:
+                raise failure
+            await self._sleep(delay_s)
+
+    def _authorized(
+        self, request: HttpRequest, call: InferenceRequest, service: Service, caller: Caller
+    ) -> HttpRequest:
+        headers = {**request.headers, SOURCE_HEADER: caller.source}
+        if service.credential is not None:
+            headers["authorization"] = f"Bearer {self._credentials.resolve(service.credential)}"
+        if call.tags:
+            headers[TAGS_HEADER] = json.dumps(dict(call.tags))
+        return replace(request, headers=headers)
+
+    def _intend(self, call: InferenceRequest, service: Service, caller: Caller, attempt: int) -> UsageRecord:
+        record = attempts.intended(
+            caller, service, dict(call.tags), event_id=str(uuid.uuid4()), attempt=attempt, now=time.time()
+        )
+        self._ledger.intend(record)
+        return record
+
+    async def _attempt(
+        self, api: Api, request: HttpRequest, record: UsageRecord, window: str, deadline: float
+    ) -> InferenceResult:
+        started = self._clock()
+        assert record.invocation_id is not None
+        request.headers[EVENT_ID_HEADER] = record.invocation_id
+        timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
+        try:
+            reply = await self._transport.send(request, timeout_s)
+            attempts.note_reply(record, reply, self._milliseconds(started))
+            result = api.parse(reply)
+            attempts.note_result(record, result)
+            self._limiter.succeeded(window)
+            return result
+        except CallError as error:
+            attempts.note_failure(record, error, self._milliseconds(started))
+            if error.kind is ErrorKind.RATE_LIMIT:
+                self._limiter.throttled(window, started, error.retry_after_s)
+            raise
+        except BaseException:
+            stopped = UnreachableError(ErrorKind.CANCELLED, "stopped by the caller")
+            attempts.note_failure(record, stopped, self._milliseconds(started))
+            raise
+        finally:
+            self._ledger.settle(record)
+
+    def _milliseconds(self, since: float) -> int:
+        return round((self._clock() - since) * 1000)

@@ -1,0 +1,90 @@
+"""Tokens by reference. Values stay out of everything that is pickled, planned, logged or shown.
+
+A setting's token is `env:NAME`, `file:PATH`, or the value itself. Plans and settings carry a reference; a value
+given in code becomes `value:<where>`, and its value travels apart from the plan.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway_batch.errors import ConfigError
+
+_UNSUPPORTED = ("{{secrets/", "secret:")
+
+
+def credential_reference(token: str, where: str) -> str:
+    """The reference that stands for a token setting in plans.
+
+    Args:
+        token: the setting: a value, `env:NAME` or `file:PATH`.
+        where: the name of the setting, for a token given by value.
+    """
+    if token.startswith(_UNSUPPORTED):
+        raise ConfigError(
+            f"{where}: Databricks secret references are not supported yet: read the secret with dbutils and "
+            "pass its value, or use env:NAME or file:PATH"
+        )
+    return token if token.startswith(("env:", "file:")) else f"value:{where}"
+
+
+def check_token(token: str, where: str) -> None:
+    """Refuses a token that can't stand in a header."""
+    if not token or not token.isascii() or any(c.isspace() or not c.isprintable() for c in token):
+        raise ConfigError(f"{where}: the token is empty or has spaces or characters that no HTTP header can carry")
+
+
+class Credentials:
+    """Resolves references to token values, in the process that needs them.
+
+    Args:
+        values: what the driver could resolve, by reference. A file is read where it is used, each time anew.
+    """
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = dict(values or {})
+
+    @classmethod
+    def of(cls, tokens: Mapping[str, str]) -> Credentials:
+        """Takes values and the environment's variables; `tokens` maps the setting's name to the setting."""
+        values = {}
+        for where, token in tokens.items():
+            reference = credential_reference(token, where)
+            if reference.startswith("value:"):
+                check_token(token, where)
+                values[reference] = token
+            elif reference.startswith("env:") and (value := os.environ.get(reference[4:])):
+                check_token(value, reference)
+                values[reference] = value
+        return cls(values)
+
+    def resolve(self, reference: str) -> str:
+        """The token's value.
+
+        Raises:
+            ConfigError: the variable is not set, the file can't be read, or the value can't stand in a header.
+        """
+        if (value := self._values.get(reference)) is not None:
+            return value
+        scheme, _, rest = reference.partition(":")
+        value = os.environ.get(rest) if scheme == "env" else _read(rest)
+        if value is None:
+            raise ConfigError(f"no token: the environment variable {rest} is not set")
+        check_token(value, reference)
+        return value
+
+    def values(self) -> dict[str, str]:
+        """The values that travel to workers, apart from the plan."""
+        return dict(self._values)
+
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(f'{reference}=***' for reference in self._values)})"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"no token: {path} can't be read: {error.strerror}") from error

@@ -1,0 +1,177 @@
+"""The configuration model: keyword arguments first, then the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway_batch.config.credentials import Credentials, credential_reference
+from gateway_batch.errors import ConfigError
+
+_PREFIX = "GATEWAY_BATCH_"
+_DATABRICKS_TOKEN = "env:DATABRICKS_TOKEN"
+
+
+def _base_url(url: str | None) -> str | None:
+    if url is None:
+        return None
+    url = url.strip().rstrip("/")
+    if "://" not in url:
+        url = f"https://{url}"
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+        raise ValueError("is not a base URL such as https://host or http://127.0.0.1:8080/v1, without user or query")
+    return url
+
+
+def _three_parts_at_most(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+){0,2}", name):
+        raise ValueError("is not a table name such as ai_gateway.usage")
+    return name
+
+
+def _tags(value: Any) -> Any:
+    if isinstance(value, dict):
+        for key, tag in value.items():
+            if not isinstance(key, str) or not isinstance(tag, str):
+                raise ValueError(f"must map strings to strings, but {key!r} maps to {type(tag).__name__}")
+    return value
+
+
+BaseUrl = Annotated[str | None, AfterValidator(_base_url)]
+RequestTags = Annotated[dict[str, str], BeforeValidator(_tags)]
+TableName = Annotated[str, AfterValidator(_three_parts_at_most)]
+
+
+class EndpointConfig(BaseModel):
+    """One named target of `ai_query` that is not simply a model service of `host`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    base_url: BaseUrl = Field(
+        default=None, description="Base URL of the API, e.g. `http://127.0.0.1:11434/v1`; unset: `host`"
+    )
+    api: str | None = Field(
+        default=None, description="Wire format, e.g. `mlflow/v1/embeddings`; unset: by the model's name"
+    )
+    model: str | None = Field(default=None, description="Name sent to the gateway; unset: the endpoint's own name")
+    token: SecretStr | None = Field(default=None, description="Value, `env:NAME` or `file:PATH`; unset: none is sent")
+
+
+class GatewayConfig(BaseSettings):
+    """Settings of the gateway, the limits and the ledger.
+
+    Each field is a keyword argument or the environment variable `GATEWAY_BATCH_<FIELD>` (JSON for `endpoints` and
+    `request_tags`); `host` and `token` are `DATABRICKS_HOST` and `DATABRICKS_TOKEN`, as in every Databricks tool.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    host: BaseUrl = Field(
+        default=None, description="Base URL of the workspace; the gateway's routes are under `/ai-gateway`"
+    )
+    token: SecretStr | None = Field(default=None, description="Token of `host`: a value, `env:NAME` or `file:PATH`")
+    endpoints: dict[str, EndpointConfig] = Field({}, description="Endpoints that are not simply services of `host`")
+    request_tags: RequestTags = Field({}, description="Tags of every request, for the usage table's `request_tags`")
+
+    max_concurrency: int = Field(64, ge=1, le=4096, description="Requests in flight at once, over all tasks of a host")
+    request_timeout: float = Field(120.0, gt=0, description="Seconds for one HTTP attempt")
+    row_deadline: float = Field(900.0, gt=0, description="Seconds for all attempts of a row, waiting included")
+    max_attempts: int = Field(5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted")
+
+    cache: Literal["off"] = Field("off", description="Pay-once cache; `off` is all there is so far")
+    coordination: Literal["host"] = Field("host", description="What tasks share limits; one machine so far")
+
+    usage_table: TableName = Field("ai_gateway.usage", description="Delta table of the usage records")
+    spool_dir: str | None = Field(
+        default=None,
+        description="Folder of records on their way to the table; unset: `_gateway_batch/spool` in the warehouse",
+    )
+    flush_interval: float = Field(10.0, ge=0, description="Seconds between background flushes; 0: none")
+    requester: str | None = Field(default=None, description="The usage table's `requester`; unset: Spark's user")
+    account_id: str | None = Field(default=None, description="The usage table's `account_id`")
+    workspace_id: str | None = Field(default=None, description="The usage table's `workspace_id`")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keyword arguments, then the environment; no files."""
+        return init_settings, env_settings
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> GatewayConfig:
+        """Settings from keyword arguments, then the environment.
+
+        Raises:
+            ConfigError: names each setting that is wrong, and what is wrong with it. Never shows a token.
+        """
+        _check_variables(cls)
+        if settings.get("host") is None and (host := os.environ.get("DATABRICKS_HOST")):
+            settings["host"] = host
+        if settings.get("token") is None and os.environ.get("DATABRICKS_TOKEN"):
+            settings["token"] = SecretStr(_DATABRICKS_TOKEN)
+        try:
+            config = cls(**settings)
+        except ValidationError as error:
+            raise ConfigError(_explain(error)) from None
+        except Exception as error:
+            if type(error).__name__ != "SettingsError":
+                raise
+            raise ConfigError(f"{error}: it must be JSON") from None
+        config.credentials()
+        return config
+
+    def tokens(self) -> dict[str, str]:
+        """The token settings by name, values among them: keep them in this process."""
+        tokens = {} if self.token is None else {"token": self.token.get_secret_value()}
+        for name, endpoint in self.endpoints.items():
+            if endpoint.token is not None:
+                tokens[f"endpoints.{name}.token"] = endpoint.token.get_secret_value()
+        return tokens
+
+    def credentials(self) -> Credentials:
+        """The tokens that this process can resolve."""
+        return Credentials.of(self.tokens())
+
+    def credential_of(self, endpoint: str | None) -> str | None:
+        """The reference to the token of an endpoint of the configuration, or of `host`."""
+        where = "token" if endpoint is None else f"endpoints.{endpoint}.token"
+        token = self.tokens().get(where)
+        return None if token is None else credential_reference(token, where)
+
+
+def _check_variables(model: type[BaseSettings]) -> None:
+    known = {f"{_PREFIX}{name}".upper() for name in model.model_fields}
+    for variable in os.environ:
+        if variable.upper().startswith(_PREFIX) and variable.upper() not in known:
+            raise ConfigError(f"{variable}: no such setting; there are {', '.join(sorted(known))}")
+
+
+def _explain(error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "no such setting"
+        faults.append(f"{name}: {message}")
+    return "; ".join(faults)

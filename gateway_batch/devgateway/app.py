@@ -1,0 +1,112 @@
+"""The gateway as a Starlette app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway_batch.devgateway.control import control_routes
+from gateway_batch.devgateway.models.tokens import count_tokens
+from gateway_batch.devgateway.pages import page_routes
+from gateway_batch.devgateway.refusals import Refusal, databricks_error, openai_error
+from gateway_batch.devgateway.route import ModelRoute
+from gateway_batch.devgateway.settings import Settings
+from gateway_batch.devgateway.state import State
+from gateway_batch.devgateway.wire import (
+    AnthropicMessages,
+    ChatCompletions,
+    Embeddings,
+    Gemini,
+    OpenAIResponses,
+    SupervisorResponses,
+    Wire,
+)
+
+_GEMINI_MODELS = ("/gemini/v1beta/models", "/gemini/v1/models")
+_WIRES: dict[str, Wire] = {
+    "/mlflow/v1/chat/completions": ChatCompletions(),
+    "/openai/v1/chat/completions": ChatCompletions("openai/v1/chat/completions"),
+    "/mlflow/v1/embeddings": Embeddings(),
+    "/mlflow/v1/responses": SupervisorResponses(),
+    "/openai/v1/responses": OpenAIResponses(),
+    "/anthropic/v1/messages": AnthropicMessages(),
+    **{f"{path}/{{model}}:generateContent": Gemini() for path in _GEMINI_MODELS},
+    **{f"{path}/{{model}}:streamGenerateContent": Gemini(stream=True) for path in _GEMINI_MODELS},
+}
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The app. Its ledger is open from now until the app shuts down.
+
+    Scripted disconnects and truncations need the server that `serve` and `running` start.
+
+    Raises:
+        ConfigError: a service's name or the ledger's file won't do.
+    """
+    state = State(settings)
+    count_tokens("")  # loads the vocabulary now, not under the first request
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        state.ledger.close()
+
+    models = [Route(f"/ai-gateway{path}", ModelRoute(state, wire), methods=["POST"]) for path, wire in _WIRES.items()]
+    app = Starlette(
+        routes=[*models, *page_routes(state), *control_routes(state)],
+        middleware=[Middleware(Marked)],
+        exception_handlers={Refusal: _on_refusal, HTTPException: _on_http_exception},
+        lifespan=lifespan,
+    )
+    app.state.gateway = state
+    return app
+
+
+class Marked:
+    """Gives every request an id, and every answer that id and a word that it comes from a stand-in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes one request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = str(uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id
+        marks = [
+            (b"x-request-id", request_id.encode()),
+            (b"x-gateway-batch-devgateway", b"stand-in models"),
+        ]
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *marks]}
+            await send(message)
+
+        await self._app(scope, receive, marked)
+
+
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    body = orjson.dumps(openai_error(error))
+    return Response(body, error.status, error.headers, media_type="application/json")
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = "RESOURCE_DOES_NOT_EXIST" if error.status_code == 404 else None
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    body = orjson.dumps(databricks_error(Refusal(error.status_code, message, error_code=code)))
+    return Response(body, error.status_code, error.headers, media_type="application/json")

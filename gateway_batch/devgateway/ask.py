@@ -1,0 +1,113 @@
+"""What one request asks of a model and what the model gives back, whatever the wire format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+JsonObject = dict[str, Any]
+JsonSchema = Mapping[str, Any]
+
+
+class Kind(StrEnum):
+    """What a model service does."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+
+
+class Finish(StrEnum):
+    """Why an answer ended; each wire format has its own words for these."""
+
+    STOP = "stop"
+    STOP_SEQUENCE = "stop_sequence"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation, or one input to embed."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request to a model.
+
+    Attributes:
+        images: how many image parts the turns carry; they count as tokens and are not looked at.
+        schema: what the answer has to validate against; None for free text.
+        include_usage: whether a stream ends with its token counts (chat completions only).
+        sse: whether a stream is server-sent events or one JSON array (Gemini only).
+        dimensions, base64: of embeddings.
+    """
+
+    model: str
+    turns: tuple[Turn, ...]
+    images: int = 0
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    schema: JsonSchema | None = None
+    stream: bool = False
+    include_usage: bool = False
+    sse: bool = True
+    dimensions: int | None = None
+    base64: bool = False
+
+    @property
+    def prompt(self) -> str:
+        """All that was said, for matching and for counting distinct prompts."""
+        if len(self.turns) == 1:
+            return self.turns[0].text
+        return "\n".join(turn.text for turn in self.turns)
+
+    @property
+    def question(self) -> str:
+        """The last thing the user said."""
+        spoken = (turn.text for turn in reversed(self.turns) if turn.role == "user" and turn.text.strip())
+        return next(spoken, self.prompt)
+
+    @property
+    def instructions(self) -> str:
+        """What the system turns said."""
+        return "\n".join(turn.text for turn in self.turns if turn.role == "system")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens of one answered request."""
+
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output."""
+        return self.input_tokens + self.output_tokens
+
+
+NO_TOKENS = TokenCounts(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said.
+
+    Attributes:
+        stopped_by: the stop sequence that ended it, if one did.
+        vectors: one per turn, for embeddings only.
+    """
+
+    text: str
+    finish: Finish
+    tokens: TokenCounts
+    stopped_by: str | None = None
+    vectors: tuple[list[float], ...] = ()
+
+
+DENIED = Answer("", Finish.CONTENT_FILTER, NO_TOKENS)

@@ -1,0 +1,1 @@
+"""The stand-in models: deterministic, cheap, and plainly not language models."""

@@ -1,0 +1,184 @@
+"""One model route: from a request's arrival to its answer and its usage row."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import uuid4
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from gateway_batch.devgateway import tags
+from gateway_batch.devgateway.ask import DENIED, Answer, Ask, JsonObject
+from gateway_batch.devgateway.catalogue import Service
+from gateway_batch.devgateway.credentials import check_credentials
+from gateway_batch.devgateway.delivery import Delivery
+from gateway_batch.devgateway.models.answering import answer
+from gateway_batch.devgateway.receipt import Receipt
+from gateway_batch.devgateway.refusals import Refusal, invalid
+from gateway_batch.devgateway.settings import Fault
+from gateway_batch.devgateway.state import State
+from gateway_batch.devgateway.wire import Wire
+from gateway_batch.devgateway.wire.format import Exchange
+
+POLICY = {
+    "name": "stand-in-policy",
+    "action": "deny",
+    "phase": "pre_call",
+    "reason": "Denied by a scripted policy.",
+}
+_NO_FAULT = Fault(latency_ms=0)
+_PAGE = b"<!doctype html><title>Bad gateway</title><p>This is no JSON, as the fault script asked.</p>"
+
+
+class ModelRoute:
+    """The ASGI app of one route in one wire format."""
+
+    def __init__(self, state: State, wire: Wire) -> None:
+        self._state = state
+        self._wire = wire
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request, and writes its row whatever becomes of it."""
+        receipt = Receipt.of(scope, self._wire.api_type, scope["state"]["request_id"])
+        self._state.stats.enter()
+        try:
+            delivery = await self._answer(receipt, Request(scope, receive))
+        except ClientDisconnect:
+            delivery = Delivery(status=None)
+        except Refusal as refusal:
+            delivery = self._refuse(refusal)
+        except Exception:
+            self._record(receipt, self._refuse(Refusal(500, "The stand-in failed.")))
+            raise
+        await delivery.send(
+            scope,
+            receive,
+            send,
+            begin=lambda: self._begin(receipt),
+            record=lambda: self._record(receipt, delivery),
+        )
+
+    async def _answer(self, receipt: Receipt, request: Request) -> Delivery:
+        check_credentials(request.headers.get("authorization"), self._state.token)
+        receipt.known = True
+        parameters = {**request.path_params, **request.query_params}
+        ask = self._read(receipt, await request.body(), parameters)
+        service = self._service(ask)
+        receipt.service = service
+        seen = self._state.stats.see(ask.prompt)
+        meter = self._state.meter(service)
+        headers = meter.admit(service.name, time.monotonic())
+        receipt.routed = True
+        fault = self._state.fault(service, ask.prompt, seen) or _NO_FAULT
+        await self._wait(service, fault)
+        exchange = Exchange(ask, answer(ask, service), service, number=uuid4().hex, created=int(time.time()))
+        delivery = self._deliver(exchange, fault)
+        meter.book(delivery.tokens.total_tokens if delivery.tokens else 0)
+        return replace(delivery, headers={**headers, **delivery.headers})
+
+    def _read(self, receipt: Receipt, body: bytes, parameters: Mapping[str, str]) -> Ask:
+        """The request; notes what it is about even if it is refused."""
+        parsed = _parsed(body)
+        fields = parsed if isinstance(parsed, dict) else {}
+        name = parameters.get("model", fields.get("model"))
+        receipt.endpoint_name = name if isinstance(name, str) else None
+        receipt.tags = tags.read_tags(receipt.headers.get(tags.HEADER))
+        if not isinstance(parsed, dict):
+            raise Refusal(400, "The request body must be a JSON object.")
+        return self._wire.read(parsed, parameters)
+
+    def _service(self, ask: Ask) -> Service:
+        service = self._state.catalogue.find(ask.model)
+        if service is None:
+            raise Refusal(404, f"Endpoint with name {ask.model!r} does not exist.")
+        if service.kind is not self._wire.kind:
+            raise invalid(
+                f"{ask.model!r} is a model service for {service.kind}; "
+                f"{self._wire.api_type} needs one for {self._wire.kind}."
+            )
+        return service
+
+    async def _wait(self, service: Service, fault: Fault) -> None:
+        latency_ms = self._state.behaviour(service).latency_ms if fault is _NO_FAULT else fault.latency_ms
+        if latency_ms is None:
+            latency_ms = self._state.behaviour(service).latency_ms
+        if latency_ms:
+            await asyncio.sleep(latency_ms / 1000)
+
+    def _deliver(self, exchange: Exchange, fault: Fault) -> Delivery:
+        if fault.status is not None:
+            raise _scripted(fault, fault.status)
+        if fault.disconnect:
+            return Delivery(status=None)
+        if fault.not_json:
+            return Delivery(status=200, content_type="text/html", frames=(_PAGE,))
+        if fault.policy:
+            return self._deny(exchange, fault)
+        if exchange.ask.stream:
+            return self._stream(exchange, cut=fault.truncate)
+        return self._whole(self._wire.body(exchange), exchange.answer, cut=fault.truncate)
+
+    def _whole(self, body: JsonObject, said: Answer, *, cut: bool = False) -> Delivery:
+        return Delivery(
+            status=200,
+            content_type="application/json",
+            frames=(orjson.dumps(body),),
+            tokens=said.tokens,
+            cut=cut,
+        )
+
+    def _stream(self, exchange: Exchange, *, cut: bool) -> Delivery:
+        return Delivery(
+            status=200,
+            content_type=self._wire.stream_type(exchange.ask),
+            frames=self._wire.events(exchange),
+            streamed=True,
+            cut=cut,
+            tokens=exchange.answer.tokens,
+            pause_ms=self._state.behaviour(exchange.service).stream_pause_ms or 0,
+        )
+
+    def _deny(self, exchange: Exchange, fault: Fault) -> Delivery:
+        """A policy denial; it isn't streamed, as nothing is."""
+        policy = POLICY | ({"reason": fault.message} if fault.message else {})
+        body = self._wire.body(replace(exchange, answer=DENIED))
+        denied = {**body, "id": "databricks-guardrail-block", "databricks_service_policy": policy}
+        return self._whole(denied, DENIED)
+
+    def _refuse(self, refusal: Refusal) -> Delivery:
+        return Delivery(
+            status=refusal.status,
+            content_type="application/json",
+            frames=(orjson.dumps(self._wire.error(refusal)),),
+            headers=refusal.headers,
+            error_code=refusal.error_code,
+        )
+
+    def _begin(self, receipt: Receipt) -> None:
+        receipt.first_byte_ms = receipt.elapsed_ms
+
+    def _record(self, receipt: Receipt, delivery: Delivery) -> None:
+        receipt.status = delivery.status
+        receipt.error_code = delivery.error_code
+        receipt.content_type = delivery.content_type
+        receipt.tokens = delivery.tokens
+        self._state.stats.leave(delivery.status, receipt.service.name if receipt.service else None)
+        self._state.ledger.write(receipt.usage(), receipt.client_request_id)
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, f"The request body is not JSON: {error}") from error
+
+
+def _scripted(fault: Fault, status: int) -> Refusal:
+    headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
+    message = fault.message or f"Scripted fault: {status}."
+    return Refusal(status, message, error_code=fault.error_code, headers=headers)

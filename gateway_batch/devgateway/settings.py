@@ -1,0 +1,165 @@
+"""Settings of the development gateway: where it listens, what it serves, what goes wrong on purpose."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from gateway_batch.devgateway.ask import Kind
+from gateway_batch.errors import ConfigError
+
+Milliseconds = Annotated[float, Field(ge=0)]
+PerMinute = Annotated[int, Field(ge=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fault(_Strict):
+    """One rule of a fault script. The first rule that applies to a request decides, later ones don't see it.
+
+    Attributes:
+        match: regular expression searched in the prompt; None applies to all.
+        share: of the matching requests, 0 to 1; decided by prompt and by how often it was seen, so that a run
+            repeats itself however its requests interleave.
+        times: how often the rule may fire in all.
+        times_per_prompt: only the first so many requests of each prompt.
+        status: answer with this HTTP error.
+        disconnect: close the connection without an answer.
+        truncate: close it in the middle of the body.
+        not_json: answer 200 with a page of HTML.
+        policy: answer 200 with a policy denial.
+        latency_ms: in place of the service's own; alone it only slows down.
+        retry_after: seconds in the `Retry-After` header.
+        error_code: in place of the status' usual one.
+        message: in place of the usual one.
+    """
+
+    match: str | None = None
+    share: float | None = Field(default=None, ge=0, le=1)
+    times: int | None = Field(default=None, ge=1)
+    times_per_prompt: int | None = Field(default=None, ge=1)
+    status: int | None = Field(default=None, ge=400, le=599)
+    disconnect: bool = False
+    truncate: bool = False
+    not_json: bool = False
+    policy: bool = False
+    latency_ms: Milliseconds | None = None
+    retry_after: float | None = Field(default=None, ge=0)
+    error_code: str | None = None
+    message: str | None = None
+
+    @field_validator("match")
+    @classmethod
+    def _check_match(cls, match: str | None) -> str | None:
+        try:
+            re.compile(match or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return match
+
+    @model_validator(mode="after")
+    def _check_effect(self) -> Self:
+        effects = (self.status is not None, self.disconnect, self.truncate, self.not_json, self.policy)
+        if sum(effects) > 1:
+            raise ValueError("a fault is one of status, disconnect, truncate, not_json and policy")
+        if not any(effects) and self.latency_ms is None:
+            raise ValueError("a fault needs one of status, disconnect, truncate, not_json, policy and latency_ms")
+        return self
+
+
+class Behaviour(_Strict):
+    """How services behave. For one service, None means as set for all."""
+
+    latency_ms: Milliseconds | None = None
+    stream_pause_ms: Milliseconds | None = None
+    rpm: PerMinute | None = None
+    tpm: PerMinute | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+class ServiceSettings(Behaviour):
+    """One model service: what differs from the rest, and what it is if the catalogue doesn't have it.
+
+    Attributes:
+        kind: `chat` or `embeddings`.
+        model: the model behind a service of one's own; by default the last part of its name.
+    """
+
+    kind: Kind = Kind.CHAT
+    model: str | None = None
+
+
+class Settings(Behaviour):
+    """All of a development gateway.
+
+    Attributes:
+        host: address to listen on. Beyond loopback it needs a token.
+        port: 0 picks a free one.
+        token: what callers must present; without one, any credential or none will do.
+        latency_ms: between a request's arrival and its answer.
+        stream_pause_ms: between the events of a stream.
+        rpm, tpm: requests and tokens per minute, of each service by itself.
+        faults: for every service, after its own.
+        ledger: SQLite file of its usage; without one, a new file in a temporary folder.
+        services: by name, `catalog.schema.name` or a bare `databricks-...`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    token: str | None = Field(default=None, repr=False)
+    ledger: Path | None = None
+    services: dict[str, ServiceSettings] = Field(default_factory=dict)
+
+
+def read_services(path: Path) -> dict[str, ServiceSettings]:
+    """Services from a JSON file: an object of service names and their settings.
+
+    Raises:
+        ConfigError: the file can't be read or holds something else.
+    """
+    try:
+        return TypeAdapter(dict[str, ServiceSettings]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read services from {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ConfigError(f"services in {path}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error on one line, without the values."""
+    problems = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is only reachable from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuses to listen beyond loopback without a token.
+
+    Raises:
+        ConfigError: it would.
+    """
+    if settings.token is None and not is_loopback(settings.host):
+        raise ConfigError(f"refusing to listen on {settings.host} without a token: set one, or use 127.0.0.1")

@@ -1,0 +1,20 @@
+"""The wire formats: each reads a request body into an `Ask` and writes an `Answer` as its vendor would."""
+
+from __future__ import annotations
+
+from gateway_batch.devgateway.wire.anthropic_messages import AnthropicMessages
+from gateway_batch.devgateway.wire.chat_completions import ChatCompletions
+from gateway_batch.devgateway.wire.embeddings import Embeddings
+from gateway_batch.devgateway.wire.format import Wire
+from gateway_batch.devgateway.wire.gemini import Gemini
+from gateway_batch.devgateway.wire.responses import OpenAIResponses, SupervisorResponses
+
+__all__ = [
+    "AnthropicMessages",
+    "ChatCompletions",
+    "Embeddings",
+    "Gemini",
+    "OpenAIResponses",
+    "SupervisorResponses",
+    "Wire",
+]

@@ -1,0 +1,142 @@
+"""Every exception this package raises.
+
+GatewayBatchError
+|-- ConfigError           a setting or an argument is missing or wrong; raised before the first call
+|-- AiFunctionError       what SQL shows: an AI_FUNCTION_... class, a SQLSTATE, a message
+|-- CallError             one call failed; has kind, status, request_id, retry_after_s
+|   |-- UnreachableError  no answer: DNS, TLS, connect, disconnect, timeout
+|   |-- RejectedError     the gateway answered with an error, or its policy refused
+|   `-- MalformedError    it answered 2xx with a body its API doesn't promise
+`-- LedgerError           usage can't be stored: nothing more is sent
+
+Misuse, such as a call on a closed client, is RuntimeError and not in this tree.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorKind(StrEnum):
+    """Why a call failed: a closed list, kept in the usage table (`client_metadata.error_kind`)."""
+
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+    TIMEOUT = "timeout"
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    NOT_FOUND = "not_found"
+    BAD_REQUEST = "bad_request"
+    TOO_LARGE = "too_large"
+    CONFLICT = "conflict"
+    RATE_LIMIT = "rate_limit"
+    SERVER = "server"
+    POLICY = "policy"
+    NOT_JSON = "not_json"
+    NOT_THE_API = "not_the_api"
+
+
+class GatewayBatchError(Exception):
+    """Base of every error of this package."""
+
+
+class ConfigError(GatewayBatchError):
+    """A setting or an argument is missing or wrong. Says which one and what to do."""
+
+
+class LedgerError(GatewayBatchError):
+    """Usage can't be stored. Nothing is sent that could not be recorded."""
+
+
+SQLSTATES = {
+    "AI_FUNCTION_COMPILATION_ERROR": "42883",
+    "AI_FUNCTION_HTTP_REQUEST_ERROR": "08000",
+    "AI_FUNCTION_INVALID_HTTP_RESPONSE": "08000",
+    "AI_FUNCTION_JSON_PARSE_ERROR": "22000",
+    "AI_FUNCTION_HTTP_PARSE_CAST_ERROR": "2203G",
+    "AI_FUNCTION_INVALID_MODEL_PARAMETERS": "22023",
+    "AI_FUNCTION_UNSUPPORTED_RETURN_TYPE": "0A000",
+    # Spark's own, for a call's arguments
+    "DATATYPE_MISMATCH": "42K09",
+    "DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT": "4274K",
+    "REQUIRED_PARAMETER_NOT_FOUND": "4274K",
+    "UNRECOGNIZED_PARAMETER_NAME": "4274K",
+    "WRONG_NUM_ARGS": "42605",
+}
+
+
+class AiFunctionError(GatewayBatchError):
+    """An error as Databricks' AI functions raise it: `[CLASS] message SQLSTATE: nnnnn`.
+
+    Args:
+        error_class: one of `SQLSTATES`, with its sub-condition behind a dot if it has one.
+        message: the text between class and SQLSTATE.
+    """
+
+    def __init__(self, error_class: str, message: str) -> None:
+        self.error_class = error_class
+        self.sqlstate = SQLSTATES[error_class.partition(".")[0]]
+        self.message = message
+        super().__init__(f"[{error_class}] {message} SQLSTATE: {self.sqlstate}")
+
+
+class CallError(GatewayBatchError):
+    """One call failed.
+
+    Attributes:
+        kind: why, from the closed list.
+        status: the HTTP status, None without an answer.
+        request_id: the server's id of the request, None if it gave none.
+        retry_after_s: seconds the server asked to wait, None if it didn't say.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+
+class UnreachableError(CallError):
+    """No answer arrived: name resolution, TLS, connect, disconnect, timeout, cancelled."""
+
+
+class RejectedError(CallError):
+    """The gateway answered 4xx or 5xx, or its policy refused the call."""
+
+
+class MalformedError(CallError):
+    """The gateway answered 2xx with a body that its API doesn't promise."""
+
+
+_ROW_CLASSES = {
+    ErrorKind.NOT_JSON: (
+        "AI_FUNCTION_JSON_PARSE_ERROR",
+        "Error occurred while parsing the JSON response for function {function}: {error}",
+    ),
+    ErrorKind.NOT_THE_API: (
+        "AI_FUNCTION_INVALID_HTTP_RESPONSE",
+        "Invalid HTTP response for function {function}: {error}",
+    ),
+}
+_REQUEST_ERROR = (
+    "AI_FUNCTION_HTTP_REQUEST_ERROR",
+    "Error occurred while making an HTTP request for function {function}: {error}",
+)
+
+
+def as_ai_function_error(error: CallError, function: str) -> AiFunctionError:
+    """The SQL form of a failed call, by Databricks' error conditions (`AI_FUNCTION_*`)."""
+    error_class, template = _ROW_CLASSES.get(error.kind, _REQUEST_ERROR)
+    return AiFunctionError(error_class, template.format(function=function, error=error))

@@ -1,0 +1,190 @@
+"""Registration of `ai_query` in a session, and the handle it returns."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote, urlparse
+
+from pyspark.sql import DataFrame, SparkSession
+
+from gateway_batch.config import GatewayConfig
+from gateway_batch.errors import ConfigError, GatewayBatchError
+from gateway_batch.spark.function import AiQuery, install, uninstall
+from gateway_batch.spark.plan import CallerSettings, RuntimeSettings
+from gateway_batch.spark.reconcile import Ledger, reconcile
+from gateway_batch.spark.usage_drain import UsageDrain
+
+_log = logging.getLogger(__name__)
+_registrations = itertools.count(1)
+_open: dict[str, Gateway] = {}
+
+
+class Usage:
+    """The usage records of a registration.
+
+    Attributes:
+        table: name of the Delta table they land in.
+        spool_dir: folder they pass through.
+        committed: rows that this handle's flushes have committed so far, in the background too.
+    """
+
+    def __init__(self, spark: SparkSession, table: str, spool_dir: Path) -> None:
+        self.table = table
+        self.spool_dir = spool_dir
+        self.committed = 0
+        self._spark = spark
+        self._drain = UsageDrain(spark, spool_dir, table)
+
+    def flush(self) -> int:
+        """Commits to the table what finished queries and dead workers left in the spool.
+
+        Returns:
+            Rows newly committed.
+
+        Raises:
+            LedgerError: the table can't be written. The records stay in the spool.
+        """
+        rows = self._drain.flush()
+        self.committed += rows
+        return rows
+
+    def reconcile(self, ledger: Ledger) -> DataFrame:
+        """Compares the table with a gateway's own record.
+
+        Args:
+            ledger: path of the development gateway's SQLite file, name of a table, or a DataFrame, with the columns
+                of `system.ai_gateway.usage`; a column `client_request_id` has our event ids, if there is one.
+
+        Returns:
+            A row per request that is not simply matched: `event_id`, `class` (`missing`, `duplicated`, `differing`,
+            `extra`, `never_sent`, `unknown_resolved`), `differences` (names of the columns), and both sides' values.
+        """
+        return reconcile(self._spark, self.table, ledger)
+
+
+class Gateway:
+    """A registered function and its ledger; close it, or use it as a context manager.
+
+    Attributes:
+        usage: flush and reconcile.
+        config: the settings in force.
+        name: the function's name.
+    """
+
+    def __init__(self, spark: SparkSession, config: GatewayConfig, name: str) -> None:
+        self.config = config
+        self.name = name
+        self._spark = spark
+        self.usage = Usage(spark, config.usage_table, spool_dir_of(spark, config))
+        self._credentials = spark.sparkContext.broadcast(config.credentials().values())
+        self._stopping = threading.Event()
+        self._flusher: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Ends the background flush, flushes once more and takes the function out of the session."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        if self._flusher is not None:
+            self._flusher.join()
+        if _open.get(self.name) is self:
+            del _open[self.name]
+            uninstall(self._spark, self.name)
+        self.usage.flush()
+
+    def __enter__(self) -> Self:
+        """The gateway itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    def _install(self) -> None:
+        install(self._spark, self.name, self._planner().build)
+        if self.config.flush_interval > 0:
+            self._flusher = threading.Thread(target=self._flush_regularly, name="gateway_batch_flush", daemon=True)
+            self._flusher.start()
+
+    def _planner(self) -> AiQuery:
+        config, context = self.config, self._spark.sparkContext
+        runtime = RuntimeSettings(
+            scope=context.applicationId,
+            registration=next(_registrations),
+            spool_dir=str(self.usage.spool_dir),
+            max_concurrency=config.max_concurrency,
+            request_timeout_s=config.request_timeout,
+            row_deadline_s=config.row_deadline,
+            max_attempts=config.max_attempts,
+        )
+        caller = CallerSettings(
+            application_id=context.applicationId,
+            requester=config.requester or context.sparkUser(),
+            account_id=config.account_id,
+            workspace_id=config.workspace_id,
+        )
+        return AiQuery(self._spark, config, runtime, caller, self._credentials)
+
+    def _flush_regularly(self) -> None:
+        while not self._stopping.wait(self.config.flush_interval):
+            if self._spark.sparkContext._jsc is None:  # the session was stopped: the next one flushes
+                return
+            try:
+                self.usage.flush()
+            except GatewayBatchError as error:
+                _log.warning("usage stays in the spool for now: %s", error)
+            except Exception as error:
+                _log.warning("usage stays in the spool for now: %s", type(error).__name__)
+
+
+def register_ai_query(spark: SparkSession, config: GatewayConfig | None = None, name: str = "ai_query") -> Gateway:
+    """Makes `ai_query` a SQL function of a classic session, of its `newSession()`s and of permanent views.
+
+    Registering a name again replaces the registration before it. Records that earlier sessions left in the spool are
+    flushed with the next ones.
+
+    Args:
+        spark: a classic session with Delta.
+        config: settings; None reads the environment.
+        name: the function's name.
+
+    Raises:
+        ConfigError: a setting is wrong, or the session can't have the function.
+        LedgerError: the spool folder can't be written.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w{0,127}", name):
+        raise ConfigError(f"name: {name!r} is not the name of a SQL function")
+    if not hasattr(spark, "_jsparkSession"):
+        raise ConfigError("Spark Connect sessions are not supported yet: use a classic session")
+    gateway = Gateway(spark, config or GatewayConfig.from_env(), name)
+    before = _open.pop(name, None)
+    if before is not None:
+        before.close()
+    gateway._install()
+    _open[name] = gateway
+    return gateway
+
+
+def spool_dir_of(spark: SparkSession, config: GatewayConfig) -> Path:
+    """The spool folder of the settings, or the one in the session's warehouse.
+
+    Raises:
+        ConfigError: none is set, and the warehouse is not on a local disk.
+    """
+    if config.spool_dir is not None:
+        return Path(config.spool_dir).absolute()
+    warehouse = urlparse(spark.conf.get("spark.sql.warehouse.dir") or "")
+    if warehouse.scheme not in ("", "file"):
+        raise ConfigError(
+            "spool_dir: the warehouse is not on a local disk, so set a folder for usage records on their way to the "
+            "table (GATEWAY_BATCH_SPOOL_DIR)"
+        )
+    return Path(unquote(warehouse.path)).absolute() / "_gateway_batch" / "spool"

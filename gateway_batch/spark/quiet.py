@@ -1,0 +1,44 @@
+"""A session without Spark's own chatter on the terminal, for programs that own it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.spark.session import local_session
+
+
+@contextlib.contextmanager
+def quiet_session(warehouse: Path, log: Path, settings: dict[str, str] | None = None) -> Iterator[SparkSession]:
+    """A local session, stopped at the end. What the JVM and its workers print goes to the file `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    chosen = {"spark.ui.showConsoleProgress": "false", **(settings or {})}
+    try:
+        with _stderr_to(log):
+            spark = local_session(warehouse=warehouse, settings=chosen)
+    except ConfigError as error:
+        raise ConfigError(f"{error} Spark's output is in {log}.") from error
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+@contextlib.contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """The JVM inherits standard error when it starts, and keeps it."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)

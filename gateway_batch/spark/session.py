@@ -1,0 +1,74 @@
+"""A Delta-enabled session that suits one machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from delta import configure_spark_with_delta_pip
+from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import SparkSession
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.spark.usage_table import quoted
+
+_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
+
+def local_session(
+    warehouse: str | os.PathLike[str] = "spark-warehouse",
+    master: str = "local[*,4]",
+    app_name: str = "gateway_batch",
+    settings: dict[str, str] | None = None,
+) -> SparkSession:
+    """A session with Delta on this machine, or the one that is already active.
+
+    Args:
+        warehouse: folder of the tables. Delta tables that an earlier session left there are found again by name.
+        master: the 4 in the default is how often Spark tries a task; plain `local[*]` never retries one.
+        app_name: the Spark application's name.
+        settings: further Spark settings, and other values for the ones set here.
+
+    Raises:
+        ConfigError: Spark can't start, saying what to look at.
+    """
+    folder = Path(warehouse).absolute()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on PATH
+    builder = SparkSession.builder.master(master).appName(app_name)
+    chosen = {**_SETTINGS, "spark.sql.warehouse.dir": str(folder), **(settings or {})}
+    for name, value in chosen.items():
+        builder = builder.config(name, value)
+    try:
+        spark = configure_spark_with_delta_pip(builder).getOrCreate()
+    except PySparkRuntimeError as error:
+        raise ConfigError(
+            "Spark could not start. It needs Java 17 or 21 (JAVA_HOME, or java on PATH) and, the first time, a network "
+            f"that reaches a Maven repository for Delta's jars; what it printed above says which is missing. ({error})"
+        ) from error
+    _register_tables(spark, folder)
+    return spark
+
+
+def _register_tables(spark: SparkSession, warehouse: Path) -> None:
+    """Without a metastore a session forgets table names when it ends; the Delta files are still there."""
+    for log in [*warehouse.glob("*/_delta_log"), *warehouse.glob("*.db/*/_delta_log")]:
+        table = log.parent
+        schema = table.parent.name.removesuffix(".db") if table.parent != warehouse else "default"
+        name = f"{schema}.{table.name}"
+        if not spark.catalog.tableExists(name):
+            spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+            spark.sql(f"CREATE TABLE {quoted(name)} USING DELTA LOCATION '{_escaped(table)}'")
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace("'", "\\'")

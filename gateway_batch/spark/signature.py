@@ -1,0 +1,134 @@
+"""The arguments of `ai_query`: which there are, and what is wrong with a call's. Pure; no Spark in here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from gateway_batch.apis import openai_chat, openai_embeddings
+from gateway_batch.errors import AiFunctionError
+
+PARAMETERS = (
+    "endpoint",
+    "request",
+    "returnType",
+    "failOnError",
+    "modelParameters",
+    "requestTags",
+    "api",
+    "when",
+)
+# Databricks documents these four in this order; further ones are given by name.
+_POSITIONAL = 4
+_REQUIRED = ("endpoint", "request")
+_OLD_NAMES = {"endpointname": "endpoint"}
+_BY_LOWER = {name.lower(): name for name in PARAMETERS} | _OLD_NAMES
+
+
+T = TypeVar("T")
+
+
+def bind(positional: Sequence[T], named: Sequence[tuple[str, T]]) -> dict[str, T]:
+    """A call's arguments by parameter.
+
+    Raises:
+        AiFunctionError: too many, unknown, given twice, or a required one missing; with Spark's own error classes.
+    """
+    if len(positional) > _POSITIONAL:
+        raise AiFunctionError(
+            "WRONG_NUM_ARGS.WITHOUT_SUGGESTION",
+            f"ai_query takes 2 to {_POSITIONAL} positional arguments, but got {len(positional)}; "
+            f"give the others by name: {', '.join(PARAMETERS[_POSITIONAL:])}.",
+        )
+    bound = dict(zip(PARAMETERS, positional, strict=False))
+    for written, argument in named:
+        name = _BY_LOWER.get(written.lower())
+        if name is None:
+            raise AiFunctionError(
+                "UNRECOGNIZED_PARAMETER_NAME",
+                f"ai_query has no parameter {written}; it has {', '.join(PARAMETERS)}.",
+            )
+        if name in bound:
+            raise AiFunctionError(
+                "DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT", f"ai_query was given its argument {name} twice."
+            )
+        bound[name] = argument
+    for name in _REQUIRED:
+        if name not in bound:
+            raise AiFunctionError("REQUIRED_PARAMETER_NOT_FOUND", f"ai_query needs its argument {name}.")
+    return bound
+
+
+_NUMBERS: dict[str, tuple[tuple[type, ...], str, str, Callable[[Any], bool]]] = {
+    "temperature": ((int, float), "DOUBLE", "at least 0", lambda x: x >= 0),
+    "top_p": ((int, float), "DOUBLE", "between 0 and 1", lambda x: 0 <= x <= 1),
+    "max_tokens": ((int,), "INT", "at least 1", lambda x: x >= 1),
+}
+
+
+def check_model_parameters(parameters: Any, endpoint: str, *, embeddings: bool) -> dict[str, Any]:
+    """The model parameters to send.
+
+    Raises:
+        AiFunctionError: of class AI_FUNCTION_INVALID_MODEL_PARAMETERS and a sub-condition of Databricks'.
+    """
+    if not isinstance(parameters, dict):
+        raise _invalid(
+            parameters,
+            endpoint,
+            "INVALID_PARAMETER_DATA_TYPE",
+            f'The "modelParameters" parameter has invalid data type. Expected "STRUCT" data type but found '
+            f"{_render(parameters)}. Build it with named_struct('temperature', 0.1).",
+        )
+    reserved = openai_embeddings.RESERVED if embeddings else openai_chat.RESERVED
+    for name, value in parameters.items():
+        if name in reserved:
+            raise _invalid(
+                parameters,
+                endpoint,
+                "FOUND_RESERVED_PARAMETER_NAME",
+                f'The "{name}" parameter should be specified in the "request" argument of AI_QUERY.',
+            )
+        _check_parameter(name, value, parameters, endpoint)
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _check_parameter(name: str, value: Any, parameters: dict[str, Any], endpoint: str) -> None:
+    if value is None:
+        return
+    if name in _NUMBERS:
+        types, expected, constraint, holds = _NUMBERS[name]
+        fits = isinstance(value, types) and not isinstance(value, bool)
+        if fits and not holds(value):
+            raise _invalid(
+                parameters,
+                endpoint,
+                "INVALID_NUMERIC_PARAMETER",
+                f'The "{name}" parameter must be {constraint} for the modelParameters argument of AI_QUERY.',
+            )
+    elif name == "stop":
+        expected = "ARRAY<STRING>"
+        fits = isinstance(value, list) and all(isinstance(text, str) for text in value)
+    else:
+        return
+    if not fits:
+        raise _invalid(
+            parameters,
+            endpoint,
+            "INVALID_PARAMETER_DATA_TYPE",
+            f'The "{name}" parameter has invalid data type. Expected "{expected}" data type but found '
+            f"{_render(value)}.",
+        )
+
+
+def _invalid(parameters: Any, endpoint: str, condition: str, what: str) -> AiFunctionError:
+    return AiFunctionError(
+        f"AI_FUNCTION_INVALID_MODEL_PARAMETERS.{condition}",
+        f"The provided model parameters ({_render(parameters)}) are invalid in the AI_QUERY function for serving "
+        f'endpoint "{endpoint}". {what}',
+    )
+
+
+def _render(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,86 @@
+"""The transport of the hot path: reqwest's pooled client, through pyreqwest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import (
+    BuilderError,
+    ConnectError,
+    ConnectTimeoutError,
+    DetailedPyreqwestError,
+    PyreqwestError,
+    RequestTimeoutError,
+)
+
+from gateway_batch.errors import ErrorKind, UnreachableError
+from gateway_batch.types import HttpReply, HttpRequest
+
+_CONNECT_TIMEOUT_S = 10.0
+
+
+class ReqwestTransport:
+    """One connection pool. Make it and use it on one event loop, after any fork.
+
+    Args:
+        user_agent: the User-Agent of every request.
+    """
+
+    def __init__(self, user_agent: str) -> None:
+        self._client = (
+            ClientBuilder()
+            .user_agent(user_agent)
+            .follow_redirects(False)  # a redirected request would be a second, unrecorded one
+            .referer(False)
+            .connect_timeout(timedelta(seconds=_CONNECT_TIMEOUT_S))
+            .default_headers({"content-type": "application/json", "accept": "application/json"})
+            .build()
+        )
+
+    async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
+        """The whole answer, whatever its status."""
+        try:
+            response = await (
+                self._client.post(request.url)
+                .headers(request.headers)
+                .body_bytes(request.body)
+                .timeout(timedelta(seconds=timeout_s))
+                .build()
+                .send()
+            )
+            body = bytes(await response.bytes())
+        except PyreqwestError as error:
+            raise _unreachable(error) from None  # the cause's text holds the URL, and that may hold a name or a key
+        return HttpReply(response.status, _lower(response.headers), body, time.time())
+
+    async def close(self) -> None:
+        """Closes the pool; a process must do so before it ends."""
+        await self._client.close()
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _unreachable(error: PyreqwestError) -> UnreachableError:
+    match error:
+        case ConnectTimeoutError():
+            kind, what = ErrorKind.CONNECT, f"no connection within {_CONNECT_TIMEOUT_S:g} s"
+        case RequestTimeoutError():
+            kind, what = ErrorKind.TIMEOUT, "no answer in time"
+        case ConnectError():
+            kind, what = ErrorKind.CONNECT, "could not connect"
+        case BuilderError():
+            kind, what = ErrorKind.BAD_REQUEST, "the request can't be built"
+        case _:
+            kind, what = ErrorKind.DISCONNECT, "the connection broke before the answer was whole"
+    reason = _root_cause(error)
+    return UnreachableError(kind, f"{what}: {reason}" if reason else what)
+
+
+def _root_cause(error: PyreqwestError) -> str | None:
+    causes = error.details.get("causes") if isinstance(error, DetailedPyreqwestError) else None
+    return causes[-1]["message"] if causes else None

@@ -1,0 +1,1 @@
+"""The usage ledger's pure part and its spool: records on their way to the table. No Spark in here."""

@@ -1,0 +1,69 @@
+"""The line format of the spool.
+
+A line is `<crc32 of the rest, 8 hex digits> <kind> <JSON>`. Kinds: `H` a segment's header with the format's version,
+`I` an intent, written before a request's bytes leave, `O` an outcome. Intent and outcome both hold a whole usage
+record: an outcome needs no other line to become a row, and an intent whose writer died is a row of unknown outcome
+as it stands. Readers take a line only if its checksum holds.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+FORMAT_VERSION = 1
+
+
+class Kind(StrEnum):
+    """What a line is."""
+
+    HEADER = "H"
+    INTENT = "I"
+    OUTCOME = "O"
+
+
+def encode(kind: Kind, payload: Any) -> bytes:
+    """One line, its newline included; `payload` is what orjson takes, dataclasses and times among it."""
+    body = b"%b %b" % (kind.encode(), orjson.dumps(payload, option=orjson.OPT_UTC_Z))
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def as_outcome(intent: bytes) -> bytes:
+    """An intent's line as the outcome line of the same record."""
+    body = Kind.OUTCOME.encode() + intent.rstrip(b"\n")[10:]
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def header(writer: str) -> bytes:
+    """A segment's first line."""
+    return encode(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer})
+
+
+def read_lines(path: Path) -> Iterator[tuple[Kind, bytes]]:
+    """The undamaged lines of a segment, whole, with their kinds; torn and corrupted ones are passed over."""
+    with path.open("rb") as segment:
+        for line in segment:
+            if (kind := _kind(line)) is not None:
+                yield kind, line
+
+
+def event_id(line: bytes) -> str:
+    """The event id in an intent's or outcome's line."""
+    return str(orjson.loads(line[11:])["client_metadata"]["event_id"])
+
+
+def _kind(line: bytes) -> Kind | None:
+    if len(line) < 13 or line[-1:] != b"\n" or line[8:9] != b" ":
+        return None
+    body = line[9:-1]
+    try:
+        if int(line[:8], 16) != zlib.crc32(body):
+            return None
+        return Kind(body[:1].decode("ascii"))
+    except ValueError:
+        return None

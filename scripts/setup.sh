@@ -1,0 +1,44 @@
+#!/bin/sh
+# Makes .venv with the locked requirements and this package in it.
+#   scripts/setup.sh runtime     what `make demo` needs
+#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use
+# Does nothing when the lock file has not changed since the last time. PYTHON names the interpreter (default python3).
+set -eu
+cd "$(dirname "$0")/.."
+kind=${1:?usage: scripts/setup.sh runtime|dev}
+lock=requirements/$kind.txt
+python=${PYTHON:-python3}
+
+fail() { printf 'setup: %s\n' "$1" >&2; exit 1; }
+
+command -v "$python" >/dev/null 2>&1 || fail "no $python found: install Python 3.11 or newer, or set PYTHON to one"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$("$python" --version 2>&1) is too old: install Python 3.11 or newer, or set PYTHON to one"
+"$python" -c 'import ensurepip, venv' 2>/dev/null ||
+    fail "$python has no venv module: install it (Debian, Ubuntu: apt-get install python3-venv)"
+
+java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+command -v "$java" >/dev/null 2>&1 ||
+    fail "no $java found: install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
+version=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
+case $version in
+    17 | 21) ;;
+    *) fail "Java ${version:-of unknown version} found, Spark needs 17 or 21: install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it" ;;
+esac
+
+cmp -s "$lock" ".venv/$kind.lock" && exit 0
+# What the developers' lock holds, the runtime's holds too, in the same versions.
+[ "$kind" = runtime ] && cmp -s requirements/dev.txt .venv/dev.lock && exit 0
+
+echo "setup: installing $lock into .venv (the first time takes a minute or two: Spark alone is 450 MB)"
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" 2>.venv/setup.log; then
+    tail -n 3 .venv/setup.log >&2
+    fail "the packages could not be installed: check that this machine reaches a Python package index (pip's own settings apply); details in .venv/setup.log"
+fi
+# hatchling is in the developers' lock only; a plain user's install fetches it for the build.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . 2>.venv/setup.log || {
+    tail -n 3 .venv/setup.log >&2
+    fail "the package itself could not be installed; details in .venv/setup.log"
+}
+cp "$lock" ".venv/$kind.lock"
