@@ -20,7 +20,7 @@ _PATHS = {
 }
 
 # Databricks tells embedding services by their task; a name is all that is known here.
-_EMBEDDING_NAME = re.compile(r"(^|[-_./])(embed\w*|[gb]ge|e5|minilm)([-_./:]|$)|embedding", re.IGNORECASE)
+_EMBEDDING_NAME = re.compile(r"(^|[-_./])(embed\w*|gte|bge|e5|minilm)([-_./:]|$)|embedding", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][\w.:/@\-]{0,766}")
 
 

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway_batch.devgateway.ask import JsonObject
 from gateway_batch.devgateway.credentials import check_credentials
 from gateway_batch.devgateway.pages import json_response
 from gateway_batch.devgateway.refusals import Refusal, invalid
@@ -52,15 +51,18 @@ def read_patch(body: bytes) -> tuple[Behaviour, str | None]:
         Refusal: 400.
     """
     try:
-        patch: JsonObject = dict(orjson.loads(body))
-        service = patch.pop("service", None)
-        if service is not None and not isinstance(service, str):
-            raise invalid("'service' must be a string")
+        patch = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"the settings are not JSON: {error}") from error
+    if not isinstance(patch, dict):
+        raise invalid("the settings must be a JSON object")
+    service = patch.pop("service", None)
+    if service is not None and not isinstance(service, str):
+        raise invalid("'service' must be a string")
+    try:
         return Behaviour.model_validate_json(orjson.dumps(patch)), service
     except ValidationError as error:
         raise invalid(describe(error)) from error
-    except (TypeError, ValueError) as error:
-        raise invalid("the settings must be a JSON object") from error
 
 
 def _guarded(state: State, endpoint: Endpoint) -> Endpoint:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import orjson
@@ -72,6 +72,8 @@ class RunningGateway:
         except HTTPError as error:
             with error:
                 raise ConfigError(orjson.loads(error.read())["message"]) from error
+        except URLError as error:
+            raise ConfigError(f"the development gateway at {self.host} does not answer: {error.reason}") from error
 
 
 @contextmanager
@@ -131,4 +133,5 @@ def _wait_ready(child: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
     child.wait()
     errors.seek(0)
     reason = errors.read().decode(errors="replace").strip()
+    errors.truncate(0)
     raise ConfigError(reason.removeprefix("error: ") or "the development gateway did not start")

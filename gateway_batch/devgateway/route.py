@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +32,7 @@ POLICY = {
     "phase": "pre_call",
     "reason": "Denied by a scripted policy.",
 }
-_NO_FAULT = Fault(latency_ms=0)
+_log = logging.getLogger(__name__)
 _PAGE = b"<!doctype html><title>Bad gateway</title><p>This is no JSON, as the fault script asked.</p>"
 
 
@@ -52,9 +53,9 @@ class ModelRoute:
             delivery = Delivery(status=None)
         except Refusal as refusal:
             delivery = self._refuse(refusal)
-        except Exception:
-            self._record(receipt, self._refuse(Refusal(500, "The stand-in failed.")))
-            raise
+        except Exception:  # a fault of this code: it too has to have a row and an answer
+            _log.exception("request %s failed", receipt.request_id)
+            delivery = self._refuse(Refusal(500, "The development gateway itself failed; its stderr says how."))
         await delivery.send(
             scope,
             receive,
@@ -74,8 +75,9 @@ class ModelRoute:
         meter = self._state.meter(service)
         headers = meter.admit(service.name, time.monotonic())
         receipt.routed = True
-        fault = self._state.fault(service, ask.prompt, seen) or _NO_FAULT
-        await self._wait(service, fault)
+        fault = self._state.fault(service, ask.prompt, seen)
+        if (latency_s := self._latency_s(service, fault)) > 0:
+            await asyncio.sleep(latency_s)
         exchange = Exchange(ask, answer(ask, service), service, number=uuid4().hex, created=int(time.time()))
         delivery = self._deliver(exchange, fault)
         meter.book(delivery.tokens.total_tokens if delivery.tokens else 0)
@@ -103,14 +105,14 @@ class ModelRoute:
             )
         return service
 
-    async def _wait(self, service: Service, fault: Fault) -> None:
-        latency_ms = self._state.behaviour(service).latency_ms if fault is _NO_FAULT else fault.latency_ms
-        if latency_ms is None:
-            latency_ms = self._state.behaviour(service).latency_ms
-        if latency_ms:
-            await asyncio.sleep(latency_ms / 1000)
+    def _latency_s(self, service: Service, fault: Fault | None) -> float:
+        usual = self._state.behaviour(service).latency_ms or 0
+        scripted = fault.latency_ms if fault else None
+        return (usual if scripted is None else scripted) / 1000
 
-    def _deliver(self, exchange: Exchange, fault: Fault) -> Delivery:
+    def _deliver(self, exchange: Exchange, fault: Fault | None) -> Delivery:
+        if fault is None:
+            return self._say(exchange)
         if fault.status is not None:
             raise _scripted(fault, fault.status)
         if fault.disconnect:
@@ -119,9 +121,12 @@ class ModelRoute:
             return Delivery(status=200, content_type="text/html", frames=(_PAGE,))
         if fault.policy:
             return self._deny(exchange, fault)
+        return self._say(exchange, cut=fault.truncate)
+
+    def _say(self, exchange: Exchange, *, cut: bool = False) -> Delivery:
         if exchange.ask.stream:
-            return self._stream(exchange, cut=fault.truncate)
-        return self._whole(self._wire.body(exchange), exchange.answer, cut=fault.truncate)
+            return self._stream(exchange, cut=cut)
+        return self._whole(self._wire.body(exchange), exchange.answer, cut=cut)
 
     def _whole(self, body: JsonObject, said: Answer, *, cut: bool = False) -> Delivery:
         return Delivery(

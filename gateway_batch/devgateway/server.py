@@ -16,6 +16,7 @@ from gateway_batch.devgateway.settings import Settings, check_exposure
 from gateway_batch.errors import ConfigError
 
 GRACE_S = 30
+KEEP_ALIVE_S = 120
 _BACKLOG = 2048
 
 
@@ -38,6 +39,8 @@ def serve(settings: Settings) -> None:
             lifespan="on",
             log_level="warning",
             access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )
         ready = ready_line(url_of(listener), str(app.state.gateway.ledger.path))

@@ -142,7 +142,7 @@ def read_services(path: Path) -> dict[str, ServiceSettings]:
 def describe(error: ValidationError) -> str:
     """A validation error on one line, without the values."""
     problems = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
+    return "; ".join(": ".join(filter(None, (".".join(map(str, at["loc"])), at["msg"]))) for at in problems)
 
 
 def is_loopback(host: str) -> bool:

@@ -59,7 +59,7 @@ class State:
         return found or self._script.pick(prompt, seen)
 
     def change(self, behaviour: Behaviour, service: str | None) -> None:
-        """Changes the fields that were set, for one service or for all. Limits start afresh."""
+        """Changes the fields that were set, for one service or for all. Limits that change start afresh."""
         changed = {field: getattr(behaviour, field) for field in behaviour.model_fields_set}
         if service is None:
             self._all = self._all.model_copy(update=changed)
@@ -70,7 +70,8 @@ class State:
             self._own[name] = self._own.get(name, Behaviour()).model_copy(update=changed)
             if "faults" in changed:
                 self._scripts[name] = Script(behaviour.faults)
-        self._meters.clear()
+        if not changed.keys().isdisjoint(("rpm", "tpm")):
+            self._meters.clear()
 
     def reset(self) -> None:
         """Forgets counts, what was used of the limits and which faults have fired; settings and ledger stay."""

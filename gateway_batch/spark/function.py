@@ -192,35 +192,33 @@ class _FunctionBuilder:
 def install(spark: SparkSession, name: str, build: Callable[[JavaObject], JavaObject]) -> None:
     """Makes a function of the session, of sessions made from it later, and of permanent views.
 
-    Two registries are needed: the session's own, and Spark's built-in one, which views and new sessions look into.
+    Two registries are needed: the session's own, and Spark's built-in one, which new sessions copy. In both it stands
+    among the built-in functions: a permanent view may not refer to a temporary one.
     """
     gateway = gateway_of(spark)
     ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
     gateway.python_parameters.propagate_java_exceptions = True
     builder = _FunctionBuilder(gateway, build)
-    for registry, source in _registries(spark):
-        registry.createOrReplaceTempFunction(name, builder, source)
+    for registry in _registries(spark):
+        registry.registerFunction(_identifier(spark, name), builder, "built-in")
 
 
 def uninstall(spark: SparkSession, name: str) -> None:
     """Takes the function out of both registries."""
-    jvm = gateway_of(spark).jvm
-    for registry, _ in _registries(spark):
-        for listed in registry.listFunction().mkString("\n").splitlines():
-            *place, function = listed.split(".")
-            if function == name.lower():  # Spark 4.2 lists system.session.name, 4.1 plain names
-                catalog, database = (None, None, *place)[-2:]
-                registry.dropFunction(
-                    jvm.org.apache.spark.sql.catalyst.FunctionIdentifier(
-                        function, jvm.scala.Option.apply(database), jvm.scala.Option.apply(catalog)
-                    )
-                )
+    for registry in _registries(spark):
+        registry.dropFunction(_identifier(spark, name))
 
 
-def _registries(spark: SparkSession) -> list[tuple[JavaObject, str]]:
-    jvm = gateway_of(spark).jvm
-    built_in = getattr(jvm.org.apache.spark.sql.catalyst.analysis, "FunctionRegistry$")
-    return [
-        (getattr(built_in, "MODULE$").builtin(), "built-in"),
-        (spark._jsparkSession.sessionState().functionRegistry(), "python_udf"),
-    ]
+def _registries(spark: SparkSession) -> list[JavaObject]:
+    return [_built_in(spark).builtin(), spark._jsparkSession.sessionState().functionRegistry()]
+
+
+def _identifier(spark: SparkSession, name: str) -> JavaObject:
+    if tuple(int(part) for part in spark.version.split(".")[:2]) >= (4, 2):
+        return _built_in(spark).builtinFunctionIdentifier(name)
+    return gateway_of(spark).jvm.org.apache.spark.sql.catalyst.FunctionIdentifier(name)
+
+
+def _built_in(spark: SparkSession) -> JavaObject:
+    registry = getattr(gateway_of(spark).jvm.org.apache.spark.sql.catalyst.analysis, "FunctionRegistry$")
+    return getattr(registry, "MODULE$")

@@ -87,7 +87,10 @@ class Gateway:
         self._flusher: threading.Thread | None = None
 
     def close(self) -> None:
-        """Ends the background flush, flushes once more and takes the function out of the session."""
+        """Ends the background flush, takes the function out of the session, and flushes once more.
+
+        After `spark.stop()` there is nothing left to close: the next session's flush finds the records.
+        """
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -95,8 +98,10 @@ class Gateway:
             self._flusher.join()
         if _open.get(self.name) is self:
             del _open[self.name]
-            uninstall(self._spark, self.name)
-        self.usage.flush()
+            if self._session_lives():
+                uninstall(self._spark, self.name)
+        if self._session_lives():
+            self.usage.flush()
 
     def __enter__(self) -> Self:
         """The gateway itself."""
@@ -113,6 +118,9 @@ class Gateway:
         if self.config.flush_interval > 0:
             self._flusher = threading.Thread(target=self._flush_regularly, name="gateway_batch_flush", daemon=True)
             self._flusher.start()
+
+    def _session_lives(self) -> bool:
+        return self._spark.sparkContext._jsc is not None
 
     def _planner(self) -> AiQuery:
         config, context = self.config, self._spark.sparkContext
@@ -134,9 +142,7 @@ class Gateway:
         return AiQuery(self._spark, config, runtime, caller, self._credentials)
 
     def _flush_regularly(self) -> None:
-        while not self._stopping.wait(self.config.flush_interval):
-            if self._spark.sparkContext._jsc is None:  # the session was stopped: the next one flushes
-                return
+        while not self._stopping.wait(self.config.flush_interval) and self._session_lives():
             try:
                 self.usage.flush()
             except GatewayBatchError as error:

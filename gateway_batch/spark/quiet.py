@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from gateway_batch.spark.session import local_session
 @contextlib.contextmanager
 def quiet_session(warehouse: Path, log: Path, settings: dict[str, str] | None = None) -> Iterator[SparkSession]:
     """A local session, stopped at the end. What the JVM and its workers print goes to the file `log`."""
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # it repeats each error with Java's stacks
     log.parent.mkdir(parents=True, exist_ok=True)
     chosen = {"spark.ui.showConsoleProgress": "false", **(settings or {})}
     try:

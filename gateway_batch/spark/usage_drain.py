@@ -49,6 +49,7 @@ class UsageDrain:
         self._table = table
         self._manifest = spool_dir / "drain" / "manifest.json"
         self._done = spool_dir / "drain" / "done.json"
+        self._table_made = False
 
     def flush(self) -> int:
         """Commits all sealed records, those of dead workers included.
@@ -64,9 +65,16 @@ class UsageDrain:
             committed = self._commit() if self._manifest.exists() else 0
             segments = sorted(path.name for path in sealed_dir(self._spool_dir).glob("*.log"))
             if not segments:
+                self._make_table()
                 return committed
             self._write_manifest(segments)
             return committed + self._commit()
+
+    def _make_table(self) -> None:
+        """So that the table is there to be read, even before its first row."""
+        if not self._table_made:
+            create_usage_table(self._spark, self._table)
+            self._table_made = True
 
     def _write_manifest(self, segments: list[str]) -> None:
         state = self._state()

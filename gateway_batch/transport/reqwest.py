@@ -71,7 +71,7 @@ def _unreachable(error: PyreqwestError) -> UnreachableError:
             kind, what = ErrorKind.CONNECT, f"no connection within {_CONNECT_TIMEOUT_S:g} s"
         case RequestTimeoutError():
             kind, what = ErrorKind.TIMEOUT, "no answer in time"
-        case ConnectError():
+        case ConnectError() if _never_connected(error):
             kind, what = ErrorKind.CONNECT, "could not connect"
         case BuilderError():
             kind, what = ErrorKind.BAD_REQUEST, "the request can't be built"
@@ -79,6 +79,11 @@ def _unreachable(error: PyreqwestError) -> UnreachableError:
             kind, what = ErrorKind.DISCONNECT, "the connection broke before the answer was whole"
     reason = _root_cause(error)
     return UnreachableError(kind, f"{what}: {reason}" if reason else what)
+
+
+def _never_connected(error: ConnectError) -> bool:
+    """A connection that breaks before the answer's head is a ConnectError too; only its causes tell the two apart."""
+    return any(cause["message"] == "client error (Connect)" for cause in error.details.get("causes") or ())
 
 
 def _root_cause(error: PyreqwestError) -> str | None:

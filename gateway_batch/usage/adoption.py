@@ -13,18 +13,18 @@ import os
 from pathlib import Path
 
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, header, read_lines
-from gateway_batch.usage.spool import active_dir, sealed_dir
+from gateway_batch.usage.spool import active_dir, is_local, sealed_dir
 
 _UNKNOWN = "unknown.log"
 
 
 def adopt_dead_writers(spool_dir: Path) -> int:
-    """Seals the segments of processes that died; returns how many writers there were.
+    """Seals the segments of this host's processes that died; returns how many writers there were.
 
     An intent without an outcome becomes a row of unknown outcome: the writer is dead and all its segments are read.
+    Writers of other hosts are left alone: a lock proves nothing across hosts on every kind of mount.
     """
-    folders = (folder for folder in sorted(active_dir(spool_dir).iterdir()) if not folder.name.startswith("."))
-    return sum(_adopt(folder, spool_dir) for folder in folders)
+    return sum(_adopt(folder, spool_dir) for folder in sorted(active_dir(spool_dir).iterdir()) if is_local(folder.name))
 
 
 def _adopt(folder: Path, spool_dir: Path) -> bool:

@@ -32,6 +32,16 @@ def sealed_dir(spool_dir: Path) -> Path:
     return spool_dir / "sealed"
 
 
+def writer_name() -> str:
+    """A new name for a writer of this process: host, process, chance."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def is_local(writer: str) -> bool:
+    """Whether a writer's name is one of this host's."""
+    return writer.rsplit("-", 2)[0] == socket.gethostname()
+
+
 def prepare(spool_dir: Path) -> None:
     """Makes the folders, private to the user.
 
@@ -66,7 +76,7 @@ class SpoolWriter:
         self._spool_dir = spool_dir
         self._defer = defer
         self._rotate_after_s = rotate_after_s
-        self.writer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.writer = writer_name()
         self._folder = active_dir(spool_dir) / self.writer
         self._pending: dict[str, bytes] = {}
         self._outcomes: list[bytes] = []

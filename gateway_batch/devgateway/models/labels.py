@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from gateway_batch.devgateway.models.prose import words
 
 _ASKED = re.compile(r"\b(classif\w+|categori[sz]\w+|label|which of)\b", re.IGNORECASE)
-_LISTED = re.compile(
-    r"\b(?:labels|categories|classes|options|one of|either|as|into)\b[^:\n\[(]{0,40}?[:\[(]?\s*"
-    r"(?P<list>[^:.\n\[\]()]+?(?:,|\bor\b)[^:.\n\[\]()]+)",
-    re.IGNORECASE,
+_LIST = r"[:\[(\s]*(?P<list>[^:.?\n\[\]()]+?(?:,|\bor\b)[^:.?\n\[\]()]+)"
+_NOUNS = "labels|categories|classes|options"
+_LISTED = (
+    re.compile(rf"\b(?:one of|{_NOUNS})\b(?:\s+(?:the|these|following|are|{_NOUNS})\b)*{_LIST}", re.IGNORECASE),
+    re.compile(rf"\b(?:as|into|either)\b{_LIST}", re.IGNORECASE),
 )
 _SEPARATOR = re.compile(r"\s*,\s*(?:or|and)\s+|\s*,\s*|\s+or\s+|\s+and\s+")
 _STEM = 4
+_MOST_WORDS = 5
 
 _SIGNS = {
     "positive": "amazing best delighted excellent fantastic fast friendly good great happy helpful love loved lovely "
@@ -38,23 +40,27 @@ def wants_label(instruction: str) -> bool:
     return _ASKED.search(instruction[:400]) is not None
 
 
+def _find_list(prompt: str) -> re.Match[str] | None:
+    return next((found for pattern in _LISTED if (found := pattern.search(prompt))), None)
+
+
+def _split(listed: str) -> list[str]:
+    labels = [label.strip(" \t\"'`*") for label in _SEPARATOR.split(listed)]
+    return [label for label in labels if label and len(label.split()) <= _MOST_WORDS]
+
+
 def listed_labels(prompt: str) -> list[str]:
     """The labels a prompt names, empty if it names fewer than two."""
-    found = _LISTED.search(prompt)
-    if not found:
-        return []
-    labels = [label.strip(" \t\"'`*") for label in _SEPARATOR.split(found["list"])]
-    labels = [label for label in labels if label and len(label.split()) <= 5]
+    found = _find_list(prompt)
+    labels = _split(found["list"]) if found else []
     return labels if len(labels) > 1 else []
 
 
 def classify(prompt: str) -> str | None:
-    """The best of the labels that a prompt lists, for the text around the list."""
-    labels = listed_labels(prompt)
-    if not labels:
+    """The best of the labels that a prompt lists, for the text around the list; None if it lists none."""
+    found, labels = _find_list(prompt), listed_labels(prompt)
+    if not found or not labels:
         return None
-    found = _LISTED.search(prompt)
-    assert found is not None
     return best_label(labels, prompt[: found.start("list")] + " " + prompt[found.end("list") :])
 
 

@@ -106,11 +106,18 @@ def as_string(schema: Mapping[str, Any], name: str, facts: Facts) -> str:
 
 def _free_text(words: list[str], facts: Facts) -> str:
     if _SHORT & set(words):
-        short = facts.proper_names or facts.keywords
-        return short[facts.turn % len(short)] if short else "unknown"
-    if facts.turn and facts.keywords:
-        return facts.keywords[(facts.turn - 1) % len(facts.keywords)]
+        return _turned(facts.proper_names or facts.keywords, facts.turn)
+    if facts.turn:
+        return _turned(facts.keywords, facts.turn - 1)
     return summary_of(facts.text, _LONG_TEXT) or shorten(facts.text, _LONG_TEXT) or "unknown"
+
+
+def _turned(offered: Sequence[str], turn: int) -> str:
+    """One after the other, numbered from the second round on."""
+    if not offered:
+        return f"unknown {turn}" if turn else "unknown"
+    again, place = divmod(turn, len(offered))
+    return f"{offered[place]} {again + 1}" if again else offered[place]
 
 
 def _sized(text: str, schema: Mapping[str, Any]) -> str:

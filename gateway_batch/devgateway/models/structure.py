@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from gateway_batch.devgateway.models.facts import Facts
 from gateway_batch.devgateway.models.scalars import as_boolean, as_number, as_string, best_member
@@ -63,9 +65,9 @@ class _Filling:
                 return None
         return as_string(schema, name, self._facts)
 
-    def _resolved(self, schema: Any) -> dict[str, Any]:
-        """Without `$ref` and `allOf`; whether a reference is circular shows by depth."""
-        if not isinstance(schema, Mapping):
+    def _resolved(self, schema: Any, steps: int = 0) -> dict[str, Any]:
+        """Without `$ref` and `allOf`, as far as a few steps go: references may be circular."""
+        if not isinstance(schema, Mapping) or steps > _DEEP:
             return {}
         found = dict(schema)
         for _ in range(_DEEP):
@@ -74,7 +76,7 @@ class _Filling:
             target = self._target(found.pop("$ref"))
             found = {**target, **found}
         for part in found.pop("allOf", ()):
-            found = _merged(found, self._resolved(part))
+            found = _merged(found, self._resolved(part, steps + 1))
         return found
 
     def _target(self, reference: str) -> Schema:
@@ -92,7 +94,7 @@ class _Filling:
         value: Any = None
         for branch in sorted(schema[choice], key=lambda branch: self._is_null(branch) != (depth >= _DEEP)):
             value = self.value(_merged(rest, self._resolved(branch)), name, depth + 1)
-            if choice == "anyOf" or jsonschema.Draft202012Validator(whole).is_valid(value):
+            if choice == "anyOf" or _is_valid(value, whole):
                 break
         return value
 
@@ -127,7 +129,8 @@ class _Filling:
         items = schema.get("items", {"type": "string"})
         fixed = schema.get("prefixItems") or ()
         values = [self.value(part, name, depth + 1) for part in fixed]
-        least, most = schema.get("minItems", 0), schema.get("maxItems", _MOST_ITEMS)
+        least = schema.get("minItems", 0)
+        most = schema.get("maxItems", max(least, _MOST_ITEMS))
         usual = 0 if items is False or depth >= _DEEP else max(len(values), _USUAL_ITEMS)
         wanted = max(least, min(most, usual))
         tries = 0
@@ -138,6 +141,14 @@ class _Filling:
             if value not in values or not schema.get("uniqueItems"):
                 values.append(value)
         return values[:most]
+
+
+def _is_valid(value: Any, schema: Schema) -> bool:
+    """Whether it validates; what refers to other documents is taken to, as nothing is fetched."""
+    try:
+        return jsonschema.Draft202012Validator(schema, registry=Registry()).is_valid(value)
+    except Unresolvable:
+        return True
 
 
 def _type_of(schema: dict[str, Any], depth: int) -> str:

@@ -8,7 +8,7 @@ from zlib import crc32
 
 from gateway_batch.devgateway.models.prose import STOP_WORDS, words
 
-_TRIPLE = 0.35
+_TRIPLE = 0.5
 _STOP_WORD = 0.15
 _MOST_WORDS = 4000
 

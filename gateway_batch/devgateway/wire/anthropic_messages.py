@@ -12,7 +12,7 @@ from gateway_batch.devgateway.wire import fields
 from gateway_batch.devgateway.wire.format import Exchange, pieces, sse
 
 _IMAGES = frozenset({"image", "document"})
-_ROLES = frozenset({"user", "assistant"})
+_ROLES = {"user": "user", "assistant": "assistant"}
 _STOP_REASONS = {
     Finish.STOP: "end_turn",
     Finish.STOP_SEQUENCE: "stop_sequence",
@@ -77,9 +77,7 @@ def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
     system, images = fields.content(body.get("system"), _IMAGES, "system")
     turns = [Turn("system", system)] if system else []
     for message in fields.objects(body, "messages"):
-        role = message.get("role")
-        if role not in _ROLES:
-            raise invalid(f"messages: {role!r} is no role; 'system' is a field of its own.")
+        role = fields.role_of(message, _ROLES, "messages")
         text, pictures = fields.content(message.get("content"), _IMAGES, "messages[].content")
         turns.append(Turn(role, text))
         images += pictures
@@ -87,8 +85,7 @@ def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
 
 
 def _schema(body: JsonObject) -> JsonSchema | None:
-    settings = body.get("output_config")
-    wanted: Any = settings.get("format") if isinstance(settings, dict) else body.get("output_format")
+    wanted: Any = fields.optional_object(body, "output_config").get("format", body.get("output_format"))
     match wanted:
         case None:
             return None

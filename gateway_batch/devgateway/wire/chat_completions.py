@@ -48,7 +48,7 @@ class ChatCompletions:
             stop=fields.stop_marks(body.get("stop")),
             schema=response_schema(body.get("response_format")),
             stream=fields.flag(body, "stream"),
-            include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+            include_usage=bool(fields.optional_object(body, "stream_options").get("include_usage")),
         )
 
     def body(self, exchange: Exchange) -> JsonObject:
@@ -123,8 +123,7 @@ def _check_refused(body: JsonObject) -> None:
 def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
     turns, images = [], 0
     for message in fields.objects(body, "messages"):
-        if (role := _ROLES.get(message.get("role", ""))) is None:
-            raise invalid(f"'messages': {message.get('role')!r} is no role.")
+        role = fields.role_of(message, _ROLES, "messages")
         text, pictures = fields.content(message.get("content"), _IMAGES, "messages[].content")
         turns.append(Turn(role, text))
         images += pictures

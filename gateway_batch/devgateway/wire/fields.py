@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
+
+import jsonschema
+import orjson
 
 from gateway_batch.devgateway.ask import JsonObject, JsonSchema
 from gateway_batch.devgateway.refusals import invalid
@@ -63,6 +67,16 @@ def optional_objects(body: Mapping[str, Any], name: str) -> list[JsonObject]:
     return objects(body, name) if body.get(name) else []
 
 
+def optional_object(body: Mapping[str, Any], name: str) -> JsonObject:
+    """An object, empty if absent."""
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise invalid(f"'{name}' must be an object.")
+    return value
+
+
 def stop_marks(value: object) -> tuple[str, ...]:
     """One string or several, at which an answer ends."""
     match value:
@@ -76,10 +90,30 @@ def stop_marks(value: object) -> tuple[str, ...]:
 
 
 def schema_of(value: object, where: str) -> JsonSchema:
-    """A JSON schema that has to be there."""
+    """A JSON schema that has to be there and be one."""
     if not isinstance(value, dict):
         raise invalid(f"'{where}' is required and must be a JSON schema.")
+    if fault := _schema_fault(orjson.dumps(value)):
+        raise invalid(f"'{where}' is not a valid JSON schema: {fault}")
     return value
+
+
+@lru_cache(maxsize=1024)
+def _schema_fault(schema: bytes) -> str | None:
+    """Kept, as the same schema comes with every row of a query and looking it through takes milliseconds."""
+    try:
+        jsonschema.Draft202012Validator.check_schema(orjson.loads(schema))
+    except jsonschema.SchemaError as error:
+        return error.message
+    return None
+
+
+def role_of(message: JsonObject, roles: Mapping[str, str], where: str) -> str:
+    """A message's role, as an `Ask` names it."""
+    role = message.get("role")
+    if not isinstance(role, str) or role not in roles:
+        raise invalid(f"'{where}': {role!r} is no role; there are {', '.join(roles)}.")
+    return roles[role]
 
 
 def content(value: object, images: Iterable[str], where: str = "content") -> tuple[str, int]:

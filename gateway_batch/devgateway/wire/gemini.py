@@ -23,6 +23,7 @@ _FINISHES = {
 _MEDIA = ("inlineData", "inline_data", "fileData", "file_data")
 _NAMED_SCHEMAS = ("items", "additionalProperties", "not")
 _LISTED_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_BOUNDS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,8 @@ class Gemini:
 
     def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
         """The request, with `generationConfig`."""
-        config = _either(body, "generationConfig", "generation_config") or {}
-        if not isinstance(config, dict):
-            raise invalid("'generationConfig' must be an object.")
+        written = "generationConfig" if "generationConfig" in body else "generation_config"
+        config = fields.optional_object(body, written)
         fields.in_range(config, "temperature", 0, 2)
         turns, images = _turns(body)
         return Ask(
@@ -87,8 +87,7 @@ def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
     if isinstance(system, dict):
         turns.append(Turn("system", _parts(system)[0]))
     for content in fields.objects(body, "contents"):
-        if (role := _ROLES.get(content.get("role") or "user")) is None:
-            raise invalid(f"Please use a valid role: user, model. Not {content.get('role')!r}.")
+        role = fields.role_of({"role": content.get("role") or "user"}, _ROLES, "contents")
         text, pictures = _parts(content)
         turns.append(Turn(role, text))
         images += pictures
@@ -109,27 +108,33 @@ def _schema(config: JsonObject) -> JsonSchema | None:
         return fields.ANY_OBJECT if is_json else None
     if not is_json:
         raise invalid("a response schema needs the response MIME type application/json.")
-    return fields.schema_of(plain, "responseJsonSchema") if plain is not None else json_schema(google)
+    if plain is not None:
+        return fields.schema_of(plain, "responseJsonSchema")
+    return fields.schema_of(json_schema(google), "responseSchema")
 
 
-def json_schema(google: Any) -> JsonSchema:
+def json_schema(google: Any) -> Any:
     """A JSON schema from Google's dialect: types in capitals, `nullable`, bounds as strings."""
-    found = dict(fields.schema_of(google, "responseSchema"))
-    kind = found.get("type")
-    if isinstance(kind, str):
-        found["type"] = [kind.lower(), "null"] if found.pop("nullable", False) else kind.lower()
-    for name in _NAMED_SCHEMAS:
-        if isinstance(found.get(name), dict):
-            found[name] = json_schema(found[name])
-    for name in _LISTED_SCHEMAS:
-        if isinstance(found.get(name), list):
-            found[name] = [json_schema(part) for part in found[name]]
-    if isinstance(properties := found.get("properties"), dict):
-        found["properties"] = {name: json_schema(part) for name, part in properties.items()}
-    for bound in ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"):
-        if isinstance(found.get(bound), str):
-            found[bound] = int(found[bound])
+    if not isinstance(google, dict):
+        return google
+    found = {name: _translated(name, value) for name, value in google.items() if name != "nullable"}
+    if google.get("nullable") and isinstance(found.get("type"), str):
+        found["type"] = [found["type"], "null"]
     return found
+
+
+def _translated(name: str, value: Any) -> Any:
+    if name == "type" and isinstance(value, str):
+        return value.lower()
+    if name in _NAMED_SCHEMAS:
+        return json_schema(value)
+    if name in _LISTED_SCHEMAS and isinstance(value, list):
+        return [json_schema(part) for part in value]
+    if name == "properties" and isinstance(value, dict):
+        return {key: json_schema(part) for key, part in value.items()}
+    if name in _BOUNDS and isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value
 
 
 def _chunk(exchange: Exchange, text: str, *, last: bool) -> JsonObject:

@@ -29,13 +29,12 @@ class OpenAIResponses:
         fields.in_range(body, "temperature", 0, 2)
         fields.in_range(body, "top_p", 0, 1)
         turns, images = _turns(body)
-        text = body.get("text") or {}
         return Ask(
             model=fields.required_text(body, "model"),
             turns=turns,
             images=images,
             max_tokens=fields.positive_integer(body, "max_output_tokens"),
-            schema=_schema(text.get("format") if isinstance(text, dict) else text),
+            schema=_schema(fields.optional_object(body, "text").get("format")),
             stream=fields.flag(body, "stream"),
         )
 
@@ -82,8 +81,7 @@ def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
         if item.get("type", "message") != "message":
             turns.append(Turn("tool", str(item.get("output", ""))))
             continue
-        if (role := _ROLES.get(item.get("role", ""))) is None:
-            raise invalid(f"'input': {item.get('role')!r} is no role.")
+        role = fields.role_of(item, _ROLES, "input")
         _check_parts(role, item.get("content"))
         text, pictures = fields.content(item.get("content"), _IMAGES, "input[].content")
         turns.append(Turn(role, text))

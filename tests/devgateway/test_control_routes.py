@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway_batch.devgateway import RunningGateway
+from gateway_batch.errors import ConfigError
+
+from .conftest import TOKEN, Post
+
+CHAT = "mlflow/v1/chat/completions"
+
+
+def ask(text: str, model: str = "databricks-gpt-5-4") -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": text}]}
+
+
+def test_stats_count_requests_statuses_services_and_prompts(gateway: RunningGateway, post: Post) -> None:
+    for body in (ask("a"), ask("a"), ask("b"), ask("a", "main.default.support"), ask("c", "no-such")):
+        post(CHAT, body)
+    stats = gateway.stats()
+    assert stats["requests"] == 5
+    assert stats["by_status"] == {"200": 4, "404": 1}
+    assert stats["by_service"] == {"system.ai.gpt-5-4": 3, "main.default.support": 1}
+    assert stats["distinct_prompts"] == 2
+    assert stats["in_flight"] == 0
+    assert stats["ledger"] == str(gateway.ledger)
+
+
+def test_stats_know_the_most_in_flight(gateway: RunningGateway, post: Post) -> None:
+    gateway.configure(latency_ms=600)
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda number: post(CHAT, ask(f"{number}")), range(6)))
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert gateway.stats()["max_in_flight"] == 6
+
+
+def test_reset_forgets_the_counts(gateway: RunningGateway, post: Post) -> None:
+    post(CHAT, ask("a"))
+    gateway.reset()
+    stats = gateway.stats()
+    assert (stats["requests"], stats["distinct_prompts"], stats["max_in_flight"]) == (0, 0, 0)
+    assert (stats["by_status"], stats["by_service"]) == ({}, {})
+
+
+def test_latency_can_be_changed_for_one_service(gateway: RunningGateway, post: Post) -> None:
+    gateway.configure(service="databricks-gpt-5-5", latency_ms=400)
+    slow = post(CHAT, ask("a", "system.ai.gpt-5-5"))
+    quick = post(CHAT, ask("a"))
+    assert slow.elapsed.total_seconds() >= 0.4 > quick.elapsed.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("patch", "named"),
+    [
+        ({"latency_ms": -1}, "latency_ms"),
+        ({"rpm": 0}, "rpm"),
+        ({"speed": 1}, "speed"),
+        ({"service": "no-such", "rpm": 1}, "no-such"),
+        ({"service": 7}, "'service'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(gateway: RunningGateway, patch: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        gateway.configure(**patch)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b'"x"'])
+def test_settings_that_are_no_object_are_refused(gateway: RunningGateway, http: httpx.Client, body: bytes) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    assert http.post("/devgateway/settings", content=body, headers=headers).status_code == 400
+
+
+@pytest.mark.parametrize(("method", "route"), [("GET", "stats"), ("POST", "reset"), ("POST", "settings")])
+def test_control_routes_need_the_token(gateway: RunningGateway, http: httpx.Client, method: str, route: str) -> None:
+    answer = http.request(method, f"/devgateway/{route}")
+    assert (answer.status_code, answer.json()["error_code"]) == (401, "UNAUTHENTICATED")
+
+
+def test_a_gateway_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
+    gone = RunningGateway(host="http://127.0.0.1:9", ledger=tmp_path, pid=0)
+    with pytest.raises(ConfigError, match="does not answer"):
+        gone.stats()

@@ -1,0 +1,141 @@
+"""The commands end to end: what they print, what they leave, how they fail."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway_batch.devgateway import Settings, running
+from tests.e2e.conftest import Run
+
+REVIEWS = 'title,review\nA,"The lake was cold, and deep."\nB,"We liked the ""old"" boat."\nC,It rained all day.\n'
+
+
+@pytest.mark.timeout(400)
+def test_demo_answers_real_text_and_its_books_agree(run: Run, tmp_path: Path) -> None:
+    done = run("demo", "--rows", "1000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1,000 texts" in done.stdout
+    assert "1,000 answered, 0 failed" in done.stdout
+    assert "The books agree." in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "demo" / "warehouse" / "summaries" / "_delta_log").is_dir()
+
+    used = run("usage", "--by", "tag:step", "--warehouse", "demo/warehouse", "--json")
+    assert used.returncode == 0, used.stderr
+    rows = {row["step"]: row for row in map(json.loads, used.stdout.splitlines())}
+    assert rows["whole table"]["requests"] == 1000
+    assert rows["-"]["requests"] == 10
+    assert all(row["failed"] == row["unknown"] == 0 and row["tokens_in"] > 0 for row in rows.values())
+
+
+def test_demo_takes_a_file_of_ones_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    done = run("demo", "--input", "reviews.csv", "--text-column", "review")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 answered, 0 failed" in done.stdout
+
+    wrong = run("demo", "--input", "reviews.csv", "--text-column", "text")
+    assert wrong.returncode == 1
+    assert "reviews.csv has no column 'text'; it has title, review" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_sql_reads_files_and_writes_files(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    query = "SELECT title, ai_query('databricks-gpt-5-4', review) AS answer FROM reviews ORDER BY title"
+    shown = run("sql", query.replace(" ORDER BY title", ""), "--input", "reviews=reviews.csv")
+    assert shown.returncode == 0, shown.stderr
+    assert "The lake was cold, and deep." in shown.stdout
+    assert "3 requests recorded in ai_gateway.usage" in shown.stderr
+    assert "stand-ins" in shown.stderr
+
+    written = run("sql", query, "--input", "reviews=reviews.csv", "--output", "out.json")
+    assert written.returncode == 0, written.stderr
+    lines = [line for part in sorted((tmp_path / "out.json").glob("*.json")) for line in part.read_text().splitlines()]
+    assert [json.loads(line)["title"] for line in lines] == ["A", "B", "C"]
+
+
+def test_sql_talks_to_the_configured_gateway(run: Run, tmp_path: Path) -> None:
+    with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
+        query = "SELECT ai_query('databricks-gpt-5-4', 'Say hello') AS a"
+        done = run("sql", query, "--json", DATABRICKS_HOST=server.host, DATABRICKS_TOKEN="t0ken")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["a"]
+        assert server.stats()["requests"] == 1
+
+        failed = run("sql", query, DATABRICKS_HOST=server.host, DATABRICKS_TOKEN="other")
+        assert failed.returncode == 1
+        assert "[AI_FUNCTION_HTTP_REQUEST_ERROR]" in failed.stderr
+        assert "401" in failed.stderr
+        assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("sql", "SELECT 1", "--input", "x"), 2, "is not NAME=PATH"),
+        (("sql", "SELECT 1", "--gateway", "moon"), 2, "one of auto, env, dev"),
+        (("demo", "--rows", "0"), 2, "--rows"),
+        (("demo", "--input", "nowhere.csv"), 1, "no such file or folder: nowhere.csv"),
+        (("usage", "--warehouse", "nowhere"), 1, "no such folder: nowhere"),
+        (("nonsense",), 2, "No such command"),
+        (("serve", "--port", "99999"), 2, "--port"),
+        (("serve", "--host", "0.0.0.0"), 1, "without a token"),
+        (("serve", "--services", "nowhere.json"), 1, "cannot read services"),
+    ],
+)
+def test_wrong_use_is_said_in_one_line(run: Run, arguments: tuple[str, ...], code: int, says: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:
+    done = run("sql", "SELECT ai_query('m', 'x', failOnEror => true)", "--gateway", "dev")
+    assert done.returncode == 1
+    assert done.stderr.count("[UNRECOGNIZED_PARAMETER_NAME] ai_query has no parameter failOnEror") == 1
+    assert "java" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "serve", "sql", "usage"])
+def test_help_has_an_example(run: Run, command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert f"Example: gateway-batch {command}" in " ".join(done.stdout.split())
+
+
+def test_a_port_in_use_is_said(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("serve", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_serve_stops_cleanly_on_sigterm(tmp_path: Path) -> None:
+    command = [
+        str(Path(sys.executable).with_name("gateway-batch")),
+        "serve",
+        "--port",
+        "0",
+        "--ledger",
+        str(tmp_path / "l"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        assert "listening on http://127.0.0.1:" in served.stdout.readline()
+        served.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert served.wait(30) == 0
+        assert time.monotonic() - started < 10

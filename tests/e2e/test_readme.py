@@ -1,0 +1,79 @@
+"""What the README and the docs show runs as written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway_batch.devgateway import Settings, running
+from tests.e2e.conftest import Run
+from tests.e2e.test_command_line import REVIEWS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+RUN_SQL = """
+spark.range(30).selectExpr("id", "'Lake ' || id || ' is a deep and quiet lake.' AS text_column") \\
+    .createOrReplaceTempView("my_table")
+with gb.register_ai_query(spark):
+    for statement in {statements!r}:
+        print("rows", len(spark.sql(statement).collect()))
+"""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.timeout(300)
+def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    (python,), (sql,) = blocks("python"), blocks("sql")
+    statements = [statement for statement in sql.split(";") if statement.strip()]
+    script = python + RUN_SQL.format(statements=statements)
+    with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
+        environment = {"DATABRICKS_HOST": server.host, "DATABRICKS_TOKEN": "t0ken", "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=250,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(r"databricks-gpt-5-4\|\s+200\|\s+3\|", done.stdout), done.stdout
+    assert re.findall(r"rows (\d+)", done.stdout) == ["10", "30"]
+
+
+@pytest.mark.timeout(300)
+def test_the_shell_blocks_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    commands = [
+        shlex.split(line, comments=True)[1:]
+        for block in blocks("bash")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith(("gateway-batch sql", "gateway-batch usage"))
+    ]
+    assert len(commands) == 2
+    for command in commands:
+        done = run(*command)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "answers.parquet").is_dir()
+
+
+def test_the_settings_page_is_up_to_date() -> None:
+    check = [sys.executable, str(ROOT / "scripts" / "write_configuration_doc.py"), "--check"]
+    assert subprocess.run(check, check=False).returncode == 0
+
+
+def test_the_pages_that_are_linked_exist() -> None:
+    links = re.findall(r"\]\(((?:docs/)?\w+\.md)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).is_file()] == []

@@ -1,0 +1,173 @@
+"""Bad input gets one clear error, and nothing is lost."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.errors import IllegalArgumentException, PythonException
+from pyspark.sql import SparkSession
+
+import gateway_batch as gb
+from gateway_batch.devgateway import RunningGateway
+from tests.spark.conftest import MODEL, Register
+
+
+def failure(spark: SparkSession, query: str) -> str:
+    """The message of an error found while the query is analysed: one line, no stack."""
+    with pytest.raises(IllegalArgumentException) as caught:
+        spark.sql(query)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "py4j" not in message
+    return message
+
+
+@pytest.mark.usefixtures("registered", "texts")
+@pytest.mark.parametrize(
+    ("call", "starts", "contains"),
+    [
+        ("ai_query(text_column, 'x')", "[DATATYPE_MISMATCH.NON_FOLDABLE_INPUT] ", "endpoint"),
+        ("ai_query('m', 'x', failOnError => id > 1)", "[DATATYPE_MISMATCH.NON_FOLDABLE_INPUT] ", "failOnError"),
+        ("ai_query('m', 'x', returnType => 'FOO<')", "[AI_FUNCTION_UNSUPPORTED_RETURN_TYPE] ", "FOO<"),
+        ("ai_query('m', 'x', returnType => 'VARIANT')", "[AI_FUNCTION_UNSUPPORTED_RETURN_TYPE] ", "variant"),
+        ("ai_query('m', 'x', returnType => 5)", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE] ", "returnType"),
+        ("ai_query('m')", "[REQUIRED_PARAMETER_NOT_FOUND] ", "request"),
+        ("ai_query('m', 'x', 'STRING', true, 'y')", "[WRONG_NUM_ARGS.WITHOUT_SUGGESTION] ", "5"),
+        ("ai_query('m', 'x', colour => 'red')", "[UNRECOGNIZED_PARAMETER_NAME] ", "colour"),
+        ("ai_query('m', 'x', endpoint => 'n')", "[DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT] ", "endpoint"),
+        ("ai_query('m', array('x'))", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE] ", "ARRAY<STRING>"),
+        ("ai_query('m', 'x', requestTags => map('a', 1))", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE] ", "MAP<STRING"),
+        ("ai_query('m', 'x', when => 'yes')", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE] ", "BOOLEAN"),
+        ("ai_query(NULL, 'x')", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE] ", "endpoint"),
+        ("ai_query('m', 'x', api => 'smtp')", "endpoint m: no API 'smtp'", "mlflow/v1/chat/completions"),
+        ("ai_query('two words', 'x')", "'two words' is not the name of an endpoint", ""),
+        (
+            "ai_query('m', 'x', modelParameters => named_struct('temperature', 'hot'))",
+            "[AI_FUNCTION_INVALID_MODEL_PARAMETERS.INVALID_PARAMETER_DATA_TYPE] ",
+            "SQLSTATE: 22023",
+        ),
+        (
+            "ai_query('m', 'x', modelParameters => named_struct('top_p', 7))",
+            "[AI_FUNCTION_INVALID_MODEL_PARAMETERS.INVALID_NUMERIC_PARAMETER] ",
+            "top_p",
+        ),
+        (
+            "ai_query('m', 'x', modelParameters => named_struct('model', 'n'))",
+            "[AI_FUNCTION_INVALID_MODEL_PARAMETERS.FOUND_RESERVED_PARAMETER_NAME] ",
+            "model",
+        ),
+        (
+            "ai_query('m', 'x', modelParameters => named_struct('temperature', id))",
+            "[DATATYPE_MISMATCH.NON_FOLDABLE_INPUT] ",
+            "modelParameters",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_found_before_anything_is_sent(
+    spark: SparkSession, server: RunningGateway, call: str, starts: str, contains: str
+) -> None:
+    message = failure(spark, f"SELECT {call} FROM my_table")
+    assert message.startswith(starts)
+    assert contains in message
+    assert server.stats()["requests"] == 0
+
+
+def answer(spark: SparkSession, endpoint: str = MODEL) -> Any:
+    row = spark.sql(f"SELECT ai_query('{endpoint}', 'x', failOnError => false) AS a").first()
+    assert row is not None
+    return row.a
+
+
+def test_a_wrong_token_is_said(spark: SparkSession, register: Register) -> None:
+    gateway = register(token="not-the-token")
+    assert "401" in answer(spark).errorMessage
+    assert "not-the-token" not in answer(spark).errorMessage
+    assert gateway.usage.flush() == 2
+
+
+def test_an_unknown_model_service_is_said(spark: SparkSession, gateway: gb.Gateway) -> None:
+    message = answer(spark, "main.default.nobody").errorMessage
+    assert "404" in message
+    assert "main.default.nobody" in message
+    assert gateway.usage.flush() == 1
+
+
+def test_an_unreachable_host_is_said_after_the_attempts(spark: SparkSession, register: Register) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        gateway = register(host=f"http://127.0.0.1:{unused.getsockname()[1]}", max_attempts=2)
+        assert "could not connect" in answer(spark).errorMessage
+        assert gateway.usage.flush() == 2
+
+
+def test_no_host_is_said_when_the_query_is_analysed(
+    spark: SparkSession, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABRICKS_HOST", raising=False)
+    register(host=None, token=None)
+    assert failure(spark, f"SELECT ai_query('{MODEL}', 'x')").startswith(
+        f"no gateway is configured for endpoint '{MODEL}'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"request_tags": {"a": 1}}, "request_tags: must map strings to strings"),
+        ({"request_tags": "a=b"}, "request_tags: "),
+        ({"host": "http://user:secret@host"}, "host: is not a base URL"),
+        ({"max_concurrency": 0}, "max_concurrency: "),
+        ({"usage_table": "a b"}, "usage_table: is not a table name"),
+        ({"colour": "red"}, "colour: no such setting"),
+        ({"token": "two words"}, "token: the token is empty or has spaces"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(gb.ConfigError) as caught:
+        gb.GatewayConfig.from_env(**settings)
+    assert str(caught.value).startswith(message)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_spool_folder_that_cannot_be_written_is_said(spark: SparkSession, register: Register, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(gb.LedgerError, match=r"spool folder .* can't be written"):
+        register(spool_dir=str(blocked / "spool"))
+
+
+def test_a_spool_that_fails_in_mid_run_sends_nothing(
+    spark: SparkSession, register: Register, server: RunningGateway
+) -> None:
+    gateway = register()
+    answer(spark)
+    active, away = gateway.usage.spool_dir / "active", gateway.usage.spool_dir / "away"
+    active.rename(away)
+    active.write_text("in the way")
+    server.reset()
+    with pytest.raises(PythonException, match=r"LedgerError: .*nothing (more )?is sent"):
+        spark.sql(f"SELECT ai_query('{MODEL}', 'x')").collect()
+    assert server.stats()["requests"] == 0
+    active.unlink()
+    away.rename(active)
+    assert gateway.usage.flush() == 1
+
+
+def test_a_table_that_cannot_be_written_keeps_the_records(spark: SparkSession, register: Register) -> None:
+    spark.sql("CREATE SCHEMA IF NOT EXISTS other")
+    spark.sql("CREATE OR REPLACE TABLE other.taken (a INT) USING DELTA")
+    gateway = register(usage_table="other.taken")
+    answer(spark)
+    with pytest.raises(gb.LedgerError, match=r"other\.taken can't be written"):
+        gateway.usage.flush()
+    spark.sql("DROP TABLE other.taken")
+    assert gateway.usage.flush() == 1
+    spark.sql("DROP TABLE other.taken")
+
+
+def test_spark_connect_is_refused_for_now() -> None:
+    with pytest.raises(gb.ConfigError, match="Spark Connect"):
+        gb.register_ai_query(object())  # type: ignore[arg-type]

@@ -1,0 +1,241 @@
+"""Every request has one row, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+import gateway_batch as gb
+from gateway_batch.devgateway import RunningGateway, Settings, running
+from gateway_batch.spark import usage_drain
+from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.usage_table import record_type
+from gateway_batch.usage.record import MIRRORED_COLUMNS
+from tests.spark.conftest import MODEL, TOKEN, Register
+
+QUERY = f"SELECT ai_query('{MODEL}', text_column) FROM my_table"
+
+
+def classes(gateway: gb.Gateway, ledger: Path) -> dict[str, int]:
+    rows = gateway.usage.reconcile(ledger).groupBy("class").count().collect()
+    return {row["class"]: row["count"] for row in rows}
+
+
+def ours(classes_: dict[str, int]) -> dict[str, int]:
+    """Without what other tests sent to the shared gateway."""
+    return {name: count for name, count in classes_.items() if name != "missing"}
+
+
+@pytest.mark.usefixtures("texts")
+def test_flush_commits_each_request_once(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway) -> None:
+    spark.sql(QUERY).collect()
+    assert gateway.usage.flush() == 40
+    assert gateway.usage.flush() == 0
+    table = spark.table(gateway.usage.table)
+    assert table.select("client_metadata.event_id").distinct().count() == table.count() == 40
+    assert ours(classes(gateway, server.ledger)) == {}
+
+
+def test_the_table_mirrors_the_columns_of_databricks(spark: SparkSession, gateway: gb.Gateway) -> None:
+    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+    gateway.usage.flush()
+    schema = spark.table(gateway.usage.table).schema
+    assert schema.names == [*MIRRORED_COLUMNS, "client_metadata"]
+    assert schema == record_type(spark)
+
+
+def test_a_row_says_who_what_and_where(spark: SparkSession, register: Register, server: RunningGateway) -> None:
+    gateway = register(request_tags={"team": "search"}, workspace_id="123", requester="ana@example.com")
+    spark.sql(f"SELECT ai_query('{MODEL}', 'Summarize: a lake is deep.')").collect()
+    gateway.usage.flush()
+    row = spark.table(gateway.usage.table).first()
+    assert row is not None
+    found = {name: row[name] for name in ("endpoint_name", "api_type", "status_code", "workspace_id", "requester")}
+    assert found == {
+        "endpoint_name": MODEL,
+        "api_type": "mlflow/v1/chat/completions",
+        "status_code": 200,
+        "workspace_id": "123",
+        "requester": "ana@example.com",
+    }
+    assert row.url == f"{server.host}/ai-gateway/mlflow/v1/chat/completions"
+    assert row.request_tags == {"team": "search"}
+    assert row.invocation_metadata.source == "AI_QUERY"
+    assert row.input_tokens > 0
+    assert row.total_tokens == row.input_tokens + row.output_tokens
+    assert row.invocation_id == row.client_metadata.event_id != row.request_id
+    assert row.client_metadata.outcome == "answered"
+    assert row.client_metadata.application_id == spark.sparkContext.applicationId
+    assert row.client_metadata.query_execution_id is not None
+
+
+@pytest.mark.usefixtures("texts")
+def test_failures_and_retries_have_rows_too(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway) -> None:
+    server.configure(
+        faults=[
+            {"match": "Lake 1 ", "status": 400},
+            {"match": "Lake 2 ", "status": 500, "times_per_prompt": 2},
+            {"match": "Lake 3 ", "status": 429, "times_per_prompt": 1, "retry_after": 0.2},
+            {"match": "Lake 4 ", "disconnect": True, "times_per_prompt": 1},
+        ]
+    )
+    query = f"SELECT ai_query('{MODEL}', text_column, failOnError => false) AS a FROM my_table WHERE id < 6"
+    failed = [row.a.errorMessage for row in spark.sql(query).collect() if row.a.errorMessage]
+    assert len(failed) == 1
+    assert gateway.usage.flush() == 6 + 2 + 1 + 1
+    found = spark.table(gateway.usage.table).selectExpr("status_code", "client_metadata.error_kind AS kind").collect()
+    assert sorted((row.status_code or 0, row.kind or "") for row in found) == [
+        (0, "disconnect"),
+        *[(200, "")] * 5,
+        (400, "bad_request"),
+        (429, "rate_limit"),
+        *[(500, "server")] * 2,
+    ]
+    assert set(ours(classes(gateway, server.ledger))) == {"unknown_resolved"}
+
+
+@pytest.mark.usefixtures("texts")
+def test_two_flushes_at_once_commit_each_request_once(spark: SparkSession, gateway: gb.Gateway) -> None:
+    spark.sql(QUERY).collect()
+    committed: list[int] = []
+    threads = [threading.Thread(target=lambda: committed.append(gateway.usage.flush())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(committed) == [0, 0, 40]
+    assert spark.table(gateway.usage.table).count() == 40
+
+
+@pytest.mark.usefixtures("texts")
+@pytest.mark.parametrize("step", ["before the commit", "after the commit", "before the manifest goes"])
+def test_a_drain_that_dies_is_finished_by_the_next(
+    spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    spark.sql(QUERY).collect()
+
+    class DeathError(BaseException):
+        pass
+
+    def die(*_: Any, **__: Any) -> None:
+        raise DeathError
+
+    with monkeypatch.context() as patch:
+        if step == "before the commit":
+            patch.setattr(usage_drain.UsageDrain, "_append", die)
+        elif step == "after the commit":
+            patch.setattr(Path, "unlink", die)
+        else:
+            write = usage_drain._write_json
+            patch.setattr(
+                usage_drain,
+                "_write_json",
+                lambda path, value: die() if "segments" not in value and value["version"] else write(path, value),
+            )
+        with pytest.raises(DeathError):
+            gateway.usage.flush()
+    expected = 40 if step == "before the commit" else 0  # else the rows were there already
+    assert gateway.usage.flush() == expected
+    assert spark.table(gateway.usage.table).count() == 40
+    spark.sql(QUERY).collect()
+    assert gateway.usage.flush() == 40
+    assert spark.table(gateway.usage.table).count() == 80
+
+
+@pytest.mark.usefixtures("texts")
+def test_records_reach_the_table_without_a_call(spark: SparkSession, register: Register) -> None:
+    gateway = register(flush_interval=0.5)
+    spark.sql(QUERY).collect()
+    deadline = time.monotonic() + 60
+    while gateway.usage.committed < 40 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert spark.table(gateway.usage.table).count() == 40
+
+
+def test_closing_flushes(spark: SparkSession, gateway: gb.Gateway) -> None:
+    with gateway:
+        spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+    assert spark.table(gateway.usage.table).count() == 1
+
+
+def test_a_damaged_line_costs_its_own_row_only(spark: SparkSession, gateway: gb.Gateway) -> None:
+    for word in ("one", "two"):
+        spark.sql(f"SELECT ai_query('{MODEL}', '{word}')").collect()
+    first = min((gateway.usage.spool_dir / "sealed").glob("*.log"))
+    first.write_bytes(first.read_bytes()[:-5] + b"\n")
+    gateway.usage.flush()
+    assert spark.table(gateway.usage.table).count() == 1
+
+
+def test_a_killed_worker_loses_no_record(spark: SparkSession, register: Register, tmp_path: Path) -> None:
+    with running(Settings(port=0, token=TOKEN, latency_ms=200, ledger=tmp_path / "ledger.sqlite")) as server:
+        gateway = register(host=server.host, max_concurrency=32)
+        frame = spark.range(0, 600, 1, 4).selectExpr("id", f"ai_query('{MODEL}', concat('Lake ', id)) AS a")
+        killed: list[int] = []
+        killer = threading.Thread(target=lambda: killed.extend(_kill_a_busy_worker(gateway.usage.spool_dir)))
+        killer.start()
+        rows = frame.collect()
+        killer.join()
+        assert len(killed) == 1
+        assert [row.id for row in rows] == list(range(600))
+        assert all(row.a for row in rows)
+        gateway.usage.flush()
+        found = classes(gateway, server.ledger)
+        assert books_agree(found)
+        unknown = found.get("unknown_resolved", 0) + found.get("never_sent", 0)
+        assert 0 < unknown <= 32
+        assert spark.table(gateway.usage.table).count() >= 600 + unknown
+
+
+def _kill_a_busy_worker(spool_dir: Path) -> list[int]:
+    """Kills the first worker that has answers; its writer's name has the process id."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for segment in (spool_dir / "active").glob("*/[0-9]*.log"):
+            try:
+                busy = segment.read_bytes().count(b" O {") > 20
+            except FileNotFoundError:
+                continue
+            if busy:
+                pid = int(segment.parent.name.split("-")[-2])
+                os.kill(pid, signal.SIGKILL)
+                return [pid]
+        time.sleep(0.02)
+    return []
+
+
+STOPS_AT_ONCE = f"""
+import sys, gateway_batch as gb
+host, warehouse, rows = sys.argv[1], sys.argv[2], int(sys.argv[3])
+spark = gb.local_session(warehouse=warehouse, master="local[2]", settings={{"spark.log.level": "ERROR"}})
+gateway = gb.register_ai_query(spark, gb.GatewayConfig.from_env(host=host, token="{TOKEN}", flush_interval=0))
+if rows:
+    spark.range(rows).selectExpr("ai_query('{MODEL}', 'Lake ' || id)").collect()
+    spark.stop()
+else:
+    print("flushed", gateway.usage.flush(), "in the table", spark.table(gateway.usage.table).count())
+    print("classes", gateway.usage.reconcile(sys.argv[4]).count())
+"""
+
+
+def test_a_session_that_stops_right_after_an_action_loses_no_record(tmp_path: Path) -> None:
+    with running(Settings(port=0, token=TOKEN, ledger=tmp_path / "ledger.sqlite")) as server:
+        run_script(STOPS_AT_ONCE, server.host, str(tmp_path / "warehouse"), "50")
+        arguments = (server.host, str(tmp_path / "warehouse"), "0", str(server.ledger))
+        assert run_script(STOPS_AT_ONCE, *arguments).split("\n")[:2] == ["flushed 50 in the table 50", "classes 0"]
+
+
+def run_script(script: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
