@@ -7,6 +7,7 @@ not once a row.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -58,6 +59,7 @@ class _Lanes(Generic[Call, Answer]):
         self._queue: deque[_Batch[Call, Answer]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._lanes = 0  # not len(_running): a task that has ended stays there until the loop's next round
         self.fed = 0  # written by the caller's thread only
         self.started = 0  # written by the loop's thread only
         self.failure: BaseException | None = None
@@ -72,18 +74,27 @@ class _Lanes(Generic[Call, Answer]):
 
     def stop(self) -> None:
         """Cancels what runs and waits until each attempt has its outcome recorded."""
-        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result(_STOP_WITHIN_S)
+        stopped = asyncio.run_coroutine_threadsafe(self._cancel(), self._loop)
+        with contextlib.suppress(TimeoutError):  # the error that ended the partition matters more
+            stopped.result(_STOP_WITHIN_S)
 
     def _enqueue(self, batch: _Batch[Call, Answer]) -> None:
         if self._stopped:
             return
         self._queue.append(batch)
-        for _ in range(min(self._window.lanes - len(self._running), len(batch.calls))):
+        for _ in range(min(self._window.lanes - self._lanes, len(batch.calls))):
+            self._lanes += 1
             task = self._loop.create_task(self._run())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
     async def _run(self) -> None:
+        try:
+            await self._answer_all()
+        finally:
+            self._lanes -= 1
+
+    async def _answer_all(self) -> None:
         while (place := self._next()) is not None:
             batch, index, call = place
             try:
@@ -94,6 +105,10 @@ class _Lanes(Generic[Call, Answer]):
                 batch.answers[index] = error
             except Exception as error:
                 return self._fail(error)
+            except asyncio.CancelledError as error:
+                if not self._stopped:  # not by us: without an answer the partition would wait for ever
+                    self._fail(error)
+                raise
             self._done(batch)
 
     def _next(self) -> tuple[_Batch[Call, Answer], int, Call] | None:

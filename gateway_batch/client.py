@@ -16,7 +16,7 @@ from typing import Protocol
 
 from gateway_batch.apis import Api, api_for
 from gateway_batch.config import Credentials
-from gateway_batch.errors import CallError, ErrorKind, UnreachableError
+from gateway_batch.errors import CallError, ErrorKind, MalformedError, UnreachableError
 from gateway_batch.limits import Limiter
 from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import Transport
@@ -102,15 +102,17 @@ class InferenceClient:
         api = api_for(service.api)
         request = self._authorized(api.build(call, service), call, service, caller)
         deadline = self._clock() + self._policy.row_deadline_s
+        window = f"{service.url} {service.model}"  # a host's services share one URL, and each has limits of its own
         attempt = failures = 0
+        failure: CallError | None = None
         while True:
             attempt += 1
             try:
-                async with self._limiter.slot(service.url, deadline):
+                async with self._limiter.slot(window, deadline):
                     record = self._intend(call, service, caller, attempt)
-                    return await self._attempt(api, request, record, service.url, deadline)
+                    return await self._attempt(api, request, record, window, deadline)
             except CallError as error:
-                failure = error
+                failure = _out_of_time(failure) if error.kind is ErrorKind.DEADLINE and failure else error
             if failure.kind is ErrorKind.RATE_LIMIT:
                 continue  # the limiter was told: the next slot comes when the service wants it, or the deadline does
             failures += 1
@@ -141,7 +143,7 @@ class InferenceClient:
     ) -> InferenceResult:
         started = self._clock()
         assert record.invocation_id is not None
-        request.headers[EVENT_ID_HEADER] = record.invocation_id
+        request = replace(request, headers={**request.headers, EVENT_ID_HEADER: record.invocation_id})
         timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
         try:
             reply = await self._transport.send(request, timeout_s)
@@ -152,6 +154,8 @@ class InferenceClient:
             return result
         except CallError as error:
             attempts.note_failure(record, error, self._milliseconds(started))
+            if isinstance(error, MalformedError) and error.paid is not None:
+                attempts.note_result(record, error.paid)
             if error.kind is ErrorKind.RATE_LIMIT:
                 self._limiter.throttled(window, started, error.retry_after_s)
             raise
@@ -164,3 +168,9 @@ class InferenceClient:
 
     def _milliseconds(self, since: float) -> int:
         return round((self._clock() - since) * 1000)
+
+
+def _out_of_time(last: CallError) -> UnreachableError:
+    return UnreachableError(
+        ErrorKind.DEADLINE, f"the row's deadline passed; the last attempt failed with: {last}", status=last.status
+    )

@@ -15,6 +15,7 @@ Misuse, such as a call on a closed client, is RuntimeError and not in this tree.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 
 class ErrorKind(StrEnum):
@@ -81,6 +82,9 @@ class AiFunctionError(GatewayBatchError):
         self.message = message
         super().__init__(f"[{error_class}] {message} SQLSTATE: {self.sqlstate}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.error_class, self.message)
+
 
 class CallError(GatewayBatchError):
     """One call failed.
@@ -107,6 +111,9 @@ class CallError(GatewayBatchError):
         self.request_id = request_id
         self.retry_after_s = retry_after_s
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.kind, str(self)), self.__dict__
+
 
 class UnreachableError(CallError):
     """No answer arrived: name resolution, TLS, connect, disconnect, timeout, cancelled."""
@@ -118,6 +125,8 @@ class RejectedError(CallError):
 
 class MalformedError(CallError):
     """The gateway answered 2xx with a body that its API doesn't promise."""
+
+    paid: Any = None  # an InferenceResult without a value: the tokens it cost all the same
 
 
 _ROW_CLASSES = {

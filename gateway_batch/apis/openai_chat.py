@@ -28,12 +28,13 @@ class OpenAIChat:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first choice's text; content blocks (gpt-oss) are joined from those of type `text`."""
         body = json_object(reply)
+        paid = InferenceResult("", usage=_usage(body.get("usage")), model=_string(body.get("model")))
         match body:
             case {"choices": [{"message": {"content": content}}, *_]} if (text := _text(content)) is not None:
                 return InferenceResult(text, usage=_usage(body.get("usage")), model=_string(body.get("model")))
             case {"choices": [{"message": {"refusal": str(refusal)}}, *_]}:
-                raise not_the_api(reply, f"the model refused: {refusal[:500]}")
-        raise not_the_api(reply, "no text at choices[0].message.content")
+                raise not_the_api(reply, f"the model refused: {refusal[:500]}", paid)
+        raise not_the_api(reply, "no text at choices[0].message.content", paid)
 
 
 def _text(content: Any) -> str | None:
@@ -58,6 +59,7 @@ def _usage(block: Any) -> TokenUsage:
     total = count(block, "total_tokens")
     if total is None and given is not None and answered is not None:
         total = given + answered
+        total = total if total < 2**63 else None
     return TokenUsage(
         input_tokens=given,
         output_tokens=answered,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 import orjson
 
 from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
-from gateway_batch.types import HttpReply, JsonObject
+from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
 _MESSAGE_LIMIT = 1_000
 
@@ -50,9 +52,11 @@ def json_object(reply: HttpReply) -> JsonObject:
     return body
 
 
-def not_the_api(reply: HttpReply, what: str) -> MalformedError:
+def not_the_api(reply: HttpReply, what: str, paid: InferenceResult | None = None) -> MalformedError:
     """A 2xx answer that lacks what its API promises."""
-    return MalformedError(ErrorKind.NOT_THE_API, what, status=reply.status, request_id=reply.request_id)
+    error = MalformedError(ErrorKind.NOT_THE_API, what, status=reply.status, request_id=reply.request_id)
+    error.paid = paid
+    return error
 
 
 def rejection(reply: HttpReply) -> RejectedError:
@@ -74,7 +78,7 @@ def _check_policy(body: JsonObject, reply: HttpReply) -> None:
     if isinstance(policy, dict) and policy.get("action") == "deny":
         raise RejectedError(
             ErrorKind.POLICY,
-            f"the gateway's policy {policy.get('name')!r} denied the call: {policy.get('reason')}",
+            f"the gateway's policy {policy.get('name')!r} denied the call: {policy.get('reason')}"[:_MESSAGE_LIMIT],
             status=reply.status,
             request_id=reply.request_id,
         )
@@ -91,10 +95,10 @@ def _message(reply: HttpReply) -> str:
             text = f"{code}: {message}"
         case {"error": {"message": str(message)}} | {"message": str(message)} | {"error": str(message)}:
             text = message
-        case {"detail": detail}:
-            text = str(detail)
-        case _:
-            text = reply.body.decode("utf-8", "replace")
+        case {"detail": str(message)} | {"detail": [{"msg": str(message)}, *_]}:
+            text = message
+        case _:  # an unknown shape may hold the request itself
+            text = f"no message in {len(reply.body)} bytes of JSON"
     return text[:_MESSAGE_LIMIT]
 
 
@@ -135,8 +139,10 @@ def _number(text: str | None) -> float | None:
 def _until_date(text: str, now: float) -> float | None:
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
     return max(0.0, moment.timestamp() - now)
 
 
@@ -144,11 +150,14 @@ def _reset_s(text: str, now: float) -> float | None:
     """Seconds, an epoch time, an HTTP date, or a duration such as `1m30s` or `20ms`."""
     seconds = _number(text)
     if seconds is not None:
+        if seconds > 1e11:  # an epoch time in milliseconds
+            seconds /= 1000
         return max(0.0, seconds - now) if seconds > 1e9 else seconds
     parts = _DURATION.match(text.strip())
     if parts and any(parts.groups()):
         hours, minutes, secs, milliseconds = (float(part or 0) for part in parts.groups())
-        return hours * 3600 + minutes * 60 + secs + milliseconds / 1000
+        total = hours * 3600 + minutes * 60 + secs + milliseconds / 1000
+        return total if math.isfinite(total) else None
     return _until_date(text, now)
 
 
@@ -156,4 +165,4 @@ def count(block: Any, *path: str) -> int | None:
     """A non-negative integer at a path of nested objects, None where there is none."""
     for key in path:
         block = block.get(key) if isinstance(block, dict) else None
-    return block if isinstance(block, int) and not isinstance(block, bool) and block >= 0 else None
+    return block if isinstance(block, int) and not isinstance(block, bool) and 0 <= block < 2**63 else None

@@ -69,6 +69,8 @@ class Credentials:
         if (value := self._values.get(reference)) is not None:
             return value
         scheme, _, rest = reference.partition(":")
+        if scheme == "value":
+            raise ConfigError(f"no token: the value of the setting {rest} is not known in this process")
         value = os.environ.get(rest) if scheme == "env" else _read(rest)
         if value is None:
             raise ConfigError(f"no token: the environment variable {rest} is not set")
@@ -88,3 +90,5 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(f"no token: {path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"no token: {path} is not text") from None

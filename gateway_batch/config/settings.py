@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -27,10 +27,11 @@ _DATABRICKS_TOKEN = "env:DATABRICKS_TOKEN"
 def _base_url(url: str | None) -> str | None:
     if url is None:
         return None
-    url = url.strip().rstrip("/")
+    url = url.strip()
     if "://" not in url:
         url = f"https://{url}"
-    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+    url = url.rstrip("/")
+    if not re.fullmatch(r"https?://(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:\d+)?(/[^\s?#]*)?", url):
         raise ValueError("is not a base URL such as https://host or http://127.0.0.1:8080/v1, without user or query")
     return url
 
@@ -88,8 +89,10 @@ class GatewayConfig(BaseSettings):
     request_tags: RequestTags = Field({}, description="Tags of every request, for the usage table's `request_tags`")
 
     max_concurrency: int = Field(64, ge=1, le=4096, description="Requests in flight at once, over all tasks of a host")
-    request_timeout: float = Field(120.0, gt=0, description="Seconds for one HTTP attempt")
-    row_deadline: float = Field(900.0, gt=0, description="Seconds for all attempts of a row, waiting included")
+    request_timeout: float = Field(120.0, gt=0, le=86_400, description="Seconds for one HTTP attempt")
+    row_deadline: float = Field(
+        900.0, gt=0, le=604_800, description="Seconds for all attempts of a row, waiting included"
+    )
     max_attempts: int = Field(5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted")
 
     cache: Literal["off"] = Field("off", description="Pay-once cache; `off` is all there is so far")
@@ -100,7 +103,7 @@ class GatewayConfig(BaseSettings):
         default=None,
         description="Folder of records on their way to the table; unset: `_gateway_batch/spool` in the warehouse",
     )
-    flush_interval: float = Field(10.0, ge=0, description="Seconds between background flushes; 0: none")
+    flush_interval: float = Field(10.0, ge=0, le=86_400, description="Seconds between background flushes; 0: none")
     requester: str | None = Field(default=None, description="The usage table's `requester`; unset: Spark's user")
     account_id: str | None = Field(default=None, description="The usage table's `account_id`")
     workspace_id: str | None = Field(default=None, description="The usage table's `workspace_id`")
@@ -115,7 +118,12 @@ class GatewayConfig(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Keyword arguments, then the environment; no files."""
-        return init_settings, env_settings
+        given = init_settings()
+
+        def from_environment() -> dict[str, Any]:  # a field is taken whole: merged, a token could go to another's URL
+            return {name: value for name, value in env_settings().items() if name not in given}
+
+        return init_settings, cast(PydanticBaseSettingsSource, from_environment)
 
     @classmethod
     def from_env(cls, **settings: Any) -> GatewayConfig:

@@ -38,6 +38,7 @@ class HostSlots:
         self._used = 0
         self._member: int | None = None
         self._members = 1
+        self._rank = 0
         self._counted_at = 0.0
 
     def take(self) -> bool:
@@ -82,7 +83,9 @@ class HostSlots:
 
     def _share(self) -> int:
         """Slots this process may keep. With more processes than slots none is kept, so that all get turns."""
-        return -(-self._total // self._members) if self._members <= self._total else 0
+        if self._members > self._total:
+            return 0
+        return self._total // self._members + (self._rank < self._total % self._members)
 
     def _join(self) -> None:
         if self._member is not None:
@@ -99,18 +102,19 @@ class HostSlots:
         if now - self._counted_at < _COUNT_EVERY_S:
             return
         self._counted_at = now
-        self._members = 1 + self._others(_MEMBERS_AT, _MEMBERS_AT + _MAX_MEMBERS)
+        me = _MEMBERS_AT if self._member is None else self._member
+        self._rank = self._others(_MEMBERS_AT, me)
+        self._members = self._rank + 1 + self._others(me + (self._member is not None), _MEMBERS_AT + _MAX_MEMBERS)
 
     def _others(self, start: int, end: int) -> int:
         """Bytes that other processes have locked in [start, end)."""
-        count = 0
-        while start < end:
-            found = _lock_in(self._fd, start, end - start)
-            if found is None:
-                return count
-            at, length = found
-            count += length
-            start = at + length
+        count, ranges = 0, [(start, end)]
+        while ranges:
+            start, end = ranges.pop()
+            if start < end and (found := _lock_in(self._fd, start, end - start)) is not None:
+                at, length = found  # the kernel names any lock of the range, not the lowest
+                count += length
+                ranges += [(start, at), (at + length, end)]
         return count
 
     def _lock(self, byte: int) -> bool:

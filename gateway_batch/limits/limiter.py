@@ -61,6 +61,8 @@ class Limiter:
             UnreachableError: of kind `deadline`, if none came free by then.
         """
         window = self._windows.get(service) or self._open(service)
+        if deadline <= max(self._clock(), window.closed_until):
+            raise _too_late()
         if window.waiting or not self._take(window):
             await self._wait(window, deadline)
         try:
@@ -69,9 +71,10 @@ class Limiter:
             window.in_flight -= 1
             self._slots.give()
             self._grant()
+            self._look_later()
 
     def succeeded(self, service: str) -> None:
-        """An answer other than 429 arrived."""
+        """A call was answered with a result."""
         window = self._windows[service]
         window.bursts = 0
         window.limit = min(self._ceiling, window.limit + 1 / window.limit)
@@ -84,7 +87,9 @@ class Limiter:
             window.bursts += 1
             window.limit = max(1.0, min(window.limit, window.in_flight) * _CUT)
         if retry_after_s is None:
-            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (window.bursts - 1)) * (0.5 + self._chance())
+            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(window.bursts - 1, 10)) * (
+                0.5 + self._chance()
+            )
         window.closed_until = max(window.closed_until, now + retry_after_s)
 
     def leave(self) -> None:
@@ -145,9 +150,19 @@ class Limiter:
 
     def _look(self) -> None:
         self._timer = None
+        self._refuse_the_late()
         self._grant()
         if any(window.waiting for window in self._windows.values()):
             self._look_later()
+        elif not any(window.in_flight for window in self._windows.values()):
+            self._slots.leave()
+
+    def _refuse_the_late(self) -> None:
+        now = self._clock()
+        for window in self._windows.values():
+            for waiter in window.waiting:
+                if waiter.deadline <= now and not waiter.granted.done():
+                    waiter.granted.set_exception(_too_late())
 
 
 def _too_late() -> UnreachableError:

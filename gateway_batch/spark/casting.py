@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pyspark.sql import types as t
 
 from gateway_batch.errors import AiFunctionError
+
+_DECIMALS = [Context(prec=max(1, digits), rounding=ROUND_HALF_UP) for digits in range(39)]
 
 Convert = Callable[[Any], Any]
 
@@ -76,7 +78,7 @@ def _parsed(answer: Any, data_type: t.DataType) -> Any:
         return answer
     try:
         return json.loads(answer, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, InvalidOperation):
         if isinstance(data_type, t.ArrayType | t.MapType | t.StructType):
             raise _MismatchError("the answer is not JSON") from None
         return answer.strip()
@@ -124,7 +126,12 @@ def _json_name(value: Any) -> str:
 
 
 def _string(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=float)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=float)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _MismatchError("the text is not Unicode: it has half a surrogate pair") from None
+    return text
 
 
 def _boolean(value: Any) -> bool:
@@ -162,10 +169,11 @@ def _float(value: Any) -> float:
 
 def _decimal(data_type: t.DecimalType) -> Convert:
     def convert(value: Any) -> Decimal:
-        number = round(_number(value, "a number"), data_type.scale)
-        if number.adjusted() >= data_type.precision - data_type.scale:
-            raise _MismatchError(f"the number has too many digits for {data_type.simpleString()}")
-        return number
+        number = _number(value, "a number")
+        try:
+            return _DECIMALS[data_type.precision].quantize(number, Decimal(1).scaleb(-data_type.scale))
+        except InvalidOperation:
+            raise _MismatchError(f"the number has too many digits for {data_type.simpleString()}") from None
 
     return convert
 

@@ -24,7 +24,12 @@ def adopt_dead_writers(spool_dir: Path) -> int:
     An intent without an outcome becomes a row of unknown outcome: the writer is dead and all its segments are read.
     Writers of other hosts are left alone: a lock proves nothing across hosts on every kind of mount.
     """
-    return sum(_adopt(folder, spool_dir) for folder in sorted(active_dir(spool_dir).iterdir()) if is_local(folder.name))
+    folders = [folder for folder in sorted(active_dir(spool_dir).iterdir()) if is_local(folder.name)]
+    adopted = sum(_adopt(folder, spool_dir) for folder in folders)
+    for folder in folders:
+        with contextlib.suppress(OSError):  # what an adopter that died left: an empty folder, its lock gone
+            folder.rmdir()
+    return adopted
 
 
 def _adopt(folder: Path, spool_dir: Path) -> bool:

@@ -62,7 +62,7 @@ def _kind(line: bytes) -> Kind | None:
         return None
     body = line[9:-1]
     try:
-        if int(line[:8], 16) != zlib.crc32(body):
+        if line[:8].lower() != b"%08x" % zlib.crc32(body):
             return None
         return Kind(body[:1].decode("ascii"))
     except ValueError:

@@ -9,12 +9,13 @@ Layout of a spool folder:
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway_batch.errors import LedgerError
@@ -61,6 +62,41 @@ def prepare(spool_dir: Path) -> None:
         ) from error
 
 
+class _Segment:
+    """One file of lines, appended to whole or not at all."""
+
+    def __init__(self, path: Path, first: bytes) -> None:
+        self.path = path
+        self.rows = 0
+        self.opened_at = time.monotonic()
+        self._size = 0
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            self.append(first)
+        except OSError:
+            self.discard()
+            raise
+
+    def append(self, data: bytes, rows: int = 0) -> None:
+        """Appends all of `data`, or raises OSError and nothing is appended."""
+        try:
+            written = os.write(self._fd, data)
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(data)
+        self.rows += rows
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def discard(self) -> None:
+        self.close()
+        self.path.unlink()
+
+
 class SpoolWriter:
     """Writes this process's usage records. Not thread-safe: it belongs to the thread of the event loop.
 
@@ -80,11 +116,8 @@ class SpoolWriter:
         self._folder = active_dir(spool_dir) / self.writer
         self._pending: dict[str, bytes] = {}
         self._outcomes: list[bytes] = []
-        self._number = 0
-        self._fd: int | None = None
-        self._size = 0
-        self._rows = 0
-        self._opened_at = 0.0
+        self._opened = 0
+        self._segment: _Segment | None = None
         self._lock = self._take_lock()
 
     def intend(self, record: UsageRecord) -> None:
@@ -94,7 +127,9 @@ class SpoolWriter:
             LedgerError: it could not be written; the request must not be sent.
         """
         line = encode(Kind.INTENT, record)
-        self._write(line)
+        with self._failures():
+            self._write_outcomes()
+            self._current().append(line)
         assert record.client_metadata is not None
         self._pending[record.client_metadata.event_id] = line
 
@@ -104,42 +139,49 @@ class SpoolWriter:
         if self._pending.pop(record.client_metadata.event_id, None) is None:
             raise RuntimeError("settled an attempt that was not intended")
         if not self._outcomes:
-            self._defer(self._write_outcomes)
+            self._defer(self._write_deferred)
         self._outcomes.append(encode(Kind.OUTCOME, record))
 
     def rotate_if_due(self) -> None:
-        """Seals the segment if it is old enough and has rows."""
-        if self._fd is not None and self._rows and time.monotonic() - self._opened_at >= self._rotate_after_s:
+        """Seals the segment if it is old enough and has rows.
+
+        Raises:
+            LedgerError: it could not be written. Nothing is lost; the next try may succeed.
+        """
+        segment = self._segment
+        if segment and segment.rows and time.monotonic() - segment.opened_at >= self._rotate_after_s:
             self.seal()
 
     def seal(self) -> None:
         """Hands what is complete to the drain; intents without an outcome move to the next segment.
 
         Raises:
-            LedgerError: it could not be written.
+            LedgerError: it could not be written. Nothing is lost; the next try may succeed.
         """
-        self._write_outcomes()
-        if self._fd is None or not self._rows:
-            return
-        fd, path, rows = self._fd, self._path(), self._rows
-        self._fd = None
-        self._number += 1
-        if self._pending:
-            self._open(b"".join(self._pending.values()))
-        os.close(fd)
-        try:
-            path.rename(sealed_dir(self._spool_dir) / f"{self.writer}-{path.stem}.{rows}.log")
-        except OSError as error:
-            raise self._failed(error) from error
+        with self._failures():
+            self._write_outcomes()
+            complete = self._segment
+            if complete is None or not complete.rows:
+                return
+            following = self._open() if self._pending else None
+            try:
+                name = f"{self.writer}-{complete.path.stem}.{complete.rows}.log"
+                complete.path.rename(sealed_dir(self._spool_dir) / name)
+            except OSError:
+                if following is not None:
+                    following.discard()
+                raise
+            complete.close()
+            self._segment = following
 
     def close(self) -> None:
         """Seals, and lets the lock go: what is still pending becomes unknown."""
         try:
             self.seal()
         finally:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
+            if self._segment is not None:
+                self._segment.close()
+                self._segment = None
             os.close(self._lock)
 
     def _take_lock(self) -> int:
@@ -151,45 +193,32 @@ class SpoolWriter:
         unseen.rename(self._folder)
         return lock
 
-    def _path(self) -> Path:
-        return self._folder / f"{self._number:06d}.log"
+    def _current(self) -> _Segment:
+        if self._segment is None:
+            self._segment = self._open()
+        return self._segment
 
-    def _open(self, moved_along: bytes = b"") -> None:
-        try:
-            self._fd = os.open(self._path(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._failed(error) from error
-        self._size = self._rows = 0
-        self._opened_at = time.monotonic()
-        self._append(header(self.writer) + moved_along)
-
-    def _write(self, line: bytes) -> None:
-        if self._fd is None:
-            self._open()
-        if self._outcomes:
-            self._write_outcomes()
-        self._append(line)
+    def _open(self) -> _Segment:
+        """The next segment, pending intents in it."""
+        first = header(self.writer) + b"".join(self._pending.values())
+        segment = _Segment(self._folder / f"{self._opened:06d}.log", first)
+        self._opened += 1
+        return segment
 
     def _write_outcomes(self) -> None:
-        if not self._outcomes:
-            return
-        if self._fd is None:
-            self._open()
-        lines, self._outcomes = self._outcomes, []
-        self._append(b"".join(lines))
-        self._rows += len(lines)
+        if self._outcomes:
+            self._current().append(b"".join(self._outcomes), rows=len(self._outcomes))
+            self._outcomes = []
 
-    def _append(self, data: bytes) -> None:
-        """Appends all of `data` or nothing."""
-        assert self._fd is not None
+    def _write_deferred(self) -> None:
+        with contextlib.suppress(OSError):  # they are kept, and the next intent fails with this
+            self._write_outcomes()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
         try:
-            written = os.write(self._fd, data)
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
+            yield
         except OSError as error:
-            os.ftruncate(self._fd, self._size)
-            raise self._failed(error) from error
-        self._size += len(data)
-
-    def _failed(self, error: OSError) -> LedgerError:
-        return LedgerError(f"usage can't be recorded in {self._spool_dir}: {error.strerror}; nothing more is sent")
+            raise LedgerError(
+                f"usage can't be recorded in {self._spool_dir}: {error.strerror}; nothing more is sent"
+            ) from error

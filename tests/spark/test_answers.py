@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -67,7 +68,7 @@ def test_failed_rows_carry_their_error_and_disturb_no_neighbour(
             assert "no such lake" in answer.errorMessage
             assert answer.errorMessage.endswith("SQLSTATE: 08000")
         else:
-            assert f"Lake {id_} " in answer.result
+            assert re.search(rf"\bLake {id_}\b", answer.result)
             assert answer.errorMessage is None
 
 
@@ -92,7 +93,7 @@ def test_rows_keep_their_order_whatever_their_requests_do(spark: SparkSession, s
                 assert row.a.result is None
                 assert row.a.errorMessage
             case _:
-                assert f"Lake {row.id} " in row.a.result
+                assert re.search(rf"\bLake {row.id}\b", row.a.result)
 
 
 def test_a_failing_row_fails_the_query_with_its_class(spark: SparkSession, server: RunningGateway) -> None:

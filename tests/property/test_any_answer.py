@@ -1,0 +1,104 @@
+"""Whatever a gateway answers is a result or a CallError: nothing else may end a partition."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gateway_batch.apis import api_for
+from gateway_batch.apis.replies import retry_after_s
+from gateway_batch.errors import CallError
+from gateway_batch.types import HttpReply, InferenceResult, TokenUsage
+
+APIS = ["mlflow/v1/chat/completions", "mlflow/v1/embeddings"]
+STATUSES = st.sampled_from([200, 200, 200, 204, 302, 400, 401, 404, 408, 429, 500, 503]) | st.integers(100, 599)
+KEYS = (
+    st.sampled_from(["choices", "message", "content", "text", "type", "refusal", "data", "embedding", "usage", "model"])
+    | st.sampled_from(["prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "cached_tokens"])
+    | st.sampled_from(["completion_tokens_details", "reasoning_tokens", "error", "error_code", "detail"])
+    | st.sampled_from(["databricks_service_policy", "action", "name", "reason"])
+)
+WORDS = st.sampled_from(["text", "deny", "allow", ""]) | st.text(st.characters(codec="utf-8"), max_size=5)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | WORDS
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+COUNTS = st.integers(0, 2**64 - 1) | st.sampled_from([2**63 - 1, 2**63, 2**64 - 1]) | SCALARS
+USAGES = st.fixed_dictionaries(
+    {"prompt_tokens": COUNTS, "completion_tokens": COUNTS}, optional={"total_tokens": COUNTS}
+)
+CHAT = st.builds(
+    lambda content, usage, more: {"choices": [{"message": {"content": content}}], "usage": usage, **more},
+    JSON,
+    USAGES | JSON,
+    st.dictionaries(KEYS, JSON, max_size=2),
+)
+VECTOR = st.builds(
+    lambda vector, usage: {"data": [{"embedding": vector}], "usage": usage},
+    st.lists(SCALARS, max_size=4),
+    USAGES | JSON,
+)
+BODIES = st.binary(max_size=60) | (JSON | CHAT | VECTOR).map(orjson.dumps)
+HINTS = st.sampled_from(["retry-after", "retry-after-ms", "x-ratelimit-reset", "x-ratelimit-remaining-requests"])
+TIMES = st.text("0123456789 smh.eE+-:,GMTJanMon", max_size=30) | st.sampled_from(
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +99999999999",
+        "9" * 400 + "s",
+    ]
+)
+HEADERS = st.dictionaries(HINTS | st.sampled_from(["content-type", "x-request-id"]), TIMES | st.text(max_size=20))
+
+
+def check_counts(usage: TokenUsage) -> None:
+    counts = (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.total_tokens,
+        usage.cache_read_tokens,
+        usage.cache_creation_tokens,
+        usage.reasoning_tokens,
+    )
+    assert all(count is None or 0 <= count < 2**63 for count in counts), "a count that no BIGINT holds"
+
+
+@settings(max_examples=800, deadline=None)
+@pytest.mark.parametrize("api", APIS)
+@given(status=STATUSES, headers=HEADERS, body=BODIES)
+def test_any_answer_is_a_result_or_a_call_error(api: str, status: int, headers: dict[str, str], body: bytes) -> None:
+    outcome: InferenceResult | CallError
+    try:
+        outcome = api_for(api).parse(HttpReply(status, headers, body, 1.8e9))
+    except CallError as error:
+        outcome = error
+    if isinstance(outcome, CallError):
+        assert outcome.status == status
+        assert len(str(outcome)) < 2_000
+    else:
+        assert 200 <= status < 300
+        assert isinstance(outcome.value, str | list)
+        check_counts(outcome.usage)
+
+
+@settings(max_examples=300, deadline=None)
+@given(usage=USAGES)
+@example(usage={"prompt_tokens": 2**64 - 1, "completion_tokens": 2**64 - 1})
+@example(usage={"prompt_tokens": 2**63 - 1, "completion_tokens": 1})
+def test_any_token_count_fits_the_usage_table(usage: dict[str, Any]) -> None:
+    body = {"choices": [{"message": {"content": "x"}}], "data": [{"embedding": [0.5]}], "usage": usage}
+    for api in APIS:
+        check_counts(api_for(api).parse(HttpReply(200, {}, orjson.dumps(body))).usage)
+
+
+@settings(max_examples=800, deadline=None)
+@given(headers=HEADERS, now=st.floats(0, 4e9))
+def test_any_waiting_hint_is_a_finite_time_or_none(headers: dict[str, str], now: float) -> None:
+    wait = retry_after_s(headers, now)
+    assert wait is None or (wait >= 0 and math.isfinite(wait))

@@ -1,0 +1,72 @@
+"""Every attempt whose intent was written has exactly one row, whatever happens to the disk and the process."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway_batch.errors import LedgerError
+from gateway_batch.usage.adoption import adopt_dead_writers
+from tests.unit.samples import answered, no_file_longer_than, open_writer, outcomes, record, sealed_rows
+
+# What happens next, and to how many bytes files are bounded meanwhile: a disk that fills up and has room again.
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["intend", "intend", "settle", "settle", "seal"]), st.none() | st.integers(0, 6000)),
+    max_size=14,
+)
+STEPS_OF_A_GOOD_DISK = st.lists(
+    st.tuples(st.sampled_from(["intend", "intend", "settle", "seal"]), st.none()), max_size=25
+)
+
+
+def play(spool: Path, steps: list[tuple[str, int | None]]) -> None:
+    writer = open_writer(spool)
+    intended: list[str] = []
+    open_attempts: list[str] = []
+    for number, (step, room) in enumerate(steps):
+        with contextlib.ExitStack() as disk:
+            if room is not None:
+                disk.enter_context(no_file_longer_than(room))
+            with contextlib.suppress(LedgerError):
+                if step == "intend":
+                    writer.intend(record(str(number)))
+                    intended.append(str(number))
+                    open_attempts.append(str(number))
+                elif step == "settle" and open_attempts:
+                    writer.settle(answered(open_attempts.pop(number % len(open_attempts))))
+                elif step == "seal":
+                    writer.seal()
+    killed = spool.with_name("killed")
+    shutil.copytree(spool, killed)  # the copy's lock is free, as if the process had been killed
+    check(killed, intended, set())
+    with contextlib.suppress(LedgerError):
+        writer.seal()
+    writer.close()
+    check(spool, intended, set(intended) - set(open_attempts))
+
+
+def check(spool: Path, intended: list[str], answers: set[str]) -> None:
+    adopt_dead_writers(spool)
+    rows = outcomes(sealed_rows(spool))
+    assert sorted(rows) == sorted(intended)
+    assert all(len(found) == 1 for found in rows.values()), rows
+    assert all(rows[event_id] == ["answered"] for event_id in answers)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS_OF_A_GOOD_DISK)
+def test_each_attempt_has_one_row(steps: list[tuple[str, int | None]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        play(Path(folder) / "spool", steps)
+
+
+@settings(max_examples=80, deadline=None)
+@given(STEPS)
+def test_each_attempt_has_one_row_on_a_disk_that_fills_up(steps: list[tuple[str, int | None]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        play(Path(folder) / "spool", steps)

@@ -1,0 +1,156 @@
+"""What child processes do in tests; started with `spawn`, which imports this module."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from gateway_batch.limits import HostSlots, Limiter
+
+from .samples import answered, open_writer, record
+
+Pipe = Connection
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class Child:
+    """A process and this end of its pipe."""
+
+    def __init__(self, target: Callable[..., None], *args: Any) -> None:
+        self.pipe, theirs = _SPAWN.Pipe()
+        self.process: SpawnProcess = _SPAWN.Process(target=target, args=(theirs, *args), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def hear(self) -> Any:
+        """What the child sends next; EOFError if it died."""
+        if not self.pipe.poll(30):
+            raise TimeoutError("the child says nothing")
+        return self.pipe.recv()
+
+    def ask(self, *command: Any) -> Any:
+        """A command's answer."""
+        self.pipe.send(command)
+        return self.hear()
+
+    def kill(self) -> None:
+        """SIGKILL, and waits for the end."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+@contextmanager
+def children(count: int, target: Callable[..., None], *args: Any) -> Iterator[list[Child]]:
+    """That many processes of one target, killed at the end."""
+    started = [Child(target, *args) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for child in started:
+            child.kill()
+
+
+def obey(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
+    """Takes and gives slots as told: `("take", n)` answers how many of n it got."""
+    slots = HostSlots(path, total)
+    while True:
+        match pipe.recv():
+            case ("take", wanted):
+                pipe.send(sum(slots.take() for _ in range(wanted)))
+            case ("give", count):
+                for _ in range(count):
+                    slots.give()
+                pipe.send(None)
+            case ("leave",):
+                slots.leave()
+                pipe.send(None)
+
+
+def want_all(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
+    """Always wants all slots; answers each `go` with the mean number it had during so many seconds."""
+    slots = HostSlots(path, total)
+    while True:
+        (seconds,) = pipe.recv()
+        until, had = time.monotonic() + seconds, []
+        while time.monotonic() < until:
+            used = sum(slots.take() for _ in range(total))
+            time.sleep(0.003)
+            had.append(used)
+            for _ in range(used):
+                slots.give()
+            time.sleep(0)
+        recent = had[len(had) // 2 :]
+        pipe.send(sum(recent) / len(recent))
+
+
+def take_turns(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
+    """Answers `go n` once it had n turns with a slot."""
+    slots = HostSlots(path, total)
+    (turns,) = pipe.recv()
+    while turns:
+        if slots.take():
+            time.sleep(0.002)
+            slots.give()
+            turns -= 1
+        else:
+            time.sleep(0.002)
+    slots.leave()
+    pipe.send("done")
+    pipe.recv()
+
+
+def count_holders(pipe: Pipe[Any, Any], path: Path, total: int, held: Any, most: Any) -> None:
+    """Takes and gives at will for a while and keeps the highest number of slots held by all processes together."""
+    slots = HostSlots(path, total)
+    (seconds,) = pipe.recv()
+    until, turns = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        used = sum(slots.take() for _ in range(total))
+        with held.get_lock():
+            held.value += used
+            most.value = max(most.value, held.value)
+        time.sleep(0.001)
+        with held.get_lock():
+            held.value -= used
+        for _ in range(used):
+            slots.give()
+        turns += used
+    pipe.send(turns)
+
+
+def burst_then_idle(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
+    """Uses all slots once through a limiter; then its loop runs on with nothing to send."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        limiter = Limiter(HostSlots(path, total), total, loop.time, lambda: 0.5)
+
+        async def call() -> None:
+            async with limiter.slot("service", loop.time() + 60):
+                await asyncio.sleep(0.05)
+
+        await asyncio.gather(*(call() for _ in range(total)))
+        pipe.send("idle")
+        await asyncio.sleep(60)
+
+    asyncio.run(main())
+
+
+def intend_and_hang(pipe: Pipe[Any, Any], spool_dir: Path, settled: list[str], pending: list[str]) -> None:
+    """Writes intents, settles some, and says `ready`; it never ends by itself."""
+    writer = open_writer(spool_dir)
+    for event_id in [*settled, *pending]:
+        writer.intend(record(event_id))
+    for event_id in settled:
+        writer.settle(answered(event_id))
+    writer.intend(record("last"))  # writes the outcomes too
+    pipe.send("ready")
+    time.sleep(600)

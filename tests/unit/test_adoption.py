@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway_batch.usage.adoption import adopt_dead_writers
+from gateway_batch.usage.spool import active_dir, prepare, sealed_dir
+
+from .processes import children, intend_and_hang
+from .samples import active_segments, answered, open_writer, outcomes, record, sealed_rows
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    prepare(tmp_path / "spool")
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def dead(tmp_path: Path, spool: Path) -> Path:
+    """The folder of a writer that was killed between opening a segment and moving the one before it.
+
+    Its segments: 0 with `a` answered, `moved` and `late` pending; 1 with both of them again, `late` answered since,
+    and `b` pending; 2 with nothing but the pending ones.
+    """
+    writer = open_writer(spool)
+    for name in ("a", "moved", "late"):
+        writer.intend(record(name))
+    writer.settle(answered("a"))
+    writer.seal()
+    writer.settle(answered("late"))
+    writer.intend(record("b"))
+    writer.seal()
+    (folder,) = active_dir(spool).iterdir()
+    killed = tmp_path / "killed"
+    shutil.copytree(spool, killed)
+    for path in sealed_dir(killed).iterdir():
+        number = path.name.removeprefix(f"{folder.name}-").partition(".")[0]
+        path.rename(active_dir(killed) / folder.name / f"{number}.log")
+    writer.close()
+    return killed
+
+
+EXPECTED = {"a": ["answered"], "late": ["answered"], "moved": ["unknown"], "b": ["unknown"]}
+
+
+def test_what_a_killed_process_sent_is_of_unknown_outcome(spool: Path) -> None:
+    with children(1, intend_and_hang, spool, ["a", "b"], ["c", "d"]) as [child]:
+        assert child.hear() == "ready"
+        child.kill()
+        assert adopt_dead_writers(spool) == 1
+    answers, unknowns = ["answered"], ["unknown"]
+    expected = {"a": answers, "b": answers, "c": unknowns, "d": unknowns, "last": unknowns}
+    assert outcomes(sealed_rows(spool)) == expected
+    assert list(active_dir(spool).iterdir()) == []
+
+
+def test_an_unknown_attempt_has_no_status_and_no_tokens(spool: Path) -> None:
+    writer = open_writer(spool)
+    writer.intend(record("a"))
+    writer.close()
+    adopt_dead_writers(spool)
+    (row,) = sealed_rows(spool)
+    assert (row["status_code"], row["total_tokens"], row["latency_ms"]) == (None, None, None)
+    assert (row["endpoint_name"], row["request_tags"]) == ("chat", {"team": "search"})
+
+
+def test_a_living_process_is_left_alone(spool: Path) -> None:
+    with children(1, intend_and_hang, spool, ["a"], ["b"]) as [child]:
+        assert child.hear() == "ready"
+        (segment,) = active_segments(spool)
+        before = segment.read_bytes()
+        assert adopt_dead_writers(spool) == 0
+        assert segment.read_bytes() == before
+        assert sealed_rows(spool) == []
+
+
+def test_a_writer_of_this_process_is_left_alone(spool: Path) -> None:
+    writer = open_writer(spool)
+    writer.intend(record("a"))
+    assert adopt_dead_writers(spool) == 0
+    writer.settle(answered("a"))
+    writer.close()
+    assert outcomes(sealed_rows(spool)) == {"a": ["answered"]}
+
+
+def test_a_writer_of_another_host_is_left_alone(dead: Path) -> None:
+    (folder,) = active_dir(dead).iterdir()
+    theirs = folder.rename(folder.with_name("another-host-17-0badcafe"))
+    assert adopt_dead_writers(dead) == 0
+    assert len(list(theirs.iterdir())) == 4
+    assert sealed_rows(dead) == []
+
+
+def test_segments_that_a_kill_left_side_by_side_are_read_together(dead: Path) -> None:
+    assert len(active_segments(dead)) == 3
+    adopt_dead_writers(dead)
+    assert outcomes(sealed_rows(dead)) == EXPECTED
+    assert list(active_dir(dead).iterdir()) == []
+
+
+def test_adopting_twice_changes_nothing(dead: Path) -> None:
+    adopt_dead_writers(dead)
+    before = {path.name: path.read_bytes() for path in sealed_dir(dead).iterdir()}
+    assert adopt_dead_writers(dead) == 0
+    assert {path.name: path.read_bytes() for path in sealed_dir(dead).iterdir()} == before
+
+
+def test_a_writer_that_sent_nothing_leaves_nothing(spool: Path) -> None:
+    open_writer(spool).close()
+    assert adopt_dead_writers(spool) == 1
+    assert list(active_dir(spool).iterdir()) == []
+    assert list(sealed_dir(spool).iterdir()) == []
+
+
+def test_a_torn_last_line_does_not_hide_the_lines_before_it(dead: Path) -> None:
+    with active_segments(dead)[-1].open("ab") as segment:
+        segment.write(b"0badcafe I {torn")
+    adopt_dead_writers(dead)
+    assert outcomes(sealed_rows(dead)) == EXPECTED
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+def crash_at_step(step: int, patch: pytest.MonkeyPatch, *, torn: bool) -> None:
+    """Ends the process before the step-th change to a file; `torn`: in the middle of it, where it is a write."""
+    steps = 0
+
+    def crashing(change: Any) -> Any:
+        def counted(path: Path, *args: Any, **named: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps == step:
+                if torn and change.__name__ == "write_bytes":
+                    change(path, args[0][: len(args[0]) // 2])
+                raise Crash
+            return change(path, *args, **named)
+
+        return counted
+
+    for name in ("rename", "unlink", "write_bytes", "rmdir"):
+        patch.setattr(Path, name, crashing(getattr(Path, name)))
+
+
+def drain(spool: Path) -> list[dict[str, Any]]:
+    """What the drain does with sealed segments: takes their rows and deletes them."""
+    rows = sealed_rows(spool)
+    for path in sealed_dir(spool).iterdir():
+        os.unlink(path)
+    return rows
+
+
+@pytest.mark.parametrize("last_segment", ["written", "just begun"])
+@pytest.mark.parametrize("torn", [False, True])
+def test_an_adopter_that_dies_at_any_step_neither_loses_nor_doubles_a_line(
+    dead: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bool, last_segment: str
+) -> None:
+    if last_segment == "just begun":  # the writer was killed between making it and writing to it
+        os.truncate(active_segments(dead)[-1], 0)
+    for step in range(1, 100):
+        spool = tmp_path / f"step-{step}"
+        shutil.copytree(dead, spool)
+        with monkeypatch.context() as patch:
+            crash_at_step(step, patch, torn=torn)
+            try:
+                adopt_dead_writers(spool)
+            except Crash:
+                died = True
+            else:
+                died = False
+        rows = drain(spool)
+        adopt_dead_writers(spool)
+        assert outcomes(rows + drain(spool)) == EXPECTED, f"died at step {step}"
+        if not died:
+            assert step > 6
+            return
+    raise AssertionError("never got through")
+
+
+def test_an_adopter_that_dies_at_any_step_leaves_no_folder_behind(
+    dead: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in range(1, 9):
+        spool = tmp_path / f"step-{step}"
+        shutil.copytree(dead, spool)
+        with monkeypatch.context() as patch:
+            crash_at_step(step, patch, torn=False)
+            with pytest.raises(Crash):
+                adopt_dead_writers(spool)
+        adopt_dead_writers(spool)
+        assert list(active_dir(spool).iterdir()) == [], f"died at step {step}"
+
+
+def test_two_adopters_at_once_are_as_good_as_one(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second comes while the first writes: it must find the lock taken."""
+    write_bytes = Path.write_bytes
+    seconds: list[int] = []
+
+    def with_company(path: Path, data: bytes) -> int:
+        seconds.append(adopt_dead_writers(dead))
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", with_company)
+    adopt_dead_writers(dead)
+    assert seconds == [0]
+    assert outcomes(sealed_rows(dead)) == EXPECTED

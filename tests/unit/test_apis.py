@@ -1,0 +1,223 @@
+"""Requests and answers of each API against `tests/golden/apis`, and what failures say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway_batch.apis import api_for
+from gateway_batch.apis.replies import retry_after_s
+from gateway_batch.errors import CallError, ErrorKind, MalformedError, RejectedError
+from gateway_batch.types import HttpReply, InferenceRequest, Service
+
+CASES = sorted((Path(__file__).parents[1] / "golden" / "apis").glob("*.json"))
+CHAT = api_for("mlflow/v1/chat/completions")
+
+
+def golden(path: Path) -> Any:
+    return orjson.loads(path.read_bytes())
+
+
+def replied(case: Any) -> HttpReply:
+    return HttpReply(case["reply"]["status"], case["reply"]["headers"], orjson.dumps(case["reply"]["body"]))
+
+
+def rejection(status: int, body: bytes, **headers: str) -> RejectedError:
+    with pytest.raises(RejectedError) as caught:
+        CHAT.parse(HttpReply(status, headers, body))
+    return caught.value
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_a_request_goes_out_as_pinned(path: Path) -> None:
+    case = golden(path)
+    service = Service(endpoint="e", api=case["api"], url="https://h/route", model="m", credential="env:T")
+    request = api_for(case["api"]).build(InferenceRequest(**case["request"]), service)
+    assert orjson.loads(request.body) == case["wire"]
+    assert (request.url, request.headers) == ("https://h/route", {})
+
+
+@pytest.mark.parametrize("path", [path for path in CASES if "result" in golden(path)], ids=lambda path: path.stem)
+def test_an_answer_is_read_as_pinned(path: Path) -> None:
+    case = golden(path)
+    assert asdict(api_for(case["api"]).parse(replied(case))) == case["result"]
+
+
+@pytest.mark.parametrize("path", [path for path in CASES if "error" in golden(path)], ids=lambda path: path.stem)
+def test_a_failure_is_told_as_pinned(path: Path) -> None:
+    case = golden(path)
+    with pytest.raises(CallError) as caught:
+        api_for(case["api"]).parse(replied(case))
+    error = caught.value
+    assert {
+        "class": type(error).__name__,
+        "kind": error.kind.value,
+        "message": str(error),
+        "status": error.status,
+        "request_id": error.request_id,
+        "retry_after_s": error.retry_after_s,
+    } == case["error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, "bad_request"),
+        (400, "bad_request"),
+        (401, "authentication"),
+        (403, "permission"),
+        (404, "not_found"),
+        (408, "timeout"),
+        (409, "conflict"),
+        (413, "too_large"),
+        (422, "bad_request"),
+        (429, "rate_limit"),
+        (500, "server"),
+        (503, "server"),
+        (529, "server"),
+    ],
+)
+def test_a_status_has_its_kind(status: int, kind: str) -> None:
+    assert rejection(status, b"{}").kind is ErrorKind(kind)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"error_code": "BAD_REQUEST", "message": "no"}', "500: BAD_REQUEST: no"),
+        (b'{"error": {"message": "no"}}', "500: no"),
+        (b'{"message": "no"}', "500: no"),
+        (b'{"error": "no"}', "500: no"),
+        (b'{"detail": "no"}', "500: no"),
+        (b'{"detail": [{"msg": "no", "input": "the prompt"}]}', "500: no"),
+        (b'{"other": "the prompt"}', "500: no message in 23 bytes of JSON"),
+        (b"<html>Bad gateway</html>\n", "500: <html>Bad gateway</html>"),
+        (b"\xff\xfe", "500: \ufffd\ufffd"),
+        (b"", "500: no message"),
+    ],
+)
+def test_the_gateway_is_quoted_whatever_its_error_body_looks_like(body: bytes, message: str) -> None:
+    assert str(rejection(500, body)) == message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x" * 5000,
+        orjson.dumps({"error": {"message": "x" * 5000}}),
+        orjson.dumps({"error_code": "x" * 5000, "message": "y"}),
+        orjson.dumps(["x" * 5000]),
+    ],
+)
+def test_a_long_error_body_is_cut(body: bytes) -> None:
+    assert len(str(rejection(500, body))) <= 1010
+
+
+def test_a_long_reason_of_a_policy_is_cut() -> None:
+    policy = {"name": "pii", "action": "deny", "reason": "x" * 50_000}
+    reply = HttpReply(200, {}, orjson.dumps({"databricks_service_policy": policy}))
+    with pytest.raises(RejectedError) as caught:
+        CHAT.parse(reply)
+    assert len(str(caught.value)) < 2_000
+
+
+def test_a_policy_that_allows_is_no_error() -> None:
+    body = {"choices": [{"message": {"content": "fine"}}], "databricks_service_policy": {"action": "allow"}}
+    assert CHAT.parse(HttpReply(200, {}, orjson.dumps(body))).value == "fine"
+
+
+def test_an_answer_that_is_not_json_says_what_it_is_and_not_what_it_holds() -> None:
+    with pytest.raises(MalformedError, match=r"9 bytes, content type text/html") as caught:
+        CHAT.parse(HttpReply(200, {"content-type": "text/html"}, b"<secret/>"))
+    assert caught.value.kind is ErrorKind.NOT_JSON
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"1"])
+def test_an_answer_that_is_no_object_is_not_the_api(body: bytes) -> None:
+    with pytest.raises(MalformedError, match="expected a JSON object") as caught:
+        CHAT.parse(HttpReply(200, {}, body))
+    assert caught.value.kind is ErrorKind.NOT_THE_API
+
+
+NOW = 1_792_580_000.0  # Wed, 21 Oct 2026 10:53:20 GMT
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": " 1.5 "}, 1.5),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Wed, 21 Oct 2026 10:54:20 GMT"}, 60.0),
+        ({"retry-after": "Wed, 21 Oct 2026 12:54:20 +0200"}, 60.0),
+        ({"retry-after": "Wednesday, 21-Oct-26 10:54:20 GMT"}, 60.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after-ms": "x", "retry-after": "9"}, 9.0),
+        ({"retry-after": "9", "x-ratelimit-reset-requests": "60"}, 9.0),
+        ({"x-ratelimit-reset-requests": "12"}, 12.0),
+        ({"x-ratelimit-reset-requests": "1m30s"}, 90.0),
+        ({"x-ratelimit-reset-tokens": "20ms"}, 0.02),
+        ({"x-ratelimit-reset-tokens": "1h0m0.5s"}, 3600.5),
+        ({"x-ratelimit-reset-requests": "6m0s"}, 360.0),
+        ({"x-ratelimit-reset-requests": str(NOW + 30)}, 30.0),
+        ({"x-ratelimit-reset": str(NOW - 30)}, 0.0),
+        ({"x-ratelimit-reset-requests": "Wed, 21 Oct 2026 10:53:25 GMT"}, 5.0),
+        ({"x-ratelimit-reset-requests": "2", "x-ratelimit-reset-tokens": "5"}, 5.0),
+        (
+            {
+                "x-ratelimit-reset-requests": "60",
+                "x-ratelimit-remaining-requests": "12",
+                "x-ratelimit-reset-tokens": "5",
+                "x-ratelimit-remaining-tokens": "0",
+            },
+            5.0,
+        ),
+        ({"x-ratelimit-reset-requests": "60", "x-ratelimit-remaining-requests": "1"}, None),
+    ],
+)
+def test_every_way_to_ask_for_a_wait_is_understood(headers: dict[str, str], seconds: float | None) -> None:
+    found = retry_after_s(headers, NOW)
+    assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize("zone", ["", " -0000"])
+def test_a_date_without_a_zone_is_utc_wherever_the_caller_is(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert retry_after_s({"retry-after": f"Wed, 21 Oct 2026 10:54:20{zone}"}, NOW) == 60.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Wed, 21 Oct 2026 10:54:20 +99999999999999",
+        "9" * 400 + "s",
+    ],
+)
+def test_a_wait_out_of_all_bounds_is_no_hint(value: str) -> None:
+    assert retry_after_s({"retry-after": value}, NOW) is None
+    assert retry_after_s({"x-ratelimit-reset-requests": value}, NOW) is None
+
+
+def test_a_reset_in_milliseconds_of_the_epoch_is_understood() -> None:
+    """As OpenRouter and others send it; read as seconds it is fifty thousand years ahead."""
+    assert retry_after_s({"x-ratelimit-reset": f"{NOW + 30:.0f}000"}, NOW) == pytest.approx(30.0)

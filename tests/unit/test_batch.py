@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from gateway_batch.batch import Window, answer_in_order
+from gateway_batch.errors import CallError, ErrorKind
+
+from .loop_thread import loop_thread
+
+pytestmark = pytest.mark.timeout(20)
+Loop = asyncio.AbstractEventLoop
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    with loop_thread() as loop:
+        yield loop
+        assert not asyncio.all_tasks(loop), "work was left behind"
+
+
+def window(lanes: int = 4, ahead: int = 100, *, fail_fast: bool = False) -> Window:
+    return Window(lanes, ahead, fail_fast)
+
+
+async def double(call: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * call
+
+
+def test_each_batch_has_its_answers_in_order(loop: Loop) -> None:
+    answers = answer_in_order([[1, 2], [3], [4, 5, 6]], double, loop, window())
+    assert list(answers) == [[2, 4], [6], [8, 10, 12]]
+
+
+def test_a_slow_call_does_not_change_the_order(loop: Loop) -> None:
+    async def answer(call: int) -> int:
+        await asyncio.sleep(0.1 if call == 1 else 0)
+        return call
+
+    assert list(answer_in_order([[1, 2], [3]], answer, loop, window())) == [[1, 2], [3]]
+
+
+def test_a_row_without_a_call_is_answered_none_and_costs_no_call(loop: Loop) -> None:
+    calls: list[int] = []
+
+    async def answer(call: int) -> int:
+        calls.append(call)
+        return call
+
+    assert list(answer_in_order([[None, 1, None], [None], [2, None]], answer, loop, window(lanes=1))) == [
+        [None, 1, None],
+        [None],
+        [2, None],
+    ]
+    assert calls == [1, 2]
+
+
+def test_empty_batches_are_answered_empty(loop: Loop) -> None:
+    assert list(answer_in_order([[], [1], [], []], double, loop, window())) == [[], [2], [], []]
+
+
+def test_no_batches_no_answers(loop: Loop) -> None:
+    no_batches: list[list[int]] = []
+    assert list(answer_in_order(no_batches, double, loop, window())) == []
+
+
+def test_a_failed_call_is_its_rows_answer(loop: Loop) -> None:
+    error = CallError(ErrorKind.SERVER, "down")
+
+    async def answer(call: int) -> int:
+        if call == 2:
+            raise error
+        return call
+
+    assert list(answer_in_order([[1, 2, 3]], answer, loop, window())) == [[1, error, 3]]
+
+
+def test_all_lanes_are_used_and_no_more(loop: Loop) -> None:
+    running, most = 0, 0
+
+    async def answer(call: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.005)
+        running -= 1
+        return call
+
+    batches = [list(range(7)) for _ in range(6)]
+    assert list(answer_in_order(batches, answer, loop, window(lanes=5))) == batches
+    assert most == 5
+
+
+def test_a_slow_head_does_not_stop_later_batches(loop: Loop) -> None:
+    head_may_go = asyncio.Event()
+
+    async def answer(call: str) -> str:
+        if call == "head":
+            await head_may_go.wait()
+        if call == "of the fourth batch":
+            head_may_go.set()
+        return call
+
+    batches = [["head"], ["b"], ["c"], ["of the fourth batch"]]
+    assert list(answer_in_order(batches, answer, loop, window(lanes=2))) == batches
+
+
+def test_the_calls_of_two_batches_are_in_flight_together(loop: Loop) -> None:
+    meeting = asyncio.Barrier(6)
+
+    async def answer(call: int) -> int:
+        await meeting.wait()
+        return call
+
+    assert list(answer_in_order([[1, 2, 3, 4], [5, 6]], answer, loop, window(lanes=6))) == [
+        [1, 2, 3, 4],
+        [5, 6],
+    ]
+
+
+def test_no_more_rows_are_read_ahead_than_allowed(loop: Loop) -> None:
+    head_may_go = asyncio.Event()
+    read = 0
+
+    def source() -> Iterator[list[int]]:
+        nonlocal read
+        for start in range(0, 60, 3):
+            read += 3
+            yield [start, start + 1, start + 2]
+
+    async def answer(call: int) -> int:
+        if call == 0:
+            await head_may_go.wait()
+        return call
+
+    answers = answer_in_order(source(), answer, loop, window(lanes=2, ahead=10))
+    loop.call_soon_threadsafe(loop.call_later, 0.2, head_may_go.set)
+    assert next(answers) == [0, 1, 2]
+    assert read == 12, "10 rows, and the batch that reached them"
+    assert [row for batch in answers for row in batch] == list(range(3, 60))
+
+
+def test_no_batch_is_read_before_there_is_work_for_it(loop: Loop) -> None:
+    may_go = asyncio.Event()
+    read: list[int] = []
+
+    def source() -> Iterator[list[int]]:
+        for start in range(5):
+            read.append(start)
+            yield [start] * 10
+
+    async def answer(call: int) -> int:
+        await may_go.wait()
+        return call
+
+    read_meanwhile: list[int] = []
+
+    def look_and_go() -> None:
+        read_meanwhile.extend(read)
+        may_go.set()
+
+    loop.call_soon_threadsafe(loop.call_later, 0.2, look_and_go)
+    assert len(list(answer_in_order(source(), answer, loop, window(lanes=4)))) == 5
+    assert read_meanwhile == [0], "six calls of the first batch still waited for a lane"
+
+
+def test_the_first_failure_ends_the_partition_if_asked(loop: Loop) -> None:
+    stopped: list[int] = []
+
+    async def answer(call: int) -> int:
+        if call == 3:
+            raise CallError(ErrorKind.SERVER, "down")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.01)  # an outcome is recorded
+            stopped.append(call)
+            raise
+        return call
+
+    with pytest.raises(CallError, match="down"):
+        list(answer_in_order([[1, 2, 3, 4]], answer, loop, window(lanes=3, fail_fast=True)))
+    assert sorted(stopped) == [1, 2], "what ran is cancelled and its outcome recorded; the rest never started"
+
+
+def test_a_defect_ends_the_partition_whatever_was_asked(loop: Loop) -> None:
+    async def answer(call: int) -> int:
+        if call == 2:
+            raise ZeroDivisionError
+        await asyncio.sleep(60)
+        return call
+
+    with pytest.raises(ZeroDivisionError):
+        list(answer_in_order([[1, 2, 3]], answer, loop, window(fail_fast=False)))
+
+
+def test_an_early_close_cancels_what_runs_and_waits_for_its_outcome(loop: Loop) -> None:
+    stopped: list[int] = []
+    all_run = asyncio.Barrier(4)
+
+    async def answer(call: int) -> int:
+        try:
+            await all_run.wait()
+            if call == 1:
+                return call
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            stopped.append(call)
+        return call
+
+    answers = answer_in_order([[1], [2, 3, 4]], answer, loop, window(lanes=4))
+    assert next(answers) == [1]
+    answers.close()  # type: ignore[attr-defined]
+    assert sorted(stopped) == [1, 2, 3, 4]
+
+
+def test_nothing_starts_after_an_early_close(loop: Loop) -> None:
+    started: list[int] = []
+
+    async def answer(call: int) -> int:
+        started.append(call)
+        await asyncio.sleep(0.001)
+        return call
+
+    answers = answer_in_order([[1], *([n] for n in range(500))], answer, loop, window(lanes=2, ahead=4))
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
+    count = len(started)
+    time.sleep(0.05)
+    assert len(started) == count < 50
+
+
+def test_an_error_of_the_source_propagates_after_clean_up(loop: Loop) -> None:
+    stopped: list[int] = []
+
+    def source() -> Iterator[list[int]]:
+        yield [1, 2]
+        while len(running) < 2:
+            time.sleep(0.001)
+        raise OSError("the upstream broke")
+
+    running: list[int] = []
+
+    async def answer(call: int) -> int:
+        running.append(call)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped.append(call)
+        return call
+
+    with pytest.raises(OSError, match="the upstream broke"):
+        list(answer_in_order(source(), answer, loop, window()))
+    assert sorted(stopped) == [1, 2]
+
+
+def test_batches_are_pulled_in_the_callers_thread(loop: Loop) -> None:
+    threads: set[int] = set()
+
+    def source() -> Iterator[list[int]]:
+        for n in range(3):
+            threads.add(threading.get_ident())
+            yield [n]
+
+    list(answer_in_order(source(), double, loop, window()))
+    assert threads == {threading.get_ident()}
+
+
+def test_a_batch_that_comes_as_the_last_call_ends_is_answered(loop: Loop) -> None:
+    """The lane has ended, but the loop has not yet run what follows its end: the batch needs a lane all the same."""
+    second_is_pulled = threading.Event()
+
+    def source() -> Iterator[list[int]]:
+        yield [1]
+        second_is_pulled.set()
+        yield [2]
+
+    async def answer(call: int) -> int:
+        if call == 1:
+            second_is_pulled.wait(5)
+            time.sleep(0.1)  # noqa: ASYNC251 - blocks the loop until the batch is in its queue
+        return call
+
+    finished = threading.Event()
+    answers: list[list[int | CallError | None]] = []
+
+    def consume() -> None:
+        answers.extend(answer_in_order(source(), answer, loop, window(lanes=1)))
+        finished.set()
+
+    threading.Thread(target=consume, daemon=True).start()
+    assert finished.wait(3), "nobody works on the second batch"
+    assert answers == [[1], [2]]
+
+
+def test_no_lane_is_lost_when_a_batch_comes_as_others_end(loop: Loop) -> None:
+    begun, both_pulled = threading.Event(), threading.Event()
+    running, most = 0, 0
+
+    def source() -> Iterator[list[int]]:
+        yield [0]
+        begun.wait(5)
+        both_pulled.set()
+        yield [1, 2, 3, 4]
+
+    async def answer(call: int) -> int:
+        nonlocal running, most
+        if call == 0:
+            begun.set()
+            both_pulled.wait(5)
+            time.sleep(0.1)  # noqa: ASYNC251 - as above
+            return call
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+        return call
+
+    assert list(answer_in_order(source(), answer, loop, window(lanes=2))) == [[0], [1, 2, 3, 4]]
+    assert most == 2
+
+
+def test_a_call_that_is_cancelled_from_within_does_not_hang_the_partition(loop: Loop) -> None:
+    async def answer(call: int) -> int:
+        if call == 1:
+            raise asyncio.CancelledError
+        return call
+
+    finished = threading.Event()
+
+    def consume() -> None:
+        with contextlib.suppress(BaseException):
+            list(answer_in_order([[1, 2]], answer, loop, window()))
+        finished.set()
+
+    threading.Thread(target=consume, daemon=True).start()
+    assert finished.wait(2), "the partition waits for an answer that will never come"

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway_batch.apis import API_TYPES, api_for
+from gateway_batch.config import GatewayConfig, resolve_service
+from gateway_batch.errors import ConfigError
+from gateway_batch.types import Service
+
+HOST = "https://dbc-1.cloud.databricks.com"
+
+
+def service(endpoint: str, api: str | None = None, **endpoints: dict[str, Any]) -> Service:
+    config = GatewayConfig.from_env(host=HOST, token="dapi-host", endpoints=endpoints)
+    return resolve_service(config, endpoint, api)
+
+
+def test_a_bare_name_is_a_chat_service_of_the_host() -> None:
+    assert service("databricks-gpt-5-4") == Service(
+        endpoint="databricks-gpt-5-4",
+        api="mlflow/v1/chat/completions",
+        url=f"{HOST}/ai-gateway/mlflow/v1/chat/completions",
+        model="databricks-gpt-5-4",
+        credential="value:token",
+    )
+
+
+def test_a_three_part_name_is_sent_as_it_is_written() -> None:
+    assert service("system.ai.gpt-5-5").model == "system.ai.gpt-5-5"
+    assert service("main.ai.support").url == f"{HOST}/ai-gateway/mlflow/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "databricks-gte-large-en",
+        "databricks-bge-large-en",
+        "system.ai.gte-large-en",
+        "databricks-qwen3-embedding-0-6b",
+        "text-embedding-3-small",
+        "nomic-embed-text",
+        "mxbai-embed-large:latest",
+        "intfloat/e5-large-v2",
+        "all-minilm:l6-v2",
+        "sentence-transformers/all-MiniLM-L6-v2",
+    ],
+)
+def test_an_embedding_service_is_known_by_its_name(name: str) -> None:
+    assert service(name).api == "mlflow/v1/embeddings"
+    assert service(name).url == f"{HOST}/ai-gateway/mlflow/v1/embeddings"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "databricks-claude-sonnet-4",
+        "databricks-gpt-oss-20b",
+        "databricks-gemini-2-5-flash",
+        "phi-e50",
+        "badge-1",
+        "embers",
+    ],
+)
+def test_a_chat_service_is_not_taken_for_an_embedding_service(name: str) -> None:
+    assert service(name).api == "mlflow/v1/chat/completions"
+
+
+def test_the_model_decides_and_not_the_endpoint_name() -> None:
+    assert service("vectors", vectors={"model": "databricks-bge-large-en"}).api == "mlflow/v1/embeddings"
+
+
+def test_an_endpoint_of_the_configuration_has_its_own_url_model_api_and_token() -> None:
+    local = {
+        "base_url": "http://127.0.0.1:11434/v1/",
+        "model": "llama3.2",
+        "api": "openai/v1/chat/completions",
+        "token": "env:LOCAL",
+    }
+    assert service("local", local=local) == Service(
+        endpoint="local",
+        api="openai/v1/chat/completions",
+        url="http://127.0.0.1:11434/v1/chat/completions",
+        model="llama3.2",
+        credential="env:LOCAL",
+    )
+
+
+def test_the_token_of_the_host_is_not_sent_elsewhere() -> None:
+    assert service("local", local={"base_url": "http://elsewhere/v1"}).credential is None
+
+
+def test_an_endpoint_without_url_is_a_service_of_the_host_with_the_host_token() -> None:
+    short = service("short", short={"model": "main.ai.a-very-long-name"})
+    assert short.url == f"{HOST}/ai-gateway/mlflow/v1/chat/completions"
+    assert (short.endpoint, short.model, short.credential) == (
+        "short",
+        "main.ai.a-very-long-name",
+        "value:token",
+    )
+
+
+def test_an_endpoint_of_the_host_may_have_a_token_of_its_own() -> None:
+    assert service("short", short={"token": "dapi-own"}).credential == "value:endpoints.short.token"
+
+
+def test_the_api_of_the_call_comes_before_the_one_of_the_endpoint() -> None:
+    chat = {"api": "mlflow/v1/chat/completions"}
+    asked = service("x", api="openai/v1/embeddings", x=chat)
+    assert (asked.api, asked.url) == ("openai/v1/embeddings", f"{HOST}/ai-gateway/openai/v1/embeddings")
+
+
+@pytest.mark.parametrize("api", API_TYPES)
+def test_every_api_has_a_route_and_an_adapter(api: str) -> None:
+    assert service("x", api=api).url == f"{HOST}/ai-gateway/{api}"
+    assert api_for(api) is not None
+
+
+def test_an_api_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match=r"endpoint x: no API 'grpc/v1'; there are .*mlflow/v1/embeddings"):
+        service("x", api="grpc/v1")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "-x", "../etc", "x\n", "a'b", "x" * 768])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="is not the name of an endpoint"):
+        service(name)
+
+
+def test_without_a_host_the_error_says_what_to_set() -> None:
+    with pytest.raises(ConfigError, match="DATABRICKS_HOST") as caught:
+        resolve_service(GatewayConfig.from_env(), "databricks-gpt-5-4")
+    assert "'databricks-gpt-5-4'" in str(caught.value)
+
+
+def test_without_a_host_an_endpoint_with_its_own_url_works() -> None:
+    config = GatewayConfig.from_env(endpoints={"local": {"base_url": "http://127.0.0.1:1/v1"}})
+    assert resolve_service(config, "local").url == "http://127.0.0.1:1/v1/chat/completions"

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import gateway_batch
+
+PUBLIC = [
+    "AiFunctionError",
+    "CallError",
+    "ConfigError",
+    "EndpointConfig",
+    "Gateway",
+    "GatewayBatchError",
+    "GatewayConfig",
+    "LedgerError",
+    "MalformedError",
+    "RejectedError",
+    "UnreachableError",
+    "local_session",
+    "register_ai_query",
+]
+
+
+def imported_by(statement: str) -> set[str]:
+    script = f"import sys\n{statement}\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    return set(
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    )
+
+
+def test_the_public_names_are_these() -> None:
+    assert gateway_batch.__all__ == PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"Gateway", "local_session", "register_ai_query"}))
+def test_a_public_name_is_what_it_says(name: str) -> None:
+    assert getattr(gateway_batch, name).__name__ == name
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'ai_qery'"):
+        gateway_batch.ai_qery  # noqa: B018
+
+
+def test_importing_the_package_loads_no_spark_and_no_network() -> None:
+    assert not imported_by("import gateway_batch") & {
+        "pyspark",
+        "pandas",
+        "pyarrow",
+        "delta",
+        "pyreqwest",
+        "pydantic",
+    }
+
+
+def test_the_client_and_its_ledger_need_no_spark() -> None:
+    below_spark = "import gateway_batch.batch, gateway_batch.client, gateway_batch.usage.adoption, gateway_batch.config"
+    assert not imported_by(below_spark) & {"pyspark", "pandas", "pyarrow", "delta", "py4j"}
+
+
+def test_the_signature_needs_no_spark() -> None:
+    assert not imported_by("import gateway_batch.spark.signature") & {"pyspark", "pandas", "pyarrow"}

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway_batch.errors import AiFunctionError
+from gateway_batch.spark.signature import PARAMETERS, bind, check_model_parameters
+
+
+def refusal(positional: list[str], named: list[tuple[str, str]]) -> AiFunctionError:
+    with pytest.raises(AiFunctionError) as caught:
+        bind(positional, named)
+    return caught.value
+
+
+def invalid(parameters: object, *, embeddings: bool = False) -> AiFunctionError:
+    with pytest.raises(AiFunctionError) as caught:
+        check_model_parameters(parameters, "my-endpoint", embeddings=embeddings)
+    assert caught.value.error_class.startswith("AI_FUNCTION_INVALID_MODEL_PARAMETERS.")
+    assert caught.value.sqlstate == "22023"
+    return caught.value
+
+
+def test_the_parameters_are_these_in_this_order() -> None:
+    assert PARAMETERS[:4] == ("endpoint", "request", "returnType", "failOnError")
+    assert set(PARAMETERS[4:]) == {"modelParameters", "requestTags", "api", "when"}
+
+
+def test_four_arguments_may_stand_in_order() -> None:
+    assert bind(["e", "r", "t", "f"], []) == {
+        "endpoint": "e",
+        "request": "r",
+        "returnType": "t",
+        "failOnError": "f",
+    }
+
+
+def test_any_argument_may_be_named() -> None:
+    assert bind([], [(name, name) for name in PARAMETERS]) == {name: name for name in PARAMETERS}
+
+
+def test_names_stand_after_positions() -> None:
+    assert bind(["e", "r"], [("modelParameters", "m")]) == {
+        "endpoint": "e",
+        "request": "r",
+        "modelParameters": "m",
+    }
+
+
+def test_names_are_found_in_any_case() -> None:
+    assert bind(["e", "r"], [("RETURNTYPE", "t"), ("failonerror", "f")]) == {
+        "endpoint": "e",
+        "request": "r",
+        "returnType": "t",
+        "failOnError": "f",
+    }
+
+
+def test_the_old_name_of_the_endpoint_is_understood() -> None:
+    assert bind([], [("endpointName", "e"), ("request", "r")]) == {"endpoint": "e", "request": "r"}
+
+
+def test_a_fifth_argument_needs_its_name() -> None:
+    error = refusal(["e", "r", "t", "f", "m"], [])
+    assert error.error_class == "WRONG_NUM_ARGS.WITHOUT_SUGGESTION"
+    assert "2 to 4 positional arguments, but got 5" in error.message
+    assert "modelParameters" in error.message
+
+
+def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+    error = refusal(["e", "r"], [("retrunType", "t")])
+    assert error.error_class == "UNRECOGNIZED_PARAMETER_NAME"
+    assert "retrunType" in error.message
+    assert "returnType" in error.message
+
+
+@pytest.mark.parametrize(
+    ("positional", "named"),
+    [
+        (["e", "r"], [("request", "x")]),
+        (["e", "r"], [("endpointName", "x")]),
+        (["e", "r"], [("api", "x"), ("API", "y")]),
+        ([], [("endpoint", "e"), ("endpointName", "x"), ("request", "r")]),
+    ],
+)
+def test_an_argument_given_twice_is_refused(positional: list[str], named: list[tuple[str, str]]) -> None:
+    assert refusal(positional, named).error_class == "DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT"
+
+
+@pytest.mark.parametrize(
+    ("positional", "named", "missing"),
+    [([], [], "endpoint"), (["e"], [], "request"), ([], [("request", "r")], "endpoint")],
+)
+def test_a_missing_argument_is_named(positional: list[str], named: list[tuple[str, str]], missing: str) -> None:
+    error = refusal(positional, named)
+    assert error.error_class == "REQUIRED_PARAMETER_NOT_FOUND"
+    assert error.message == f"ai_query needs its argument {missing}."
+
+
+def test_parameters_are_sent_as_they_are_and_nulls_are_not() -> None:
+    parameters = {
+        "temperature": 0,
+        "top_p": 1.0,
+        "max_tokens": 1,
+        "stop": ["\n"],
+        "reasoning": {"effort": None},
+        "seed": None,
+        "temperature_": "free",
+    }
+    sent = check_model_parameters(parameters, "e", embeddings=False)
+    assert sent == {name: value for name, value in parameters.items() if name != "seed"}
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "stream", "n"])
+def test_what_the_call_itself_says_is_no_parameter_of_a_chat(name: str) -> None:
+    error = invalid({"temperature": 0.5, name: "x"})
+    assert error.error_class.endswith(".FOUND_RESERVED_PARAMETER_NAME")
+    assert error.message.endswith(f'The "{name}" parameter should be specified in the "request" argument of AI_QUERY.')
+
+
+@pytest.mark.parametrize("name", ["model", "input"])
+def test_what_the_call_itself_says_is_no_parameter_of_embeddings(name: str) -> None:
+    assert invalid({name: "x"}, embeddings=True).error_class.endswith(".FOUND_RESERVED_PARAMETER_NAME")
+
+
+def test_what_is_reserved_for_one_task_may_be_a_parameter_of_the_other() -> None:
+    assert check_model_parameters({"input": 1}, "e", embeddings=False) == {"input": 1}
+    assert check_model_parameters({"dimensions": 3, "messages": 1}, "e", embeddings=True) == {
+        "dimensions": 3,
+        "messages": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "constraint"),
+    [
+        ("temperature", -0.1, "at least 0"),
+        ("temperature", float("nan"), "at least 0"),
+        ("top_p", 1.01, "between 0 and 1"),
+        ("top_p", -1, "between 0 and 1"),
+        ("max_tokens", 0, "at least 1"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused(name: str, value: float, constraint: str) -> None:
+    error = invalid({name: value})
+    assert error.error_class.endswith(".INVALID_NUMERIC_PARAMETER")
+    assert error.message.endswith(
+        f'The "{name}" parameter must be {constraint} for the modelParameters argument of AI_QUERY.'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected", "found"),
+    [
+        ("temperature", "0.5", "DOUBLE", '"0.5"'),
+        ("temperature", True, "DOUBLE", "true"),
+        ("max_tokens", 1.5, "INT", "1.5"),
+        ("max_tokens", False, "INT", "false"),
+        ("stop", "x", "ARRAY<STRING>", '"x"'),
+        ("stop", [1], "ARRAY<STRING>", "[1]"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(name: str, value: object, expected: str, found: str) -> None:
+    error = invalid({name: value})
+    assert error.error_class.endswith(".INVALID_PARAMETER_DATA_TYPE")
+    assert error.message.endswith(
+        f'The "{name}" parameter has invalid data type. Expected "{expected}" data type but found {found}.'
+    )
+
+
+@pytest.mark.parametrize("parameters", ["temperature", 1, [], True])
+def test_parameters_that_are_no_struct_are_refused(parameters: object) -> None:
+    error = invalid(parameters)
+    assert error.error_class.endswith(".INVALID_PARAMETER_DATA_TYPE")
+    assert "named_struct" in error.message
+
+
+def test_a_refusal_shows_the_parameters_as_json_and_names_the_endpoint() -> None:
+    assert invalid({"stop": "ü", "top_p": None}).message.startswith(
+        'The provided model parameters ({"stop": "ü", "top_p": null}) are invalid in the AI_QUERY function for serving '
+        'endpoint "my-endpoint". '
+    )
