@@ -94,7 +94,7 @@ def _run(
     from gateway_batch.cli.report import as_table
     from gateway_batch.spark.reports import usage_by
 
-    count = _load_texts(spark, input_path, text_column, rows)
+    count = load_texts(spark, input_path, text_column, rows)
     source = str(input_path) if input_path else "docstrings of Python's standard library"
     output.print(f"[bold]my_table[/]: {count:,} texts, {source}\n")
     output.print(Panel(FIRST_TEN, title="the first ten", title_align="left", style="cyan"))
@@ -125,8 +125,12 @@ def _introduction(host: str | None, development: RunningGateway | None) -> Panel
     )
 
 
-def _load_texts(spark: SparkSession, path: Path | None, column: str, rows: int) -> int:
-    """Makes the view `my_table` (name, text_column); returns how many rows it has."""
+def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int) -> int:
+    """Makes the view `my_table` (name, text_column); returns how many rows it has.
+
+    Raises:
+        ConfigError: the file can't be read, or has no such column, or no text in it.
+    """
     from gateway_batch.cli.texts import docstrings
     from gateway_batch.spark.files import read_table
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from rich.markup import escape
 
@@ -18,6 +17,9 @@ from gateway_batch.errors import GatewayBatchError
 from gateway_batch.version import VERSION
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+# Typer names its wrong-parameter error only; that one's base is what an unknown command or option raises too.
+_UsageError: Any = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="gateway-batch",
@@ -42,10 +44,10 @@ def main() -> None:
     """Runs a command: exit code 0, 1 for a failure, 2 for wrong usage, 130 if it was interrupted."""
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
+    except _UsageError as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+        sys.exit(USAGE)
+    except (typer.Abort, KeyboardInterrupt):
         errors.print("interrupted; what was recorded is kept", style="yellow")
         sys.exit(INTERRUPTED)
     except Exception as error:

@@ -28,7 +28,7 @@ from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import CallerSettings, CallPlan, RuntimeSettings
 from gateway_batch.spark.signature import bind, check_model_parameters
-from gateway_batch.spark.worker import make_function
+from gateway_batch.spark.worker import FUNCTION, make_function
 from gateway_batch.types import Service
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class AiQuery:
         udf = UserDefinedFunction(
             make_function(plan, self._credentials),
             result_type,
-            name="ai_query",
+            name=FUNCTION,
             evalType=PythonEvalType.SQL_SCALAR_ARROW_ITER_UDF,
             deterministic=True,
         )

@@ -16,9 +16,11 @@ from pyspark.sql import DataFrame, SparkSession
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError, GatewayBatchError
 from gateway_batch.spark.function import AiQuery, install, uninstall
+from gateway_batch.spark.limit_rule import install_limit_rule
 from gateway_batch.spark.plan import CallerSettings, RuntimeSettings
 from gateway_batch.spark.reconcile import Ledger, reconcile
 from gateway_batch.spark.usage_drain import UsageDrain
+from gateway_batch.spark.worker import FUNCTION
 
 _log = logging.getLogger(__name__)
 _registrations = itertools.count(1)
@@ -115,6 +117,7 @@ class Gateway:
 
     def _install(self) -> None:
         install(self._spark, self.name, self._planner().build)
+        install_limit_rule(self._spark, FUNCTION)
         if self.config.flush_interval > 0:
             self._flusher = threading.Thread(target=self._flush_regularly, name="gateway_batch_flush", daemon=True)
             self._flusher.start()

@@ -11,7 +11,9 @@ from pyspark.errors import IllegalArgumentException, PythonException
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
+from gateway_batch.cli.demo import load_texts
 from gateway_batch.devgateway import RunningGateway
+from gateway_batch.spark.messages import first_line
 from tests.spark.conftest import MODEL, Register
 
 
@@ -79,6 +81,23 @@ def answer(spark: SparkSession, endpoint: str = MODEL) -> Any:
     row = spark.sql(f"SELECT ai_query('{endpoint}', 'x', failOnError => false) AS a").first()
     assert row is not None
     return row.a
+
+
+def test_the_one_line_of_a_failed_query_is_ours(spark: SparkSession, register: Register) -> None:
+    register(token="not-the-token")
+    with pytest.raises(PythonException) as caught:
+        spark.sql(f"SELECT ai_query('{MODEL}', 'x')").collect()
+    line = first_line(caught.value)
+    assert line.startswith("[AI_FUNCTION_HTTP_REQUEST_ERROR] Error occurred while making an HTTP request")
+    assert "401" in line
+    assert line.endswith("SQLSTATE: 08000")
+
+
+def test_an_input_file_without_the_named_column_is_said(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("title,review\nA,good\n")
+    with pytest.raises(gb.ConfigError, match=r"has no column 'text'; it has title, review"):
+        load_texts(spark, path, "text", 10)
 
 
 def test_a_wrong_token_is_said(spark: SparkSession, register: Register) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from tests.spark.conftest import MODEL, Count, Register
 
@@ -46,11 +47,25 @@ def test_a_limit_in_a_temporary_view_is_kept(spark: SparkSession, requests: Coun
     assert requests(lambda: spark.table("answers_view").collect()) <= 10
 
 
-def test_a_limit_in_create_table_as_is_kept(spark: SparkSession, texts: DataFrame, requests: Count) -> None:
-    texts.repartition(8).write.format("delta").saveAsTable("source")  # 8 files of 5 rows
-    query = f"CREATE TABLE answers USING DELTA AS SELECT {CALL} AS a FROM source LIMIT 10"
-    assert requests(lambda: spark.sql(query)) <= 10
+def test_a_limit_in_create_table_as_is_kept(spark: SparkSession, requests: Count) -> None:
+    query = f"CREATE TABLE answers USING DELTA AS SELECT {CALL} AS a FROM my_table LIMIT 10"
+    assert requests(lambda: spark.sql(query)) == 10
     assert spark.table("answers").count() == 10
+
+
+def test_a_limit_under_order_by_is_kept_with_its_order(spark: SparkSession, requests: Count) -> None:
+    query = f"SELECT id, upper({CALL}) AS a FROM my_table ORDER BY id DESC LIMIT 7"
+    rows: list[Row] = []
+    assert requests(lambda: rows.extend(spark.sql(query).collect())) == 7
+    assert [row.id for row in rows] == list(range(39, 32, -1))
+    assert all(re.search(rf"\bLAKE {row.id}\b", row.a) for row in rows)
+
+
+def test_a_limit_under_order_by_the_answer_needs_all_answers(spark: SparkSession, requests: Count) -> None:
+    query = f"SELECT id, {CALL} AS a FROM my_table ORDER BY a LIMIT 7"
+    rows: list[Row] = []
+    assert requests(lambda: rows.extend(spark.sql(query).collect())) == ROWS
+    assert [row.a for row in rows] == sorted(row.a for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -75,11 +90,10 @@ def test_a_limit_in_create_table_as_is_kept(spark: SparkSession, texts: DataFram
         pytest.param(f"SELECT ai_query('{MODEL}', 'Say hello') AS a", 1, id="no table"),
         # CASE does not guard a call: Spark answers every row before it chooses.
         pytest.param(f"SELECT CASE WHEN id < 5 THEN {CALL} END AS a FROM my_table", ROWS, id="case"),
-        # Spark evaluates the call once for the filter and again for the rows that pass it, and a limit that is not
-        # collected once in each partition (here 10 rows in each of 4); for a sort it samples first.
-        pytest.param(
-            f"SELECT count(a) FROM (SELECT {CALL} AS a FROM my_table LIMIT 10)", ROWS, id="limit in partitions"
-        ),
+        pytest.param(f"SELECT count(a) FROM (SELECT {CALL} AS a FROM my_table LIMIT 10)", 10, id="limit below a count"),
+        pytest.param(f"SELECT {CALL} AS a FROM my_table LIMIT 10 OFFSET 5", 15, id="limit and offset"),
+        # Without the pay-once cache Spark evaluates the call for the filter and again for the rows that pass it; for
+        # a sort it samples first.
         pytest.param(
             f"SELECT a FROM (SELECT {CALL} AS a FROM my_table) WHERE a LIKE '%ake%'", 2 * ROWS, id="filter on a"
         ),
