@@ -1,0 +1,52 @@
+"""What both sides of the comparison send."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+MODEL = "bench-model"
+PATH = "/ai-gateway/mlflow/v1/chat/completions"
+
+_TEXT = (
+    "A customer writes: the parcel came on Tuesday with a torn corner, the lamp inside works, but its shade has a dent "
+    "the size of a coin. I don't want to send it back, as it is a birthday present for Saturday, yet I paid the full "
+    "price. What can you offer me? Answer in one friendly sentence, and name the amount that we refund."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One run's load.
+
+    Attributes:
+        rows: requests in all.
+        in_flight: requests under way at once, at most.
+        latency_ms: what the server lets each request wait.
+    """
+
+    rows: int
+    in_flight: int
+    latency_ms: float
+
+    @property
+    def limit(self) -> float:
+        """Rows a second that no client can exceed."""
+        return self.in_flight / (self.latency_ms / 1000)
+
+
+def prompt_sql(number: str) -> str:
+    """SQL for the prompt of a row; `number` is a SQL expression. About 350 characters, no two the same."""
+    text = _TEXT.replace("'", "''")
+    return f"concat('Letter ', lpad({number}, 8, '0'), '. {text}')"
+
+
+def prompt(number: int) -> str:
+    """The same prompt in Python."""
+    return f"Letter {number:08d}. {_TEXT}"
+
+
+def body(number: int) -> bytes:
+    """The request of that prompt, as `ai_query` sends it."""
+    message = {"role": "user", "content": prompt(number)}
+    return json.dumps({"model": MODEL, "messages": [message]}, separators=(",", ":")).encode()
