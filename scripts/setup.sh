@@ -33,12 +33,9 @@ cmp -s "$lock" ".venv/$kind.lock" && exit 0
 echo "setup: installing $lock into .venv (the first time takes a minute or two: Spark alone is 450 MB)"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" 2>.venv/setup.log; then
-    tail -n 3 .venv/setup.log >&2
     fail "the packages could not be installed: check that this machine reaches a Python package index (pip's own settings apply); details in .venv/setup.log"
 fi
 # hatchling is in the developers' lock only; a plain user's install fetches it for the build.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . 2>.venv/setup.log || {
-    tail -n 3 .venv/setup.log >&2
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . 2>.venv/setup.log ||
     fail "the package itself could not be installed; details in .venv/setup.log"
-}
 cp "$lock" ".venv/$kind.lock"

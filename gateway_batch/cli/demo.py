@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -80,7 +81,7 @@ def demo(
         registered = stack.enter_context(register_ai_query(spark, config))
         _run(spark, registered, development, input_path, text_column, rows)
     output.print(f"Tables are in {folder / 'warehouse'}: [cyan]summaries[/] and [cyan]{config.usage_table}[/]. Next:")
-    output.print(f"  gateway-batch usage --by tag:step --warehouse {folder / 'warehouse'}", style="dim")
+    output.print(f"  {sys.argv[0]} usage --by tag:step --warehouse {folder / 'warehouse'}", style="dim")
 
 
 def _run(

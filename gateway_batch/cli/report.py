@@ -11,7 +11,14 @@ from rich.table import Table
 
 def as_table(rows: list[dict[str, Any]], title: str) -> Table:
     """Rows as a terminal table; numbers to the right, with thousands parted."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for name, value in (rows[0] if rows else {"no usage recorded": None}).items():
         number = isinstance(value, int)
         table.add_column(
