@@ -27,7 +27,7 @@ def install_limit_rule(spark: SparkSession, function: str) -> None:
         rules = experimental.extraOptimizations()
         if any(rules.apply(index).ruleName() == _CLASS for index in range(rules.size())):
             return
-        experimental.__getattr__("extraOptimizations_$eq")(rules.appended(_make_rule(spark, function)))
+        getattr(experimental, "extraOptimizations_$eq")(rules.appended(_make_rule(spark, function)))
     except Py4JError as error:
         _log.info("a LIMIT is not taken before the calls in this session: %s", type(error).__name__)
 
