@@ -65,7 +65,7 @@ class WorkerRuntime:
     def _open(self, credentials: Credentials) -> InferenceClient:
         settings = self.settings
         self._spool = SpoolWriter(Path(settings.spool_dir), self.loop.call_soon)
-        slots = HostSlots(_shared_dir(settings.scope) / "slots", settings.max_concurrency)
+        slots = HostSlots(_shared_dir(settings.scope) / f"slots-{settings.max_concurrency}", settings.max_concurrency)
         self._limiter = Limiter(slots, settings.max_concurrency, self.loop.time, random.random)
         self._transport = ReqwestTransport(USER_AGENT)
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
