@@ -16,7 +16,7 @@ from typing import Protocol
 
 from gateway_batch.apis import Api, api_for
 from gateway_batch.config import Credentials
-from gateway_batch.errors import CallError, ErrorKind, MalformedError, UnreachableError
+from gateway_batch.errors import CallError, ErrorKind, UnreachableError
 from gateway_batch.limits import Limiter
 from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import Transport
@@ -154,7 +154,7 @@ class InferenceClient:
             return result
         except CallError as error:
             attempts.note_failure(record, error, self._milliseconds(started))
-            if isinstance(error, MalformedError) and error.paid is not None:
+            if error.paid is not None:
                 attempts.note_result(record, error.paid)
             if error.kind is ErrorKind.RATE_LIMIT:
                 self._limiter.throttled(window, started, error.retry_after_s)

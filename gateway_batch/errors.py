@@ -94,7 +94,10 @@ class CallError(GatewayBatchError):
         status: the HTTP status, None without an answer.
         request_id: the server's id of the request, None if it gave none.
         retry_after_s: seconds the server asked to wait, None if it didn't say.
+        paid: an `InferenceResult` without a value, if the answer says what it cost all the same.
     """
+
+    paid: Any = None
 
     def __init__(
         self,
@@ -125,8 +128,6 @@ class RejectedError(CallError):
 
 class MalformedError(CallError):
     """The gateway answered 2xx with a body that its API doesn't promise."""
-
-    paid: Any = None  # an InferenceResult without a value: the tokens it cost all the same
 
 
 _ROW_CLASSES = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway_batch.apis.replies import count, json_object, not_the_api
+from gateway_batch.apis.replies import check_policy, count, json_object, not_the_api, string
 from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service, TokenUsage
 
 # Set by the call itself: as model parameters they would change what is asked.
@@ -28,10 +28,11 @@ class OpenAIChat:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first choice's text; content blocks (gpt-oss) are joined from those of type `text`."""
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body.get("usage")), model=_string(body.get("model")))
+        paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
+        check_policy(body, reply, paid)
         match body:
             case {"choices": [{"message": {"content": content}}, *_]} if (text := _text(content)) is not None:
-                return InferenceResult(text, usage=_usage(body.get("usage")), model=_string(body.get("model")))
+                return InferenceResult(text, paid.usage, paid.model)
             case {"choices": [{"message": {"refusal": str(refusal)}}, *_]}:
                 raise not_the_api(reply, f"the model refused: {refusal[:500]}", paid)
         raise not_the_api(reply, "no text at choices[0].message.content", paid)
@@ -48,10 +49,6 @@ def _text(content: Any) -> str | None:
 
 def _is_text_block(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str)
-
-
-def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _usage(block: Any) -> TokenUsage:

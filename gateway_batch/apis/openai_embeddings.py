@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway_batch.apis.replies import count, json_object, not_the_api
+from gateway_batch.apis.replies import check_policy, count, json_object, not_the_api, string
 from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service, TokenUsage
 
 # Set by the call itself: as model parameters they would change what is asked.
@@ -23,13 +23,12 @@ class OpenAIEmbeddings:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The vector at `data[0].embedding`."""
         body = json_object(reply)
+        paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
+        check_policy(body, reply, paid)
         match body:
             case {"data": [{"embedding": [*vector]}, *_]} if all(_is_number(x) for x in vector):
-                model = body.get("model")
-                return InferenceResult(
-                    vector, usage=_usage(body.get("usage")), model=model if isinstance(model, str) else None
-                )
-        raise not_the_api(reply, "no vector of numbers at data[0].embedding")
+                return InferenceResult(vector, paid.usage, paid.model)
+        raise not_the_api(reply, "no vector of numbers at data[0].embedding", paid)
 
 
 def _is_number(value: Any) -> bool:
@@ -37,5 +36,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _usage(block: Any) -> TokenUsage:
+    """Embeddings report no output: it is what the total has beyond the input, so that the two add up to it."""
     given, total = count(block, "prompt_tokens"), count(block, "total_tokens")
-    return TokenUsage(input_tokens=given, output_tokens=None, total_tokens=total if total is not None else given)
+    total = given if total is None else total
+    output = max(0, total - given) if given is not None and total is not None else None
+    return TokenUsage(input_tokens=given, output_tokens=output, total_tokens=total)

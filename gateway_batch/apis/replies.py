@@ -48,7 +48,6 @@ def json_object(reply: HttpReply) -> JsonObject:
         ) from error
     if not isinstance(body, dict):
         raise not_the_api(reply, f"expected a JSON object, found {type(body).__name__}")
-    _check_policy(body, reply)
     return body
 
 
@@ -73,15 +72,22 @@ def rejection(reply: HttpReply) -> RejectedError:
     )
 
 
-def _check_policy(body: JsonObject, reply: HttpReply) -> None:
+def check_policy(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> None:
+    """Refuses an answer that is a policy's denial.
+
+    Raises:
+        RejectedError: of kind `policy`, with what the call cost.
+    """
     policy = body.get("databricks_service_policy")
     if isinstance(policy, dict) and policy.get("action") == "deny":
-        raise RejectedError(
+        error = RejectedError(
             ErrorKind.POLICY,
             f"the gateway's policy {policy.get('name')!r} denied the call: {policy.get('reason')}"[:_MESSAGE_LIMIT],
             status=reply.status,
             request_id=reply.request_id,
         )
+        error.paid = paid
+        raise error
 
 
 def _message(reply: HttpReply) -> str:
@@ -166,3 +172,8 @@ def count(block: Any, *path: str) -> int | None:
     for key in path:
         block = block.get(key) if isinstance(block, dict) else None
     return block if isinstance(block, int) and not isinstance(block, bool) and 0 <= block < 2**63 else None
+
+
+def string(value: Any) -> str | None:
+    """A string, None for anything else."""
+    return value if isinstance(value, str) else None

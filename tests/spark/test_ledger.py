@@ -103,6 +103,27 @@ def test_failures_and_retries_have_rows_too(spark: SparkSession, gateway: gb.Gat
     assert set(ours(classes(gateway, server.ledger))) == {"unknown_resolved"}
 
 
+def test_every_kind_of_answer_agrees_with_the_gateways_books(
+    spark: SparkSession, register: Register, server: RunningGateway
+) -> None:
+    gateway = register(max_attempts=1)
+    server.configure(faults=[{"match": "denied", "policy": True}, {"match": "garbled", "not_json": True}])
+    calls = (
+        f"ai_query('{MODEL}', 'to be denied', failOnError => false)",
+        f"ai_query('{MODEL}', 'to be garbled', failOnError => false)",
+        f"ai_query('{MODEL}', 'Summarize: a long and quiet lake', modelParameters => named_struct('max_tokens', 1))",
+        f"ai_query('{MODEL}', 'forty-two', returnType => 'INT', failOnError => false)",
+        "ai_query('databricks-gpt-oss-20b', 'Summarize: a lake')",
+        "ai_query('databricks-gte-large-en', 'a lake')",
+        "ai_query('databricks-gte-large-en', 'to be denied', failOnError => false)",
+        "ai_query('main.default.nobody', 'x', failOnError => false)",
+    )
+    for call in calls:
+        spark.sql(f"SELECT {call} AS answer").collect()
+    assert gateway.usage.flush() == len(calls)
+    assert ours(classes(gateway, server.ledger)) == {}
+
+
 @pytest.mark.usefixtures("texts")
 def test_two_flushes_at_once_commit_each_request_once(spark: SparkSession, gateway: gb.Gateway) -> None:
     spark.sql(QUERY).collect()
