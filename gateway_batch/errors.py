@@ -15,7 +15,10 @@ Misuse, such as a call on a closed client, is RuntimeError and not in this tree.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway_batch.types import InferenceResult
 
 
 class ErrorKind(StrEnum):
@@ -94,10 +97,8 @@ class CallError(GatewayBatchError):
         status: the HTTP status, None without an answer.
         request_id: the server's id of the request, None if it gave none.
         retry_after_s: seconds the server asked to wait, None if it didn't say.
-        paid: an `InferenceResult` without a value, if the answer says what it cost all the same.
+        paid: the model and tokens that the failed answer reports all the same, its value empty; None if it has none.
     """
-
-    paid: Any = None
 
     def __init__(
         self,
@@ -107,12 +108,14 @@ class CallError(GatewayBatchError):
         status: int | None = None,
         request_id: str | None = None,
         retry_after_s: float | None = None,
+        paid: InferenceResult | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.status = status
         self.request_id = request_id
         self.retry_after_s = retry_after_s
+        self.paid = paid
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.kind, str(self)), self.__dict__

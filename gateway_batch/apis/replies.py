@@ -53,9 +53,7 @@ def json_object(reply: HttpReply) -> JsonObject:
 
 def not_the_api(reply: HttpReply, what: str, paid: InferenceResult | None = None) -> MalformedError:
     """A 2xx answer that lacks what its API promises."""
-    error = MalformedError(ErrorKind.NOT_THE_API, what, status=reply.status, request_id=reply.request_id)
-    error.paid = paid
-    return error
+    return MalformedError(ErrorKind.NOT_THE_API, what, status=reply.status, request_id=reply.request_id, paid=paid)
 
 
 def rejection(reply: HttpReply) -> RejectedError:
@@ -80,14 +78,13 @@ def check_policy(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> N
     """
     policy = body.get("databricks_service_policy")
     if isinstance(policy, dict) and policy.get("action") == "deny":
-        error = RejectedError(
+        raise RejectedError(
             ErrorKind.POLICY,
             f"the gateway's policy {policy.get('name')!r} denied the call: {policy.get('reason')}"[:_MESSAGE_LIMIT],
             status=reply.status,
             request_id=reply.request_id,
+            paid=paid,
         )
-        error.paid = paid
-        raise error
 
 
 def _message(reply: HttpReply) -> str:

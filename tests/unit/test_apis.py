@@ -60,6 +60,7 @@ def test_a_failure_is_told_as_pinned(path: Path) -> None:
         "status": error.status,
         "request_id": error.request_id,
         "retry_after_s": error.retry_after_s,
+        "paid": error.paid and asdict(error.paid),
     } == case["error"]
 
 
