@@ -88,7 +88,12 @@ class GatewayConfig(BaseSettings):
     endpoints: dict[str, EndpointConfig] = Field({}, description="Endpoints that are not simply services of `host`")
     request_tags: RequestTags = Field({}, description="Tags of every request, for the usage table's `request_tags`")
 
-    max_concurrency: int = Field(64, ge=1, le=4096, description="Requests in flight at once, over all tasks of a host")
+    max_concurrency: int = Field(
+        64,
+        ge=1,
+        le=4096,
+        description="Requests in flight at once, over a host's tasks of all registrations with the same value",
+    )
     request_timeout: float = Field(120.0, gt=0, le=86_400, description="Seconds for one HTTP attempt")
     row_deadline: float = Field(
         900.0, gt=0, le=604_800, description="Seconds for all attempts of a row, waiting included"

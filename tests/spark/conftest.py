@@ -52,9 +52,9 @@ def register(spark: SparkSession, server: RunningGateway, tmp_path: Path) -> Ite
     """Registers `ai_query` with a spool and a usage table of the test's own."""
     opened: list[gb.Gateway] = []
 
-    def register_with(**settings: Any) -> gb.Gateway:
+    def register_with(name: str = "ai_query", **settings: Any) -> gb.Gateway:
         own = {"spool_dir": str(tmp_path / "spool"), "usage_table": f"t_{abs(hash(str(tmp_path))):x}.usage"}
-        opened.append(gb.register_ai_query(spark, _config(server, **{**own, **settings})))
+        opened.append(gb.register_ai_query(spark, _config(server, **{**own, **settings}), name))
         return opened[-1]
 
     yield register_with
