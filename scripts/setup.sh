@@ -32,10 +32,15 @@ cmp -s "$lock" ".venv/$kind.lock" && exit 0
 
 echo "setup: installing $lock into .venv (the first time takes a minute or two: Spark alone is 450 MB)"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" 2>.venv/setup.log; then
+# The lock is whole: without --no-deps pip would resolve it again, and refuse a pin that an extra asks for
+# (google-auth[requests]) on the day a newer release of it appears.
+if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$lock" \
+    2>.venv/setup.log; then
     fail "the packages could not be installed: check that this machine reaches a Python package index (pip's own settings apply); details in .venv/setup.log"
 fi
 # hatchling is in the developers' lock only; a plain user's install fetches it for the build.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . 2>.venv/setup.log ||
     fail "the package itself could not be installed; details in .venv/setup.log"
+.venv/bin/python -m pip check --disable-pip-version-check >.venv/setup.log 2>&1 ||
+    fail "$lock does not hold everything that its packages need; details in .venv/setup.log"
 cp "$lock" ".venv/$kind.lock"
