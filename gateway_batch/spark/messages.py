@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _OURS = re.compile(r"^gateway_batch\.errors\.\w+: (?P<message>.*)$", re.MULTILINE)
+_PY4J = re.compile(r"An error occurred while calling ")
 
 
 def first_line(error: Exception) -> str:
@@ -12,5 +13,5 @@ def first_line(error: Exception) -> str:
     text = str(error)
     if ours := _OURS.search(text):
         return ours["message"]
-    lines = (line.strip() for line in text.splitlines())
-    return next((line for line in lines if line), type(error).__name__)
+    lines = (line.strip() for line in text.splitlines() if not _PY4J.match(line))
+    return next((line.removeprefix(": ") for line in lines if line), type(error).__name__)

@@ -15,20 +15,21 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import orjson
-from py4j.java_gateway import JavaObject
-from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.spark.jvm import gateway_of
-from gateway_batch.spark.usage_table import create_usage_table, record_type
+from gateway_batch.spark.delta_append import UsageTable
+from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.usage_table import create_usage_table
 from gateway_batch.usage.adoption import adopt_dead_writers
-from gateway_batch.usage.segment import Kind
+from gateway_batch.usage.arrow import read_outcomes
 from gateway_batch.usage.spool import prepare, sealed_dir
+
+_ROWS_A_COMMIT = 100_000
 
 _in_this_process = threading.Lock()
 
@@ -63,18 +64,28 @@ class UsageDrain:
         with _in_this_process, _locked(self._spool_dir / "drain" / "lock"):
             adopt_dead_writers(self._spool_dir)
             committed = self._commit() if self._manifest.exists() else 0
-            segments = sorted(path.name for path in sealed_dir(self._spool_dir).glob("*.log"))
-            if not segments:
-                self._make_table()
-                return committed
-            self._write_manifest(segments)
-            return committed + self._commit()
+            while segments := self._next_segments():
+                self._write_manifest(segments)
+                committed += self._commit()
+            self._make_table()
+            return committed
 
     def _make_table(self) -> None:
         """So that the table is there to be read, even before its first row."""
         if not self._table_made:
             create_usage_table(self._spark, self._table)
             self._table_made = True
+
+    def _next_segments(self) -> list[str]:
+        """Names of sealed segments, as many as one commit takes: the driver holds their rows in memory."""
+        names: list[str] = []
+        rows = 0
+        for path in sorted(sealed_dir(self._spool_dir).glob("*.log")):
+            rows += _row_count(path.name)
+            if names and rows > _ROWS_A_COMMIT:
+                break
+            names.append(path.name)
+        return names
 
     def _write_manifest(self, segments: list[str]) -> None:
         state = self._state()
@@ -94,40 +105,32 @@ class UsageDrain:
         manifest = orjson.loads(self._manifest.read_bytes())
         app_id, version, table = manifest["app_id"], manifest["version"], manifest["table"]
         paths = [sealed_dir(self._spool_dir) / name for name in manifest["segments"]]
-        rows = sum(int(name.rsplit(".", 2)[1]) for name in manifest["segments"])
         try:
             create_usage_table(self._spark, table)
-            with _table_lock(self._spark, table):
-                new = _transaction_version(self._spark, table, app_id) < version
-                if new:
-                    self._append(paths, table, app_id, version)
-        except AnalysisException as error:
+            target = UsageTable(self._spark, table)
+            with _table_lock(target):
+                rows = self._append(paths, target, app_id, version)
+        except (PySparkException, Py4JJavaError, OSError) as error:
             raise LedgerError(
-                f"the usage table {table} can't be written: {str(error).splitlines()[0]} "
+                f"the usage table {table} can't be written: {first_line(error)} "
                 f"The records are safe in {self._spool_dir}."
             ) from error
         for path in paths:
             path.unlink(missing_ok=True)
         _write_json(self._done, {"app_id": app_id, "version": version})
         self._manifest.unlink()
-        return rows if new else 0
+        return rows
 
-    def _append(self, paths: list[Path], table: str, app_id: str, version: int) -> None:
-        frame = read_segments(self._spark, paths)
-        writer = frame.write.format("delta").mode("append").option("txnAppId", app_id).option("txnVersion", version)
-        writer.saveAsTable(table)
+    def _append(self, paths: list[Path], target: UsageTable, app_id: str, version: int) -> int:
+        if target.committed_version(app_id) >= version:
+            return 0
+        rows = read_outcomes(paths)
+        target.append(rows, app_id, version, scratch=self._spool_dir / "drain")
+        return int(rows.num_rows)
 
 
-def read_segments(spark: SparkSession, paths: list[Path]) -> DataFrame:
-    """The outcomes in sealed segments as rows of the usage table; damaged lines are passed over."""
-    lines = spark.read.text([path.as_uri() for path in paths])
-    body = F.substring("value", 10, 1 << 30)
-    whole = (F.length("value") > 12) & (
-        F.lower(F.substring("value", 1, 8)) == F.lpad(F.lower(F.hex(F.crc32(body))), 8, "0")
-    )
-    record = F.from_json(F.substring(body, 3, 1 << 30), record_type(spark))
-    is_outcome = F.substring(body, 1, 2) == f"{Kind.OUTCOME} "
-    return lines.where(whole & is_outcome).select(record.alias("record")).select("record.*")
+def _row_count(segment: str) -> int:
+    return int(segment.rsplit(".", 2)[1])
 
 
 def _write_json(path: Path, value: object) -> None:
@@ -148,23 +151,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _table_lock(spark: SparkSession, table: str) -> Iterator[None]:
+def _table_lock(table: UsageTable) -> Iterator[None]:
     """Delta's log store for local disks orders the writers of one JVM only, so this orders the others."""
-    location = urlparse(_delta_log(spark, table).dataPath().toString())
-    if location.scheme not in ("", "file"):
+    if table.local_folder is None:
         yield
         return
-    with _locked(Path(unquote(location.path)) / "_gateway_batch.lock"):
+    with _locked(table.local_folder / "_gateway_batch.lock"):
         yield
-
-
-def _transaction_version(spark: SparkSession, table: str, app_id: str) -> int:
-    """The last version committed to the table under a transaction id, -1 if there is none."""
-    nothing = gateway_of(spark).jvm.scala.Option.empty()
-    version = _delta_log(spark, table).update(False, nothing, nothing).transactions().get(app_id)
-    return int(version.get()) if version.isDefined() else -1
-
-
-def _delta_log(spark: SparkSession, table: str) -> JavaObject:
-    identifier = spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(table)
-    return gateway_of(spark).jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, identifier)

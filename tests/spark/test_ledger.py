@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.spark import usage_drain
+from gateway_batch.spark.delta_append import UsageTable
 from gateway_batch.spark.reconcile import books_agree
 from gateway_batch.spark.usage_table import record_type
 from gateway_batch.usage.record import MIRRORED_COLUMNS
@@ -152,7 +153,7 @@ def test_a_drain_that_dies_is_finished_by_the_next(
 
     with monkeypatch.context() as patch:
         if step == "before the commit":
-            patch.setattr(usage_drain.UsageDrain, "_append", die)
+            patch.setattr(UsageTable, "append", die)
         elif step == "after the commit":
             patch.setattr(Path, "unlink", die)
         else:
@@ -180,6 +181,50 @@ def test_records_reach_the_table_without_a_call(spark: SparkSession, register: R
     while gateway.usage.committed < 40 and time.monotonic() < deadline:
         time.sleep(0.2)
     assert spark.table(gateway.usage.table).count() == 40
+
+
+def test_records_reach_the_table_while_a_query_keeps_every_core_busy(
+    spark: SparkSession, register: Register, server: RunningGateway
+) -> None:
+    gateway = register(flush_interval=0.5, max_concurrency=16)
+    spark.range(1).selectExpr(f"ai_query('{MODEL}', 'to start the workers')").collect()
+    server.configure(latency_ms=200)
+    rows = spark.range(0, 1600, 1, spark.sparkContext.defaultParallelism).selectExpr(
+        f"ai_query('{MODEL}', 'Lake ' || id)"
+    )
+    query = threading.Thread(target=rows.collect)
+    query.start()
+    while query.is_alive() and gateway.usage.committed < 100:
+        time.sleep(0.1)
+    assert query.is_alive(), "no record reached the table before the query ended"
+    query.join()
+
+
+def test_a_table_of_the_users_own_making_is_written_by_spark(spark: SparkSession, register: Register) -> None:
+    gateway = register()
+    gateway.usage.flush()
+    spark.sql(f"ALTER TABLE {gateway.usage.table} ADD CONSTRAINT seen CHECK (status_code < 600)")
+    spark.sql(f"SELECT ai_query('{MODEL}', 'hello', requestTags => map('team', 'search'))").collect()
+    assert gateway.usage.flush() == 1
+    assert gateway.usage.flush() == 0
+    row = spark.table(gateway.usage.table).first()
+    assert row is not None
+    assert row.request_tags == {"team": "search"}
+    assert row.client_metadata.outcome == "answered"
+
+
+@pytest.mark.usefixtures("texts")
+def test_many_flushes_are_checkpointed(spark: SparkSession, gateway: gb.Gateway) -> None:
+    gateway.usage.flush()
+    spark.sql(f"ALTER TABLE {gateway.usage.table} SET TBLPROPERTIES ('delta.checkpointInterval' = '3')")
+    for _ in range(4):
+        spark.sql(f"{QUERY} WHERE id < 2").collect()
+        assert gateway.usage.flush() == 2
+    location = spark.sql(f"DESCRIBE DETAIL {gateway.usage.table}").first()
+    assert location is not None
+    folder = Path(location.location.removeprefix("file:"))
+    assert list((folder / "_delta_log").glob("*.checkpoint*.parquet"))
+    assert spark.table(gateway.usage.table).where("event_time > current_date() - 1").count() == 8
 
 
 def test_closing_flushes(spark: SparkSession, gateway: gb.Gateway) -> None:

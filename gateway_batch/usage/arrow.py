@@ -1,0 +1,77 @@
+"""Usage records as an Arrow table, its schema made from the record's own fields."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import orjson
+import pyarrow as pa
+
+from gateway_batch.usage.record import UsageRecord
+from gateway_batch.usage.segment import Kind, read_lines
+
+_SCALARS = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), datetime: pa.timestamp("us", tz="UTC")}
+
+_Mend = Callable[[Any], Any]
+
+
+def read_outcomes(segments: Iterable[Path]) -> pa.Table:
+    """The outcomes in sealed segments as rows of the usage table; damaged lines are passed over."""
+    rows = [_mend_row(orjson.loads(line[11:])) for path in segments for kind, line in read_lines(path) if _is_row(kind)]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _is_row(kind: Kind) -> bool:
+    return kind is Kind.OUTCOME
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
+        return _arrow_type(inner)
+    if origin is Annotated:
+        return pa.int32()
+    if origin is dict:
+        return pa.map_(*(_arrow_type(argument) for argument in arguments))
+    if origin is tuple:
+        return pa.list_(pa.field("element", _arrow_type(arguments[0])))
+    if is_dataclass(hint) and isinstance(hint, type):
+        return pa.struct(_fields(hint))
+    return _SCALARS[hint]
+
+
+def _fields(row: type) -> list[tuple[str, pa.DataType]]:
+    return [(name, _arrow_type(hint)) for name, hint in get_type_hints(row, include_extras=True).items()]
+
+
+def _mender(data_type: pa.DataType) -> _Mend | None:
+    """What makes times of their ISO 8601 text inside a value of the type; None where there are none."""
+    if pa.types.is_timestamp(data_type):
+        return datetime.fromisoformat
+    if pa.types.is_list(data_type) and (mend_item := _mender(data_type.value_type)):
+        return lambda items: [mend_item(item) for item in items]
+    if pa.types.is_struct(data_type):
+        return _struct_mender(data_type)
+    return None
+
+
+def _struct_mender(fields: Iterable[pa.Field]) -> _Mend | None:
+    menders = [(field.name, mend) for field in fields if (mend := _mender(field.type))]
+
+    def mend_all(struct: dict[str, Any]) -> dict[str, Any]:
+        for name, mend in menders:
+            if struct.get(name) is not None:
+                struct[name] = mend(struct[name])
+        return struct
+
+    return mend_all if menders else None
+
+
+SCHEMA = pa.schema(_fields(UsageRecord))
+_mend_row = _struct_mender(SCHEMA) or dict
