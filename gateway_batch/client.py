@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway_batch.apis import Api, api_for
 from gateway_batch.config import Credentials
@@ -20,7 +20,7 @@ from gateway_batch.errors import CallError, ErrorKind, UnreachableError
 from gateway_batch.limits import Limiter
 from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import Transport
-from gateway_batch.types import HttpRequest, InferenceRequest, InferenceResult, Service
+from gateway_batch.types import AnyRequest, HttpRequest, InferenceResult, Service
 from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
@@ -91,7 +91,7 @@ class InferenceClient:
         self._sleep = sleep
         self._chance = chance
 
-    async def infer(self, call: InferenceRequest, service: Service, caller: Caller) -> InferenceResult:
+    async def infer(self, call: AnyRequest, service: Service, caller: Caller) -> InferenceResult:
         """The answer to one call.
 
         Raises:
@@ -121,9 +121,7 @@ class InferenceClient:
                 raise failure
             await self._sleep(delay_s)
 
-    def _authorized(
-        self, request: HttpRequest, call: InferenceRequest, service: Service, caller: Caller
-    ) -> HttpRequest:
+    def _authorized(self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller) -> HttpRequest:
         headers = {**request.headers, SOURCE_HEADER: caller.source}
         if service.credential is not None:
             headers["authorization"] = f"Bearer {self._credentials.resolve(service.credential)}"
@@ -131,7 +129,7 @@ class InferenceClient:
             headers[TAGS_HEADER] = json.dumps(dict(call.tags))
         return replace(request, headers=headers)
 
-    def _intend(self, call: InferenceRequest, service: Service, caller: Caller, attempt: int) -> UsageRecord:
+    def _intend(self, call: AnyRequest, service: Service, caller: Caller, attempt: int) -> UsageRecord:
         record = attempts.intended(
             caller, service, dict(call.tags), event_id=str(uuid.uuid4()), attempt=attempt, now=time.time()
         )
@@ -139,7 +137,7 @@ class InferenceClient:
         return record
 
     async def _attempt(
-        self, api: Api, request: HttpRequest, record: UsageRecord, window: str, deadline: float
+        self, api: Api[Any], request: HttpRequest, record: UsageRecord, window: str, deadline: float
     ) -> InferenceResult:
         started = self._clock()
         assert record.invocation_id is not None

@@ -29,18 +29,66 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class InferenceRequest:
-    """One row's request, before any wire format.
+class ResponseFormat:
+    """The JSON that a chat answer has to be.
 
     Attributes:
-        text: prompt or embedding input.
-        parameters: model parameters as JSON values, sent as they are.
+        schema: JSON schema of the answer; None for any JSON object.
+        name: the schema's name, as APIs want one.
+        strict: whether the model may answer with nothing else.
+    """
+
+    schema: Mapping[str, Any] | None = None
+    name: str = "response"
+    strict: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture beside a prompt; `media_type` is `image/jpeg` or `image/png`."""
+
+    data: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """One row's request to a chat model, before any wire format.
+
+    Attributes:
+        text: the prompt.
+        parameters: model parameters as JSON values, by the names of chat completions (`max_tokens`, `temperature`,
+            `top_p`, `stop`); an API's adapter has its own words for these. Others are sent as they are.
         tags: request tags.
+        instructions: what stands before the prompt as the system's word.
+        response_format: the JSON to answer with; None for text.
+        images: pictures that the prompt is about.
     """
 
     text: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    instructions: str | None = None
+    response_format: ResponseFormat | None = None
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Inputs of several rows for an embedding model, sent as one request.
+
+    Attributes:
+        texts: at least one.
+        parameters: sent as they are.
+        tags: request tags.
+    """
+
+    texts: tuple[str, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+AnyRequest = InferenceRequest | EmbeddingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +111,9 @@ NO_USAGE = TokenUsage()
 
 @dataclass(frozen=True, slots=True)
 class InferenceResult:
-    """One answered request: text from a chat model, or a vector from an embedding model."""
+    """One answered request: text from a chat model, or a vector for each text from an embedding model."""
 
-    value: str | list[float]
+    value: str | list[list[float]]
     usage: TokenUsage = NO_USAGE
     model: str | None = None
 

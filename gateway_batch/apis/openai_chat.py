@@ -9,12 +9,12 @@ import orjson
 from gateway_batch.apis.replies import check_policy, count, json_object, not_the_api, string
 from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service, TokenUsage
 
-# Set by the call itself: as model parameters they would change what is asked.
-RESERVED = frozenset({"model", "messages", "stream", "n"})
-
 
 class OpenAIChat:
     """Chat completions. The prompt goes out as one user message."""
+
+    reserved = frozenset({"model", "messages", "stream", "n"})
+    unsupported: frozenset[str] = frozenset()
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{model, messages, ...parameters}`."""

@@ -7,28 +7,39 @@ from typing import Any
 import orjson
 
 from gateway_batch.apis.replies import check_policy, count, json_object, not_the_api, string
-from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service, TokenUsage
-
-# Set by the call itself: as model parameters they would change what is asked.
-RESERVED = frozenset({"model", "input"})
+from gateway_batch.types import EmbeddingRequest, HttpReply, HttpRequest, InferenceResult, Service, TokenUsage
 
 
 class OpenAIEmbeddings:
-    """Embeddings, one input a request."""
+    """Embeddings, of one input or several a request."""
 
-    def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
+    reserved = frozenset({"model", "input"})
+    unsupported: frozenset[str] = frozenset()
+
+    def build(self, call: EmbeddingRequest, service: Service) -> HttpRequest:
         """POST `{model, input, ...parameters}`."""
-        return HttpRequest(service.url, orjson.dumps({"model": service.model, "input": call.text, **call.parameters}))
+        given = call.texts[0] if len(call.texts) == 1 else call.texts
+        return HttpRequest(service.url, orjson.dumps({"model": service.model, "input": given, **call.parameters}))
 
     def parse(self, reply: HttpReply) -> InferenceResult:
-        """The vector at `data[0].embedding`."""
+        """The vectors at `data[i].embedding`, in the order of `data[i].index` where it is given."""
         body = json_object(reply)
         paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
         check_policy(body, reply, paid)
-        match body:
-            case {"data": [{"embedding": [*vector]}, *_]} if all(_is_number(x) for x in vector):
-                return InferenceResult(vector, paid.usage, paid.model)
-        raise not_the_api(reply, "no vector of numbers at data[0].embedding", paid)
+        entries = body.get("data")
+        if not isinstance(entries, list) or not entries:
+            raise not_the_api(reply, "no vectors at data", paid)
+        vectors: list[list[float]] = [[]] * len(entries)
+        for place, entry in enumerate(entries):
+            match entry:
+                case {"embedding": [*vector]} if vector and all(_is_number(x) for x in vector):
+                    index = count(entry, "index")
+                    vectors[place if index is None or index >= len(entries) else index] = vector
+                case _:
+                    raise not_the_api(reply, f"no vector of numbers at data[{place}].embedding", paid)
+        if not all(vectors):
+            raise not_the_api(reply, "two vectors at data have the same index", paid)
+        return InferenceResult(vectors, paid.usage, paid.model)
 
 
 def _is_number(value: Any) -> bool:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from gateway_batch.apis.openai_chat import OpenAIChat
 from gateway_batch.apis.openai_embeddings import OpenAIEmbeddings
-from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service
+from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, Service
+
+Call = TypeVar("Call", contravariant=True)
 
 
-class Api(Protocol):
-    """One vendor's wire format. Pure: no I/O, no clock, no log."""
+class Api(Protocol[Call]):
+    """One vendor's wire format. Pure: no I/O, no clock, no log.
 
-    def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
+    Attributes:
+        reserved: parameters that the call itself sets: as model parameters they would change what is asked.
+        unsupported: parameters of chat completions that this API has no word for.
+    """
+
+    reserved: frozenset[str]
+    unsupported: frozenset[str]
+
+    def build(self, call: Call, service: Service) -> HttpRequest:
         """The request on the wire for one call."""
         ...
 
@@ -29,7 +39,7 @@ class Api(Protocol):
 _CHAT = OpenAIChat()
 _EMBEDDINGS = OpenAIEmbeddings()
 
-_APIS: dict[str, Api] = {
+_APIS: dict[str, Api[Any]] = {
     "mlflow/v1/chat/completions": _CHAT,
     "openai/v1/chat/completions": _CHAT,
     "mlflow/v1/embeddings": _EMBEDDINGS,
@@ -39,6 +49,11 @@ _APIS: dict[str, Api] = {
 API_TYPES = tuple(_APIS)
 
 
-def api_for(api_type: str) -> Api:
+def api_for(api_type: str) -> Api[Any]:
     """The adapter of an `api_type` word; KeyError for one that `API_TYPES` doesn't list."""
     return _APIS[api_type]
+
+
+def embeds(api_type: str) -> bool:
+    """Whether the API is one for embeddings: its calls are `EmbeddingRequest`."""
+    return _APIS[api_type] is _EMBEDDINGS

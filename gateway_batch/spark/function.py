@@ -20,6 +20,7 @@ from pyspark.sql import types as t
 from pyspark.sql.udf import UserDefinedFunction
 from pyspark.util import PythonEvalType
 
+from gateway_batch.apis import embeds
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.errors import AiFunctionError, ConfigError, GatewayBatchError
 from gateway_batch.spark.casting import check_supported, unsupported_return_type
@@ -84,11 +85,10 @@ class AiQuery:
         endpoint = self._constant(arguments, "endpoint", str)
         assert endpoint is not None
         service = resolve_service(self._config, endpoint, self._constant(arguments, "api", str))
-        embeddings = service.api.endswith("/embeddings")
         fail_on_error = self._constant(arguments, "failOnError", bool)
         fail_on_error = True if fail_on_error is None else fail_on_error
         answer_type = self._answer_type(arguments, service)
-        parameters = self._parameters(arguments, endpoint, embeddings)
+        parameters = self._parameters(arguments, service)
         plan = CallPlan(
             service=service,
             parameters=json.dumps(parameters),
@@ -106,7 +106,7 @@ class AiQuery:
     def _answer_type(self, arguments: dict[str, JavaObject], service: Service) -> t.DataType:
         ddl = self._constant(arguments, "returnType", str)
         if ddl is None:
-            return t.ArrayType(t.FloatType()) if service.api.endswith("/embeddings") else t.StringType()
+            return t.ArrayType(t.FloatType()) if embeds(service.api) else t.StringType()
         try:
             answer_type = self._expressions.parse_type(ddl)
         except PySparkException as error:
@@ -114,9 +114,9 @@ class AiQuery:
         check_supported(answer_type, ddl)
         return answer_type
 
-    def _parameters(self, arguments: dict[str, JavaObject], endpoint: str, embeddings: bool) -> dict[str, Any]:
+    def _parameters(self, arguments: dict[str, JavaObject], service: Service) -> dict[str, Any]:
         value = self._constant(arguments, "modelParameters", object)
-        return {} if value is None else check_model_parameters(value, endpoint, embeddings=embeddings)
+        return {} if value is None else check_model_parameters(value, service.endpoint, service.api)
 
     def _constant(self, arguments: dict[str, JavaObject], name: str, kind: type[T]) -> T | None:
         """An argument that must be a constant; None if it isn't given, or NULL where that is allowed."""

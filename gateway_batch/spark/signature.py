@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from gateway_batch.apis import openai_chat, openai_embeddings
+from gateway_batch.apis import api_for
 from gateway_batch.errors import AiFunctionError
 
 PARAMETERS = (
@@ -67,7 +67,7 @@ _NUMBERS: dict[str, tuple[tuple[type, ...], str, str, Callable[[Any], bool]]] = 
 }
 
 
-def check_model_parameters(parameters: Any, endpoint: str, *, embeddings: bool) -> dict[str, Any]:
+def check_model_parameters(parameters: Any, endpoint: str, api_type: str) -> dict[str, Any]:
     """The model parameters to send.
 
     Raises:
@@ -81,9 +81,16 @@ def check_model_parameters(parameters: Any, endpoint: str, *, embeddings: bool) 
             f'The "modelParameters" parameter has invalid data type. Expected "STRUCT" data type but found '
             f"{_render(parameters)}. Build it with named_struct('temperature', 0.1).",
         )
-    reserved = openai_embeddings.RESERVED if embeddings else openai_chat.RESERVED
+    api = api_for(api_type)
     for name, value in parameters.items():
-        if name in reserved:
+        if name in api.unsupported:
+            raise _invalid(
+                parameters,
+                endpoint,
+                "UNSUPPORTED_MODEL_PARAMETER",
+                f'The "{name}" parameter is not supported for the serving endpoint.',
+            )
+        if name in api.reserved:
             raise _invalid(
                 parameters,
                 endpoint,

@@ -11,13 +11,14 @@ from pyspark import Broadcast, TaskContext
 from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import _parse_datatype_json_string
 
+from gateway_batch.apis import embeds
 from gateway_batch.batch import Window, answer_in_order
 from gateway_batch.config import Credentials
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
 from gateway_batch.spark.casting import answer_reader
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.runtime import runtime_for
-from gateway_batch.types import InferenceRequest, InferenceResult
+from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
 
@@ -52,7 +53,7 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
     to_column = _column_maker(plan)
     window = Window(lanes=_LANES_PER_SLOT * plan.runtime.max_concurrency, ahead=_AHEAD, fail_fast=plan.fail_on_error)
 
-    async def answer(call: InferenceRequest) -> InferenceResult:
+    async def answer(call: Any) -> InferenceResult:
         return await runtime.client.infer(call, plan.service, caller)
 
     calls = (_calls(plan, columns if isinstance(columns, tuple) else (columns,)) for columns in batches)
@@ -65,16 +66,22 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
         runtime.end_task()
 
 
-def _calls(plan: CallPlan, columns: tuple[pa.Array, ...]) -> list[InferenceRequest | None]:
+def _calls(plan: CallPlan, columns: tuple[pa.Array, ...]) -> list[AnyRequest | None]:
     """A batch's rows as calls; None where the request is NULL or the row's condition is not true."""
     rest = iter(columns[1:])
     tags = next(rest).to_pylist() if plan.has_tags else None
     wanted = next(rest).to_pylist() if plan.has_condition else None
     parameters, constant_tags = orjson.loads(plan.parameters), dict(plan.tags)
+    embedding = embeds(plan.service.api)
+
+    def call(text: str, row: int) -> AnyRequest:
+        row_tags = constant_tags if tags is None else _row_tags(constant_tags, tags[row])
+        if embedding:
+            return EmbeddingRequest((text,), parameters, row_tags)
+        return InferenceRequest(text, parameters, row_tags)
+
     return [
-        None
-        if text is None or (wanted is not None and wanted[row] is not True)
-        else InferenceRequest(text, parameters, constant_tags if tags is None else _row_tags(constant_tags, tags[row]))
+        None if text is None or (wanted is not None and wanted[row] is not True) else call(text, row)
         for row, text in enumerate(columns[0].to_pylist())
     ]
 
@@ -104,7 +111,8 @@ def _caller(plan: CallPlan) -> Caller:
 
 def _column_maker(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
     data_type = _parse_datatype_json_string(plan.result_type)
-    read = answer_reader(data_type, plan.time_zone)
+    read_value = answer_reader(data_type, plan.time_zone)
+    read: Callable[[Any], Any] = (lambda value: read_value(value[0])) if embeds(plan.service.api) else read_value
     arrow_type = to_arrow_type(data_type, timezone="UTC")
 
     def values(answers: list[InferenceResult | None]) -> pa.Array:

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway_batch.apis import api_for
+from gateway_batch.apis import api_for, embeds
 from gateway_batch.apis.replies import retry_after_s
 from gateway_batch.errors import CallError, ErrorKind, MalformedError, RejectedError
-from gateway_batch.types import HttpReply, InferenceRequest, Service
+from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpReply, InferenceRequest, Service
 
 CASES = sorted((Path(__file__).parents[1] / "golden" / "apis").glob("*.json"))
 CHAT = api_for("mlflow/v1/chat/completions")
@@ -20,6 +20,12 @@ CHAT = api_for("mlflow/v1/chat/completions")
 
 def golden(path: Path) -> Any:
     return orjson.loads(path.read_bytes())
+
+
+def request_of(case: Any) -> AnyRequest:
+    if embeds(case["api"]):
+        return EmbeddingRequest(**{**case["request"], "texts": tuple(case["request"]["texts"])})
+    return InferenceRequest(**case["request"])
 
 
 def replied(case: Any) -> HttpReply:
@@ -36,7 +42,7 @@ def rejection(status: int, body: bytes, **headers: str) -> RejectedError:
 def test_a_request_goes_out_as_pinned(path: Path) -> None:
     case = golden(path)
     service = Service(endpoint="e", api=case["api"], url="https://h/route", model="m", credential="env:T")
-    request = api_for(case["api"]).build(InferenceRequest(**case["request"]), service)
+    request = api_for(case["api"]).build(request_of(case), service)
     assert orjson.loads(request.body) == case["wire"]
     assert (request.url, request.headers) == ("https://h/route", {})
 

@@ -5,6 +5,8 @@ import pytest
 from gateway_batch.errors import AiFunctionError
 from gateway_batch.spark.signature import PARAMETERS, bind, check_model_parameters
 
+CHAT, EMBEDDINGS = "mlflow/v1/chat/completions", "mlflow/v1/embeddings"
+
 
 def refusal(positional: list[str], named: list[tuple[str, str]]) -> AiFunctionError:
     with pytest.raises(AiFunctionError) as caught:
@@ -12,9 +14,9 @@ def refusal(positional: list[str], named: list[tuple[str, str]]) -> AiFunctionEr
     return caught.value
 
 
-def invalid(parameters: object, *, embeddings: bool = False) -> AiFunctionError:
+def invalid(parameters: object, api: str = CHAT) -> AiFunctionError:
     with pytest.raises(AiFunctionError) as caught:
-        check_model_parameters(parameters, "my-endpoint", embeddings=embeddings)
+        check_model_parameters(parameters, "my-endpoint", api)
     assert caught.value.error_class.startswith("AI_FUNCTION_INVALID_MODEL_PARAMETERS.")
     assert caught.value.sqlstate == "22023"
     return caught.value
@@ -106,7 +108,7 @@ def test_parameters_are_sent_as_they_are_and_nulls_are_not() -> None:
         "seed": None,
         "temperature_": "free",
     }
-    sent = check_model_parameters(parameters, "e", embeddings=False)
+    sent = check_model_parameters(parameters, "e", CHAT)
     assert sent == {name: value for name, value in parameters.items() if name != "seed"}
 
 
@@ -119,12 +121,12 @@ def test_what_the_call_itself_says_is_no_parameter_of_a_chat(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["model", "input"])
 def test_what_the_call_itself_says_is_no_parameter_of_embeddings(name: str) -> None:
-    assert invalid({name: "x"}, embeddings=True).error_class.endswith(".FOUND_RESERVED_PARAMETER_NAME")
+    assert invalid({name: "x"}, EMBEDDINGS).error_class.endswith(".FOUND_RESERVED_PARAMETER_NAME")
 
 
 def test_what_is_reserved_for_one_task_may_be_a_parameter_of_the_other() -> None:
-    assert check_model_parameters({"input": 1}, "e", embeddings=False) == {"input": 1}
-    assert check_model_parameters({"dimensions": 3, "messages": 1}, "e", embeddings=True) == {
+    assert check_model_parameters({"input": 1}, "e", CHAT) == {"input": 1}
+    assert check_model_parameters({"dimensions": 3, "messages": 1}, "e", EMBEDDINGS) == {
         "dimensions": 3,
         "messages": 1,
     }
