@@ -68,6 +68,9 @@ class EndpointConfig(BaseModel):
     )
     model: str | None = Field(default=None, description="Name sent to the gateway; unset: the endpoint's own name")
     token: SecretStr | None = Field(default=None, description="Value, `env:NAME` or `file:PATH`; unset: none is sent")
+    embedding_rows: int = Field(
+        default=16, ge=1, le=2048, description="Rows of an embedding service in one request; fewer where they are long"
+    )
 
 
 class GatewayConfig(BaseSettings):

@@ -56,11 +56,11 @@ class Expressions:
         """A type from its DDL; Spark's ParseException if it is none."""
         return _parse_datatype_json_string(self._jvm.org.apache.spark.sql.types.DataType.fromDDL(ddl).json())
 
-    def as_string(self, expression: JavaObject) -> JavaObject:
-        """The expression cast to STRING."""
-        string = self._jvm.org.apache.spark.sql.types.DataType.fromDDL("STRING")
+    def cast(self, expression: JavaObject, data_type: DataType) -> JavaObject:
+        """The expression cast to a type."""
+        wanted = self._jvm.org.apache.spark.sql.types.DataType.fromJson(data_type.json())
         return self._jvm.org.apache.spark.sql.catalyst.expressions.Cast(
-            expression, string, self._jvm.scala.Option.apply(None), self._ansi()
+            expression, wanted, self._jvm.scala.Option.apply(None), self._ansi()
         )
 
     def sequence(self, expressions: list[JavaObject]) -> JavaObject:

@@ -15,9 +15,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError, GatewayBatchError
-from gateway_batch.spark.function import AiQuery, install, uninstall
+from gateway_batch.spark.expressions import Expressions
+from gateway_batch.spark.function import CallBuilder, install, uninstall
+from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.limit_rule import install_limit_rule
 from gateway_batch.spark.plan import CallerSettings, RuntimeSettings
+from gateway_batch.spark.planning import Planner
 from gateway_batch.spark.reconcile import Ledger, reconcile
 from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.worker import FUNCTION
@@ -116,7 +119,7 @@ class Gateway:
         self.close()
 
     def _install(self) -> None:
-        install(self._spark, self.name, self._planner().build)
+        install(self._spark, self.name, self._builder().ai_query)
         install_limit_rule(self._spark, FUNCTION)
         if self.config.flush_interval > 0:
             self._flusher = threading.Thread(target=self._flush_regularly, name="gateway_batch_flush", daemon=True)
@@ -125,7 +128,7 @@ class Gateway:
     def _session_lives(self) -> bool:
         return self._spark.sparkContext._jsc is not None
 
-    def _planner(self) -> AiQuery:
+    def _builder(self) -> CallBuilder:
         config, context = self.config, self._spark.sparkContext
         runtime = RuntimeSettings(
             scope=context.applicationId,
@@ -142,7 +145,14 @@ class Gateway:
             account_id=config.account_id,
             workspace_id=config.workspace_id,
         )
-        return AiQuery(self._spark, config, runtime, caller, self._credentials)
+        planner = Planner(
+            config,
+            runtime,
+            caller,
+            parse_type=Expressions(gateway_of(self._spark)).parse_type,
+            time_zone=lambda: self._spark.conf.get("spark.sql.session.timeZone") or "UTC",
+        )
+        return CallBuilder(self._spark, planner, self._credentials)
 
     def _flush_regularly(self) -> None:
         while not self._stopping.wait(self.config.flush_interval) and self._session_lives():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from gateway_batch.types import Service
+from gateway_batch.packing import PackSize
+from gateway_batch.types import ResponseFormat, Service
 
 
 @dataclass(frozen=True)
@@ -35,25 +37,42 @@ class CallerSettings:
     workspace_id: str | None
 
 
+class Input(StrEnum):
+    """A column that the function gets from Spark."""
+
+    REQUEST = "request"
+    TAGS = "requestTags"
+    CONDITION = "when"
+    IMAGES = "files"
+
+
 @dataclass(frozen=True)
 class CallPlan:
-    """One `ai_query` of a query, its constant arguments resolved.
+    """One call of a query, its constant arguments resolved.
 
     Attributes:
+        function: the SQL function's name, for errors.
         parameters: model parameters, a JSON object as text.
+        instructions: what stands before each prompt as the system's word.
+        response_format: the JSON that an answer has to be.
+        member: the member of that JSON which is the value; None: the whole answer is.
         result_type: SQL type of an answer, as Spark's JSON; the `errorMessage` struct around it is not part of it.
         tags: constant request tags.
-        has_tags: a map column with a row's tags follows the request column.
-        has_condition: a boolean column follows; a row where it is not true sends nothing.
+        inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.
+        pack_size: how many rows of an embedding model go into one request.
     """
 
+    function: str
     service: Service
     parameters: str
+    instructions: str | None
+    response_format: ResponseFormat | None
+    member: str | None
     result_type: str
     time_zone: str
     fail_on_error: bool
     tags: tuple[tuple[str, str], ...]
-    has_tags: bool
-    has_condition: bool
+    inputs: tuple[Input, ...]
+    pack_size: PackSize
     runtime: RuntimeSettings
     caller: CallerSettings

@@ -1,0 +1,83 @@
+"""From a batch's answers to the Arrow column that Spark takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema
+import orjson
+import pyarrow as pa
+from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.types import _parse_datatype_json_string
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
+from gateway_batch.spark.casting import answer_reader, does_not_fit
+from gateway_batch.spark.plan import CallPlan
+from gateway_batch.types import ResponseFormat
+
+Read = Callable[[Any], Any]
+
+
+def column_writer(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
+    """A function from a batch's answers to its column; an answer is a value, the row's CallError, or None.
+
+    The function raises AiFunctionError of class AI_FUNCTION_HTTP_PARSE_CAST_ERROR for an answer that doesn't fit,
+    unless errors are the row's.
+    """
+    data_type = _parse_datatype_json_string(plan.result_type)
+    read = _reader(plan)
+    arrow_type = to_arrow_type(data_type, timezone="UTC")
+
+    def values(answers: list[Any]) -> pa.Array:
+        return pa.array([None if answer is None else read(answer) for answer in answers], type=arrow_type)
+
+    def results(answers: list[Any]) -> pa.Array:
+        rows = [None if answer is None else _result(answer, read, plan.function) for answer in answers]
+        return pa.array(rows, type=pa.struct([("result", arrow_type), ("errorMessage", pa.string())]))
+
+    return values if plan.fail_on_error else results
+
+
+def _result(answer: Any, read: Read, function: str) -> dict[str, Any]:
+    if isinstance(answer, CallError):
+        return {"result": None, "errorMessage": str(as_ai_function_error(answer, function))}
+    try:
+        return {"result": read(answer), "errorMessage": None}
+    except AiFunctionError as error:
+        return {"result": None, "errorMessage": str(error)}
+
+
+def _reader(plan: CallPlan) -> Read:
+    data_type = _parse_datatype_json_string(plan.result_type)
+    cast = answer_reader(data_type, plan.time_zone)
+    if plan.response_format is None:
+        return cast
+    check, member = _checker(plan.response_format, data_type.simpleString()), plan.member
+    if member is None:
+        return lambda answer: cast(answer) if check(answer) is not None else None
+    return lambda answer: cast(check(answer)[member])
+
+
+def _checker(response_format: ResponseFormat, type_name: str) -> Callable[[Any], dict[str, Any]]:
+    """A function from an answer's text to the JSON object that it promised to be."""
+    schema = {"type": "object"} if response_format.schema is None else dict(response_format.schema)
+    validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    validator = validator_class(schema, registry=Registry())
+
+    def check(answer: Any) -> dict[str, Any]:
+        try:
+            value = orjson.loads(answer)
+            fault = next(validator.iter_errors(value), None)
+        except (orjson.JSONDecodeError, RecursionError):
+            raise does_not_fit(type_name, answer, "the answer is not the JSON that responseFormat asks for") from None
+        except Unresolvable as error:
+            raise does_not_fit(type_name, answer, f"the schema refers to what is not in it: {error}") from None
+        if fault is not None:  # by its place in the schema: its message would quote the answer
+            place = "/".join(str(part) for part in fault.absolute_schema_path)
+            raise does_not_fit(type_name, answer, f"the answer breaks the schema of responseFormat at {place}")
+        return value  # type: ignore[no-any-return]
+
+    return check

@@ -1,0 +1,118 @@
+"""From a call's constant arguments to its plan: the part that SQL, Columns and Spark Connect have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import types as t
+
+from gateway_batch.apis import embeds
+from gateway_batch.config import GatewayConfig, resolve_service
+from gateway_batch.errors import AiFunctionError
+from gateway_batch.packing import PackSize
+from gateway_batch.spark.casting import check_supported, unsupported_return_type
+from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.model_parameters import check_model_parameters
+from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, RuntimeSettings
+from gateway_batch.spark.response_format import parse_response_format
+from gateway_batch.spark.signature import AI_QUERY, Constants
+from gateway_batch.types import ResponseFormat, Service
+
+CONSTANTS = ("endpoint", "returnType", "failOnError", "modelParameters", "responseFormat", "api")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and the SQL type of the function's column."""
+
+    plan: CallPlan
+    column_type: t.DataType
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans the calls of one registration.
+
+    Attributes:
+        parse_type: from DDL to a type; raises PySparkException.
+        time_zone: the session's, as it is now.
+    """
+
+    config: GatewayConfig
+    runtime: RuntimeSettings
+    caller: CallerSettings
+    parse_type: Callable[[str], t.DataType]
+    time_zone: Callable[[], str]
+
+    def ai_query(self, constants: Constants, inputs: tuple[Input, ...]) -> Planned:
+        """The plan of an `ai_query`.
+
+        Args:
+            constants: the arguments named in `CONSTANTS`.
+            inputs: the columns of the call.
+
+        Raises:
+            AiFunctionError: an argument is wrong.
+            ConfigError: the endpoint can't be resolved.
+        """
+        function = AI_QUERY.function
+        service = resolve_service(self.config, constants.required_text("endpoint"), constants.text("api"))
+        response_format = self._response_format(constants.text("responseFormat"), service)
+        answer_type = self._answer_type(constants.text("returnType"), service)
+        fail_on_error = constants.flag("failOnError", default=True)
+        given = constants.any("modelParameters")
+        parameters = {} if given is None else check_model_parameters(given, service.endpoint, service.api)
+        if Input.IMAGES in inputs and embeds(service.api):
+            raise AiFunctionError(
+                "AI_FUNCTION_COMPILATION_ERROR",
+                f"{function}: files are for chat models, and {service.endpoint} is none.",
+            )
+        plan = CallPlan(
+            function=function,
+            service=service,
+            parameters=json.dumps(parameters),
+            instructions=None,
+            response_format=response_format,
+            member=None,
+            result_type=answer_type.json(),
+            time_zone=self.time_zone(),
+            fail_on_error=fail_on_error,
+            tags=tuple(self.config.request_tags.items()),
+            inputs=inputs,
+            pack_size=self._pack_size(service),
+            runtime=self.runtime,
+            caller=self.caller,
+        )
+        return Planned(plan, answer_type if fail_on_error else _with_error(answer_type))
+
+    def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:
+        if text is None:
+            return None
+        if embeds(service.api):
+            raise AiFunctionError(
+                "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT",
+                f"Found unsupported response format. {service.endpoint} is an embedding service; responseFormat is for "
+                "chat models.",
+            )
+        return parse_response_format(text, AI_QUERY.function, self.parse_type)
+
+    def _answer_type(self, ddl: str | None, service: Service) -> t.DataType:
+        if ddl is None:
+            return t.ArrayType(t.FloatType()) if embeds(service.api) else t.StringType()
+        try:
+            answer_type = self.parse_type(ddl)
+        except PySparkException as error:
+            raise unsupported_return_type(ddl, first_line(error)) from None
+        check_supported(answer_type, ddl)
+        return answer_type
+
+    def _pack_size(self, service: Service) -> PackSize:
+        endpoint = self.config.endpoints.get(service.endpoint)
+        return PackSize(endpoint.embedding_rows) if endpoint is not None else PackSize()
+
+
+def _with_error(answer_type: t.DataType) -> t.StructType:
+    return t.StructType().add("result", answer_type).add("errorMessage", t.StringType())
