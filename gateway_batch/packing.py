@@ -22,7 +22,7 @@ class PackSize:
     """How much one request takes.
 
     Attributes:
-        texts: of so many rows at most.
+        texts: so many at most, unless one row has more.
         characters: of all texts together at most; a longer text goes by itself.
     """
 
@@ -33,14 +33,15 @@ class PackSize:
 def pack(requests: Iterable[EmbeddingRequest], size: PackSize) -> Iterator[EmbeddingRequest]:
     """Joins neighbours whose parameters and tags are the same; order is kept."""
     waiting: list[EmbeddingRequest] = []
-    characters = 0
+    texts = characters = 0
     for request in requests:
         more = sum(len(text) for text in request.texts)
-        full = len(waiting) >= size.texts or characters + more > size.characters
+        full = texts + len(request.texts) > size.texts or characters + more > size.characters
         if waiting and (full or not _alike(waiting[0], request)):
             yield _joined(waiting)
-            waiting, characters = [], 0
+            waiting, texts, characters = [], 0, 0
         waiting.append(request)
+        texts += len(request.texts)
         characters += more
     if waiting:
         yield _joined(waiting)
@@ -117,14 +118,23 @@ class PackedBatches:
 
     def __init__(self, size: PackSize) -> None:
         self._size = size
-        self._layouts: deque[list[bool]] = deque()
+        self._layouts: deque[list[int]] = deque()
 
     def split(self, rows: Sequence[EmbeddingRequest | None]) -> list[EmbeddingRequest]:
         """The packs of the next batch."""
-        self._layouts.append([row is not None for row in rows])
+        self._layouts.append([0 if row is None else len(row.texts) for row in rows])
         return list(pack((row for row in rows if row is not None), self._size))
 
-    def join(self, answers: Iterable[list[Vector | CallError]]) -> list[Vector | CallError | None]:
-        """The answers of the oldest batch's rows, None for a row that sent nothing."""
+    def join(self, answers: Iterable[list[Vector | CallError]]) -> list[list[Vector] | CallError | None]:
+        """The vectors of the oldest batch's rows, one for each text of a row; None for a row that sent nothing."""
         following = (answer for pack_answers in answers for answer in pack_answers)
-        return [next(following) if sent else None for sent in self._layouts.popleft()]
+        return [_row_answer([next(following) for _ in range(texts)]) for texts in self._layouts.popleft()]
+
+
+def _row_answer(answers: list[Vector | CallError]) -> list[Vector] | CallError | None:
+    vectors = []
+    for answer in answers:
+        if isinstance(answer, CallError):
+            return answer
+        vectors.append(answer)
+    return vectors or None

@@ -106,6 +106,9 @@ class GatewayConfig(BaseSettings):
     cache: Literal["off"] = Field("off", description="Pay-once cache; `off` is all there is so far")
     coordination: Literal["host"] = Field("host", description="What tasks share limits; one machine so far")
 
+    task_endpoint: str = Field("databricks-gpt-5-4", description="Chat endpoint behind `ai_gen`, `ai_classify`, ...")
+    similarity_endpoint: str = Field("databricks-gte-large-en", description="Embedding endpoint behind `ai_similarity`")
+
     usage_table: TableName = Field("ai_gateway.usage", description="Delta table of the usage records")
     spool_dir: str | None = Field(
         default=None,

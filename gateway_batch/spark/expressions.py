@@ -63,6 +63,14 @@ class Expressions:
             expression, wanted, self._jvm.scala.Option.apply(None), self._ansi()
         )
 
+    def array(self, expressions: list[JavaObject]) -> JavaObject:
+        """An ARRAY of the expressions."""
+        return self._jvm.org.apache.spark.sql.catalyst.expressions.CreateArray(self.sequence(expressions), False)
+
+    def parsed_json(self, expression: JavaObject) -> JavaObject:
+        """JSON text as VARIANT."""
+        return self._jvm.org.apache.spark.sql.catalyst.expressions.variant.ParseJson(expression, True)
+
     def sequence(self, expressions: list[JavaObject]) -> JavaObject:
         """A Scala Seq."""
         array = self._jvm.java.util.ArrayList()

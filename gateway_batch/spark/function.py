@@ -26,6 +26,7 @@ from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import Input
 from gateway_batch.spark.planning import CONSTANTS, Planned, Planner
 from gateway_batch.spark.signature import AI_QUERY, Constant, Constants, Signature, mismatch
+from gateway_batch.spark.tasks import Task
 from gateway_batch.spark.worker import FUNCTION, make_function
 
 _TEXT_MAP = t.MapType(t.StringType(), t.StringType())
@@ -59,8 +60,21 @@ class CallBuilder:
         """
         arguments = AI_QUERY.bind(*self._expressions.arguments(children))
         inputs = tuple(name for name in Input if name in arguments)
-        planned = self._planner.ai_query(self._constants(AI_QUERY, arguments), inputs)
+        planned = self._planner.ai_query(self._constants(AI_QUERY, arguments, CONSTANTS), inputs)
         return self._call(planned, [self._column(arguments, name) for name in inputs])
+
+    def task(self, task: Task) -> Callable[[JavaObject], JavaObject]:
+        """What makes the expression of one call of a task function."""
+
+        def build(children: JavaObject) -> JavaObject:
+            arguments = task.signature.bind(*self._expressions.arguments(children))
+            asked = task.ask(self._constants(task.signature, arguments, task.constants))
+            contents = [self._text(task.name, name, arguments[name]) for name in task.contents]
+            column = contents[0] if len(contents) == 1 else self._expressions.array(contents)
+            call = self._call(self._planner.task(task.name, asked), [column])
+            return self._expressions.parsed_json(call) if asked.shape.is_envelope else call
+
+        return build
 
     def _call(self, planned: Planned, columns: list[JavaObject]) -> JavaObject:
         udf = UserDefinedFunction(
@@ -72,8 +86,8 @@ class CallBuilder:
         )
         return udf._judf.builder(self._expressions.sequence(columns))
 
-    def _constants(self, signature: Signature, arguments: dict[str, JavaObject]) -> Constants:
-        given = {name: self._constant(signature, name, arguments[name]) for name in CONSTANTS if name in arguments}
+    def _constants(self, signature: Signature, arguments: dict[str, JavaObject], names: tuple[str, ...]) -> Constants:
+        given = {name: self._constant(signature, name, arguments[name]) for name in names if name in arguments}
         return Constants(signature.function, given)
 
     def _constant(self, signature: Signature, name: str, expression: JavaObject) -> Constant:
@@ -90,7 +104,7 @@ class CallBuilder:
     def _column(self, arguments: dict[str, JavaObject], name: Input) -> JavaObject:
         expression = arguments[name]
         if name is Input.REQUEST:
-            return self._request(expression)
+            return self._text(AI_QUERY.function, name, expression)
         found, wanted = self._expressions.data_type(expression), _INPUT_TYPES[name]
         if isinstance(found, t.NullType):
             return self._expressions.cast(expression, wanted)
@@ -98,12 +112,12 @@ class CallBuilder:
             raise mismatch(AI_QUERY.function, name, wanted.simpleString().upper(), found.simpleString().upper())
         return expression
 
-    def _request(self, expression: JavaObject) -> JavaObject:
+    def _text(self, function: str, name: str, expression: JavaObject) -> JavaObject:
         data_type = self._expressions.data_type(expression)
         if isinstance(data_type, t.StringType):
             return expression
         if isinstance(data_type, t.ArrayType | t.MapType | t.StructType | t.BinaryType | t.VariantType):
-            raise mismatch(AI_QUERY.function, "request", "STRING", data_type.simpleString().upper())
+            raise mismatch(function, name, "STRING", data_type.simpleString().upper())
         return self._expressions.cast(expression, t.StringType())
 
 

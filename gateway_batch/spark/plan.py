@@ -46,6 +46,20 @@ class Input(StrEnum):
     IMAGES = "files"
 
 
+class Shape(StrEnum):
+    """How an answer's value becomes the function's result."""
+
+    VALUE = "value"  # cast to the result type
+    ENVELOPE = "envelope"  # JSON text {"response": value, "error_message": null}; a failed row has its error in there
+    ENVELOPE_OF_LIST = "envelope of list"  # the same, the value in a list
+    SIMILARITY = "similarity"  # of two vectors, from 0 to 1
+
+    @property
+    def is_envelope(self) -> bool:
+        """Whether the result is JSON text that has the row's error in it."""
+        return self in (Shape.ENVELOPE, Shape.ENVELOPE_OF_LIST)
+
+
 @dataclass(frozen=True)
 class CallPlan:
     """One call of a query, its constant arguments resolved.
@@ -56,6 +70,7 @@ class CallPlan:
         instructions: what stands before each prompt as the system's word.
         response_format: the JSON that an answer has to be.
         member: the member of that JSON which is the value; None: the whole answer is.
+        shape: how that becomes the result.
         result_type: SQL type of an answer, as Spark's JSON; the `errorMessage` struct around it is not part of it.
         tags: constant request tags.
         inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.
@@ -68,6 +83,7 @@ class CallPlan:
     instructions: str | None
     response_format: ResponseFormat | None
     member: str | None
+    shape: Shape
     result_type: str
     time_zone: str
     fail_on_error: bool

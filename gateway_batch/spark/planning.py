@@ -11,14 +11,15 @@ from pyspark.sql import types as t
 
 from gateway_batch.apis import embeds
 from gateway_batch.config import GatewayConfig, resolve_service
-from gateway_batch.errors import AiFunctionError
+from gateway_batch.errors import AiFunctionError, ConfigError
 from gateway_batch.packing import PackSize
 from gateway_batch.spark.casting import check_supported, unsupported_return_type
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.model_parameters import check_model_parameters
-from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, RuntimeSettings, Shape
 from gateway_batch.spark.response_format import parse_response_format
 from gateway_batch.spark.signature import AI_QUERY, Constants
+from gateway_batch.spark.tasks import Asked
 from gateway_batch.types import ResponseFormat, Service
 
 CONSTANTS = ("endpoint", "returnType", "failOnError", "modelParameters", "responseFormat", "api")
@@ -70,23 +71,72 @@ class Planner:
                 "AI_FUNCTION_COMPILATION_ERROR",
                 f"{function}: files are for chat models, and {service.endpoint} is none.",
             )
-        plan = CallPlan(
+        plan = self._plan(
+            function,
+            service,
+            inputs,
+            answer_type,
+            parameters=json.dumps(parameters),
+            response_format=response_format,
+            fail_on_error=fail_on_error,
+        )
+        return Planned(plan, answer_type if fail_on_error else _with_error(answer_type))
+
+    def task(self, name: str, asked: Asked) -> Planned:
+        """The plan of a task function's call.
+
+        Raises:
+            ConfigError: the endpoint behind it can't be resolved.
+        """
+        similarity = asked.shape is Shape.SIMILARITY
+        endpoint = self.config.similarity_endpoint if similarity else self.config.task_endpoint
+        service = resolve_service(self.config, endpoint)
+        if embeds(service.api) is not similarity:
+            setting, task = ("similarity_endpoint", "embeddings") if similarity else ("task_endpoint", "chat")
+            raise ConfigError(f"{setting}: {name} needs a service for {task}, but {endpoint} has the API {service.api}")
+        plan = self._plan(
+            name,
+            service,
+            (Input.REQUEST,),
+            asked.result_type,
+            instructions=asked.instructions,
+            response_format=asked.response_format,
+            member=asked.member,
+            shape=asked.shape,
+        )
+        return Planned(plan, asked.result_type)
+
+    def _plan(
+        self,
+        function: str,
+        service: Service,
+        inputs: tuple[Input, ...],
+        result_type: t.DataType,
+        *,
+        parameters: str = "{}",
+        instructions: str | None = None,
+        response_format: ResponseFormat | None = None,
+        member: str | None = None,
+        shape: Shape = Shape.VALUE,
+        fail_on_error: bool = True,
+    ) -> CallPlan:
+        return CallPlan(
             function=function,
             service=service,
-            parameters=json.dumps(parameters),
-            instructions=None,
+            parameters=parameters,
+            instructions=instructions,
             response_format=response_format,
-            member=None,
-            result_type=answer_type.json(),
+            member=member,
+            shape=shape,
+            result_type=result_type.json(),
             time_zone=self.time_zone(),
-            fail_on_error=fail_on_error,
+            fail_on_error=fail_on_error and not shape.is_envelope,
             tags=tuple(self.config.request_tags.items()),
             inputs=inputs,
             pack_size=self._pack_size(service),
             runtime=self.runtime,
             caller=self.caller,
         )
-        return Planned(plan, answer_type if fail_on_error else _with_error(answer_type))
 
     def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:
         if text is None:

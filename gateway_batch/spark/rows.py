@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gateway_batch.apis import embeds
 from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.spark.plan import CallPlan, Input
+from gateway_batch.spark.plan import CallPlan, Input, Shape
 from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest
 
 RowRequest = AnyRequest | CallError | None
@@ -43,12 +43,16 @@ def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowR
     return read
 
 
-def _maker(plan: CallPlan) -> Callable[[str, Any, bytes | None], RowRequest]:
+def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
     parameters: dict[str, Any] = orjson.loads(plan.parameters)
     constant_tags = dict(plan.tags)
 
     def embedding(text: str, tags: Any, image: bytes | None) -> RowRequest:
         return EmbeddingRequest((text,), parameters, _row_tags(constant_tags, tags))
+
+    def pair(texts: list[str | None], tags: Any, image: bytes | None) -> RowRequest:
+        both = tuple(text for text in texts if text is not None)
+        return EmbeddingRequest(both, parameters, constant_tags) if len(both) == len(texts) else None
 
     def chat(text: str, tags: Any, image: bytes | None) -> RowRequest:
         try:
@@ -59,6 +63,8 @@ def _maker(plan: CallPlan) -> Callable[[str, Any, bytes | None], RowRequest]:
             text, parameters, _row_tags(constant_tags, tags), plan.instructions, plan.response_format, images
         )
 
+    if plan.shape is Shape.SIMILARITY:
+        return pair
     return embedding if embeds(plan.service.api) else chat
 
 

@@ -146,3 +146,10 @@ def mismatch(function: str, name: str, wanted: str, found: str) -> AiFunctionErr
         "DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE",
         f"The argument {name} of {function} must be {wanted}, not {found}.",
     )
+
+
+def invalid_value(function: str, name: str, why: str) -> AiFunctionError:
+    """The error of an argument whose value can't be meant."""
+    return AiFunctionError(
+        "INVALID_PARAMETER_VALUE", f"The value of the parameter {name} of {function} is invalid: it {why}."
+    )

@@ -101,5 +101,13 @@ def test_batches_come_back_with_their_rows_in_place() -> None:
     assert [request.texts for request in batches.split([row("a"), None, row("b"), row("c")])] == [("a", "b"), ("c",)]
     assert batches.split([None]) == []
     error = CallError(ErrorKind.SERVER, "down")
-    assert batches.join([[[1.0], error], [[3.0]]]) == [[1.0], None, error, [3.0]]
+    assert batches.join([[[1.0], error], [[3.0]]]) == [[[1.0]], None, error, [[3.0]]]
     assert batches.join([]) == [None]
+
+
+def test_a_row_of_two_texts_has_two_vectors() -> None:
+    batches = PackedBatches(PackSize(texts=3))
+    pair = EmbeddingRequest(("a", "b"))
+    assert [request.texts for request in batches.split([pair, pair])] == [("a", "b"), ("a", "b")]
+    error = CallError(ErrorKind.SERVER, "down")
+    assert batches.join([[[1.0], [2.0]], [[3.0], error]]) == [[[1.0], [2.0]], error]

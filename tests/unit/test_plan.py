@@ -4,7 +4,7 @@ import pickle
 
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.packing import PackSize
-from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, RuntimeSettings, Shape
 from gateway_batch.types import ResponseFormat
 
 SECRET = "dapi-very-secret"
@@ -18,6 +18,7 @@ def plan_of(config: GatewayConfig, registration: int = 1) -> CallPlan:
         instructions=None,
         response_format=ResponseFormat({"type": "object"}),
         member=None,
+        shape=Shape.VALUE,
         result_type='"string"',
         time_zone="UTC",
         fail_on_error=True,
