@@ -23,11 +23,12 @@ from pyspark.util import PythonEvalType
 from gateway_batch.apis import embeds
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.errors import AiFunctionError, ConfigError, GatewayBatchError
+from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.casting import check_supported, unsupported_return_type
 from gateway_batch.spark.expressions import Expressions, NotConstantError
 from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.messages import first_line
-from gateway_batch.spark.plan import CallerSettings, CallPlan, RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings, CallPlan
 from gateway_batch.spark.signature import bind, check_model_parameters
 from gateway_batch.spark.worker import FUNCTION, make_function
 from gateway_batch.types import Service

@@ -15,9 +15,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError, GatewayBatchError
+from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.function import AiQuery, install, uninstall
 from gateway_batch.spark.limit_rule import install_limit_rule
-from gateway_batch.spark.plan import CallerSettings, RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings
 from gateway_batch.spark.reconcile import Ledger, reconcile
 from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.worker import FUNCTION
@@ -127,14 +128,11 @@ class Gateway:
 
     def _planner(self) -> AiQuery:
         config, context = self.config, self._spark.sparkContext
-        runtime = RuntimeSettings(
+        runtime = RuntimeSettings.of(
+            config,
             scope=context.applicationId,
             registration=next(_registrations),
-            spool_dir=str(self.usage.spool_dir),
-            max_concurrency=config.max_concurrency,
-            request_timeout_s=config.request_timeout,
-            row_deadline_s=config.row_deadline,
-            max_attempts=config.max_attempts,
+            spool_dir=self.usage.spool_dir,
         )
         caller = CallerSettings(
             application_id=context.applicationId,

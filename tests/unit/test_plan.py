@@ -3,7 +3,8 @@ from __future__ import annotations
 import pickle
 
 from gateway_batch.config import GatewayConfig, resolve_service
-from gateway_batch.spark.plan import CallerSettings, CallPlan, RuntimeSettings
+from gateway_batch.runtime import RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings, CallPlan
 
 SECRET = "dapi-very-secret"
 
