@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 
 from pyspark.sql import DataFrame, SparkSession
 
-from gateway_batch.config import GatewayConfig
+from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.function import AiQuery, install, uninstall
@@ -186,12 +186,10 @@ def spool_dir_of(spark: SparkSession, config: GatewayConfig) -> Path:
     Raises:
         ConfigError: none is set, and the warehouse is not on a local disk.
     """
-    if config.spool_dir is not None:
-        return Path(config.spool_dir).absolute()
     warehouse = urlparse(spark.conf.get("spark.sql.warehouse.dir") or "")
-    if warehouse.scheme not in ("", "file"):
+    if config.spool_dir is None and warehouse.scheme not in ("", "file"):
         raise ConfigError(
             "spool_dir: the warehouse is not on a local disk, so set a folder for usage records on their way to the "
             "table (GATEWAY_BATCH_SPOOL_DIR)"
         )
-    return Path(unquote(warehouse.path)).absolute() / "_gateway_batch" / "spool"
+    return spool_folder(config, unquote(warehouse.path))
