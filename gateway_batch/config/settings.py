@@ -95,7 +95,8 @@ class GatewayConfig(BaseSettings):
         64,
         ge=1,
         le=4096,
-        description="Requests in flight at once, over a host's tasks of all registrations with the same value",
+        description="Requests in flight at once, over a host's tasks of all registrations with the same value, or of a "
+        "`gb.Client`",
     )
     request_timeout: float = Field(120.0, gt=0, le=86_400, description="Seconds for one HTTP attempt")
     row_deadline: float = Field(
@@ -115,7 +116,9 @@ class GatewayConfig(BaseSettings):
         description="Folder of records on their way to the table; unset: `_gateway_batch/spool` in the warehouse",
     )
     flush_interval: float = Field(10.0, ge=0, le=86_400, description="Seconds between background flushes; 0: none")
-    requester: str | None = Field(default=None, description="The usage table's `requester`; unset: Spark's user")
+    requester: str | None = Field(
+        default=None, description="The usage table's `requester`; unset: Spark's user, the system's for `gb.Client`"
+    )
     account_id: str | None = Field(default=None, description="The usage table's `account_id`")
     workspace_id: str | None = Field(default=None, description="The usage table's `workspace_id`")
 

@@ -15,13 +15,14 @@ from urllib.parse import unquote, urlparse
 from py4j.java_gateway import JavaObject
 from pyspark.sql import DataFrame, SparkSession
 
-from gateway_batch.config import GatewayConfig
+from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
+from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.expressions import Expressions
 from gateway_batch.spark.function import CallBuilder, install, uninstall
 from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.limit_rule import install_limit_rule
-from gateway_batch.spark.plan import CallerSettings, RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings
 from gateway_batch.spark.planning import Planner
 from gateway_batch.spark.reconcile import Ledger, reconcile
 from gateway_batch.spark.tasks import TASKS
@@ -143,14 +144,11 @@ class Gateway:
 
     def _builder(self) -> CallBuilder:
         config, context = self.config, self._spark.sparkContext
-        runtime = RuntimeSettings(
+        runtime = RuntimeSettings.of(
+            config,
             scope=context.applicationId,
             registration=next(_registrations),
-            spool_dir=str(self.usage.spool_dir),
-            max_concurrency=config.max_concurrency,
-            request_timeout_s=config.request_timeout,
-            row_deadline_s=config.row_deadline,
-            max_attempts=config.max_attempts,
+            spool_dir=self.usage.spool_dir,
         )
         caller = CallerSettings(
             application_id=context.applicationId,
@@ -223,12 +221,10 @@ def spool_dir_of(spark: SparkSession, config: GatewayConfig) -> Path:
     Raises:
         ConfigError: none is set, and the warehouse is not on a local disk.
     """
-    if config.spool_dir is not None:
-        return Path(config.spool_dir).absolute()
     warehouse = urlparse(spark.conf.get("spark.sql.warehouse.dir") or "")
-    if warehouse.scheme not in ("", "file"):
+    if config.spool_dir is None and warehouse.scheme not in ("", "file"):
         raise ConfigError(
             "spool_dir: the warehouse is not on a local disk, so set a folder for usage records on their way to the "
             "table (GATEWAY_BATCH_SPOOL_DIR)"
         )
-    return Path(unquote(warehouse.path)).absolute() / "_gateway_batch" / "spool"
+    return spool_folder(config, unquote(warehouse.path))

@@ -6,25 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway_batch.packing import PackSize
+from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.types import ResponseFormat, Service
-
-
-@dataclass(frozen=True)
-class RuntimeSettings:
-    """What a worker's client is made from. Tasks with equal settings share one client in a worker.
-
-    Attributes:
-        scope: names the application, for what its processes share on a host.
-        registration: counts the registrations of an application, whose credentials may differ.
-    """
-
-    scope: str
-    registration: int
-    spool_dir: str
-    max_concurrency: int
-    request_timeout_s: float
-    row_deadline_s: float
-    max_attempts: int
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from gateway_batch.apis import embeds
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.errors import AiFunctionError, ConfigError
 from gateway_batch.packing import PackSize
+from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.casting import check_supported, unsupported_return_type
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.model_parameters import check_model_parameters
-from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, RuntimeSettings, Shape
+from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.spark.response_format import parse_response_format
 from gateway_batch.spark.signature import AI_QUERY, Constants
 from gateway_batch.spark.tasks import Asked

@@ -10,6 +10,7 @@ from delta import configure_spark_with_delta_pip
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
+from gateway_batch.config import WAREHOUSE
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.usage_table import quoted
 
@@ -28,7 +29,7 @@ _SETTINGS = {
 
 
 def local_session(
-    warehouse: str | os.PathLike[str] = "spark-warehouse",
+    warehouse: str | os.PathLike[str] = WAREHOUSE,
     master: str = "local[*,4]",
     app_name: str = "gateway_batch",
     settings: dict[str, str] | None = None,

@@ -13,10 +13,11 @@ from gateway_batch.batch import Window, answer_in_order
 from gateway_batch.config import Credentials
 from gateway_batch.errors import CallError, as_ai_function_error
 from gateway_batch.packing import Embedder, PackedBatches, Vector
+from gateway_batch.runtime import Runtime
 from gateway_batch.spark.answers import column_writer
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.rows import request_reader
-from gateway_batch.spark.runtime import WorkerRuntime, runtime_for
+from gateway_batch.spark.runtime import runtime_for
 from gateway_batch.types import AnyRequest, InferenceResult
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
@@ -61,7 +62,7 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
         runtime.end_task()
 
 
-def _answer_each(plan: CallPlan, runtime: WorkerRuntime, batches: Batches) -> Batches:
+def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
     infer = _sender(plan, runtime)
 
     async def answer(request: AnyRequest | CallError) -> Any:
@@ -72,7 +73,7 @@ def _answer_each(plan: CallPlan, runtime: WorkerRuntime, batches: Batches) -> Ba
     return answer_in_order(batches, answer, runtime.loop, _window(plan, rows_a_call=1))
 
 
-def _answer_packed(plan: CallPlan, runtime: WorkerRuntime, batches: Batches) -> Batches:
+def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
     packed = PackedBatches(plan.pack_size)
     embedder = Embedder(_sender(plan, runtime), fail_fast=plan.fail_on_error)
     window = _window(plan, rows_a_call=plan.pack_size.texts)
@@ -81,7 +82,7 @@ def _answer_packed(plan: CallPlan, runtime: WorkerRuntime, batches: Batches) -> 
         yield packed.join(cast(list[list[Vector | CallError]], answers))  # a pack is never None, and never fails alone
 
 
-def _sender(plan: CallPlan, runtime: WorkerRuntime) -> Callable[[AnyRequest], Any]:
+def _sender(plan: CallPlan, runtime: Runtime) -> Callable[[AnyRequest], Any]:
     caller, client, service = _caller(plan), runtime.client, plan.service
 
     async def infer(request: AnyRequest) -> InferenceResult:

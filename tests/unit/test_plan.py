@@ -4,7 +4,8 @@ import pickle
 
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.packing import PackSize
-from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, RuntimeSettings, Shape
+from gateway_batch.runtime import RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.types import ResponseFormat
 
 SECRET = "dapi-very-secret"
