@@ -20,7 +20,7 @@ from pyspark.sql import types as t
 from pyspark.sql.udf import UserDefinedFunction
 from pyspark.util import PythonEvalType
 
-from gateway_batch.apis import embeds
+from gateway_batch.apis import task_of
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.errors import AiFunctionError, ConfigError, GatewayBatchError
 from gateway_batch.spark.casting import check_supported, unsupported_return_type
@@ -30,7 +30,7 @@ from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import CallerSettings, CallPlan, RuntimeSettings
 from gateway_batch.spark.signature import bind, check_model_parameters
 from gateway_batch.spark.worker import FUNCTION, make_function
-from gateway_batch.types import Service
+from gateway_batch.types import Service, Task
 
 T = TypeVar("T")
 
@@ -85,6 +85,8 @@ class AiQuery:
         endpoint = self._constant(arguments, "endpoint", str)
         assert endpoint is not None
         service = resolve_service(self._config, endpoint, self._constant(arguments, "api", str))
+        if task_of(service.api) is Task.SCORING:
+            raise ConfigError(f"endpoint {endpoint}: ai_query can't call {service.api} yet: it has no STRUCT requests")
         fail_on_error = self._constant(arguments, "failOnError", bool)
         fail_on_error = True if fail_on_error is None else fail_on_error
         answer_type = self._answer_type(arguments, service)
@@ -106,7 +108,8 @@ class AiQuery:
     def _answer_type(self, arguments: dict[str, JavaObject], service: Service) -> t.DataType:
         ddl = self._constant(arguments, "returnType", str)
         if ddl is None:
-            return t.ArrayType(t.FloatType()) if embeds(service.api) else t.StringType()
+            embedding = task_of(service.api) is Task.EMBEDDINGS
+            return t.ArrayType(t.FloatType()) if embedding else t.StringType()
         try:
             answer_type = self._expressions.parse_type(ddl)
         except PySparkException as error:

@@ -11,14 +11,14 @@ from pyspark import Broadcast, TaskContext
 from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import _parse_datatype_json_string
 
-from gateway_batch.apis import embeds
+from gateway_batch.apis import task_of
 from gateway_batch.batch import Window, answer_in_order
 from gateway_batch.config import Credentials
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
 from gateway_batch.spark.casting import answer_reader
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.runtime import runtime_for
-from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult
+from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult, Task
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
 
@@ -72,7 +72,7 @@ def _calls(plan: CallPlan, columns: tuple[pa.Array, ...]) -> list[AnyRequest | N
     tags = next(rest).to_pylist() if plan.has_tags else None
     wanted = next(rest).to_pylist() if plan.has_condition else None
     parameters, constant_tags = orjson.loads(plan.parameters), dict(plan.tags)
-    embedding = embeds(plan.service.api)
+    embedding = task_of(plan.service.api) is Task.EMBEDDINGS
 
     def call(text: str, row: int) -> AnyRequest:
         row_tags = constant_tags if tags is None else _row_tags(constant_tags, tags[row])
@@ -112,7 +112,8 @@ def _caller(plan: CallPlan) -> Caller:
 def _column_maker(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
     data_type = _parse_datatype_json_string(plan.result_type)
     read_value = answer_reader(data_type, plan.time_zone)
-    read: Callable[[Any], Any] = (lambda value: read_value(value[0])) if embeds(plan.service.api) else read_value
+    embedding = task_of(plan.service.api) is Task.EMBEDDINGS
+    read: Callable[[Any], Any] = (lambda value: read_value(value[0])) if embedding else read_value
     arrow_type = to_arrow_type(data_type, timezone="UTC")
 
     def values(answers: list[InferenceResult | None]) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,20 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway_batch.apis import api_for, embeds
+from gateway_batch.apis import api_for, task_of
 from gateway_batch.apis.replies import retry_after_s
 from gateway_batch.errors import CallError, ErrorKind, MalformedError, RejectedError
-from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpReply, InferenceRequest, Service
+from gateway_batch.types import (
+    AnyRequest,
+    EmbeddingRequest,
+    HttpReply,
+    Image,
+    InferenceRequest,
+    RecordRequest,
+    ResponseFormat,
+    Service,
+    Task,
+)
 
 CASES = sorted((Path(__file__).parents[1] / "golden" / "apis").glob("*.json"))
 CHAT = api_for("mlflow/v1/chat/completions")
@@ -23,9 +34,16 @@ def golden(path: Path) -> Any:
 
 
 def request_of(case: Any) -> AnyRequest:
-    if embeds(case["api"]):
-        return EmbeddingRequest(**{**case["request"], "texts": tuple(case["request"]["texts"])})
-    return InferenceRequest(**case["request"])
+    given = dict(case["request"])
+    match task_of(case["api"]):
+        case Task.EMBEDDINGS:
+            return EmbeddingRequest(**{**given, "texts": tuple(given["texts"])})
+        case Task.SCORING:
+            return RecordRequest(**given)
+    if "response_format" in given:
+        given["response_format"] = ResponseFormat(**given["response_format"])
+    images = (Image(base64.b64decode(image["data"]), image["media_type"]) for image in given.pop("images", ()))
+    return InferenceRequest(**given, images=tuple(images))
 
 
 def replied(case: Any) -> HttpReply:
@@ -44,7 +62,7 @@ def test_a_request_goes_out_as_pinned(path: Path) -> None:
     service = Service(endpoint="e", api=case["api"], url="https://h/route", model="m", credential="env:T")
     request = api_for(case["api"]).build(request_of(case), service)
     assert orjson.loads(request.body) == case["wire"]
-    assert (request.url, request.headers) == ("https://h/route", {})
+    assert (request.url, request.headers) == ("https://h/route", case.get("wire_headers", {}))
 
 
 @pytest.mark.parametrize("path", [path for path in CASES if "result" in golden(path)], ids=lambda path: path.stem)
