@@ -56,7 +56,7 @@ class OpenAIChat:
         paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
         check_policy(body, reply, paid)
         match body:
-            case {"choices": [{"message": {"content": str(text)}}, *_]} if text:
+            case {"choices": [{"message": {"content": content}}, *_]} if text := _text(content):
                 return InferenceResult(text, paid.usage, paid.model)
             case {"choices": [{"message": dict(message), **choice}, *_]}:
                 why = _refusal(message) or _WHY_EMPTY.get(string(choice.get("finish_reason")) or "")
