@@ -12,7 +12,6 @@ import pytest
 
 from gateway_batch.devgateway import RunningGateway, ServiceSettings, Settings, create_app, running
 from gateway_batch.devgateway.models.scores import score
-from gateway_batch.devgateway.wire import Scoring
 from gateway_batch.errors import ConfigError
 
 from .conftest import TOKEN, Rows
@@ -122,7 +121,3 @@ def test_an_endpoint_has_a_name_of_one_part(name: str, tmp_path: Path) -> None:
     services = {name: ServiceSettings.model_validate({"kind": "scoring"})}
     with pytest.raises(ConfigError, match="no serving endpoint's name"):
         create_app(Settings(services=services, ledger=tmp_path / "ledger.sqlite"))
-
-
-def test_scores_are_not_streamed() -> None:
-    assert (Scoring().api_type, Scoring().kind) == ("mlflow/v1/invocations", "scoring")
