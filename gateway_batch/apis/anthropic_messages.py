@@ -7,7 +7,17 @@ from typing import Any
 
 import orjson
 
-from gateway_batch.apis.replies import CUT, REFUSED, check_policy, count, json_object, string, sum_of, text_result
+from gateway_batch.apis.replies import (
+    CUT,
+    REFUSED,
+    check_policy,
+    count,
+    json_object,
+    object_or_empty,
+    string,
+    sum_of,
+    text_result,
+)
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -53,7 +63,7 @@ class AnthropicMessages:
         body |= _parameters(call.parameters)
         if call.response_format is not None and call.response_format.schema is not None:
             wanted = {"type": "json_schema", "schema": dict(call.response_format.schema)}
-            body["output_config"] = {**(body.get("output_config") or {}), "format": wanted}
+            body["output_config"] = {**object_or_empty(body.get("output_config")), "format": wanted}
         return HttpRequest(service.url, orjson.dumps(body), {"anthropic-version": VERSION})
 
     def parse(self, reply: HttpReply) -> InferenceResult:

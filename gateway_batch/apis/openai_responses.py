@@ -15,6 +15,7 @@ from gateway_batch.apis.replies import (
     check_policy,
     count,
     json_object,
+    object_or_empty,
     string,
     sum_of,
     text_result,
@@ -54,7 +55,7 @@ class OpenAIResponses:
             body["instructions"] = call.instructions
         body |= {_WORDS.get(name, name): value for name, value in call.parameters.items()}
         if call.response_format is not None:
-            body["text"] = {**(body.get("text") or {}), "format": _format(call.response_format)}
+            body["text"] = {**object_or_empty(body.get("text")), "format": _format(call.response_format)}
         return HttpRequest(service.url, orjson.dumps(body))
 
     def parse(self, reply: HttpReply) -> InferenceResult:
@@ -109,8 +110,7 @@ def _refusal(parts: list[JsonObject]) -> str | None:
 def _why_incomplete(body: JsonObject) -> str | None:
     if body.get("status") in (None, "completed"):
         return None
-    details = body.get("incomplete_details")
-    reason = string(details.get("reason")) if isinstance(details, dict) else None
+    reason = string(object_or_empty(body.get("incomplete_details")).get("reason"))
     return _WHY_EMPTY.get(reason or "") or f"the response is {str(body['status'])[:100]}"
 
 

@@ -234,3 +234,8 @@ def sum_of(*counts: int | None) -> int | None:
 def string(value: Any) -> str | None:
     """A string, None for anything else."""
     return value if isinstance(value, str) else None
+
+
+def object_or_empty(value: Any) -> JsonObject:
+    """A JSON object, an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
