@@ -110,7 +110,10 @@ class GatewayConfig(BaseSettings):
         default=5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted"
     )
 
-    cache: Literal["off"] = Field(default="off", description="Pay-once cache; `off` is all there is so far")
+    cache: Literal["query", "off"] = Field(
+        default="query",
+        description="`query`: identical requests of a query or a micro-batch are sent once on a host; `off`: each is",
+    )
     coordination: Literal["host"] = Field(default="host", description="What tasks share limits; one machine so far")
 
     task_endpoint: str = Field(
