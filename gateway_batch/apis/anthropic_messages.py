@@ -35,7 +35,7 @@ DEFAULT_MAX_TOKENS = 4096
 JSON_INSTRUCTIONS = "Answer with one JSON object and nothing else: no other text, no code fence."
 
 _WORDS = {"stop": "stop_sequences"}
-_WHY_EMPTY = {"max_tokens": CUT, "model_context_window_exceeded": CUT, "refusal": REFUSED}
+_WHY_EMPTY = {"max_tokens": CUT, "model_context_window_exceeded": CUT}
 
 
 class AnthropicMessages:
@@ -73,7 +73,8 @@ class AnthropicMessages:
         check_policy(body, reply, paid)
         ending = string(body.get("stop_reason"))
         text = _text(body.get("content"), may_be_empty=ending in ("end_turn", "stop_sequence"))
-        return text_result(reply, paid, text, why_empty=_WHY_EMPTY.get(ending or ""), where="content[].text")
+        why = _refusal(body) if ending == "refusal" else _WHY_EMPTY.get(ending or "")
+        return text_result(reply, paid, text, why_empty=why, where="content[].text")
 
 
 def _blocks(call: InferenceRequest) -> list[JsonObject]:
@@ -109,6 +110,11 @@ def _text(content: Any, *, may_be_empty: bool) -> str | None:
     return "".join(blocks) if blocks or may_be_empty else None
 
 
+def _refusal(body: JsonObject) -> str:
+    explanation = string(object_or_empty(body.get("stop_details")).get("explanation"))
+    return f"{REFUSED}: {explanation[:500]}" if explanation else REFUSED
+
+
 def _usage(block: Any) -> TokenUsage:
     """Anthropic's `input_tokens` leave out what was read from or written to the cache; ours have it in."""
     uncached, answered = count(block, "input_tokens"), count(block, "output_tokens")
@@ -120,4 +126,5 @@ def _usage(block: Any) -> TokenUsage:
         total_tokens=sum_of(given, answered),
         cache_read_tokens=read,
         cache_creation_tokens=written,
+        reasoning_tokens=count(block, "output_tokens_details", "thinking_tokens"),
     )

@@ -96,12 +96,14 @@ def _refusal(message: JsonObject) -> str | None:
 
 def _usage(block: Any) -> TokenUsage:
     given, answered = count(block, "prompt_tokens"), count(block, "completion_tokens")
-    total = count(block, "total_tokens")
+    total, written = count(block, "total_tokens"), count(block, "cache_creation_input_tokens")
     return TokenUsage(
         input_tokens=given,
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
         cache_read_tokens=count(block, "prompt_tokens_details", "cached_tokens"),
-        cache_creation_tokens=count(block, "cache_creation_input_tokens"),
+        cache_creation_tokens=count(block, "prompt_tokens_details", "cache_write_tokens")
+        if written is None
+        else written,
         reasoning_tokens=count(block, "completion_tokens_details", "reasoning_tokens"),
     )

@@ -35,7 +35,14 @@ from gateway_batch.types import (
 
 _WORDS = {"max_tokens": "max_output_tokens"}
 _WHY_EMPTY = {"max_output_tokens": CUT, "content_filter": FILTERED}
-_ERROR_KINDS = {"server_error": ErrorKind.SERVER, "rate_limit_exceeded": ErrorKind.RATE_LIMIT}
+# Other codes are faults of the request.
+_ERROR_KINDS = {
+    "server_error": ErrorKind.SERVER,
+    "rate_limit_exceeded": ErrorKind.RATE_LIMIT,
+    "bio_policy": ErrorKind.POLICY,
+    "misalignment_policy_violation": ErrorKind.POLICY,
+    "image_content_policy_violation": ErrorKind.POLICY,
+}
 
 
 class OpenAIResponses:
@@ -61,6 +68,8 @@ class OpenAIResponses:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """All `output_text` parts of the output's messages, joined; `output_text` itself where there is no `output`.
 
+        Messages of phase `commentary`, which models write on the way to the answer, are left out.
+
         Raises:
             RejectedError: also for a 2xx whose `error` says that the response failed.
         """
@@ -82,7 +91,7 @@ class OpenAIResponses:
 
 
 def _parts(call: InferenceRequest) -> list[JsonObject]:
-    pictures = [{"type": "input_image", "image_url": image.data_url} for image in call.images]
+    pictures = [{"type": "input_image", "image_url": image.data_url, "detail": "auto"} for image in call.images]
     return [{"type": "input_text", "text": call.text}, *pictures]
 
 
@@ -94,7 +103,7 @@ def _format(wanted: ResponseFormat) -> JsonObject:
 
 def _content(output: Any) -> Iterator[JsonObject]:
     for item in output if isinstance(output, list) else ():
-        parts = item.get("content") if isinstance(item, dict) else None
+        parts = item.get("content") if isinstance(item, dict) and item.get("phase") != "commentary" else None
         yield from (part for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ()
 
 
@@ -122,5 +131,6 @@ def _usage(block: Any) -> TokenUsage:
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
         cache_read_tokens=count(block, "input_tokens_details", "cached_tokens"),
+        cache_creation_tokens=count(block, "input_tokens_details", "cache_write_tokens"),
         reasoning_tokens=count(block, "output_tokens_details", "reasoning_tokens"),
     )

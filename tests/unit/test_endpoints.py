@@ -143,21 +143,23 @@ def test_every_api_has_a_route_of_the_host_and_of_a_base_url(api: str) -> None:
     ],
 )
 def test_an_entry_is_found_by_the_other_spelling_of_its_name(written: str, listed: str) -> None:
-    found = service(written, **{listed: {"api": "openai/v1/responses", "token": "dapi-own"}})
+    own: dict[str, Any] = {listed: {"api": "openai/v1/responses", "token": "dapi-own"}}
+    found = service(written, **own)
     assert (found.endpoint, found.model, found.api) == (written, written, "openai/v1/responses")
     assert found.credential == f"value:endpoints.{listed}.token"
-    assert service(written, **{listed: {"model": "main.ai.mine"}}).model == "main.ai.mine"
+    renamed: dict[str, Any] = {listed: {"model": "main.ai.mine"}}
+    assert service(written, **renamed).model == "main.ai.mine"
 
 
 def test_an_entry_as_written_comes_before_the_other_spelling() -> None:
-    endpoints = {"databricks-a": {"model": "short"}, "system.ai.a": {"model": "long"}}
+    endpoints: dict[str, Any] = {"databricks-a": {"model": "short"}, "system.ai.a": {"model": "long"}}
     assert service("databricks-a", **endpoints).model == "short"
     assert service("system.ai.a", **endpoints).model == "long"
 
 
 @pytest.mark.parametrize("name", ["gpt-5-4", "main.ai.gpt-5-4", "databricks-main.ai.x", "system.ai.a.b"])
 def test_other_names_have_one_spelling(name: str) -> None:
-    listed = {"system.ai.gpt-5-4": {"model": "m"}, "databricks-gpt-5-4": {"model": "m"}}
+    listed: dict[str, Any] = {"system.ai.gpt-5-4": {"model": "m"}, "databricks-gpt-5-4": {"model": "m"}}
     assert service(name, **listed).model == name
 
 
