@@ -28,7 +28,7 @@ lint:
 
 unit:
 	@scripts/setup.sh dev
-	$(BIN)/python -m pytest tests/unit tests/property tests/devgateway
+	$(BIN)/python -m pytest tests/unit tests/property tests/devgateway tests/client
 
 integration:
 	@scripts/setup.sh dev

@@ -28,8 +28,7 @@ from benchmarks.load import MODEL, PATH, Load, prompt
 from gateway_batch.apis import api_for
 from gateway_batch.batch import Window, answer_in_order
 from gateway_batch.config import Credentials
-from gateway_batch.spark.plan import RuntimeSettings
-from gateway_batch.spark.runtime import WorkerRuntime
+from gateway_batch.runtime import Runtime, RuntimeSettings
 from gateway_batch.types import InferenceRequest, InferenceResult, Service
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
@@ -112,7 +111,7 @@ class Worker:
             row_deadline_s=900.0,
             max_attempts=5,
         )
-        self.runtime = WorkerRuntime(settings, Credentials({"value:token": "bench"}))
+        self.runtime = Runtime(settings, Credentials({"value:token": "bench"}))
         self._service = Service(MODEL, _API, server.host + PATH, MODEL, "value:token")
         self._caller = Caller("AI_QUERY", USER_AGENT, requester="bench", application_id="local-0", stage_id=0)
         self._window = Window(lanes=2 * load.in_flight, ahead=16_384, fail_fast=True)

@@ -22,18 +22,23 @@ if TYPE_CHECKING:
     )
     from gateway_batch.spark.gateway import Gateway, register_ai_query
     from gateway_batch.spark.session import local_session
+    from gateway_batch.standalone import Client
+    from gateway_batch.types import Image, ResponseFormat
 
 _HOMES = {
     "AiFunctionError": "errors",
     "CallError": "errors",
+    "Client": "standalone",
     "ConfigError": "errors",
     "EndpointConfig": "config",
     "Gateway": "spark.gateway",
     "GatewayBatchError": "errors",
     "GatewayConfig": "config",
+    "Image": "types",
     "LedgerError": "errors",
     "MalformedError": "errors",
     "RejectedError": "errors",
+    "ResponseFormat": "types",
     "UnreachableError": "errors",
     "local_session": "spark.session",
     "register_ai_query": "spark.gateway",
@@ -42,14 +47,17 @@ _HOMES = {
 __all__ = [
     "AiFunctionError",
     "CallError",
+    "Client",
     "ConfigError",
     "EndpointConfig",
     "Gateway",
     "GatewayBatchError",
     "GatewayConfig",
+    "Image",
     "LedgerError",
     "MalformedError",
     "RejectedError",
+    "ResponseFormat",
     "UnreachableError",
     "local_session",
     "register_ai_query",

@@ -1,7 +1,7 @@
-"""A partition's calls through a bounded window: many in flight, answers in order, no barrier at a batch's end.
+"""Many calls through a bounded window: answers in order, no barrier on the way.
 
-The caller's thread pulls batches and yields answers; the event loop's thread runs the calls. They meet once a batch,
-not once a row.
+For a partition (`answer_in_order`) the caller's thread pulls batches and yields answers; the event loop's thread runs
+the calls. They meet once a batch, not once a row. A list that is there as a whole (`answer_all`) needs no such thread.
 """
 
 from __future__ import annotations
@@ -193,3 +193,40 @@ def answer_in_order(
                 lanes.wake.clear()
     finally:
         lanes.stop()
+
+
+async def answer_all(
+    calls: Sequence[Call], answer: Callable[[Call], Awaitable[Answer]], *, lanes: int, fail_fast: bool
+) -> list[Answer | CallError]:
+    """Answers a list of calls, in order, on the loop it is awaited on.
+
+    Args:
+        calls: all of them.
+        answer: one call's answer.
+        lanes: calls worked on at once.
+        fail_fast: the first failed call ends it; else it is that place's answer.
+
+    Raises:
+        CallError: with `fail_fast`, the first call that failed.
+        Exception: what `answer` raised that is not a call's error. Either way nothing more is started, and what was
+            under way has been cancelled.
+    """
+    answers: dict[int, Answer | CallError] = {}
+    places = iter(enumerate(calls))
+
+    async def lane() -> None:
+        for place, call in places:
+            try:
+                answers[place] = await answer(call)
+            except CallError as error:
+                if fail_fast:
+                    raise
+                answers[place] = error
+
+    try:
+        async with asyncio.TaskGroup() as running:
+            for _ in range(min(lanes, len(calls))):
+                running.create_task(lane())
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [answers[place] for place in range(len(calls))]

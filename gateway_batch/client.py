@@ -20,7 +20,7 @@ from gateway_batch.errors import CallError, ErrorKind, UnreachableError
 from gateway_batch.limits import Limiter
 from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import Transport
-from gateway_batch.types import AnyRequest, HttpRequest, InferenceResult, Service
+from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, InferenceResult, Service
 from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
@@ -103,7 +103,7 @@ class InferenceClient:
         request = self._authorized(api.build(call, service), call, service, caller)
         deadline = self._clock() + self._policy.row_deadline_s
         window = f"{service.url} {service.model}"  # a host's services share one URL, and each has limits of its own
-        attempt = failures = 0
+        attempt = failures = throttled = 0
         failure: CallError | None = None
         while True:
             attempt += 1
@@ -114,6 +114,9 @@ class InferenceClient:
             except CallError as error:
                 failure = _out_of_time(failure) if error.kind is ErrorKind.DEADLINE and failure else error
             if failure.kind is ErrorKind.RATE_LIMIT:
+                throttled += 1
+                if throttled > 1 and _may_be_too_large(call, failure):
+                    raise failure
                 continue  # the limiter was told: the next slot comes when the service wants it, or the deadline does
             failures += 1
             delay_s = self._policy.retry.delay_s(failures, failure, self._chance(), deadline - self._clock())
@@ -167,6 +170,11 @@ class InferenceClient:
 
     def _milliseconds(self, since: float) -> int:
         return round((self._clock() - since) * 1000)
+
+
+def _may_be_too_large(call: AnyRequest, failure: CallError) -> bool:
+    """Databricks refuses embedding requests that are too large with 429 as well: then waiting doesn't help."""
+    return isinstance(call, EmbeddingRequest) and len(call.texts) > 1 and failure.retry_after_s is None
 
 
 def _out_of_time(last: CallError) -> UnreachableError:

@@ -1,7 +1,20 @@
 """Settings: what the user writes, where each value came from, and what an endpoint's name stands for."""
 
 from gateway_batch.config.credentials import Credentials, credential_reference
-from gateway_batch.config.endpoints import resolve_service
+from gateway_batch.config.defaults import WAREHOUSE, spool_folder, system_user
+from gateway_batch.config.endpoints import CHAT, EMBEDDINGS, SCORING, resolve_service
 from gateway_batch.config.settings import EndpointConfig, GatewayConfig
 
-__all__ = ["Credentials", "EndpointConfig", "GatewayConfig", "credential_reference", "resolve_service"]
+__all__ = [
+    "CHAT",
+    "EMBEDDINGS",
+    "SCORING",
+    "WAREHOUSE",
+    "Credentials",
+    "EndpointConfig",
+    "GatewayConfig",
+    "credential_reference",
+    "resolve_service",
+    "spool_folder",
+    "system_user",
+]

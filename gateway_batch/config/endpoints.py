@@ -11,6 +11,7 @@ from gateway_batch.types import Service
 
 CHAT = "mlflow/v1/chat/completions"
 EMBEDDINGS = "mlflow/v1/embeddings"
+SCORING = "mlflow/v1/invocations"
 
 # What stands behind `host` and, after it, behind either `host` or an endpoint's base URL, by the usage table's
 # api_type words.
@@ -39,13 +40,16 @@ _READY_MADE = "system.ai."
 _NAME = re.compile(r"[A-Za-z0-9][\w.:/@\-]{0,766}")
 
 
-def resolve_service(config: GatewayConfig, endpoint: str, api: str | None = None) -> Service:
+def resolve_service(
+    config: GatewayConfig, endpoint: str, api: str | None = None, *, suited: str | None = None
+) -> Service:
     """The service that an endpoint's name stands for.
 
     Args:
         config: its `endpoints` come first, then any name is a model service of `host`.
         endpoint: as written in the query.
-        api: the wire format asked for by the call, before the endpoint's own and the one its name suggests.
+        api: the wire format asked for by the call, before the endpoint's own.
+        suited: the one that suits the call where neither says; None: as the endpoint's name suggests.
 
     Raises:
         ConfigError: no gateway is configured for it, or the API is unknown.
@@ -55,7 +59,7 @@ def resolve_service(config: GatewayConfig, endpoint: str, api: str | None = None
     entry = _entry(config, endpoint)
     settings = EndpointConfig() if entry is None else config.endpoints[entry]
     model = settings.model or endpoint
-    api = api or settings.api or (EMBEDDINGS if _EMBEDDING_NAME.search(model) else CHAT)
+    api = api or settings.api or suited or (EMBEDDINGS if _EMBEDDING_NAME.search(model) else CHAT)
     if api not in _PATHS:
         raise ConfigError(f"endpoint {endpoint}: no API {api!r}; there are {', '.join(sorted(_PATHS))}")
     prefix, path = (part.replace("{model}", quote(model, safe="")) for part in _PATHS[api])

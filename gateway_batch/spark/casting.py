@@ -53,16 +53,20 @@ def answer_reader(data_type: t.DataType, time_zone: str) -> Convert:
         try:
             return convert(_parsed(answer, data_type))
         except _MismatchError as error:
-            size = f"<{len(answer)} characters, not shown>" if isinstance(answer, str) else "<not shown>"
-            raise AiFunctionError(
-                "AI_FUNCTION_HTTP_PARSE_CAST_ERROR",
-                f'Failed to parse model output when casting to the specified returnType: "{data_type.simpleString()}"'
-                f', response JSON was: "{size}". Please update the returnType to match the contents of the type '
-                "represented by the response JSON and then retry the query again. "
-                f"Exception: {error}",
-            ) from None
+            raise does_not_fit(data_type.simpleString(), answer, str(error)) from None
 
     return read
+
+
+def does_not_fit(type_name: str, answer: Any, why: str) -> AiFunctionError:
+    """The error of an answer that is not what was asked for. The answer stays out of it."""
+    size = f"<{len(answer)} characters, not shown>" if isinstance(answer, str) else "<not shown>"
+    return AiFunctionError(
+        "AI_FUNCTION_HTTP_PARSE_CAST_ERROR",
+        f'Failed to parse model output when casting to the specified returnType: "{type_name}", response JSON was: '
+        f'"{size}". Please update the returnType to match the contents of the type represented by the response JSON '
+        f"and then retry the query again. Exception: {why}",
+    )
 
 
 class _MismatchError(Exception):

@@ -56,12 +56,29 @@ class Expressions:
         """A type from its DDL; Spark's ParseException if it is none."""
         return _parse_datatype_json_string(self._jvm.org.apache.spark.sql.types.DataType.fromDDL(ddl).json())
 
-    def as_string(self, expression: JavaObject) -> JavaObject:
-        """The expression cast to STRING."""
-        string = self._jvm.org.apache.spark.sql.types.DataType.fromDDL("STRING")
+    def cast(self, expression: JavaObject, data_type: DataType) -> JavaObject:
+        """The expression cast to a type."""
+        wanted = self._jvm.org.apache.spark.sql.types.DataType.fromJson(data_type.json())
         return self._jvm.org.apache.spark.sql.catalyst.expressions.Cast(
-            expression, string, self._jvm.scala.Option.apply(None), self._ansi()
+            expression, wanted, self._jvm.scala.Option.apply(None), self._ansi()
         )
+
+    def array(self, expressions: list[JavaObject]) -> JavaObject:
+        """An ARRAY of the expressions."""
+        return self._jvm.org.apache.spark.sql.catalyst.expressions.CreateArray(self.sequence(expressions), False)
+
+    def as_json(self, expression: JavaObject) -> JavaObject:
+        """A STRUCT as JSON text, its NULLs in it; resolved with the session's time zone."""
+        options = self._jvm.scala.collection.immutable.Map.from_(
+            self._jvm.scala.jdk.javaapi.CollectionConverters.asScala({"ignoreNullFields": "false"})
+        )
+        return self._jvm.org.apache.spark.sql.catalyst.expressions.StructsToJson(
+            options, expression, self._jvm.scala.Option.apply(None)
+        )
+
+    def parsed_json(self, expression: JavaObject) -> JavaObject:
+        """JSON text as VARIANT."""
+        return self._jvm.org.apache.spark.sql.catalyst.expressions.variant.ParseJson(expression, True)
 
     def sequence(self, expressions: list[JavaObject]) -> JavaObject:
         """A Scala Seq."""

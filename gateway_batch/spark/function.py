@@ -1,14 +1,13 @@
 """`ai_query` as a function of a classic Spark session.
 
 Spark calls the builder while it analyses a query, with the call's argument expressions. The builder folds the
-constant ones, checks them, chooses the result type, and answers with a Python UDF over those that depend on data.
+constant ones, has the call planned, and answers with a Python UDF over those that depend on data.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JJavaError
@@ -20,153 +19,113 @@ from pyspark.sql import types as t
 from pyspark.sql.udf import UserDefinedFunction
 from pyspark.util import PythonEvalType
 
-from gateway_batch.apis import task_of
-from gateway_batch.config import GatewayConfig, resolve_service
-from gateway_batch.errors import AiFunctionError, ConfigError, GatewayBatchError
-from gateway_batch.spark.casting import check_supported, unsupported_return_type
+from gateway_batch.errors import AiFunctionError, GatewayBatchError
 from gateway_batch.spark.expressions import Expressions, NotConstantError
 from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.messages import first_line
-from gateway_batch.spark.plan import CallerSettings, CallPlan, RuntimeSettings
-from gateway_batch.spark.signature import bind, check_model_parameters
+from gateway_batch.spark.plan import Input
+from gateway_batch.spark.planning import CONSTANTS, Planned, Planner
+from gateway_batch.spark.signature import AI_QUERY, Constant, Constants, Signature, mismatch
+from gateway_batch.spark.tasks import TaskFunction
 from gateway_batch.spark.worker import FUNCTION, make_function
-from gateway_batch.types import Service, Task
 
-T = TypeVar("T")
+_TEXT_MAP = t.MapType(t.StringType(), t.StringType())
+_INPUT_TYPES: dict[Input, t.DataType] = {
+    Input.TAGS: _TEXT_MAP,
+    Input.CONDITION: t.BooleanType(),
+    Input.IMAGES: t.BinaryType(),
+}
 
 
-class AiQuery:
-    """Plans calls of `ai_query` for one registration.
+class CallBuilder:
+    """Makes the expressions of calls for one registration.
 
     Args:
         spark: a classic session.
+        planner: of the registration.
         credentials: token values by reference, apart from the plan.
     """
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        config: GatewayConfig,
-        runtime: RuntimeSettings,
-        caller: CallerSettings,
-        credentials: Broadcast[dict[str, str]],
-    ) -> None:
-        self._config = config
-        self._runtime = runtime
-        self._caller = caller
+    def __init__(self, spark: SparkSession, planner: Planner, credentials: Broadcast[dict[str, str]]) -> None:
+        self._planner = planner
         self._credentials = credentials
-        self._spark = spark
         self._expressions = Expressions(gateway_of(spark))
 
-    def build(self, children: JavaObject) -> JavaObject:
-        """The expression of one call.
+    def ai_query(self, children: JavaObject) -> JavaObject:
+        """The expression of one call of `ai_query`.
 
         Raises:
             AiFunctionError: an argument is wrong.
             ConfigError: the endpoint can't be resolved.
         """
-        arguments = bind(*self._expressions.arguments(children))
-        plan, result_type = self._plan(arguments)
-        columns = [self._request_column(arguments["request"])]
-        if plan.has_tags:
-            columns.append(self._typed_column(arguments, "requestTags", t.MapType(t.StringType(), t.StringType())))
-        if plan.has_condition:
-            columns.append(self._typed_column(arguments, "when", t.BooleanType()))
+        arguments = AI_QUERY.bind(*self._expressions.arguments(children))
+        inputs = tuple(name for name in Input if name in arguments)
+        record = isinstance(self._expressions.data_type(arguments["request"]), t.StructType)
+        planned = self._planner.ai_query(self._constants(AI_QUERY, arguments, CONSTANTS), inputs, record=record)
+        return self._call(planned, [self._column(arguments, name) for name in inputs])
+
+    def task(self, task: TaskFunction) -> Callable[[JavaObject], JavaObject]:
+        """What makes the expression of one call of a task function."""
+
+        def build(children: JavaObject) -> JavaObject:
+            arguments = task.signature.bind(*self._expressions.arguments(children))
+            asked = task.ask(self._constants(task.signature, arguments, task.constants))
+            contents = [self._text(task.name, name, arguments[name]) for name in task.contents]
+            column = contents[0] if len(contents) == 1 else self._expressions.array(contents)
+            call = self._call(self._planner.task(task.name, asked), [column])
+            return self._expressions.parsed_json(call) if asked.shape.is_envelope else call
+
+        return build
+
+    def _call(self, planned: Planned, columns: list[JavaObject]) -> JavaObject:
         udf = UserDefinedFunction(
-            make_function(plan, self._credentials),
-            result_type,
+            make_function(planned.plan, self._credentials),
+            planned.column_type,
             name=FUNCTION,
             evalType=PythonEvalType.SQL_SCALAR_ARROW_ITER_UDF,
             deterministic=True,
         )
         return udf._judf.builder(self._expressions.sequence(columns))
 
-    def _plan(self, arguments: dict[str, JavaObject]) -> tuple[CallPlan, t.DataType]:
-        endpoint = self._constant(arguments, "endpoint", str)
-        assert endpoint is not None
-        service = resolve_service(self._config, endpoint, self._constant(arguments, "api", str))
-        if task_of(service.api) is Task.SCORING:
-            raise ConfigError(f"endpoint {endpoint}: ai_query can't call {service.api} yet: it has no STRUCT requests")
-        fail_on_error = self._constant(arguments, "failOnError", bool)
-        fail_on_error = True if fail_on_error is None else fail_on_error
-        answer_type = self._answer_type(arguments, service)
-        parameters = self._parameters(arguments, service)
-        plan = CallPlan(
-            service=service,
-            parameters=json.dumps(parameters),
-            result_type=answer_type.json(),
-            time_zone=self._spark.conf.get("spark.sql.session.timeZone") or "UTC",
-            fail_on_error=fail_on_error,
-            tags=tuple(self._config.request_tags.items()),
-            has_tags="requestTags" in arguments,
-            has_condition="when" in arguments,
-            runtime=self._runtime,
-            caller=self._caller,
-        )
-        return plan, answer_type if fail_on_error else _with_error(answer_type)
+    def _constants(self, signature: Signature, arguments: dict[str, JavaObject], names: tuple[str, ...]) -> Constants:
+        given = {name: self._constant(signature, name, arguments[name]) for name in names if name in arguments}
+        return Constants(signature.function, given)
 
-    def _answer_type(self, arguments: dict[str, JavaObject], service: Service) -> t.DataType:
-        ddl = self._constant(arguments, "returnType", str)
-        if ddl is None:
-            embedding = task_of(service.api) is Task.EMBEDDINGS
-            return t.ArrayType(t.FloatType()) if embedding else t.StringType()
+    def _constant(self, signature: Signature, name: str, expression: JavaObject) -> Constant:
         try:
-            answer_type = self._expressions.parse_type(ddl)
-        except PySparkException as error:
-            raise unsupported_return_type(ddl, first_line(error)) from None
-        check_supported(answer_type, ddl)
-        return answer_type
-
-    def _parameters(self, arguments: dict[str, JavaObject], service: Service) -> dict[str, Any]:
-        value = self._constant(arguments, "modelParameters", object)
-        return {} if value is None else check_model_parameters(value, service.endpoint, service.api)
-
-    def _constant(self, arguments: dict[str, JavaObject], name: str, kind: type[T]) -> T | None:
-        """An argument that must be a constant; None if it isn't given, or NULL where that is allowed."""
-        if name not in arguments:
-            return None
-        try:
-            value = self._expressions.constant(arguments[name])
+            value = self._expressions.constant(expression)
         except NotConstantError:
             raise AiFunctionError(
                 "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
-                f"The argument {name} of ai_query must be a constant, but it is {arguments[name].sql()}. "
+                f"The argument {name} of {signature.function} must be a constant, but it is {expression.sql()}. "
                 "Write a literal, a session variable or a parameter marker.",
             ) from None
-        if isinstance(value, kind) or (value is None and name != "endpoint"):
-            return value
-        wanted = {str: "STRING", bool: "BOOLEAN"}[kind]
-        found = self._expressions.data_type(arguments[name]).simpleString().upper()
-        raise _mismatch(name, wanted, found)
+        return Constant(value, self._expressions.data_type(expression).simpleString().upper())
 
-    def _request_column(self, expression: JavaObject) -> JavaObject:
+    def _column(self, arguments: dict[str, JavaObject], name: Input) -> JavaObject:
+        expression = arguments[name]
+        if name is Input.REQUEST and isinstance(self._expressions.data_type(expression), t.StructType):
+            return self._expressions.as_json(expression)
+        if name is Input.REQUEST:
+            return self._text(AI_QUERY.function, name, expression)
+        found, wanted = self._expressions.data_type(expression), _INPUT_TYPES[name]
+        if isinstance(found, t.NullType):
+            return self._expressions.cast(expression, wanted)
+        if found != wanted and not (isinstance(found, t.MapType) and _is_text_map(found)):
+            raise mismatch(AI_QUERY.function, name, wanted.simpleString().upper(), found.simpleString().upper())
+        return expression
+
+    def _text(self, function: str, name: str, expression: JavaObject) -> JavaObject:
         data_type = self._expressions.data_type(expression)
         if isinstance(data_type, t.StringType):
             return expression
         if isinstance(data_type, t.ArrayType | t.MapType | t.StructType | t.BinaryType | t.VariantType):
-            raise _mismatch("request", "STRING", data_type.simpleString().upper())
-        return self._expressions.as_string(expression)
-
-    def _typed_column(self, arguments: dict[str, JavaObject], name: str, wanted: t.DataType) -> JavaObject:
-        found = self._expressions.data_type(arguments[name])
-        if type(found) is not type(wanted) or (isinstance(found, t.MapType) and not _is_text_map(found)):
-            raise _mismatch(name, wanted.simpleString().upper(), found.simpleString().upper())
-        return arguments[name]
+            raise mismatch(function, name, "STRING", data_type.simpleString().upper())
+        return self._expressions.cast(expression, t.StringType())
 
 
 def _is_text_map(data_type: t.MapType) -> bool:
     return isinstance(data_type.keyType, t.StringType) and isinstance(data_type.valueType, t.StringType)
-
-
-def _with_error(answer_type: t.DataType) -> t.StructType:
-    return t.StructType().add("result", answer_type).add("errorMessage", t.StringType())
-
-
-def _mismatch(name: str, wanted: str, found: str) -> AiFunctionError:
-    return AiFunctionError(
-        "DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE",
-        f"The argument {name} of ai_query must be {wanted}, not {found}.",
-    )
 
 
 class _FunctionBuilder:
@@ -179,7 +138,7 @@ class _FunctionBuilder:
     def apply(self, children: JavaObject) -> JavaObject:
         try:
             return self._build(children)
-        except (GatewayBatchError, ConfigError) as error:
+        except GatewayBatchError as error:
             raise self._as_java(str(error)) from None
         except PySparkException as error:
             raise self._as_java(first_line(error)) from None

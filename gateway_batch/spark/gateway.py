@@ -6,25 +6,33 @@ import itertools
 import logging
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlparse
 
+from py4j.java_gateway import JavaObject
 from pyspark.sql import DataFrame, SparkSession
 
-from gateway_batch.config import GatewayConfig
+from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
-from gateway_batch.spark.function import AiQuery, install, uninstall
+from gateway_batch.runtime import RuntimeSettings
+from gateway_batch.spark.expressions import Expressions
+from gateway_batch.spark.function import CallBuilder, install, uninstall
+from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.limit_rule import install_limit_rule
-from gateway_batch.spark.plan import CallerSettings, RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings
+from gateway_batch.spark.planning import Planner
 from gateway_batch.spark.reconcile import Ledger, reconcile
+from gateway_batch.spark.tasks import TASKS
 from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.worker import FUNCTION
 
 _log = logging.getLogger(__name__)
 _registrations = itertools.count(1)
 _open: dict[str, Gateway] = {}
+_installed: set[str] = set()
 
 
 class Usage:
@@ -98,10 +106,10 @@ class Gateway:
         self._stopping.set()
         if self._flusher is not None:
             self._flusher.join()
-        if _open.get(self.name) is self:
-            del _open[self.name]
+        for name in [name for name, gateway in _open.items() if gateway is self]:
+            del _open[name]
             if self._session_lives():
-                uninstall(self._spark, self.name)
+                uninstall(self._spark, name)
         if self._session_lives():
             self.usage.flush()
 
@@ -116,25 +124,31 @@ class Gateway:
         self.close()
 
     def _install(self) -> None:
-        install(self._spark, self.name, self._planner().build)
+        builder = self._builder()
+        self._add(self.name, builder.ai_query)
+        for task in TASKS:
+            if not _is_anothers(self._spark, task.name):
+                self._add(task.name, builder.task(task))
         install_limit_rule(self._spark, FUNCTION)
         if self.config.flush_interval > 0:
             self._flusher = threading.Thread(target=self._flush_regularly, name="gateway_batch_flush", daemon=True)
             self._flusher.start()
 
+    def _add(self, name: str, build: Callable[[JavaObject], JavaObject]) -> None:
+        install(self._spark, name, build)
+        _installed.add(name)
+        _open[name] = self
+
     def _session_lives(self) -> bool:
         return self._spark.sparkContext._jsc is not None
 
-    def _planner(self) -> AiQuery:
+    def _builder(self) -> CallBuilder:
         config, context = self.config, self._spark.sparkContext
-        runtime = RuntimeSettings(
+        runtime = RuntimeSettings.of(
+            config,
             scope=context.applicationId,
             registration=next(_registrations),
-            spool_dir=str(self.usage.spool_dir),
-            max_concurrency=config.max_concurrency,
-            request_timeout_s=config.request_timeout,
-            row_deadline_s=config.row_deadline,
-            max_attempts=config.max_attempts,
+            spool_dir=self.usage.spool_dir,
         )
         caller = CallerSettings(
             application_id=context.applicationId,
@@ -142,7 +156,14 @@ class Gateway:
             account_id=config.account_id,
             workspace_id=config.workspace_id,
         )
-        return AiQuery(self._spark, config, runtime, caller, self._credentials)
+        planner = Planner(
+            config,
+            runtime,
+            caller,
+            parse_type=Expressions(gateway_of(self._spark)).parse_type,
+            time_zone=lambda: self._spark.conf.get("spark.sql.session.timeZone") or "UTC",
+        )
+        return CallBuilder(self._spark, planner, self._credentials)
 
     def _flush_regularly(self) -> None:
         while not self._stopping.wait(self.config.flush_interval) and self._session_lives():
@@ -154,9 +175,12 @@ class Gateway:
                 _log.warning("usage stays in the spool for now: %s", type(error).__name__)
 
 
-def register_ai_query(spark: SparkSession, config: GatewayConfig | None = None, name: str = "ai_query") -> Gateway:
+def register_ai_query(
+    spark: SparkSession, config: GatewayConfig | None = None, name: str = "ai_query", *, replace: bool = False
+) -> Gateway:
     """Makes `ai_query` a SQL function of a classic session, of its `newSession()`s and of permanent views.
 
+    The task functions (`ai_summarize`, ...) come with it, but those that the session has already, as on Databricks.
     Registering a name again replaces the registration before it. Records that earlier sessions left in the spool are
     flushed with the next ones.
 
@@ -164,6 +188,7 @@ def register_ai_query(spark: SparkSession, config: GatewayConfig | None = None, 
         spark: a classic session with Delta.
         config: settings; None reads the environment.
         name: the function's name.
+        replace: whether a function of that name which is not ours may be replaced.
 
     Raises:
         ConfigError: a setting is wrong, or the session can't have the function.
@@ -173,13 +198,21 @@ def register_ai_query(spark: SparkSession, config: GatewayConfig | None = None, 
         raise ConfigError(f"name: {name!r} is not the name of a SQL function")
     if not hasattr(spark, "_jsparkSession"):
         raise ConfigError("Spark Connect sessions are not supported yet: use a classic session")
+    if not replace and _is_anothers(spark, name):
+        raise ConfigError(
+            f"name: the session has a function {name} already, as on Databricks: register under another name, or pass "
+            "replace=True to put ours in its place"
+        )
     gateway = Gateway(spark, config or GatewayConfig.from_env(), name)
     before = _open.pop(name, None)
     if before is not None:
         before.close()
     gateway._install()
-    _open[name] = gateway
     return gateway
+
+
+def _is_anothers(spark: SparkSession, name: str) -> bool:
+    return name not in _installed and spark.catalog.functionExists(name)
 
 
 def spool_dir_of(spark: SparkSession, config: GatewayConfig) -> Path:
@@ -188,12 +221,10 @@ def spool_dir_of(spark: SparkSession, config: GatewayConfig) -> Path:
     Raises:
         ConfigError: none is set, and the warehouse is not on a local disk.
     """
-    if config.spool_dir is not None:
-        return Path(config.spool_dir).absolute()
     warehouse = urlparse(spark.conf.get("spark.sql.warehouse.dir") or "")
-    if warehouse.scheme not in ("", "file"):
+    if config.spool_dir is None and warehouse.scheme not in ("", "file"):
         raise ConfigError(
             "spool_dir: the warehouse is not on a local disk, so set a folder for usage records on their way to the "
             "table (GATEWAY_BATCH_SPOOL_DIR)"
         )
-    return Path(unquote(warehouse.path)).absolute() / "_gateway_batch" / "spool"
+    return spool_folder(config, unquote(warehouse.path))

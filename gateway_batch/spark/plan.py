@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from gateway_batch.types import Service
-
-
-@dataclass(frozen=True)
-class RuntimeSettings:
-    """What a worker's client is made from. Tasks with equal settings share one client in a worker.
-
-    Attributes:
-        scope: names the application, for what its processes share on a host.
-        registration: counts the registrations of an application, whose credentials may differ.
-    """
-
-    scope: str
-    registration: int
-    spool_dir: str
-    max_concurrency: int
-    request_timeout_s: float
-    row_deadline_s: float
-    max_attempts: int
+from gateway_batch.packing import PackSize
+from gateway_batch.runtime import RuntimeSettings
+from gateway_batch.types import ResponseFormat, Service
 
 
 @dataclass(frozen=True)
@@ -35,25 +20,58 @@ class CallerSettings:
     workspace_id: str | None
 
 
+class Input(StrEnum):
+    """A column that the function gets from Spark."""
+
+    REQUEST = "request"
+    TAGS = "requestTags"
+    CONDITION = "when"
+    IMAGES = "files"
+
+
+class Shape(StrEnum):
+    """How an answer's value becomes the function's result."""
+
+    VALUE = "value"  # cast to the result type
+    ENVELOPE = "envelope"  # JSON text {"response": value, "error_message": null}; a failed row has its error in there
+    ENVELOPE_OF_LIST = "envelope of list"  # the same, the value in a list
+    SIMILARITY = "similarity"  # of two vectors, from 0 to 1
+
+    @property
+    def is_envelope(self) -> bool:
+        """Whether the result is JSON text that has the row's error in it."""
+        return self in (Shape.ENVELOPE, Shape.ENVELOPE_OF_LIST)
+
+
 @dataclass(frozen=True)
 class CallPlan:
-    """One `ai_query` of a query, its constant arguments resolved.
+    """One call of a query, its constant arguments resolved.
 
     Attributes:
+        function: the SQL function's name, for errors.
         parameters: model parameters, a JSON object as text.
+        instructions: what stands before each prompt as the system's word.
+        response_format: the JSON that an answer has to be.
+        member: the member of that JSON which is the value; None: the whole answer is.
+        shape: how that becomes the result.
         result_type: SQL type of an answer, as Spark's JSON; the `errorMessage` struct around it is not part of it.
         tags: constant request tags.
-        has_tags: a map column with a row's tags follows the request column.
-        has_condition: a boolean column follows; a row where it is not true sends nothing.
+        inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.
+        pack_size: how many rows of an embedding model go into one request.
     """
 
+    function: str
     service: Service
     parameters: str
+    instructions: str | None
+    response_format: ResponseFormat | None
+    member: str | None
+    shape: Shape
     result_type: str
     time_zone: str
     fail_on_error: bool
     tags: tuple[tuple[str, str], ...]
-    has_tags: bool
-    has_condition: bool
+    inputs: tuple[Input, ...]
+    pack_size: PackSize
     runtime: RuntimeSettings
     caller: CallerSettings

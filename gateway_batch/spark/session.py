@@ -10,6 +10,7 @@ from delta import configure_spark_with_delta_pip
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
+from gateway_batch.config import WAREHOUSE
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.usage_table import quoted
 
@@ -20,13 +21,15 @@ _SETTINGS = {
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+    # Delta 4.4's parser doesn't hand the values of parameter markers on; substituted this way, they don't need it to.
+    "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
 
 def local_session(
-    warehouse: str | os.PathLike[str] = "spark-warehouse",
+    warehouse: str | os.PathLike[str] = WAREHOUSE,
     master: str = "local[*,4]",
     app_name: str = "gateway_batch",
     settings: dict[str, str] | None = None,

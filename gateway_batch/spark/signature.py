@@ -1,149 +1,155 @@
-"""The arguments of `ai_query`: which there are, and what is wrong with a call's. Pure; no Spark in here."""
+"""The arguments of SQL functions: which there are, and how a call's are bound to them. Pure; no Spark in here."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from gateway_batch.apis import api_for
 from gateway_batch.errors import AiFunctionError
-from gateway_batch.types import Task
-
-PARAMETERS = (
-    "endpoint",
-    "request",
-    "returnType",
-    "failOnError",
-    "modelParameters",
-    "requestTags",
-    "api",
-    "when",
-)
-# Databricks documents these four in this order; further ones are given by name.
-_POSITIONAL = 4
-_REQUIRED = ("endpoint", "request")
-_OLD_NAMES = {"endpointname": "endpoint"}
-_BY_LOWER = {name.lower(): name for name in PARAMETERS} | _OLD_NAMES
-
 
 T = TypeVar("T")
 
 
-def bind(positional: Sequence[T], named: Sequence[tuple[str, T]]) -> dict[str, T]:
-    """A call's arguments by parameter.
+@dataclass(frozen=True)
+class Signature:
+    """A function's parameters.
 
-    Raises:
-        AiFunctionError: too many, unknown, given twice, or a required one missing; with Spark's own error classes.
+    Attributes:
+        function: its name, for errors.
+        parameters: in order.
+        required: how many of them, from the first, a call has to give.
+        positional: how many of them, from the first, may be given without their names.
+        old_names: further names of parameters, in lower case.
     """
-    if len(positional) > _POSITIONAL:
-        raise AiFunctionError(
+
+    function: str
+    parameters: tuple[str, ...]
+    required: int
+    positional: int
+    old_names: Mapping[str, str] = field(default_factory=dict)
+
+    def bind(self, positional: Sequence[T], named: Sequence[tuple[str, T]]) -> dict[str, T]:
+        """A call's arguments by parameter; names are found in any case.
+
+        Raises:
+            AiFunctionError: too many, unknown, given twice, or a required one missing; with Spark's own error classes.
+        """
+        if len(positional) > self.positional:
+            raise self._too_many(len(positional))
+        bound = dict(zip(self.parameters, positional, strict=False))
+        by_lower = {name.lower(): name for name in self.parameters} | dict(self.old_names)
+        for written, argument in named:
+            name = by_lower.get(written.lower())
+            if name is None:
+                raise AiFunctionError(
+                    "UNRECOGNIZED_PARAMETER_NAME",
+                    f"{self.function} has no parameter {written}; it has {', '.join(self.parameters)}.",
+                )
+            if name in bound:
+                raise AiFunctionError(
+                    "DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT", f"{self.function} was given its argument {name} twice."
+                )
+            bound[name] = argument
+        for name in self.parameters[: self.required]:
+            if name not in bound:
+                raise AiFunctionError("REQUIRED_PARAMETER_NOT_FOUND", f"{self.function} needs its argument {name}.")
+        return bound
+
+    def _too_many(self, given: int) -> AiFunctionError:
+        by_name = self.parameters[self.positional :]
+        further = f"; give the others by name: {', '.join(by_name)}" if by_name else ""
+        return AiFunctionError(
             "WRONG_NUM_ARGS.WITHOUT_SUGGESTION",
-            f"ai_query takes 2 to {_POSITIONAL} positional arguments, but got {len(positional)}; "
-            f"give the others by name: {', '.join(PARAMETERS[_POSITIONAL:])}.",
+            f"{self.function} takes {self.required} to {self.positional} positional arguments, but got {given}"
+            f"{further}.",
         )
-    bound = dict(zip(PARAMETERS, positional, strict=False))
-    for written, argument in named:
-        name = _BY_LOWER.get(written.lower())
-        if name is None:
-            raise AiFunctionError(
-                "UNRECOGNIZED_PARAMETER_NAME",
-                f"ai_query has no parameter {written}; it has {', '.join(PARAMETERS)}.",
-            )
-        if name in bound:
-            raise AiFunctionError(
-                "DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT", f"ai_query was given its argument {name} twice."
-            )
-        bound[name] = argument
-    for name in _REQUIRED:
-        if name not in bound:
-            raise AiFunctionError("REQUIRED_PARAMETER_NOT_FOUND", f"ai_query needs its argument {name}.")
-    return bound
 
 
-_NUMBERS: dict[str, tuple[tuple[type, ...], str, str, Callable[[Any], bool]]] = {
-    "temperature": ((int, float), "DOUBLE", "at least 0", lambda x: x >= 0),
-    "top_p": ((int, float), "DOUBLE", "between 0 and 1", lambda x: 0 <= x <= 1),
-    "max_tokens": ((int,), "INT", "at least 1", lambda x: x >= 1),
-}
+# Databricks documents the first four in this order; further ones are given by name.
+AI_QUERY = Signature(
+    function="ai_query",
+    parameters=(
+        "endpoint",
+        "request",
+        "returnType",
+        "failOnError",
+        "modelParameters",
+        "responseFormat",
+        "files",
+        "requestTags",
+        "api",
+        "when",
+    ),
+    required=2,
+    positional=4,
+    old_names={"endpointname": "endpoint"},
+)
 
 
-def check_model_parameters(parameters: Any, endpoint: str, api_type: str) -> dict[str, Any]:
-    """The model parameters to send.
+@dataclass(frozen=True)
+class Constant:
+    """The value of an argument that may not depend on data.
 
-    Raises:
-        AiFunctionError: of class AI_FUNCTION_INVALID_MODEL_PARAMETERS and a sub-condition of Databricks'.
+    Attributes:
+        value: as JSON has it: str, bool, int, float, None, lists and dicts of them.
+        sql_type: its SQL type in capitals, for errors.
     """
-    if not isinstance(parameters, dict):
-        raise _invalid(
-            parameters,
-            endpoint,
-            "INVALID_PARAMETER_DATA_TYPE",
-            f'The "modelParameters" parameter has invalid data type. Expected "STRUCT" data type but found '
-            f"{_render(parameters)}. Build it with named_struct('temperature', 0.1).",
-        )
-    api = api_for(api_type)
-    if api.task is Task.SCORING:
-        raise _invalid(
-            parameters,
-            endpoint,
-            "UNSUPPORTED_ENDPOINT_TYPE",
-            "AI_QUERY function does not support the modelParameters argument for custom model endpoint.",
-        )
-    for name, value in parameters.items():
-        if name in api.unsupported:
-            raise _invalid(
-                parameters,
-                endpoint,
-                "UNSUPPORTED_MODEL_PARAMETER",
-                f'The "{name}" parameter is not supported for the serving endpoint.',
-            )
-        if name in api.reserved:
-            raise _invalid(
-                parameters,
-                endpoint,
-                "FOUND_RESERVED_PARAMETER_NAME",
-                f'The "{name}" parameter should be specified in the "request" argument of AI_QUERY.',
-            )
-        _check_parameter(name, value, parameters, endpoint)
-    return {name: value for name, value in parameters.items() if value is not None}
+
+    value: Any
+    sql_type: str
 
 
-def _check_parameter(name: str, value: Any, parameters: dict[str, Any], endpoint: str) -> None:
-    if value is None:
-        return
-    if name in _NUMBERS:
-        types, expected, constraint, holds = _NUMBERS[name]
-        fits = isinstance(value, types) and not isinstance(value, bool)
-        if fits and not holds(value):
-            raise _invalid(
-                parameters,
-                endpoint,
-                "INVALID_NUMERIC_PARAMETER",
-                f'The "{name}" parameter must be {constraint} for the modelParameters argument of AI_QUERY.',
-            )
-    elif name == "stop":
-        expected = "ARRAY<STRING>"
-        fits = isinstance(value, list) and all(isinstance(text, str) for text in value)
-    else:
-        return
-    if not fits:
-        raise _invalid(
-            parameters,
-            endpoint,
-            "INVALID_PARAMETER_DATA_TYPE",
-            f'The "{name}" parameter has invalid data type. Expected "{expected}" data type but found '
-            f"{_render(value)}.",
-        )
+class Constants:
+    """A call's constant arguments, with their types checked as they are read."""
+
+    def __init__(self, function: str, given: Mapping[str, Constant]) -> None:
+        self._function = function
+        self._given = given
+
+    def text(self, name: str) -> str | None:
+        """A STRING; None if it isn't given, or NULL."""
+        value: str | None = self._typed(name, str, "STRING")
+        return value
+
+    def required_text(self, name: str) -> str:
+        """A STRING that may not be NULL."""
+        value = self.text(name)
+        if value is None:
+            raise mismatch(self._function, name, "STRING", self._given[name].sql_type)
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A BOOLEAN."""
+        value = self._typed(name, bool, "BOOLEAN")
+        return default if value is None else bool(value)
+
+    def integer(self, name: str, default: int) -> int:
+        """An INT."""
+        value = self._typed(name, int, "INT")
+        return default if value is None else int(value)
+
+    def any(self, name: str) -> Any:
+        """A value of any type; None if it isn't given, or NULL."""
+        return self._given[name].value if name in self._given else None
+
+    def _typed(self, name: str, kind: type, sql_type: str) -> Any:
+        value = self.any(name)
+        if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+            raise mismatch(self._function, name, sql_type, self._given[name].sql_type)
+        return value
 
 
-def _invalid(parameters: Any, endpoint: str, condition: str, what: str) -> AiFunctionError:
+def mismatch(function: str, name: str, wanted: str, found: str) -> AiFunctionError:
+    """The error of an argument of a wrong type."""
     return AiFunctionError(
-        f"AI_FUNCTION_INVALID_MODEL_PARAMETERS.{condition}",
-        f"The provided model parameters ({_render(parameters)}) are invalid in the AI_QUERY function for serving "
-        f'endpoint "{endpoint}". {what}',
+        "DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE",
+        f"The argument {name} of {function} must be {wanted}, not {found}.",
     )
 
 
-def _render(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def invalid_value(function: str, name: str, why: str) -> AiFunctionError:
+    """The error of an argument whose value can't be meant."""
+    return AiFunctionError(
+        "INVALID_PARAMETER_VALUE", f"The value of the parameter {name} of {function} is invalid: it {why}."
+    )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias, cast
 
-import orjson
 import pyarrow as pa
 from pyspark import Broadcast, TaskContext
-from pyspark.sql.pandas.types import to_arrow_type
-from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.apis import task_of
 from gateway_batch.batch import Window, answer_in_order
 from gateway_batch.config import Credentials
-from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
-from gateway_batch.spark.casting import answer_reader
+from gateway_batch.errors import CallError, as_ai_function_error
+from gateway_batch.packing import Embedder, PackedBatches, Vector
+from gateway_batch.runtime import Runtime
+from gateway_batch.spark.answers import column_writer
 from gateway_batch.spark.plan import CallPlan
+from gateway_batch.spark.rows import request_reader
 from gateway_batch.spark.runtime import runtime_for
-from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult, Task
+from gateway_batch.types import AnyRequest, InferenceResult, Task
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
 
@@ -29,12 +29,13 @@ _LANES_PER_SLOT = 2
 _AHEAD = 16_384
 
 Columns: TypeAlias = "pa.Array | tuple[pa.Array, ...]"
+Batches = Iterator[list[Any]]
 
 
 def make_function(
     plan: CallPlan, credentials: Broadcast[dict[str, str]]
 ) -> Callable[[Iterator[Columns]], Iterator[pa.Array]]:
-    """The iterator Arrow UDF of one `ai_query`. What it closes over is pickled into the plan."""
+    """The iterator Arrow UDF of one call. What it closes over is pickled into the plan."""
 
     def ai_query(batches: Iterator[Columns]) -> Iterator[pa.Array]:
         return run_partition(plan, Credentials(credentials.value), batches)
@@ -49,46 +50,50 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
         AiFunctionError: with `fail_on_error`, the first failed row's.
     """
     runtime = runtime_for(plan.runtime, credentials)
-    caller = _caller(plan)
-    to_column = _column_maker(plan)
-    window = Window(lanes=_LANES_PER_SLOT * plan.runtime.max_concurrency, ahead=_AHEAD, fail_fast=plan.fail_on_error)
-
-    async def answer(call: Any) -> InferenceResult:
-        return await runtime.client.infer(call, plan.service, caller)
-
-    calls = (_calls(plan, columns if isinstance(columns, tuple) else (columns,)) for columns in batches)
+    read, to_column = request_reader(plan), column_writer(plan)
+    requests = (read(columns if isinstance(columns, tuple) else (columns,)) for columns in batches)
+    answered = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
     try:
-        for answers in answer_in_order(calls, answer, runtime.loop, window):
+        for answers in answered(plan, runtime, requests):
             yield to_column(answers)
     except CallError as error:
-        raise as_ai_function_error(error, FUNCTION) from None
+        raise as_ai_function_error(error, plan.function) from None
     finally:
         runtime.end_task()
 
 
-def _calls(plan: CallPlan, columns: tuple[pa.Array, ...]) -> list[AnyRequest | None]:
-    """A batch's rows as calls; None where the request is NULL or the row's condition is not true."""
-    rest = iter(columns[1:])
-    tags = next(rest).to_pylist() if plan.has_tags else None
-    wanted = next(rest).to_pylist() if plan.has_condition else None
-    parameters, constant_tags = orjson.loads(plan.parameters), dict(plan.tags)
-    embedding = task_of(plan.service.api) is Task.EMBEDDINGS
+def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
+    infer = _sender(plan, runtime)
 
-    def call(text: str, row: int) -> AnyRequest:
-        row_tags = constant_tags if tags is None else _row_tags(constant_tags, tags[row])
-        if embedding:
-            return EmbeddingRequest((text,), parameters, row_tags)
-        return InferenceRequest(text, parameters, row_tags)
+    async def answer(request: AnyRequest | CallError) -> Any:
+        if isinstance(request, CallError):
+            raise request
+        return (await infer(request)).value
 
-    return [
-        None if text is None or (wanted is not None and wanted[row] is not True) else call(text, row)
-        for row, text in enumerate(columns[0].to_pylist())
-    ]
+    return answer_in_order(batches, answer, runtime.loop, _window(plan, rows_a_call=1))
 
 
-def _row_tags(constant: dict[str, str], row: Iterable[tuple[str, str | None]] | None) -> dict[str, str]:
-    """The configuration's tags, overridden by the row's; a tag without a value is left out."""
-    return {**constant, **{key: value for key, value in row or () if value is not None}}
+def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
+    packed = PackedBatches(plan.pack_size)
+    embedder = Embedder(_sender(plan, runtime), fail_fast=plan.fail_on_error)
+    window = _window(plan, rows_a_call=plan.pack_size.texts)
+    packs = (packed.split(rows) for rows in batches)
+    for answers in answer_in_order(packs, embedder.embed, runtime.loop, window):
+        yield packed.join(cast(list[list[Vector | CallError]], answers))  # a pack is never None, and never fails alone
+
+
+def _sender(plan: CallPlan, runtime: Runtime) -> Callable[[AnyRequest], Any]:
+    caller, client, service = _caller(plan), runtime.client, plan.service
+
+    async def infer(request: AnyRequest) -> InferenceResult:
+        return await client.infer(request, service, caller)
+
+    return infer
+
+
+def _window(plan: CallPlan, rows_a_call: int) -> Window:
+    lanes = _LANES_PER_SLOT * plan.runtime.max_concurrency
+    return Window(lanes=lanes, ahead=max(lanes, _AHEAD // rows_a_call), fail_fast=plan.fail_on_error)
 
 
 def _caller(plan: CallPlan) -> Caller:
@@ -107,30 +112,3 @@ def _caller(plan: CallPlan) -> Caller:
         partition_id=context.partitionId(),
         task_attempt=context.attemptNumber(),
     )
-
-
-def _column_maker(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
-    data_type = _parse_datatype_json_string(plan.result_type)
-    read_value = answer_reader(data_type, plan.time_zone)
-    embedding = task_of(plan.service.api) is Task.EMBEDDINGS
-    read: Callable[[Any], Any] = (lambda value: read_value(value[0])) if embedding else read_value
-    arrow_type = to_arrow_type(data_type, timezone="UTC")
-
-    def values(answers: list[InferenceResult | None]) -> pa.Array:
-        return pa.array([None if a is None else read(a.value) for a in answers], type=arrow_type)
-
-    def results(answers: list[InferenceResult | CallError | None]) -> pa.Array:
-        rows = [None if a is None else _result(a, read) for a in answers]
-        struct = pa.struct([("result", arrow_type), ("errorMessage", pa.string())])
-        return pa.array(rows, type=struct)
-
-    return values if plan.fail_on_error else results
-
-
-def _result(answer: InferenceResult | CallError, read: Callable[[Any], Any]) -> dict[str, Any]:
-    if isinstance(answer, CallError):
-        return {"result": None, "errorMessage": str(as_ai_function_error(answer, FUNCTION))}
-    try:
-        return {"result": read(answer.value), "errorMessage": None}
-    except AiFunctionError as error:
-        return {"result": None, "errorMessage": str(error)}

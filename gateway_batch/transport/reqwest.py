@@ -67,7 +67,7 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _unreachable(error: PyreqwestError) -> UnreachableError:
     match error:
-        case ConnectTimeoutError():
+        case ConnectTimeoutError() if _never_connected(error):
             kind, what = ErrorKind.CONNECT, f"no connection within {_CONNECT_TIMEOUT_S:g} s"
         case RequestTimeoutError():
             kind, what = ErrorKind.TIMEOUT, "no answer in time"
@@ -81,8 +81,12 @@ def _unreachable(error: PyreqwestError) -> UnreachableError:
     return UnreachableError(kind, f"{what}: {reason}" if reason else what)
 
 
-def _never_connected(error: ConnectError) -> bool:
-    """A connection that breaks before the answer's head is a ConnectError too; only its causes tell the two apart."""
+def _never_connected(error: DetailedPyreqwestError) -> bool:
+    """Whether it failed to connect.
+
+    A connection that breaks, or a time limit that passes, before the answer's head is an error of connecting too; only
+    its causes tell them apart.
+    """
     return any(cause["message"] == "client error (Connect)" for cause in error.details.get("causes") or ())
 
 

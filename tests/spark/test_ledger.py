@@ -233,6 +233,20 @@ def test_closing_flushes(spark: SparkSession, gateway: gb.Gateway) -> None:
     assert spark.table(gateway.usage.table).count() == 1
 
 
+def test_a_clients_records_reach_the_table_with_a_sessions_flush(
+    spark: SparkSession, gateway: gb.Gateway, server: RunningGateway
+) -> None:
+    server.configure(faults=[{"match": "one", "status": 500, "times_per_prompt": 1}])
+    spark.sql(f"SELECT ai_query('{MODEL}', 'zero')").collect()
+    with gb.Client(gateway.config) as client:
+        client.query_many(MODEL, ["one", "two"])
+        assert gateway.usage.flush() == 1, "what a living client has not sealed is left alone"
+    assert gateway.usage.flush() == 3
+    sources = spark.table(gateway.usage.table).groupBy("invocation_metadata.source").count().collect()
+    assert {row.source: row["count"] for row in sources} == {"AI_QUERY": 1, "EXTERNAL_CLIENT": 3}
+    assert ours(classes(gateway, server.ledger)) == {}
+
+
 def test_a_damaged_line_costs_its_own_row_only(spark: SparkSession, gateway: gb.Gateway) -> None:
     for word in ("one", "two"):
         spark.sql(f"SELECT ai_query('{MODEL}', '{word}')").collect()

@@ -10,14 +10,17 @@ import gateway_batch
 PUBLIC = [
     "AiFunctionError",
     "CallError",
+    "Client",
     "ConfigError",
     "EndpointConfig",
     "Gateway",
     "GatewayBatchError",
     "GatewayConfig",
+    "Image",
     "LedgerError",
     "MalformedError",
     "RejectedError",
+    "ResponseFormat",
     "UnreachableError",
     "local_session",
     "register_ai_query",
@@ -56,9 +59,9 @@ def test_importing_the_package_loads_no_spark_and_no_network() -> None:
     }
 
 
-def test_the_client_and_its_ledger_need_no_spark() -> None:
-    below_spark = "import gateway_batch.batch, gateway_batch.client, gateway_batch.usage.adoption, gateway_batch.config"
-    assert not imported_by(below_spark) & {"pyspark", "pandas", "pyarrow", "delta", "py4j"}
+@pytest.mark.parametrize("statement", ["import gateway_batch.usage.adoption", "from gateway_batch import Client"])
+def test_the_client_and_its_ledger_need_no_spark(statement: str) -> None:
+    assert not imported_by(statement) & {"pyspark", "pandas", "pyarrow", "delta", "py4j"}
 
 
 def test_the_signature_needs_no_spark() -> None:

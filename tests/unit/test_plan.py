@@ -3,21 +3,29 @@ from __future__ import annotations
 import pickle
 
 from gateway_batch.config import GatewayConfig, resolve_service
-from gateway_batch.spark.plan import CallerSettings, CallPlan, RuntimeSettings
+from gateway_batch.packing import PackSize
+from gateway_batch.runtime import RuntimeSettings
+from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
+from gateway_batch.types import ResponseFormat
 
 SECRET = "dapi-very-secret"
 
 
 def plan_of(config: GatewayConfig, registration: int = 1) -> CallPlan:
     return CallPlan(
+        function="ai_query",
         service=resolve_service(config, "databricks-gpt-5-4"),
         parameters="{}",
+        instructions=None,
+        response_format=ResponseFormat({"type": "object"}),
+        member=None,
+        shape=Shape.VALUE,
         result_type='"string"',
         time_zone="UTC",
         fail_on_error=True,
         tags=(("team", "search"),),
-        has_tags=False,
-        has_condition=False,
+        inputs=(Input.REQUEST, Input.TAGS),
+        pack_size=PackSize(),
         runtime=RuntimeSettings("app-1", registration, "/spool", 8, 60.0, 600.0, 5),
         caller=CallerSettings("app-1", "ana@example.com", None, None),
     )

@@ -1,34 +1,33 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from gateway_batch.errors import AiFunctionError
-from gateway_batch.spark.signature import PARAMETERS, bind, check_model_parameters
-
-CHAT, EMBEDDINGS = "mlflow/v1/chat/completions", "mlflow/v1/embeddings"
+from gateway_batch.spark.signature import AI_QUERY, Constant, Constants, Signature
 
 
 def refusal(positional: list[str], named: list[tuple[str, str]]) -> AiFunctionError:
     with pytest.raises(AiFunctionError) as caught:
-        bind(positional, named)
-    return caught.value
-
-
-def invalid(parameters: object, api: str = CHAT) -> AiFunctionError:
-    with pytest.raises(AiFunctionError) as caught:
-        check_model_parameters(parameters, "my-endpoint", api)
-    assert caught.value.error_class.startswith("AI_FUNCTION_INVALID_MODEL_PARAMETERS.")
-    assert caught.value.sqlstate == "22023"
+        AI_QUERY.bind(positional, named)
     return caught.value
 
 
 def test_the_parameters_are_these_in_this_order() -> None:
-    assert PARAMETERS[:4] == ("endpoint", "request", "returnType", "failOnError")
-    assert set(PARAMETERS[4:]) == {"modelParameters", "requestTags", "api", "when"}
+    assert AI_QUERY.parameters[:4] == ("endpoint", "request", "returnType", "failOnError")
+    assert AI_QUERY.parameters[4:] == (
+        "modelParameters",
+        "responseFormat",
+        "files",
+        "requestTags",
+        "api",
+        "when",
+    )
 
 
 def test_four_arguments_may_stand_in_order() -> None:
-    assert bind(["e", "r", "t", "f"], []) == {
+    assert AI_QUERY.bind(["e", "r", "t", "f"], []) == {
         "endpoint": "e",
         "request": "r",
         "returnType": "t",
@@ -37,11 +36,13 @@ def test_four_arguments_may_stand_in_order() -> None:
 
 
 def test_any_argument_may_be_named() -> None:
-    assert bind([], [(name, name) for name in PARAMETERS]) == {name: name for name in PARAMETERS}
+    assert AI_QUERY.bind([], [(name, name) for name in AI_QUERY.parameters]) == {
+        name: name for name in AI_QUERY.parameters
+    }
 
 
 def test_names_stand_after_positions() -> None:
-    assert bind(["e", "r"], [("modelParameters", "m")]) == {
+    assert AI_QUERY.bind(["e", "r"], [("modelParameters", "m")]) == {
         "endpoint": "e",
         "request": "r",
         "modelParameters": "m",
@@ -49,7 +50,7 @@ def test_names_stand_after_positions() -> None:
 
 
 def test_names_are_found_in_any_case() -> None:
-    assert bind(["e", "r"], [("RETURNTYPE", "t"), ("failonerror", "f")]) == {
+    assert AI_QUERY.bind(["e", "r"], [("RETURNTYPE", "t"), ("failonerror", "f")]) == {
         "endpoint": "e",
         "request": "r",
         "returnType": "t",
@@ -58,7 +59,7 @@ def test_names_are_found_in_any_case() -> None:
 
 
 def test_the_old_name_of_the_endpoint_is_understood() -> None:
-    assert bind([], [("endpointName", "e"), ("request", "r")]) == {"endpoint": "e", "request": "r"}
+    assert AI_QUERY.bind([], [("endpointName", "e"), ("request", "r")]) == {"endpoint": "e", "request": "r"}
 
 
 def test_a_fifth_argument_needs_its_name() -> None:
@@ -98,108 +99,36 @@ def test_a_missing_argument_is_named(positional: list[str], named: list[tuple[st
     assert error.message == f"ai_query needs its argument {missing}."
 
 
-def test_parameters_are_sent_as_they_are_and_nulls_are_not() -> None:
-    parameters = {
-        "temperature": 0,
-        "top_p": 1.0,
-        "max_tokens": 1,
-        "stop": ["\n"],
-        "reasoning": {"effort": None},
-        "seed": None,
-        "temperature_": "free",
-    }
-    sent = check_model_parameters(parameters, "e", CHAT)
-    assert sent == {name: value for name, value in parameters.items() if name != "seed"}
+def test_a_function_without_further_names_says_only_how_many_it_takes() -> None:
+    with pytest.raises(AiFunctionError) as caught:
+        Signature("ai_gen", ("prompt",), required=1, positional=1).bind(["a", "b"], [])
+    assert caught.value.message == "ai_gen takes 1 to 1 positional arguments, but got 2."
 
 
-@pytest.mark.parametrize("name", ["model", "messages", "stream", "n"])
-def test_what_the_call_itself_says_is_no_parameter_of_a_chat(name: str) -> None:
-    error = invalid({"temperature": 0.5, name: "x"})
-    assert error.error_class.endswith(".FOUND_RESERVED_PARAMETER_NAME")
-    assert error.message.endswith(f'The "{name}" parameter should be specified in the "request" argument of AI_QUERY.')
+CONSTANTS = Constants(
+    "f", {"text": Constant("x", "STRING"), "flag": Constant(True, "BOOLEAN"), "none": Constant(None, "VOID")}
+)
 
 
-@pytest.mark.parametrize("name", ["model", "input"])
-def test_what_the_call_itself_says_is_no_parameter_of_embeddings(name: str) -> None:
-    assert invalid({name: "x"}, EMBEDDINGS).error_class.endswith(".FOUND_RESERVED_PARAMETER_NAME")
-
-
-def test_what_is_reserved_for_one_task_may_be_a_parameter_of_the_other() -> None:
-    assert check_model_parameters({"input": 1}, "e", CHAT) == {"input": 1}
-    assert check_model_parameters({"dimensions": 3, "messages": 1}, "e", EMBEDDINGS) == {
-        "dimensions": 3,
-        "messages": 1,
-    }
+def test_constants_are_read_by_their_types() -> None:
+    assert CONSTANTS.text("text") == CONSTANTS.required_text("text") == "x"
+    assert CONSTANTS.flag("flag", default=False) is True
+    assert CONSTANTS.text("absent") is CONSTANTS.text("none") is None
+    assert CONSTANTS.flag("none", default=False) is False
+    assert CONSTANTS.integer("absent", default=50) == 50
 
 
 @pytest.mark.parametrize(
-    ("api", "name"),
+    ("read", "message"),
     [
-        ("openai/v1/responses", "stop"),
-        ("mlflow/v1/responses", "n"),
-        ("anthropic/v1/messages", "seed"),
-        ("gemini/v1/generateContent", "logit_bias"),
+        (lambda: CONSTANTS.text("flag"), "The argument flag of f must be STRING, not BOOLEAN."),
+        (lambda: CONSTANTS.flag("text", default=True), "The argument text of f must be BOOLEAN, not STRING."),
+        (lambda: CONSTANTS.integer("flag", default=1), "The argument flag of f must be INT, not BOOLEAN."),
+        (lambda: CONSTANTS.required_text("none"), "The argument none of f must be STRING, not VOID."),
     ],
 )
-def test_what_an_api_has_no_word_for_is_refused(api: str, name: str) -> None:
-    error = invalid({name: "x"}, api)
-    assert error.error_class.endswith(".UNSUPPORTED_MODEL_PARAMETER")
-    assert error.message.endswith(f'The "{name}" parameter is not supported for the serving endpoint.')
-
-
-@pytest.mark.parametrize("parameters", [{}, {"threshold": 0.5}])
-def test_a_custom_model_takes_no_parameters(parameters: dict[str, float]) -> None:
-    error = invalid(parameters, "mlflow/v1/invocations")
-    assert error.error_class.endswith(".UNSUPPORTED_ENDPOINT_TYPE")
-    assert error.message.endswith("does not support the modelParameters argument for custom model endpoint.")
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "constraint"),
-    [
-        ("temperature", -0.1, "at least 0"),
-        ("temperature", float("nan"), "at least 0"),
-        ("top_p", 1.01, "between 0 and 1"),
-        ("top_p", -1, "between 0 and 1"),
-        ("max_tokens", 0, "at least 1"),
-    ],
-)
-def test_a_number_out_of_its_range_is_refused(name: str, value: float, constraint: str) -> None:
-    error = invalid({name: value})
-    assert error.error_class.endswith(".INVALID_NUMERIC_PARAMETER")
-    assert error.message.endswith(
-        f'The "{name}" parameter must be {constraint} for the modelParameters argument of AI_QUERY.'
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "expected", "found"),
-    [
-        ("temperature", "0.5", "DOUBLE", '"0.5"'),
-        ("temperature", True, "DOUBLE", "true"),
-        ("max_tokens", 1.5, "INT", "1.5"),
-        ("max_tokens", False, "INT", "false"),
-        ("stop", "x", "ARRAY<STRING>", '"x"'),
-        ("stop", [1], "ARRAY<STRING>", "[1]"),
-    ],
-)
-def test_a_value_of_the_wrong_type_is_refused(name: str, value: object, expected: str, found: str) -> None:
-    error = invalid({name: value})
-    assert error.error_class.endswith(".INVALID_PARAMETER_DATA_TYPE")
-    assert error.message.endswith(
-        f'The "{name}" parameter has invalid data type. Expected "{expected}" data type but found {found}.'
-    )
-
-
-@pytest.mark.parametrize("parameters", ["temperature", 1, [], True])
-def test_parameters_that_are_no_struct_are_refused(parameters: object) -> None:
-    error = invalid(parameters)
-    assert error.error_class.endswith(".INVALID_PARAMETER_DATA_TYPE")
-    assert "named_struct" in error.message
-
-
-def test_a_refusal_shows_the_parameters_as_json_and_names_the_endpoint() -> None:
-    assert invalid({"stop": "ü", "top_p": None}).message.startswith(
-        'The provided model parameters ({"stop": "ü", "top_p": null}) are invalid in the AI_QUERY function for serving '
-        'endpoint "my-endpoint". '
-    )
+def test_a_constant_of_another_type_is_refused(read: Callable[[], object], message: str) -> None:
+    with pytest.raises(AiFunctionError) as caught:
+        read()
+    assert caught.value.error_class == "DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE"
+    assert caught.value.message == message

@@ -1,0 +1,140 @@
+"""Several rows of an embedding model in one request, taken apart again when the service refuses it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gateway_batch.errors import CallError, ErrorKind, MalformedError
+from gateway_batch.types import EmbeddingRequest, InferenceResult
+
+# What may be one text's fault, or all texts' size: halves are tried, down to the text that fails by itself.
+_TOO_MUCH = frozenset({ErrorKind.TOO_LARGE, ErrorKind.RATE_LIMIT})
+_SPLIT = _TOO_MUCH | {ErrorKind.BAD_REQUEST, ErrorKind.POLICY, ErrorKind.NOT_THE_API}
+
+Vector = list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class PackSize:
+    """How much one request takes.
+
+    Attributes:
+        texts: so many at most, unless one row has more.
+        characters: of all texts together at most; a longer text goes by itself.
+    """
+
+    texts: int = 16
+    characters: int = 8_000
+
+
+def pack(requests: Iterable[EmbeddingRequest], size: PackSize) -> Iterator[EmbeddingRequest]:
+    """Joins neighbours whose parameters and tags are the same; order is kept."""
+    waiting: list[EmbeddingRequest] = []
+    texts = characters = 0
+    for request in requests:
+        more = sum(len(text) for text in request.texts)
+        full = texts + len(request.texts) > size.texts or characters + more > size.characters
+        if waiting and (full or not _alike(waiting[0], request)):
+            yield _joined(waiting)
+            waiting, texts, characters = [], 0, 0
+        waiting.append(request)
+        texts += len(request.texts)
+        characters += more
+    if waiting:
+        yield _joined(waiting)
+
+
+class Embedder:
+    """Embeds packs of texts; learns how large a pack the service takes.
+
+    Args:
+        infer: one request's answer.
+        fail_fast: the first text that fails by itself ends it all.
+    """
+
+    def __init__(
+        self, infer: Callable[[EmbeddingRequest], Awaitable[InferenceResult]], *, fail_fast: bool = False
+    ) -> None:
+        self._infer = infer
+        self._fail_fast = fail_fast
+        self._most: int | None = None
+
+    async def embed(self, request: EmbeddingRequest) -> list[Vector | CallError]:
+        """A vector for each text, or the error of that text.
+
+        Raises:
+            CallError: with `fail_fast`, a text's.
+        """
+        texts = request.texts
+        if self._most is not None and len(texts) > self._most:
+            return await self._embed_halves(request)
+        try:
+            return list(_vectors(await self._infer(request), len(texts)))
+        except CallError as error:
+            if len(texts) == 1 or error.kind not in _SPLIT:
+                if self._fail_fast:
+                    raise
+                return [error] * len(texts)
+            refused = error
+        answers = await self._embed_halves(request)
+        if refused.kind in _TOO_MUCH and not any(isinstance(answer, CallError) for answer in answers):
+            self._most = min(self._most or len(texts), (len(texts) + 1) // 2)
+        return answers
+
+    async def _embed_halves(self, request: EmbeddingRequest) -> list[Vector | CallError]:
+        middle = (len(request.texts) + 1) // 2
+        halves = (request.texts[:middle], request.texts[middle:])
+        answers = await asyncio.gather(*(self.embed(replace(request, texts=half)) for half in halves))
+        return [answer for half in answers for answer in half]
+
+
+def _alike(one: EmbeddingRequest, other: EmbeddingRequest) -> bool:
+    return one.tags == other.tags and one.parameters == other.parameters
+
+
+def _joined(requests: list[EmbeddingRequest]) -> EmbeddingRequest:
+    if len(requests) == 1:
+        return requests[0]
+    return replace(requests[0], texts=tuple(text for request in requests for text in request.texts))
+
+
+def _vectors(result: InferenceResult, wanted: int) -> list[Vector]:
+    vectors = result.value
+    if not isinstance(vectors, list) or len(vectors) != wanted:
+        found = len(vectors) if isinstance(vectors, list) else 0
+        raise MalformedError(ErrorKind.NOT_THE_API, f"{found} vectors for {wanted} texts", status=200)
+    return vectors
+
+
+class PackedBatches:
+    """Batches of rows as batches of packs, and the packs' answers as rows again.
+
+    Args:
+        size: of a pack.
+    """
+
+    def __init__(self, size: PackSize) -> None:
+        self._size = size
+        self._layouts: deque[list[int]] = deque()
+
+    def split(self, rows: Sequence[EmbeddingRequest | None]) -> list[EmbeddingRequest]:
+        """The packs of the next batch."""
+        self._layouts.append([0 if row is None else len(row.texts) for row in rows])
+        return list(pack((row for row in rows if row is not None), self._size))
+
+    def join(self, answers: Iterable[list[Vector | CallError]]) -> list[list[Vector] | CallError | None]:
+        """The vectors of the oldest batch's rows, one for each text of a row; None for a row that sent nothing."""
+        following = (answer for pack_answers in answers for answer in pack_answers)
+        return [_row_answer([next(following) for _ in range(texts)]) for texts in self._layouts.popleft()]
+
+
+def _row_answer(answers: list[Vector | CallError]) -> list[Vector] | CallError | None:
+    vectors = []
+    for answer in answers:
+        if isinstance(answer, CallError):
+            return answer
+        vectors.append(answer)
+    return vectors or None

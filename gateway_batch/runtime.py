@@ -1,0 +1,201 @@
+"""What a process calls through: an event loop in a thread of its own, connections, slots and the spool writer on it.
+
+Spark's workers have one (`spark/runtime`), and so does each `gb.Client`. Made after any fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from gateway_batch.client import CallPolicy, InferenceClient
+from gateway_batch.config import Credentials, GatewayConfig
+from gateway_batch.limits import HostSlots, Limiter
+from gateway_batch.retry import RetryPolicy
+from gateway_batch.transport import ReqwestTransport, Transport
+from gateway_batch.usage.spool import SpoolWriter
+from gateway_batch.version import USER_AGENT
+
+_LOOK_AT_SEGMENT_S = 0.5
+_STOP_WITHIN_S = 10.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """What a runtime is made from. It travels in Spark's plans: no secret is in here.
+
+    Attributes:
+        scope: names what shares its slots on a host: a Spark application, or one client.
+        registration: counts the registrations of a scope, whose credentials may differ.
+    """
+
+    scope: str
+    registration: int
+    spool_dir: str
+    max_concurrency: int
+    request_timeout_s: float
+    row_deadline_s: float
+    max_attempts: int
+
+    @classmethod
+    def of(cls, config: GatewayConfig, *, scope: str, registration: int, spool_dir: Path) -> RuntimeSettings:
+        """The part of the configuration that a runtime needs."""
+        return cls(
+            scope=scope,
+            registration=registration,
+            spool_dir=str(spool_dir),
+            max_concurrency=config.max_concurrency,
+            request_timeout_s=config.request_timeout,
+            row_deadline_s=config.row_deadline,
+            max_attempts=config.max_attempts,
+        )
+
+
+def _over_the_network() -> Transport:
+    return ReqwestTransport(USER_AGENT)
+
+
+class Runtime:
+    """A client on an event loop in a thread of its own.
+
+    Args:
+        settings: equal settings mean the same runtime.
+        credentials: of the registration that the settings name.
+        open_transport: makes the transport, on the loop.
+
+    Raises:
+        LedgerError: the spool folder can't be written.
+    """
+
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        credentials: Credentials,
+        open_transport: Callable[[], Transport] = _over_the_network,
+    ) -> None:
+        self.settings = settings
+        self.loop = asyncio.new_event_loop()
+        self._process = os.getpid()
+        self._closed = False
+        self._closing = threading.Lock()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="gateway_batch", daemon=True)
+        self._thread.start()
+        try:
+            self.client = self._on_loop(lambda: self._open(credentials, open_transport))
+        except BaseException:
+            self._stop_loop()
+            raise
+
+    def submit(self, work: Callable[[], Awaitable[T]]) -> Future[T]:
+        """Starts work on the loop, from any thread.
+
+        Returns:
+            Its future. Cancelling it cancels the work; RuntimeError if the runtime is closed meanwhile.
+
+        Raises:
+            RuntimeError: the runtime is closed, or was made before this process was forked.
+        """
+
+        async def run() -> T:
+            try:
+                return await work()
+            except asyncio.CancelledError:
+                if self._closed:
+                    raise RuntimeError("the client was closed while this call was under way") from None
+                raise
+
+        with self._closing:
+            self._check_usable()
+            return asyncio.run_coroutine_threadsafe(run(), self.loop)
+
+    def end_task(self) -> None:
+        """Hands the task's records to the drain and idle slots to the other processes.
+
+        Raises:
+            LedgerError: the records could not be handed over.
+        """
+        self._on_loop(self._limiter.leave)
+        self._on_loop(self._spool.seal)
+
+    def close(self) -> None:
+        """Cancels what is under way, its outcomes recorded, and ends connections, spool writer and loop.
+
+        Closing again does nothing.
+
+        Raises:
+            LedgerError: the last records could not be handed to the drain.
+        """
+        if os.getpid() != self._process:  # its thread stayed in the other process
+            return
+        if threading.current_thread() is self._thread:  # a collector's turn: it can't wait for itself
+            threading.Thread(target=self.close, name="gateway_batch_close").start()
+            return
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
+        finally:
+            self._stop_loop()
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise RuntimeError("the client is closed")
+        if os.getpid() != self._process:
+            raise RuntimeError("the client was made before this process was forked: make one in each process")
+
+    def _open(self, credentials: Credentials, open_transport: Callable[[], Transport]) -> InferenceClient:
+        settings = self.settings
+        self._spool = SpoolWriter(Path(settings.spool_dir), self.loop.call_soon)
+        slots = HostSlots(shared_dir(settings.scope) / f"slots-{settings.max_concurrency}", settings.max_concurrency)
+        self._limiter = Limiter(slots, settings.max_concurrency, self.loop.time, random.random)
+        self._transport = open_transport()
+        self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
+        policy = CallPolicy(
+            RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
+        )
+        return InferenceClient(
+            self._transport, self._spool, self._limiter, credentials, policy=policy, clock=self.loop.time
+        )
+
+    def _rotate(self) -> None:
+        self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
+        self._spool.rotate_if_due()
+
+    async def _close(self) -> None:
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=_STOP_WITHIN_S)
+        await self._transport.close()
+        self._timer.cancel()
+        self._limiter.close()
+        self._spool.close()
+
+    def _stop_loop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def _on_loop(self, function: Callable[[], T]) -> T:
+        async def call() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
+
+
+def shared_dir(scope: str) -> Path:
+    """What the processes of a scope share on this host, private to the user."""
+    return Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / scope

@@ -1,0 +1,121 @@
+"""From a batch's answers to the Arrow column that Spark takes back."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema
+import orjson
+import pyarrow as pa
+from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.types import _parse_datatype_json_string
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from gateway_batch.apis import task_of
+from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
+from gateway_batch.spark.casting import answer_reader, does_not_fit
+from gateway_batch.spark.plan import CallPlan, Shape
+from gateway_batch.types import ResponseFormat, Task
+
+Read = Callable[[Any], Any]
+
+
+def column_writer(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
+    """A function from a batch's answers to its column; an answer is a value, the row's CallError, or None.
+
+    The function raises AiFunctionError of class AI_FUNCTION_HTTP_PARSE_CAST_ERROR for an answer that doesn't fit,
+    unless errors are the row's.
+    """
+    data_type = _parse_datatype_json_string(plan.result_type)
+    read = _reader(plan)
+    arrow_type = to_arrow_type(data_type, timezone="UTC")
+
+    def values(answers: list[Any]) -> pa.Array:
+        return pa.array([None if answer is None else read(answer) for answer in answers], type=arrow_type)
+
+    def results(answers: list[Any]) -> pa.Array:
+        struct = pa.struct([("result", arrow_type), ("errorMessage", pa.string())])
+        rows = [None if answer is None else _outcome(answer, read, plan.function) for answer in answers]
+        return pa.array([row and dict(zip(("result", "errorMessage"), row, strict=True)) for row in rows], type=struct)
+
+    def envelopes(answers: list[Any]) -> pa.Array:
+        rows = [None if answer is None else _outcome(answer, read, plan.function) for answer in answers]
+        return pa.array([row and _envelope(*row) for row in rows], type=arrow_type)
+
+    if plan.shape.is_envelope:
+        return envelopes
+    return values if plan.fail_on_error else results
+
+
+def _outcome(answer: Any, read: Read, function: str) -> tuple[Any, str | None]:
+    """A row's result and its error, one of them None."""
+    if isinstance(answer, CallError):
+        return None, str(as_ai_function_error(answer, function))
+    try:
+        return read(answer), None
+    except AiFunctionError as error:
+        return None, str(error)
+
+
+def _envelope(response: Any, error: str | None) -> str:
+    return orjson.dumps({"response": response, "error_message": error}).decode()
+
+
+def _reader(plan: CallPlan) -> Read:
+    value, shape = _value_reader(plan), plan.shape
+    if shape is Shape.SIMILARITY:
+        return _similarity
+    if shape is Shape.ENVELOPE:
+        return value
+    if shape is Shape.ENVELOPE_OF_LIST:
+        return lambda answer: [value(answer)]
+    cast = answer_reader(_parse_datatype_json_string(plan.result_type), plan.time_zone)
+    if plan.response_format is not None and plan.member is None:  # the text stays as it was, once it is checked
+        return lambda answer: cast(answer) if value(answer) is not None else None
+    return lambda answer: cast(value(answer))
+
+
+def _value_reader(plan: CallPlan) -> Read:
+    """From an answer to its value: checked JSON or a member of it, a row's one vector, or the answer itself."""
+    if plan.response_format is not None:
+        check = _checker(plan.response_format, _parse_datatype_json_string(plan.result_type).simpleString())
+        member = plan.member
+        return check if member is None else lambda answer: check(answer)[member]
+    return _only if task_of(plan.service.api) is Task.EMBEDDINGS else lambda answer: answer
+
+
+def _only(vectors: list[list[float]]) -> list[float]:
+    return vectors[0]
+
+
+def _similarity(vectors: list[list[float]]) -> float:
+    """The cosine of two vectors, 0 where it is below."""
+    one, other = vectors
+    lengths = math.hypot(*one) * math.hypot(*other)
+    return min(1.0, max(0.0, sum(map(operator.mul, one, other)) / lengths)) if lengths else 0.0
+
+
+def _checker(response_format: ResponseFormat, type_name: str) -> Callable[[Any], dict[str, Any]]:
+    """A function from an answer's text to the JSON object that it promised to be."""
+    schema = {"type": "object"} if response_format.schema is None else dict(response_format.schema)
+    validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    validator = validator_class(schema, registry=Registry())
+
+    def check(answer: Any) -> dict[str, Any]:
+        try:
+            value = orjson.loads(answer)
+            fault = next(validator.iter_errors(value), None)
+        except (orjson.JSONDecodeError, RecursionError):
+            raise does_not_fit(type_name, answer, "the answer is not the JSON that responseFormat asks for") from None
+        except Unresolvable as error:
+            raise does_not_fit(type_name, answer, f"the schema refers to what is not in it: {error}") from None
+        if fault is not None:  # by its place in the schema: its message would quote the answer
+            place = "/".join(str(part) for part in fault.absolute_schema_path)
+            raise does_not_fit(type_name, answer, f"the answer breaks the schema of responseFormat at {place}")
+        return value  # type: ignore[no-any-return]
+
+    return check

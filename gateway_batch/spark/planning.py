@@ -1,0 +1,172 @@
+"""From a call's constant arguments to its plan: the part that SQL, Columns and Spark Connect have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import types as t
+
+from gateway_batch.apis import task_of
+from gateway_batch.config import SCORING, GatewayConfig, resolve_service
+from gateway_batch.errors import AiFunctionError, ConfigError
+from gateway_batch.packing import PackSize
+from gateway_batch.runtime import RuntimeSettings
+from gateway_batch.spark.casting import check_supported, unsupported_return_type
+from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.model_parameters import check_model_parameters
+from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
+from gateway_batch.spark.response_format import parse_response_format
+from gateway_batch.spark.signature import AI_QUERY, Constants, invalid_value, mismatch
+from gateway_batch.spark.tasks import Asked
+from gateway_batch.types import ResponseFormat, Service, Task
+
+CONSTANTS = ("endpoint", "returnType", "failOnError", "modelParameters", "responseFormat", "api")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and the SQL type of the function's column."""
+
+    plan: CallPlan
+    column_type: t.DataType
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans the calls of one registration.
+
+    Attributes:
+        parse_type: from DDL to a type; raises PySparkException.
+        time_zone: the session's, as it is now.
+    """
+
+    config: GatewayConfig
+    runtime: RuntimeSettings
+    caller: CallerSettings
+    parse_type: Callable[[str], t.DataType]
+    time_zone: Callable[[], str]
+
+    def ai_query(self, constants: Constants, inputs: tuple[Input, ...], *, record: bool) -> Planned:
+        """The plan of an `ai_query`.
+
+        Args:
+            constants: the arguments named in `CONSTANTS`.
+            inputs: the columns of the call.
+            record: whether the request is a STRUCT, as custom models take it.
+
+        Raises:
+            AiFunctionError: an argument is wrong.
+            ConfigError: the endpoint can't be resolved.
+        """
+        function = AI_QUERY.function
+        endpoint, api = constants.required_text("endpoint"), constants.text("api")
+        service = resolve_service(self.config, endpoint, api, suited=SCORING if record else None)
+        task = task_of(service.api)
+        if record is not (task is Task.SCORING):
+            raise mismatch(function, "request", *(("STRING", "STRUCT") if record else ("STRUCT", "STRING")))
+        response_format = self._response_format(constants.text("responseFormat"), service)
+        answer_type = self._answer_type(constants.text("returnType"), service)
+        fail_on_error = constants.flag("failOnError", default=True)
+        given = constants.any("modelParameters")
+        parameters = {} if given is None else check_model_parameters(given, service.endpoint, service.api)
+        if Input.IMAGES in inputs and task is not Task.CHAT:
+            raise invalid_value(function, "files", f"is for chat models, and {service.endpoint} is none")
+        plan = self._plan(
+            function,
+            service,
+            inputs,
+            answer_type,
+            parameters=json.dumps(parameters),
+            response_format=response_format,
+            fail_on_error=fail_on_error,
+        )
+        return Planned(plan, answer_type if fail_on_error else _with_error(answer_type))
+
+    def task(self, name: str, asked: Asked) -> Planned:
+        """The plan of a task function's call.
+
+        Raises:
+            ConfigError: the endpoint behind it can't be resolved.
+        """
+        similarity = asked.shape is Shape.SIMILARITY
+        endpoint = self.config.similarity_endpoint if similarity else self.config.task_endpoint
+        service = resolve_service(self.config, endpoint)
+        wanted = Task.EMBEDDINGS if similarity else Task.CHAT
+        if task_of(service.api) is not wanted:
+            setting = "similarity_endpoint" if similarity else "task_endpoint"
+            raise ConfigError(f"{setting}: {name} needs a service for {wanted}, but {endpoint} speaks {service.api}")
+        plan = self._plan(
+            name,
+            service,
+            (Input.REQUEST,),
+            asked.result_type,
+            instructions=asked.instructions,
+            response_format=asked.response_format,
+            member=asked.member,
+            shape=asked.shape,
+        )
+        return Planned(plan, asked.result_type)
+
+    def _plan(
+        self,
+        function: str,
+        service: Service,
+        inputs: tuple[Input, ...],
+        result_type: t.DataType,
+        *,
+        parameters: str = "{}",
+        instructions: str | None = None,
+        response_format: ResponseFormat | None = None,
+        member: str | None = None,
+        shape: Shape = Shape.VALUE,
+        fail_on_error: bool = True,
+    ) -> CallPlan:
+        return CallPlan(
+            function=function,
+            service=service,
+            parameters=parameters,
+            instructions=instructions,
+            response_format=response_format,
+            member=member,
+            shape=shape,
+            result_type=result_type.json(),
+            time_zone=self.time_zone(),
+            fail_on_error=fail_on_error and not shape.is_envelope,
+            tags=tuple(self.config.request_tags.items()),
+            inputs=inputs,
+            pack_size=self._pack_size(service),
+            runtime=self.runtime,
+            caller=self.caller,
+        )
+
+    def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:
+        if text is None:
+            return None
+        if task_of(service.api) is not Task.CHAT:
+            raise AiFunctionError(
+                "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT",
+                f"Found unsupported response format. It is for chat models, and {service.endpoint} is none.",
+            )
+        return parse_response_format(text, AI_QUERY.function, self.parse_type)
+
+    def _answer_type(self, ddl: str | None, service: Service) -> t.DataType:
+        if ddl is None:
+            embeddings = task_of(service.api) is Task.EMBEDDINGS
+            return t.ArrayType(t.FloatType()) if embeddings else t.StringType()
+        try:
+            answer_type = self.parse_type(ddl)
+        except PySparkException as error:
+            raise unsupported_return_type(ddl, first_line(error)) from None
+        check_supported(answer_type, ddl)
+        return answer_type
+
+    def _pack_size(self, service: Service) -> PackSize:
+        endpoint = self.config.endpoints.get(service.endpoint)
+        return PackSize(endpoint.embedding_rows) if endpoint is not None else PackSize()
+
+
+def _with_error(answer_type: t.DataType) -> t.StructType:
+    return t.StructType().add("result", answer_type).add("errorMessage", t.StringType())

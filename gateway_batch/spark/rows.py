@@ -1,0 +1,84 @@
+"""From the Arrow columns that Spark hands over to a batch's requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from gateway_batch.apis import task_of
+from gateway_batch.errors import CallError, ErrorKind
+from gateway_batch.spark.plan import CallPlan, Input, Shape
+from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest, RecordRequest, Task
+
+RowRequest = AnyRequest | CallError | None
+
+_SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+
+
+def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowRequest]]:
+    """A function from a batch's columns to its rows' requests.
+
+    A row is None where its request, its tags' condition or its file is NULL; it is an error where it can't be sent.
+    """
+    make = _maker(plan)
+
+    def read(columns: tuple[pa.Array, ...]) -> list[RowRequest]:
+        cells = {name: column.to_pylist() for name, column in zip(plan.inputs, columns, strict=True)}
+        requests = cells[Input.REQUEST]
+        if (condition := cells.get(Input.CONDITION)) is not None:
+            requests = [request if true else None for request, true in zip(requests, condition, strict=True)]
+        images, tags = cells.get(Input.IMAGES), cells.get(Input.TAGS)
+        if images is None and tags is None:
+            return [None if request is None else make(request, None, None) for request in requests]
+        return [
+            None
+            if request is None or (images is not None and images[row] is None)
+            else make(request, tags and tags[row], images and images[row])
+            for row, request in enumerate(requests)
+        ]
+
+    return read
+
+
+def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
+    parameters: dict[str, Any] = orjson.loads(plan.parameters)
+    constant_tags = dict(plan.tags)
+
+    def embedding(text: str, tags: Any, image: bytes | None) -> RowRequest:
+        return EmbeddingRequest((text,), parameters, _row_tags(constant_tags, tags))
+
+    def pair(texts: list[str | None], tags: Any, image: bytes | None) -> RowRequest:
+        both = tuple(text for text in texts if text is not None)
+        return EmbeddingRequest(both, parameters, constant_tags) if len(both) == len(texts) else None
+
+    def chat(text: str, tags: Any, image: bytes | None) -> RowRequest:
+        try:
+            images = () if image is None else (_image(image),)
+        except CallError as error:
+            return error
+        return InferenceRequest(
+            text, parameters, _row_tags(constant_tags, tags), plan.instructions, plan.response_format, images
+        )
+
+    def record(json: str, tags: Any, image: bytes | None) -> RowRequest:
+        return RecordRequest(orjson.loads(json), parameters, _row_tags(constant_tags, tags))
+
+    if plan.shape is Shape.SIMILARITY:
+        return pair
+    makers = {Task.CHAT: chat, Task.EMBEDDINGS: embedding, Task.SCORING: record}
+    return makers[task_of(plan.service.api)]
+
+
+def _row_tags(constant: Mapping[str, str], row: Iterable[tuple[str, str | None]] | None) -> Mapping[str, str]:
+    """The configuration's tags, overridden by the row's; a tag without a value is left out."""
+    return {**constant, **{key: value for key, value in row if value is not None}} if row else constant
+
+
+def _image(data: bytes) -> Image:
+    for signature, media_type in _SIGNATURES.items():
+        if data.startswith(signature):
+            return Image(data, media_type)
+    raise CallError(ErrorKind.BAD_REQUEST, f"files holds neither a JPEG nor a PNG image ({len(data)} bytes)")

@@ -1,0 +1,440 @@
+"""`gb.Client`: the calls of `ai_query` without Spark, recorded in the same ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import os
+import secrets
+import shutil
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
+
+import orjson
+
+from gateway_batch.apis import api_for, task_of
+from gateway_batch.batch import answer_all
+from gateway_batch.config import CHAT, EMBEDDINGS, GatewayConfig, resolve_service, spool_folder, system_user
+from gateway_batch.errors import CallError, ConfigError, ErrorKind, MalformedError
+from gateway_batch.runtime import Runtime, RuntimeSettings, shared_dir
+from gateway_batch.transport import Transport
+from gateway_batch.types import (
+    AnyRequest,
+    EmbeddingRequest,
+    Image,
+    InferenceRequest,
+    InferenceResult,
+    ResponseFormat,
+    Service,
+    Task,
+)
+from gateway_batch.usage.attempts import Caller
+from gateway_batch.version import USER_AGENT
+
+SOURCE = "EXTERNAL_CLIENT"
+
+_LANES_PER_SLOT = 2
+_clients = itertools.count(1)
+
+T = TypeVar("T")
+Work = Callable[[], Awaitable[T]]
+
+
+class CallOptions(TypedDict, total=False):
+    """What any call may say beside its endpoint.
+
+    Attributes:
+        model_parameters: sent with the request, by the names of chat completions (`max_tokens`, `temperature`); None
+            leaves one out.
+        request_tags: merged over the setting's `request_tags`.
+        api: the wire format, by the usage table's `api_type` words; None: the endpoint's own.
+    """
+
+    model_parameters: Mapping[str, Any] | None
+    request_tags: Mapping[str, str] | None
+    api: str | None
+
+
+class QueryOptions(CallOptions, total=False):
+    """What a call of a chat model may say beside endpoint and prompt.
+
+    Attributes:
+        instructions: what stands before the prompt as the system's word.
+        response_format: the JSON to answer with; None for text.
+        images: pictures that the prompt is about.
+    """
+
+    instructions: str | None
+    response_format: ResponseFormat | None
+    images: Sequence[Image]
+
+
+class Client:
+    """Calls models through the gateway; each HTTP attempt has its row in the usage ledger, retries among them.
+
+    One client serves any number of threads and event loops: its calls run on a loop in a thread of its own. Each
+    method has a twin to await, named with an `a`; cancelling the awaiting task stops its call. Close the client, or
+    use it in `with` or `async with`; one that nobody closed is closed when it is dropped or the process ends.
+
+    Records go to `spool_dir`, unset to where a local session in the same working directory has it. A session's
+    flush, or `gateway-batch usage`, brings to the table what is sealed: two to three seconds later, and at `close`.
+
+    Args:
+        config: settings; None reads the environment. `max_concurrency` is of this client alone.
+        open_transport: makes what moves requests, in place of the network; for tests.
+
+    Attributes:
+        config: the settings in force.
+        application_id: the usage table's `client_metadata.application_id`, one for all clients of a process.
+
+    Raises:
+        ConfigError: a setting is wrong.
+        LedgerError: the spool folder can't be written.
+    """
+
+    def __init__(
+        self, config: GatewayConfig | None = None, *, open_transport: Callable[[], Transport] | None = None
+    ) -> None:
+        self.config = config or GatewayConfig.from_env()
+        self.application_id = _application_id(os.getpid())
+        self._caller = Caller(
+            source=SOURCE,
+            user_agent=USER_AGENT,
+            requester=self.config.requester or system_user(),
+            account_id=self.config.account_id,
+            workspace_id=self.config.workspace_id,
+            application_id=self.application_id,
+        )
+        self._runtime = _open_runtime(self.config, self.application_id, open_transport)
+        self._finish = weakref.finalize(self, _close, self._runtime)
+
+    def query(self, endpoint: str, request: str, **options: Unpack[QueryOptions]) -> str:
+        """A chat model's answer to one prompt.
+
+        Args:
+            endpoint: an entry of `endpoints`, else a model service of `host`.
+            request: the prompt.
+            options: see `QueryOptions`.
+
+        Raises:
+            CallError: no attempt was answered, or none is due after the last one's failure.
+            ConfigError: an argument is wrong, the endpoint is not configured, or its token can't be had.
+            LedgerError: an attempt could not be recorded; it was not sent.
+            RuntimeError: the client is closed.
+        """
+        return self._wait_for(self._one(endpoint, request, options))
+
+    async def aquery(self, endpoint: str, request: str, **options: Unpack[QueryOptions]) -> str:
+        """As `query`."""
+        return await self._awaited(self._one(endpoint, request, options))
+
+    @overload
+    def query_many(
+        self,
+        endpoint: str,
+        requests: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[QueryOptions],
+    ) -> list[str]: ...
+    @overload
+    def query_many(
+        self, endpoint: str, requests: Iterable[str], *, fail_on_error: bool, **options: Unpack[QueryOptions]
+    ) -> list[str | CallError]: ...
+    def query_many(
+        self,
+        endpoint: str,
+        requests: Iterable[str],
+        *,
+        fail_on_error: bool = True,
+        **options: Unpack[QueryOptions],
+    ) -> Sequence[str | CallError]:
+        """A chat model's answers to many prompts, in their order, as many at once as `max_concurrency` allows.
+
+        Args:
+            endpoint: an entry of `endpoints`, else a model service of `host`.
+            requests: the prompts.
+            fail_on_error: the first failed call ends it all; False puts each failed call's error in its answer's place.
+            options: see `QueryOptions`; the same for all prompts.
+
+        Raises:
+            CallError: with `fail_on_error`; else as `query`.
+        """
+        return self._wait_for(self._many(endpoint, requests, fail_on_error, options))
+
+    @overload
+    async def aquery_many(
+        self,
+        endpoint: str,
+        requests: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[QueryOptions],
+    ) -> list[str]: ...
+    @overload
+    async def aquery_many(
+        self, endpoint: str, requests: Iterable[str], *, fail_on_error: bool, **options: Unpack[QueryOptions]
+    ) -> list[str | CallError]: ...
+    async def aquery_many(
+        self,
+        endpoint: str,
+        requests: Iterable[str],
+        *,
+        fail_on_error: bool = True,
+        **options: Unpack[QueryOptions],
+    ) -> Sequence[str | CallError]:
+        """As `query_many`."""
+        return await self._awaited(self._many(endpoint, requests, fail_on_error, options))
+
+    def embed(
+        self, endpoint: str, texts: Iterable[str], *, texts_per_request: int = 64, **options: Unpack[CallOptions]
+    ) -> list[list[float]]:
+        """A vector for each text, in their order.
+
+        Args:
+            endpoint: an entry of `endpoints`, else a model service of `host`.
+            texts: any number of them.
+            texts_per_request: how many share one HTTP request, and so one row of the usage table.
+            options: see `CallOptions`.
+
+        Raises:
+            CallError: the first request that failed; else as `query`.
+        """
+        return self._wait_for(self._vectors(endpoint, texts, texts_per_request, options))
+
+    async def aembed(
+        self, endpoint: str, texts: Iterable[str], *, texts_per_request: int = 64, **options: Unpack[CallOptions]
+    ) -> list[list[float]]:
+        """As `embed`."""
+        return await self._awaited(self._vectors(endpoint, texts, texts_per_request, options))
+
+    def close(self) -> None:
+        """Stops the calls under way, their outcomes recorded, and seals the records; closing again does nothing.
+
+        A stopped call's thread or task gets a RuntimeError.
+
+        Raises:
+            LedgerError: the last records could not be sealed. They are on disk: a flush after this process finds them.
+        """
+        self._finish()
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        await self.aclose()
+
+    def _one(self, endpoint: str, request: str, options: QueryOptions) -> Work[str]:
+        service = self._service(endpoint, options, CHAT)
+        _check_text(request, "request")
+        (call,) = self._prompts([request], service, options)
+        infer = self._infer(service)
+
+        async def work() -> str:
+            return _text(await infer(call))
+
+        return work
+
+    def _many(
+        self, endpoint: str, requests: Iterable[str], fail_on_error: bool, options: QueryOptions
+    ) -> Work[list[str | CallError]]:
+        service = self._service(endpoint, options, CHAT)
+        calls = self._prompts(_texts(requests, "requests"), service, options)
+        infer, lanes = self._infer(service), self._lanes()
+
+        async def work() -> list[str | CallError]:
+            answers = await answer_all(calls, infer, lanes=lanes, fail_fast=fail_on_error)
+            return [answer if isinstance(answer, CallError) else _text(answer) for answer in answers]
+
+        return work
+
+    def _vectors(self, endpoint: str, texts: Iterable[str], size: int, options: CallOptions) -> Work[list[list[float]]]:
+        if size < 1:
+            raise ConfigError(f"texts_per_request: must be at least 1, not {size}")
+        _check_names(options, CallOptions)
+        service = self._service(endpoint, options, EMBEDDINGS)
+        parameters, tags = _parameters(options, service), self._tags(options)
+        listed = _texts(texts, "texts")
+        calls = [
+            EmbeddingRequest(tuple(listed[start : start + size]), parameters, tags)
+            for start in range(0, len(listed), size)
+        ]
+        infer, lanes = self._infer(service), self._lanes()
+
+        async def embed(call: EmbeddingRequest) -> list[list[float]]:
+            return _vectors_of(await infer(call), call)
+
+        async def work() -> list[list[float]]:
+            answers = await answer_all(calls, embed, lanes=lanes, fail_fast=True)
+            return [vector for vectors in answers if not isinstance(vectors, CallError) for vector in vectors]
+
+        return work
+
+    def _service(self, endpoint: str, options: CallOptions, suited: str) -> Service:
+        """The endpoint's service; where its API would only be guessed by its name, the method called knows better."""
+        _check_text(endpoint, "endpoint")
+        service = resolve_service(self.config, endpoint, options.get("api"), suited=suited)
+        if task_of(service.api) is not task_of(suited):
+            method = "query" if task_of(suited) is Task.CHAT else "embed"
+            raise ConfigError(f"endpoint {endpoint}: {service.api} is not an API for {method}()")
+        return service
+
+    def _prompts(self, requests: list[str], service: Service, options: QueryOptions) -> list[InferenceRequest]:
+        _check_names(options, QueryOptions)
+        _check_values(options)
+        parameters, tags = _parameters(options, service), self._tags(options)
+        return [
+            InferenceRequest(
+                text,
+                parameters,
+                tags,
+                instructions=options.get("instructions"),
+                response_format=options.get("response_format"),
+                images=tuple(options.get("images") or ()),
+            )
+            for text in requests
+        ]
+
+    def _tags(self, options: CallOptions) -> dict[str, str]:
+        tags = options.get("request_tags") or {}
+        for key, value in tags.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise ConfigError(f"request_tags: must map text to text, but {key!r} maps to {type(value).__name__}")
+        return {**self.config.request_tags, **tags}
+
+    def _infer(self, service: Service) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
+        client, caller = self._runtime.client, self._caller
+
+        async def infer(call: AnyRequest) -> InferenceResult:
+            return await client.infer(call, service, caller)
+
+        return infer
+
+    def _lanes(self) -> int:
+        return _LANES_PER_SLOT * self.config.max_concurrency
+
+    def _wait_for(self, work: Work[T]) -> T:
+        future = self._runtime.submit(work)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # an interrupted wait ends the call; an ended one can't be cancelled
+
+    async def _awaited(self, work: Work[T]) -> T:
+        future: Future[T] = self._runtime.submit(work)
+        return await asyncio.wrap_future(future)
+
+
+def _open_runtime(
+    config: GatewayConfig, application_id: str, open_transport: Callable[[], Transport] | None
+) -> Runtime:
+    number = next(_clients)
+    settings = RuntimeSettings.of(
+        config, scope=f"{application_id}-{number}", registration=number, spool_dir=spool_folder(config)
+    )
+    if open_transport is None:
+        return Runtime(settings, config.credentials())
+    return Runtime(settings, config.credentials(), open_transport)
+
+
+def _close(runtime: Runtime) -> None:
+    try:
+        runtime.close()
+    finally:
+        shutil.rmtree(shared_dir(runtime.settings.scope), ignore_errors=True)
+
+
+@functools.cache
+def _application_id(process: int) -> str:
+    return f"client-{process}-{secrets.token_hex(8)}"
+
+
+def _texts(texts: Iterable[str], name: str) -> list[str]:
+    if isinstance(texts, str | bytes):
+        raise ConfigError(f"{name}: must be a list of texts, not one {type(texts).__name__}")
+    listed = list(texts)
+    for place, text in enumerate(listed):
+        _check_text(text, name, place)
+    return listed
+
+
+def _check_text(text: object, name: str, place: int | None = None) -> None:
+    where = name if place is None else f"{name}[{place}]"
+    if not isinstance(text, str):
+        raise ConfigError(f"{where}: must be text, not {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{where}: holds half of a surrogate pair, which no request can carry") from None
+
+
+def _check_names(options: Mapping[str, object], known: type[CallOptions]) -> None:
+    names = sorted(known.__annotations__)
+    for name in options:
+        if name not in names:
+            raise ConfigError(
+                f"{name}: no such argument; there are {', '.join(names)}, and the model's parameters go into "
+                "model_parameters"
+            )
+
+
+def _check_values(options: QueryOptions) -> None:
+    if (instructions := options.get("instructions")) is not None:
+        _check_text(instructions, "instructions")
+    answer = options.get("response_format")
+    if answer is not None and not isinstance(answer, ResponseFormat):
+        raise ConfigError(f"response_format: must be a ResponseFormat, not {type(answer).__name__}")
+    for image in options.get("images") or ():
+        if not isinstance(image, Image):
+            raise ConfigError(f"images: must be of Image values, not {type(image).__name__}")
+
+
+def _parameters(options: CallOptions, service: Service) -> dict[str, Any]:
+    given = options.get("model_parameters") or {}
+    parameters = {name: value for name, value in given.items() if value is not None}
+    api = api_for(service.api)
+    for name in parameters:
+        if name in api.reserved:
+            raise ConfigError(f"model_parameters: {name} is set by the call itself")
+        if name in api.unsupported:
+            raise ConfigError(f"model_parameters: {service.api} has no {name}")
+    try:
+        orjson.dumps(parameters)
+    except TypeError as error:
+        raise ConfigError(f"model_parameters: must be JSON values ({error})") from None
+    return parameters
+
+
+def _text(result: InferenceResult) -> str:
+    assert isinstance(result.value, str)
+    return result.value
+
+
+def _vectors_of(result: InferenceResult, call: EmbeddingRequest) -> list[list[float]]:
+    vectors = result.value
+    assert isinstance(vectors, list)
+    if len(vectors) != len(call.texts):
+        raise MalformedError(ErrorKind.NOT_THE_API, f"{len(vectors)} vectors came for {len(call.texts)} texts")
+    return vectors

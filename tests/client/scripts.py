@@ -1,0 +1,59 @@
+"""Programs that use a client, run as processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from gateway_batch.devgateway import RunningGateway
+
+from .conftest import TOKEN
+
+_BEGIN = f"""
+import sys
+import gateway_batch as gb
+config = gb.GatewayConfig.from_env(host=sys.argv[1], token="{TOKEN}", spool_dir=sys.argv[2])
+client = gb.Client(config)
+prompts = [f"Lake {{number}} is a deep and quiet lake." for number in range(40)]
+"""
+
+PLAIN = "client.query_many('databricks-gpt-5-4', prompts)"
+AWAITED = "import asyncio; asyncio.run(client.aquery_many('databricks-gpt-5-4', prompts))"
+RAISES = f"{PLAIN}\nraise ValueError('mine')"
+EXITS = f"{PLAIN}\nsys.exit(3)"
+CLOSED = f"with client: {PLAIN}"
+BUSY = f"""
+import threading
+{PLAIN}
+def call():
+    try:
+        client.query_many('databricks-gpt-5-4', ['hang'] * 10)
+    except RuntimeError as error:
+        print(error)
+threading.Thread(target=call, daemon=True).start()
+threading.Event().wait(0.3)
+"""
+FORKS = f"""
+import os
+child = os.fork()
+if child == 0:
+    try:
+        {PLAIN}
+    except RuntimeError as error:
+        sys.exit(7 if 'make one in each process' in str(error) else 1)
+print('child', os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+{PLAIN}
+"""
+
+
+def start(script: str, server: RunningGateway, spool_dir: Path) -> subprocess.Popen[str]:
+    """Starts a program; warnings are errors in it."""
+    command = [sys.executable, "-W", "error", "-c", _BEGIN + script, server.host, str(spool_dir)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Waits for the end: exit code, stdout, stderr."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err

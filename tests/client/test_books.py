@@ -1,0 +1,111 @@
+"""The spool's outcomes against the gateway's own ledger, one for one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from gateway_batch import CallError
+from gateway_batch.devgateway import RunningGateway
+from tests.unit.samples import sealed_rows
+
+from .conftest import Books, Open, ours
+
+MODEL = "databricks-gpt-5-4"
+VECTORS = "databricks-gte-large-en"
+
+
+def lakes(count: int) -> list[str]:
+    return [f"Summarize: Lake {number} is a deep and quiet lake." for number in range(count)]
+
+
+def test_answers_of_all_methods_agree_with_the_gateways_books(open_client: Open, spool_dir: Path, books: Books) -> None:
+    with open_client(request_tags={"team": "search"}) as client:
+        assert client.query(MODEL, lakes(1)[0], model_parameters={"max_tokens": 50}).startswith("Lake 0")
+        assert len(set(client.query_many(MODEL, lakes(30), request_tags={"step": "many"}))) == 30
+        assert [len(vector) for vector in client.embed(VECTORS, ["a", "b"], texts_per_request=1)] == [1024, 1024]
+        assert len(asyncio.run(client.aembed(VECTORS, lakes(5)))) == 5
+        assert asyncio.run(client.aquery(MODEL, "hi", api="openai/v1/chat/completions"))
+    rows = sealed_rows(spool_dir)
+    assert len(rows) == 1 + 30 + 2 + 1 + 1
+    assert ours(rows) == books()
+    assert {row["request_tags"].get("team") for row in rows} == {"search"}
+
+
+def test_embeddings_packed_into_one_request_are_the_same_vectors(open_client: Open) -> None:
+    client = open_client()
+    assert client.embed(VECTORS, lakes(5)) == client.embed(VECTORS, lakes(5), texts_per_request=1)
+
+
+def test_retries_and_failures_have_rows_that_agree(
+    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+) -> None:
+    server.configure(
+        faults=[
+            {"match": "Lake 1 ", "status": 400},
+            {"match": "Lake 2 ", "status": 500, "times_per_prompt": 2},
+            {"match": "Lake 3 ", "status": 429, "times_per_prompt": 1, "retry_after": 0.2},
+            {"match": "Lake 4 ", "policy": True},
+            {"match": "Lake 5 ", "not_json": True, "times_per_prompt": 1},
+            {"match": "Lake 6 ", "status": 503},
+        ]
+    )
+    with open_client(max_attempts=3) as client:
+        answers = client.query_many(MODEL, lakes(12), fail_on_error=False)
+    failed = {place: answer.kind.value for place, answer in enumerate(answers) if isinstance(answer, CallError)}
+    assert failed == {1: "bad_request", 4: "policy", 6: "server"}
+    found = ours(sealed_rows(spool_dir))
+    assert len(found) == 12 + 2 + 1 + 1 + 2
+    assert found == books()
+
+
+def test_a_request_that_was_cut_off_has_a_row_on_both_sides(
+    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+) -> None:
+    server.configure(
+        faults=[
+            {"match": "Lake 0 ", "disconnect": True, "times_per_prompt": 1},
+            {"match": "Lake 1 ", "truncate": True, "times_per_prompt": 1},
+            {"match": "Lake 2 ", "latency_ms": 3_000, "times_per_prompt": 1},
+        ]
+    )
+    with open_client(request_timeout=1) as client:
+        client.query_many(MODEL, lakes(3))
+    rows = sealed_rows(spool_dir)
+    assert ours(rows).keys() == books().keys()
+    cut = [row["client_metadata"] for row in rows if row["status_code"] is None]
+    assert sorted((row["outcome"], row["error_kind"]) for row in cut) == [
+        ("no_answer", "disconnect"),
+        ("no_answer", "disconnect"),
+        ("no_answer", "timeout"),
+    ]
+
+
+def test_a_cancelled_call_has_a_row_on_both_sides(
+    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+) -> None:
+    server.configure(latency_ms=1_000)
+
+    async def main() -> None:
+        async with open_client() as client:
+            call = asyncio.create_task(client.aquery(MODEL, "hi"))
+            await asyncio.sleep(0.3)
+            call.cancel()
+            await asyncio.wait([call])
+
+    asyncio.run(main())
+    (row,) = sealed_rows(spool_dir)
+    assert (row["client_metadata"]["error_kind"], row["status_code"]) == ("cancelled", None)
+    server.configure(latency_ms=None)
+    assert ours([row]).keys() == books().keys()
+
+
+def test_a_service_that_allows_few_requests_answers_all_the_same(
+    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+) -> None:
+    server.configure(faults=[{"status": 429, "times": 20, "retry_after": 0.1}])
+    with open_client(max_concurrency=16, max_attempts=1) as client:
+        assert len(client.query_many(MODEL, lakes(60))) == 60
+    rows = sealed_rows(spool_dir)
+    assert [row["status_code"] for row in rows].count(429) == 20
+    assert ours(rows) == books()

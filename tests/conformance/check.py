@@ -1,0 +1,89 @@
+"""Runs one case and compares what comes of it with what has to."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from gateway_batch.spark.messages import first_line
+from tests.conformance.cases import Case
+
+
+def check(case: Case, spark: SparkSession, requests: Callable[[], int], bodies: Callable[[], list[Any]]) -> None:
+    """Asserts all that the case says.
+
+    Args:
+        case: the case.
+        spark: a session that has `ai_query`.
+        requests: how many requests have reached the servers since the case began.
+        bodies: the JSON bodies that the echo server has got since.
+    """
+    for statement in case.setup:
+        spark.sql(statement)
+    if case.error is not None:
+        _check_error(case, spark)
+    else:
+        _check_rows(case, _query(case, spark))
+    if case.requests is not None:
+        assert requests() == case.requests
+    if case.sent is not None:
+        (body,) = bodies()
+        assert _part_of(json.loads(case.sent), body), f"sent {json.dumps(body)}"
+
+
+def _query(case: Case, spark: SparkSession) -> DataFrame:
+    return spark.sql(case.sql, args=case.args) if case.args else spark.sql(case.sql)
+
+
+def _check_error(case: Case, spark: SparkSession) -> None:
+    if case.at == "analysis":
+        with pytest.raises(Exception) as caught:  # noqa: PT011  its class and text are checked below
+            _query(case, spark).schema  # noqa: B018
+    else:
+        frame = _query(case, spark)
+        with pytest.raises(Exception) as caught:  # noqa: PT011
+            frame.collect()
+    line = first_line(caught.value)
+    assert line.startswith(f"[{case.error}] "), line
+    assert "py4j" not in line
+    for text in case.says:
+        assert text in line
+
+
+def _check_rows(case: Case, frame: DataFrame) -> None:
+    if case.schema is not None:
+        assert frame.schema.simpleString() == case.schema
+    rows = json.dumps([[_plain(value) for value in row] for row in frame.collect()], default=str, ensure_ascii=False)
+    if case.rows is not None:
+        assert json.loads(rows) == json.loads(case.rows)
+    for pattern in case.matches:
+        assert re.search(pattern, rows), rows
+    for text in case.says:
+        assert text in rows
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "asDict"):
+        return {name: _plain(member) for name, member in value.asDict().items()}
+    if hasattr(value, "toJson"):  # a VARIANT
+        return json.loads(value.toJson())
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in value.items()}
+    if isinstance(value, float):
+        return round(value, 6)
+    return value
+
+
+def _part_of(part: Any, whole: Any) -> bool:
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and _part_of(value, whole[name]) for name, value in part.items())
+    if isinstance(part, list) and isinstance(whole, list):
+        return len(part) == len(whole) and all(_part_of(*pair) for pair in zip(part, whole, strict=True))
+    return bool(part == whole and type(part) is type(whole))

@@ -1,0 +1,113 @@
+"""Rows of an embedding model share requests; each gets its own vector or error."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway_batch.errors import CallError, ErrorKind
+from gateway_batch.packing import Embedder, PackedBatches, PackSize, pack
+from gateway_batch.types import EmbeddingRequest, InferenceResult
+
+
+def row(text: str, **tags: str) -> EmbeddingRequest:
+    return EmbeddingRequest((text,), {}, tags)
+
+
+class Service:
+    """Embeds a text as its length; refuses packs that are too large, and texts that are bad."""
+
+    def __init__(self, most: int = 100, kind: ErrorKind = ErrorKind.TOO_LARGE, miscount: bool = False) -> None:
+        self.most = most
+        self.kind = kind
+        self.miscount = miscount
+        self.sent: list[tuple[str, ...]] = []
+
+    async def infer(self, request: EmbeddingRequest) -> InferenceResult:
+        self.sent.append(request.texts)
+        if len(request.texts) > self.most:
+            raise CallError(self.kind, "too many")
+        if "bad" in request.texts:
+            raise CallError(ErrorKind.BAD_REQUEST, "bad text")
+        if "down" in request.texts:
+            raise CallError(ErrorKind.SERVER, "down")
+        vectors = [[float(len(text))] for text in request.texts]
+        return InferenceResult(vectors[1:] if self.miscount and len(vectors) > 1 else vectors)
+
+
+def embedded(service: Service, *packs: tuple[str, ...], fail_fast: bool = False) -> list[list[object]]:
+    async def run() -> list[list[object]]:
+        embedder = Embedder(service.infer, fail_fast=fail_fast)
+        return [
+            [str(answer) if isinstance(answer, CallError) else answer for answer in await embedder.embed(row_pack)]
+            for row_pack in map(EmbeddingRequest, packs)
+        ]
+
+    return asyncio.run(run())
+
+
+def test_neighbours_share_a_request_up_to_its_size() -> None:
+    packs = list(pack([row(text) for text in ("aa", "b", "c", "d", "ee")], PackSize(texts=3, characters=4)))
+    assert [request.texts for request in packs] == [("aa", "b", "c"), ("d", "ee")]
+
+
+def test_a_long_text_goes_by_itself() -> None:
+    packs = list(pack([row(text) for text in ("a", "bbbbbbbb", "c")], PackSize(texts=9, characters=4)))
+    assert [request.texts for request in packs] == [("a",), ("bbbbbbbb",), ("c",)]
+
+
+def test_rows_of_other_tags_have_their_own_request() -> None:
+    packs = list(pack([row("a", team="x"), row("b", team="x"), row("c", team="y")], PackSize()))
+    assert [(request.texts, request.tags) for request in packs] == [
+        (("a", "b"), {"team": "x"}),
+        (("c",), {"team": "y"}),
+    ]
+
+
+def test_one_bad_text_costs_its_neighbours_nothing() -> None:
+    service = Service()
+    assert embedded(service, ("a", "bb", "bad", "dddd")) == [[[1.0], [2.0], "bad text", [4.0]]]
+    assert service.sent == [("a", "bb", "bad", "dddd"), ("a", "bb"), ("bad", "dddd"), ("bad",), ("dddd",)]
+
+
+@pytest.mark.parametrize("kind", [ErrorKind.TOO_LARGE, ErrorKind.RATE_LIMIT])
+def test_the_size_that_a_service_takes_is_learnt(kind: ErrorKind) -> None:
+    service = Service(most=2, kind=kind)
+    assert embedded(service, ("a", "b", "c", "d"), ("e", "f", "g", "h")) == [[[1.0]] * 4] * 2
+    assert service.sent == [("a", "b", "c", "d"), ("a", "b"), ("c", "d"), ("e", "f"), ("g", "h")]
+
+
+def test_a_failure_that_is_no_texts_fault_is_every_rows() -> None:
+    service = Service()
+    assert embedded(service, ("a", "down")) == [["down", "down"]]
+    assert len(service.sent) == 1
+
+
+def test_too_few_vectors_are_asked_for_again_one_by_one() -> None:
+    assert embedded(Service(miscount=True), ("a", "bb", "ccc")) == [[[1.0], [2.0], [3.0]]]
+
+
+def test_with_fail_fast_the_text_that_fails_by_itself_ends_it() -> None:
+    service = Service()
+    with pytest.raises(CallError, match="bad text"):
+        embedded(service, ("a", "bad"), fail_fast=True)
+    with pytest.raises(CallError, match="down"):
+        embedded(service, ("a", "down"), fail_fast=True)
+
+
+def test_batches_come_back_with_their_rows_in_place() -> None:
+    batches = PackedBatches(PackSize(texts=2))
+    assert [request.texts for request in batches.split([row("a"), None, row("b"), row("c")])] == [("a", "b"), ("c",)]
+    assert batches.split([None]) == []
+    error = CallError(ErrorKind.SERVER, "down")
+    assert batches.join([[[1.0], error], [[3.0]]]) == [[[1.0]], None, error, [[3.0]]]
+    assert batches.join([]) == [None]
+
+
+def test_a_row_of_two_texts_has_two_vectors() -> None:
+    batches = PackedBatches(PackSize(texts=3))
+    pair = EmbeddingRequest(("a", "b"))
+    assert [request.texts for request in batches.split([pair, pair])] == [("a", "b"), ("a", "b")]
+    error = CallError(ErrorKind.SERVER, "down")
+    assert batches.join([[[1.0], [2.0]], [[3.0], error]]) == [[[1.0], [2.0]], error]

@@ -1,0 +1,428 @@
+"""`gb.Client` over the shipped fake transport and a real spool; `tests/client` has it against the real gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway_batch import Client, GatewayConfig, Image, ResponseFormat
+from gateway_batch.errors import CallError, ConfigError, ErrorKind, MalformedError, RejectedError
+from gateway_batch.transport import FakeTransport
+from gateway_batch.types import HttpReply, HttpRequest
+from gateway_batch.usage.spool import active_dir
+
+from .samples import chat_reply, outcomes, reply, sealed_rows
+
+MODEL = "databricks-gpt-5-4"
+VECTORS = "databricks-gte-large-en"
+
+Answer = Callable[[HttpRequest], Awaitable[HttpReply]]
+
+
+def asked(request: HttpRequest) -> str:
+    return str(json.loads(request.body)["messages"][-1]["content"])
+
+
+async def echo(request: HttpRequest) -> HttpReply:
+    """A chat model that says what it was asked, after a nap; `fail` in it is a 400, `hang` never ends."""
+    text = asked(request)
+    if "hang" in text:
+        await asyncio.sleep(600)
+    if "fail" in text:
+        return reply(400, {"message": f"no: {text}"})
+    await asyncio.sleep(0.001 * (hash(text) % 5))
+    return chat_reply(text)
+
+
+async def embed(request: HttpRequest) -> HttpReply:
+    """Vectors of the texts' lengths; a chat is none of its business."""
+    given = json.loads(request.body).get("input")
+    if given is None:
+        return reply(400, {"message": "no input"})
+    texts = [given] if isinstance(given, str) else given
+    return reply(200, {"data": [{"index": place, "embedding": [len(text)]} for place, text in enumerate(texts)]})
+
+
+class Bench:
+    """Clients of one test, and what they sent and recorded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.spool_dir = folder / "spool"
+        self.clients: list[Client] = []
+        self.sent: list[HttpRequest] = []
+
+    def open(self, answer: Answer = echo, **settings: Any) -> Client:
+        transport = FakeTransport(answer)
+        self.sent = transport.sent
+        given = {"host": "https://h", "token": "t", "spool_dir": str(self.spool_dir), **settings}
+        self.clients.append(Client(GatewayConfig.from_env(**given), open_transport=lambda: transport))
+        return self.clients[-1]
+
+    def body(self) -> Any:
+        """Of the last request."""
+        return json.loads(self.sent[-1].body)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of all its clients, which are closed for it."""
+        for client in self.clients:
+            client.close()
+        return sealed_rows(self.spool_dir)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    bench = Bench(tmp_path)
+    yield bench
+    for client in bench.clients:
+        client.close()
+
+
+def until(condition: Callable[[], object]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("not within five seconds")
+
+
+def kinds(rows: list[dict[str, Any]]) -> list[str | None]:
+    return [row["client_metadata"]["error_kind"] for row in rows]
+
+
+def test_a_prompt_is_answered_and_recorded(bench: Bench) -> None:
+    client = bench.open(requester="ana@example.com", workspace_id="123")
+    assert client.query(MODEL, "what?") == "what?"
+    (row,) = bench.rows()
+    assert row["invocation_metadata"]["source"] == "EXTERNAL_CLIENT"
+    assert (row["endpoint_name"], row["requester"], row["workspace_id"]) == (MODEL, "ana@example.com", "123")
+    assert (row["status_code"], row["total_tokens"]) == (200, 15)
+    spark_ids = ("query_execution_id", "stage_id", "partition_id", "task_attempt")
+    assert [row["client_metadata"][name] for name in spark_ids] == [None] * 4
+    assert row["client_metadata"]["application_id"] == client.application_id
+
+
+def test_the_requester_is_the_systems_user_unless_it_is_set(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "rosa")
+    bench.open().query(MODEL, "hi")
+    assert bench.rows()[0]["requester"] == "rosa"
+
+
+def test_a_user_without_a_name_is_no_reason_to_fail(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    bench.open().query(MODEL, "hi")
+    assert (bench.rows()[0]["requester"], bench.rows()[0]["requester_type"]) == (None, None)
+
+
+def test_clients_of_a_process_have_one_application_id_and_each_its_own_slots(bench: Bench) -> None:
+    one, other = bench.open(max_concurrency=1), bench.open(max_concurrency=1)
+    assert one.application_id == other.application_id
+    assert one.query(MODEL, "a") + other.query(MODEL, "b") == "ab"
+
+
+def test_a_closed_client_leaves_nothing_in_the_temporary_folder(bench: Bench) -> None:
+    bench.open().query(MODEL, "hi")
+    folder = Path(tempfile.gettempdir())
+    assert list(folder.glob("*/client-*/slots-64"))
+    bench.clients[0].close()
+    assert not list(folder.glob("*/client-*"))
+
+
+def test_the_environment_is_the_configuration_if_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_HOST", "https://theirs")
+    monkeypatch.chdir(tmp_path)
+    with Client(open_transport=lambda: FakeTransport(echo)) as client:
+        assert client.config.host == "https://theirs"
+        client.query(MODEL, "hi")
+    assert len(sealed_rows(tmp_path / "spark-warehouse" / "_gateway_batch" / "spool")) == 1
+
+
+def test_what_a_call_says_is_sent(bench: Bench) -> None:
+    bench.open(request_tags={"team": "search", "step": "one"}).query(
+        MODEL, "hi", model_parameters={"temperature": 0, "stop": None}, request_tags={"step": "two"}
+    )
+    assert bench.body() == {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
+    headers = bench.sent[0].headers
+    assert json.loads(headers["Databricks-Ai-Gateway-Request-Tags"]) == {"team": "search", "step": "two"}
+    assert headers["x-gateway-batch-source"] == "EXTERNAL_CLIENT"
+    assert headers["authorization"] == "Bearer t"
+    assert bench.rows()[0]["request_tags"] == {"team": "search", "step": "two"}
+
+
+def test_the_api_may_be_chosen_by_the_call(bench: Bench) -> None:
+    bench.open().query(MODEL, "hi", api="openai/v1/chat/completions")
+    assert bench.sent[0].url == "https://h/ai-gateway/openai/v1/chat/completions"
+
+
+def test_many_prompts_are_answered_in_their_order(bench: Bench) -> None:
+    prompts = [f"Lake {number}" for number in range(300)]
+    assert bench.open(max_concurrency=8).query_many(MODEL, iter(prompts)) == prompts
+    assert len(outcomes(bench.rows())) == 300
+
+
+def test_no_prompts_no_answers(bench: Bench) -> None:
+    client = bench.open(embed)
+    assert client.query_many(MODEL, []) == []
+    assert client.embed(VECTORS, []) == []
+    assert bench.sent == []
+
+
+def test_no_more_than_the_slots_are_in_flight(bench: Bench) -> None:
+    running = most = 0
+
+    async def count(request: HttpRequest) -> HttpReply:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.005)
+        running -= 1
+        return chat_reply("x")
+
+    bench.open(count, max_concurrency=5).query_many(MODEL, ["a"] * 60)
+    assert most == 5
+
+
+def test_the_first_failure_ends_it(bench: Bench) -> None:
+    client = bench.open(max_concurrency=2)
+    with pytest.raises(RejectedError, match="no: fail") as caught:
+        client.query_many(MODEL, ["hang", "fail", *["late"] * 50])
+    assert (caught.value.kind, caught.value.status) == (ErrorKind.BAD_REQUEST, 400)
+    rows = bench.rows()
+    assert {"bad_request", "cancelled"} <= set(kinds(rows))
+    assert len(rows) == len(bench.sent) <= 4, "twice the slots: what was under way was recorded, the rest never sent"
+
+
+def test_a_failed_call_stands_in_its_place_if_asked(bench: Bench) -> None:
+    answers = bench.open().query_many(MODEL, ["a", "fail", "c"], fail_on_error=False)
+    assert (answers[0], answers[2]) == ("a", "c")
+    assert isinstance(answers[1], CallError)
+    assert answers[1].kind is ErrorKind.BAD_REQUEST
+
+
+def test_texts_become_vectors_in_their_order(bench: Bench) -> None:
+    client = bench.open(embed)
+    assert client.embed(VECTORS, ["a", "bb", "ccc"]) == [[1], [2], [3]]
+    assert bench.body()["input"] == ["a", "bb", "ccc"]
+    assert client.embed(VECTORS, ["a" * n for n in range(1, 8)], texts_per_request=3) == [[n] for n in range(1, 8)]
+    assert len(bench.rows()) == 1 + 3
+
+
+def test_fewer_vectors_than_texts_are_an_error(bench: Bench) -> None:
+    async def one(_: HttpRequest) -> HttpReply:
+        return reply(200, {"data": [{"index": 0, "embedding": [0.5]}]})
+
+    with pytest.raises(MalformedError, match="1 vectors came for 2 texts"):
+        bench.open(one).embed(VECTORS, ["a", "b"])
+
+
+def test_the_method_decides_where_the_name_says_nothing(bench: Bench) -> None:
+    client = bench.open(embed)
+    client.embed("main.default.mine", ["a"])
+    assert bench.sent[-1].url.endswith("/mlflow/v1/embeddings")
+    with pytest.raises(RejectedError, match="no input"):
+        client.query("main.default.embedding", "a")
+    assert bench.sent[-1].url.endswith("/mlflow/v1/chat/completions")
+
+
+WRONG: list[tuple[Callable[[Client], object], str]] = [
+    (lambda c: c.query(MODEL, 3), "request: must be text, not int"),  # type: ignore[arg-type]
+    (lambda c: c.query(None, "hi"), "endpoint: must be text, not NoneType"),  # type: ignore[arg-type]
+    (lambda c: c.query("a b", "hi"), "'a b' is not the name of an endpoint"),
+    (lambda c: c.query(MODEL, "\ud800"), "request: holds half of a surrogate pair, which no request can carry"),
+    (lambda c: c.query_many(MODEL, "one"), "requests: must be a list of texts, not one str"),
+    (lambda c: c.query_many(MODEL, ["a", None]), "requests[1]: must be text, not NoneType"),  # type: ignore[list-item]
+    (lambda c: c.embed(VECTORS, ["a"], texts_per_request=0), "texts_per_request: must be at least 1, not 0"),
+    (lambda c: c.query(MODEL, "hi", api="nope/v1"), "endpoint databricks-gpt-5-4: no API 'nope/v1'"),
+    (lambda c: c.query(MODEL, "hi", api="mlflow/v1/embeddings"), "mlflow/v1/embeddings is not an API for query()"),
+    (lambda c: c.embed("mine", ["a"]), "endpoint mine: openai/v1/chat/completions is not an API for embed()"),
+    (lambda c: c.query(MODEL, "hi", model_parameters={"messages": []}), "model_parameters: messages is set by the"),
+    (lambda c: c.query(MODEL, "hi", model_parameters={"seed": {1}}), "model_parameters: must be JSON values"),
+    (lambda c: c.query(MODEL, "hi", request_tags={"a": 1}), "'a' maps to int"),  # type: ignore[dict-item]
+    (lambda c: c.query(MODEL, "hi", instructions=b"no"), "instructions: must be text"),  # type: ignore[arg-type]
+    (
+        lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[arg-type]
+        "response_format: must be a ResponseFormat, not dict",
+    ),
+    (lambda c: c.query(MODEL, "hi", images=[b"png"]), "images: must be of Image values, not bytes"),  # type: ignore[list-item]
+    (
+        lambda c: c.query(MODEL, "hi", temperature=0),  # type: ignore[call-arg]
+        "temperature: no such argument; there are api, images, instructions, model_parameters, request_tags, "
+        "response_format, and the model's parameters go into model_parameters",
+    ),
+    (lambda c: c.embed(VECTORS, ["hi"], instructions="no"), "instructions: no such argument; there are api, model_"),  # type: ignore[call-arg]
+]
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_a_wrong_argument_is_told_in_one_line_before_anything_is_sent(
+    bench: Bench, call: Callable[[Client], object], message: str
+) -> None:
+    client = bench.open(endpoints={"mine": {"base_url": "https://m/v1", "api": "openai/v1/chat/completions"}})
+    with pytest.raises(ConfigError) as caught:
+        call(client)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert bench.sent == []
+
+
+def test_what_is_allowed_is_not_refused(bench: Bench) -> None:
+    image = Image(b"...", "image/png")
+    answer = bench.open().query(MODEL, "hi", response_format=ResponseFormat(), images=[image], instructions="Be short.")
+    assert "hi" in answer
+
+
+def test_methods_to_await_do_the_same(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.open() as client:
+            assert await client.aquery(MODEL, "a") == "a"
+            assert await client.aquery_many(MODEL, ["a", "b"]) == ["a", "b"]
+            (failed,) = await client.aquery_many(MODEL, ["fail"], fail_on_error=False)
+            assert isinstance(failed, CallError)
+            with pytest.raises(ConfigError, match="must be text"):
+                await client.aquery(MODEL, 3)  # type: ignore[arg-type]
+        async with bench.open(embed) as client:
+            assert await client.aembed(VECTORS, ["a", "bb"]) == [[1], [2]]
+
+    asyncio.run(main())
+    assert len(bench.rows()) == 5
+
+
+def test_awaited_calls_are_in_flight_together_and_leave_the_callers_loop_free(bench: Bench) -> None:
+    async def nap(_: HttpRequest) -> HttpReply:
+        await asyncio.sleep(0.2)
+        return chat_reply("x")
+
+    async def main() -> float:
+        client, started = bench.open(nap), time.monotonic()
+        await asyncio.gather(*(client.aquery(MODEL, "a") for _ in range(20)), asyncio.sleep(0.1))
+        return time.monotonic() - started
+
+    assert asyncio.run(main()) < 1.5
+
+
+def test_one_client_serves_several_event_loops_and_threads(bench: Bench) -> None:
+    client = bench.open(max_concurrency=3)
+    answers: list[list[str]] = []
+
+    def sync(name: str) -> None:
+        answers.append(client.query_many(MODEL, [f"{name} {n}" for n in range(20)]))
+
+    def awaiting(name: str) -> None:
+        answers.append(asyncio.run(client.aquery_many(MODEL, [f"{name} {n}" for n in range(20)])))
+
+    threads = [threading.Thread(target=target, args=(str(n),)) for n in range(4) for target in (sync, awaiting)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(answers) == 8
+    for answer in answers:
+        name = answer[0].split()[0]
+        assert answer == [f"{name} {n}" for n in range(20)]
+
+
+def test_cancelling_the_awaiting_task_stops_the_call_and_records_its_attempt(bench: Bench) -> None:
+    client = bench.open()
+
+    async def main() -> None:
+        call = asyncio.create_task(client.aquery(MODEL, "hang"))
+        many = asyncio.create_task(client.aquery_many(MODEL, ["hang"] * 3))
+        await asyncio.to_thread(until, lambda: len(bench.sent) == 4)
+        call.cancel()
+        many.cancel()
+        assert all(
+            isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(call, many, return_exceptions=True)
+        )
+
+    asyncio.run(main())
+    assert client.query(MODEL, "still open") == "still open"
+    assert kinds(bench.rows()) == [*["cancelled"] * 4, None]
+
+
+def test_a_time_limit_around_an_awaited_call_works(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.open() as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.aquery(MODEL, "hang"), 0.1)
+
+    asyncio.run(main())
+    assert kinds(bench.rows()) == ["cancelled"]
+
+
+def test_a_closed_client_refuses_calls(bench: Bench) -> None:
+    client = bench.open()
+    client.close()
+    client.close()
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        client.query(MODEL, "hi")
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        asyncio.run(client.aquery(MODEL, "hi"))
+
+
+def test_closing_ends_the_calls_of_other_threads_and_records_them(bench: Bench) -> None:
+    client = bench.open()
+    ends: list[BaseException] = []
+
+    def call(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            ends.append(error)
+
+    calls: list[Callable[[], object]] = [
+        lambda: client.query(MODEL, "hang"),
+        lambda: client.query_many(MODEL, ["hang"] * 5),
+        lambda: asyncio.run(client.aquery(MODEL, "hang")),
+    ]
+    threads = [threading.Thread(target=call, args=(work,)) for work in calls]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(bench.sent) == 7)
+    client.close()
+    for thread in threads:
+        thread.join(10)
+    assert [str(end) for end in ends] == ["the client was closed while this call was under way"] * 3
+    assert kinds(bench.rows()) == ["cancelled"] * 7
+
+
+def test_an_interrupted_wait_stops_the_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = bench.open()
+
+    def interrupt(*_: object) -> None:
+        until(lambda: bench.sent)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("concurrent.futures.Future.result", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            client.query(MODEL, "hang")
+    assert client.query(MODEL, "still open") == "still open"
+    assert kinds(bench.rows()) == ["cancelled", None]
+
+
+def test_a_client_that_is_dropped_is_closed(bench: Bench) -> None:
+    bench.open().query(MODEL, "hi")
+    bench.clients.clear()
+    gc.collect()
+    assert not [thread for thread in threading.enumerate() if thread.name == "gateway_batch"]
+    assert len(sealed_rows(bench.spool_dir)) == 1
+    (folder,) = active_dir(bench.spool_dir).iterdir()
+    assert [path.name for path in folder.iterdir()] == ["lock"]
+
+
+def test_a_token_is_not_shown(bench: Bench) -> None:
+    client = bench.open(token="dapi-very-secret")
+    assert "very-secret" not in repr(vars(client))
