@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,6 +136,31 @@ def test_every_api_has_a_route_of_the_host_and_of_a_base_url(api: str) -> None:
     assert service("main.ai.m/1", api=api).url == HOST + of_host
     assert service("x", api=api, x={"base_url": "http://h/v1", "model": "main.ai.m/1"}).url == f"http://h/v1{of_base}"
     assert api_for(api) is not None
+
+
+def test_the_page_of_wire_formats_has_every_route() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "apis.md").read_text(encoding="utf-8")
+    routes: dict[str, tuple[str, str]] = {}
+    for row in re.findall(r"^\| `\w+/v1/.*` \|$", page.partition("## What each")[0], re.MULTILINE):
+        apis, _, of_host, of_base = (re.findall(r"`([^`]+)`", cell) for cell in row.split("|")[1:-1])
+        routes |= {api: (of_host[0].replace("<api>", api), of_base[0]) for api in apis}
+    model = "main.ai.m%2F1"
+    assert {api: (a.replace("<model>", model), b.replace("<model>", model)) for api, (a, b) in routes.items()} == URLS
+
+
+def test_the_servers_of_the_readme_are_entries_as_they_stand() -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    servers = dict(re.findall(r"^\| ([^|]+) \| `(\{.*\})` \|$", page, re.MULTILINE))
+    found = {
+        name: resolve_service(GatewayConfig.from_env(endpoints=json.loads(entry)), "mine")
+        for name, entry in servers.items()
+    }
+    assert len(found) >= 8
+    assert found["Ollama"].url == "http://127.0.0.1:11434/v1/chat/completions"
+    assert found["Anthropic"].url == "https://api.anthropic.com/v1/messages"
+    assert found["Anthropic"].key_header == "x-api-key"
+    google = "https://generativelanguage.googleapis.com/v1beta/models/%3Cmodel%3E:generateContent"
+    assert (found["Gemini"].url, found["Gemini"].key_header) == (google, "x-goog-api-key")
 
 
 @pytest.mark.parametrize(
