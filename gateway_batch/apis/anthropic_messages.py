@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from gateway_batch.apis.replies import (
     CUT,
     REFUSED,
+    check_error,
     check_policy,
     count,
     json_object,
@@ -18,6 +17,7 @@ from gateway_batch.apis.replies import (
     sum_of,
     text_result,
 )
+from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -64,13 +64,14 @@ class AnthropicMessages:
         if call.response_format is not None and call.response_format.schema is not None:
             wanted = {"type": "json_schema", "schema": dict(call.response_format.schema)}
             body["output_config"] = {**object_or_empty(body.get("output_config")), "format": wanted}
-        return HttpRequest(service.url, orjson.dumps(body), {"anthropic-version": VERSION})
+        return json_request(service, body, {"anthropic-version": VERSION})
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The text blocks, joined; others, such as thinking, are left out."""
         body = json_object(reply)
         paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
         check_policy(body, reply, paid)
+        check_error(body, reply, paid)
         ending = string(body.get("stop_reason"))
         text = _text(body.get("content"), may_be_empty=ending in ("end_turn", "stop_sequence"))
         why = _refusal(body) if ending == "refusal" else _WHY_EMPTY.get(ending or "")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from gateway_batch.apis.replies import (
     CUT,
     FILTERED,
     REFUSED,
-    body_error,
+    check_error,
     check_policy,
     count,
     json_object,
@@ -20,7 +18,7 @@ from gateway_batch.apis.replies import (
     sum_of,
     text_result,
 )
-from gateway_batch.errors import ErrorKind
+from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -35,14 +33,6 @@ from gateway_batch.types import (
 
 _WORDS = {"max_tokens": "max_output_tokens"}
 _WHY_EMPTY = {"max_output_tokens": CUT, "content_filter": FILTERED}
-# Other codes are faults of the request.
-_ERROR_KINDS = {
-    "server_error": ErrorKind.SERVER,
-    "rate_limit_exceeded": ErrorKind.RATE_LIMIT,
-    "bio_policy": ErrorKind.POLICY,
-    "misalignment_policy_violation": ErrorKind.POLICY,
-    "image_content_policy_violation": ErrorKind.POLICY,
-}
 
 
 class OpenAIResponses:
@@ -63,23 +53,17 @@ class OpenAIResponses:
         body |= {_WORDS.get(name, name): value for name, value in call.parameters.items()}
         if call.response_format is not None:
             body["text"] = {**object_or_empty(body.get("text")), "format": _format(call.response_format)}
-        return HttpRequest(service.url, orjson.dumps(body))
+        return json_request(service, body)
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """All `output_text` parts of the output's messages, joined; `output_text` itself where there is no `output`.
 
         Messages of phase `commentary`, which models write on the way to the answer, are left out.
-
-        Raises:
-            RejectedError: also for a 2xx whose `error` says that the response failed.
         """
         body = json_object(reply)
         paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
         check_policy(body, reply, paid)
-        if isinstance(error := body.get("error"), dict):
-            code = string(error.get("code")) or "error"
-            kind = _ERROR_KINDS.get(code, ErrorKind.BAD_REQUEST)
-            raise body_error(reply, kind, f"{code}: {string(error.get('message')) or 'no message'}", paid)
+        check_error(body, reply, paid)
         if body.get("output") is None:
             text, why = string(body.get("output_text")), None
         else:
