@@ -64,7 +64,7 @@ class EndpointConfig(BaseModel):
         default=None, description="Base URL of the API, e.g. `http://127.0.0.1:11434/v1`; unset: `host`"
     )
     api: str | None = Field(
-        default=None, description="Wire format, e.g. `mlflow/v1/embeddings`; unset: by the model's name"
+        default=None, description="Wire format, e.g. `anthropic/v1/messages`; unset: by the model's name"
     )
     model: str | None = Field(default=None, description="Name sent to the gateway; unset: the endpoint's own name")
     token: SecretStr | None = Field(default=None, description="Value, `env:NAME` or `file:PATH`; unset: none is sent")
