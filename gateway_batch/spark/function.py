@@ -165,6 +165,14 @@ def install(spark: SparkSession, name: str, build: Callable[[JavaObject], JavaOb
         registry.registerFunction(_identifier(spark, name), builder, "built-in")
 
 
+def install_table_function(spark: SparkSession, name: str, build: Callable[[JavaObject], JavaObject]) -> None:
+    """Makes a table function of the session, unless it has one of that name, as on Databricks."""
+    gateway = gateway_of(spark)
+    registry = spark._jsparkSession.sessionState().tableFunctionRegistry()
+    if not registry.functionExists(_identifier(spark, name)):
+        registry.registerFunction(_identifier(spark, name), _FunctionBuilder(gateway, build), "built-in")
+
+
 def uninstall(spark: SparkSession, name: str) -> None:
     """Takes the function out of both registries."""
     for registry in _registries(spark):

@@ -18,8 +18,9 @@ from pyspark.sql import DataFrame, SparkSession
 from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
 from gateway_batch.runtime import RuntimeSettings
+from gateway_batch.spark import read_files
 from gateway_batch.spark.expressions import Expressions
-from gateway_batch.spark.function import CallBuilder, install, uninstall
+from gateway_batch.spark.function import CallBuilder, install, install_table_function, uninstall
 from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.limit_rule import install_limit_rule
 from gateway_batch.spark.plan import CallerSettings
@@ -132,6 +133,7 @@ class Gateway:
         for task in TASKS:
             if not _is_anothers(self._spark, task.name):
                 self._add(task.name, builder.task(task))
+        install_table_function(self._spark, read_files.NAME, read_files.ReadFiles(self._spark).build)
         install_limit_rule(self._spark, FUNCTION)
         if self.config.flush_interval > 0:
             self._flusher = threading.Thread(target=self._flush_regularly, name="gateway_batch_flush", daemon=True)
@@ -212,6 +214,7 @@ def register_ai_query(
         raise ConfigError(f"name: {name!r} is not the name of a SQL function")
     if not hasattr(spark, "_jsparkSession"):
         raise ConfigError("Spark Connect sessions are not supported yet: use a classic session")
+    check_version(spark.version)
     if not replace and _is_anothers(spark, name):
         raise ConfigError(
             f"name: the session has a function {name} already, as on Databricks: register under another name, or pass "
@@ -223,6 +226,18 @@ def register_ai_query(
         before.close()
     gateway._install()
     return gateway
+
+
+def check_version(version: str) -> None:
+    """Refuses a Spark that lacks what the function is made of.
+
+    Raises:
+        ConfigError: it is older than 4.1.
+    """
+    if tuple(int(part) for part in version.split(".")[:2]) < (4, 1):
+        raise ConfigError(
+            f"Spark {version} has no iterator Arrow functions, which ai_query is made of: use 4.1 or newer"
+        )
 
 
 def _is_anothers(spark: SparkSession, name: str) -> bool:

@@ -190,3 +190,13 @@ def test_a_table_that_cannot_be_written_keeps_the_records(spark: SparkSession, r
 def test_spark_connect_is_refused_for_now() -> None:
     with pytest.raises(gb.ConfigError, match="Spark Connect"):
         gb.register_ai_query(object())  # type: ignore[arg-type]
+
+
+def test_a_function_that_is_not_ours_keeps_its_place_unless_asked(spark: SparkSession, register: Register) -> None:
+    gateway = register()
+    spark.udf.register("their_query", lambda text: text)
+    with pytest.raises(gb.ConfigError, match="has a function their_query already"):
+        register(name="their_query")
+    assert spark.sql("SELECT their_query('x') AS a").collect()[0].a == "x"
+    with gb.register_ai_query(spark, gateway.config, "their_query", replace=True):
+        assert spark.sql(f"SELECT their_query('{MODEL}', 'A lake is deep.') AS a").collect()[0].a == "A lake is deep."

@@ -93,12 +93,6 @@ def test_a_limit_under_order_by_the_answer_needs_all_answers(spark: SparkSession
         pytest.param(f"SELECT count(a) FROM (SELECT {CALL} AS a FROM my_table LIMIT 10)", 10, id="limit below a count"),
         # An offset keeps the limit above the calls: Spark takes partitions, of 10 rows here, until it has 15 answers.
         pytest.param(f"SELECT {CALL} AS a FROM my_table LIMIT 10 OFFSET 5", 20, id="limit and offset"),
-        # Without the pay-once cache Spark evaluates the call for the filter and again for the rows that pass it; for
-        # a sort it samples first.
-        pytest.param(
-            f"SELECT a FROM (SELECT {CALL} AS a FROM my_table) WHERE a LIKE '%ake%'", 2 * ROWS, id="filter on a"
-        ),
-        pytest.param(f"SELECT {CALL} AS a FROM my_table ORDER BY a", 2 * ROWS, id="order by a"),
     ],
 )
 def test_sends_exactly(spark: SparkSession, requests: Count, query: str, expected: int) -> None:
