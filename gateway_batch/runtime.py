@@ -47,6 +47,11 @@ class RuntimeSettings:
     row_deadline_s: float
     max_attempts: int
 
+    @property
+    def lanes(self) -> int:
+        """Calls to work on at once: some wait for a slot or between two attempts, and leave no slot idle."""
+        return 2 * self.max_concurrency
+
     @classmethod
     def of(cls, config: GatewayConfig, *, scope: str, registration: int, spool_dir: Path) -> RuntimeSettings:
         """The part of the configuration that a runtime needs."""

@@ -18,8 +18,17 @@ import orjson
 
 from gateway_batch.apis import api_for, embeds
 from gateway_batch.batch import answer_all
-from gateway_batch.config import CHAT, EMBEDDINGS, GatewayConfig, resolve_service, spool_folder, system_user
-from gateway_batch.errors import CallError, ConfigError, ErrorKind, MalformedError
+from gateway_batch.config import (
+    CHAT,
+    EMBEDDINGS,
+    EndpointConfig,
+    GatewayConfig,
+    resolve_service,
+    spool_folder,
+    system_user,
+)
+from gateway_batch.errors import CallError, ConfigError
+from gateway_batch.packing import Embedder, PackSize, pack
 from gateway_batch.runtime import Runtime, RuntimeSettings, shared_dir
 from gateway_batch.transport import Transport
 from gateway_batch.types import (
@@ -36,7 +45,6 @@ from gateway_batch.version import USER_AGENT
 
 SOURCE = "EXTERNAL_CLIENT"
 
-_LANES_PER_SLOT = 2
 _clients = itertools.count(1)
 
 T = TypeVar("T")
@@ -189,27 +197,53 @@ class Client:
         """As `query_many`."""
         return await self._awaited(self._many(endpoint, requests, fail_on_error, options))
 
+    @overload
     def embed(
-        self, endpoint: str, texts: Iterable[str], *, texts_per_request: int = 64, **options: Unpack[CallOptions]
-    ) -> list[list[float]]:
-        """A vector for each text, in their order.
+        self,
+        endpoint: str,
+        texts: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[CallOptions],
+    ) -> list[list[float]]: ...
+    @overload
+    def embed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool, **options: Unpack[CallOptions]
+    ) -> list[list[float] | CallError]: ...
+    def embed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool = True, **options: Unpack[CallOptions]
+    ) -> Sequence[list[float] | CallError]:
+        """A vector for each text, in their order. Several texts share a request (`embedding_rows` of the endpoint).
 
         Args:
             endpoint: an entry of `endpoints`, else a model service of `host`.
             texts: any number of them.
-            texts_per_request: how many share one HTTP request, and so one row of the usage table.
+            fail_on_error: the first text that fails by itself ends it all; False puts its error in its vector's place.
             options: see `CallOptions`.
 
         Raises:
-            CallError: the first request that failed; else as `query`.
+            CallError: with `fail_on_error`; else as `query`.
         """
-        return self._wait_for(self._vectors(endpoint, texts, texts_per_request, options))
+        return self._wait_for(self._vectors(endpoint, texts, fail_on_error, options))
 
+    @overload
     async def aembed(
-        self, endpoint: str, texts: Iterable[str], *, texts_per_request: int = 64, **options: Unpack[CallOptions]
-    ) -> list[list[float]]:
+        self,
+        endpoint: str,
+        texts: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[CallOptions],
+    ) -> list[list[float]]: ...
+    @overload
+    async def aembed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool, **options: Unpack[CallOptions]
+    ) -> list[list[float] | CallError]: ...
+    async def aembed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool = True, **options: Unpack[CallOptions]
+    ) -> Sequence[list[float] | CallError]:
         """As `embed`."""
-        return await self._awaited(self._vectors(endpoint, texts, texts_per_request, options))
+        return await self._awaited(self._vectors(endpoint, texts, fail_on_error, options))
 
     def close(self) -> None:
         """Stops the calls under way, their outcomes recorded, and seals the records; closing again does nothing.
@@ -261,7 +295,7 @@ class Client:
     ) -> Work[list[str | CallError]]:
         service = self._service(endpoint, options, CHAT)
         calls = self._prompts(_texts(requests, "requests"), service, options)
-        infer, lanes = self._infer(service), self._lanes()
+        infer, lanes = self._infer(service), self._runtime.settings.lanes
 
         async def work() -> list[str | CallError]:
             answers = await answer_all(calls, infer, lanes=lanes, fail_fast=fail_on_error)
@@ -269,25 +303,20 @@ class Client:
 
         return work
 
-    def _vectors(self, endpoint: str, texts: Iterable[str], size: int, options: CallOptions) -> Work[list[list[float]]]:
-        if size < 1:
-            raise ConfigError(f"texts_per_request: must be at least 1, not {size}")
+    def _vectors(
+        self, endpoint: str, texts: Iterable[str], fail_on_error: bool, options: CallOptions
+    ) -> Work[list[list[float] | CallError]]:
         _check_names(options, CallOptions)
         service = self._service(endpoint, options, EMBEDDINGS)
         parameters, tags = _parameters(options, service), self._tags(options)
-        listed = _texts(texts, "texts")
-        calls = [
-            EmbeddingRequest(tuple(listed[start : start + size]), parameters, tags)
-            for start in range(0, len(listed), size)
-        ]
-        infer, lanes = self._infer(service), self._lanes()
+        rows = self.config.endpoints.get(endpoint, EndpointConfig()).embedding_rows
+        singles = (EmbeddingRequest((text,), parameters, tags) for text in _texts(texts, "texts"))
+        packs, lanes = list(pack(singles, PackSize(rows))), self._runtime.settings.lanes
+        embedder = Embedder(self._infer(service), fail_fast=fail_on_error)
 
-        async def embed(call: EmbeddingRequest) -> list[list[float]]:
-            return _vectors_of(await infer(call), call)
-
-        async def work() -> list[list[float]]:
-            answers = await answer_all(calls, embed, lanes=lanes, fail_fast=True)
-            return [vector for vectors in answers if not isinstance(vectors, CallError) for vector in vectors]
+        async def work() -> list[list[float] | CallError]:
+            answers = await answer_all(packs, embedder.embed, lanes=lanes, fail_fast=True)
+            return [vector for vectors in answers if isinstance(vectors, list) for vector in vectors]
 
         return work
 
@@ -333,9 +362,6 @@ class Client:
             return await client.infer(call, service, caller)
 
         return infer
-
-    def _lanes(self) -> int:
-        return _LANES_PER_SLOT * self.config.max_concurrency
 
     def _wait_for(self, work: Work[T]) -> T:
         future = self._runtime.submit(work)
@@ -432,11 +458,3 @@ def _parameters(options: CallOptions, service: Service) -> dict[str, Any]:
 def _text(result: InferenceResult) -> str:
     assert isinstance(result.value, str)
     return result.value
-
-
-def _vectors_of(result: InferenceResult, call: EmbeddingRequest) -> list[list[float]]:
-    vectors = result.value
-    assert isinstance(vectors, list)
-    if len(vectors) != len(call.texts):
-        raise MalformedError(ErrorKind.NOT_THE_API, f"{len(vectors)} vectors came for {len(call.texts)} texts")
-    return vectors

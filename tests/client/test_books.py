@@ -23,18 +23,18 @@ def test_answers_of_all_methods_agree_with_the_gateways_books(open_client: Open,
     with open_client(request_tags={"team": "search"}) as client:
         assert client.query(MODEL, lakes(1)[0], model_parameters={"max_tokens": 50}).startswith("Lake 0")
         assert len(set(client.query_many(MODEL, lakes(30), request_tags={"step": "many"}))) == 30
-        assert [len(vector) for vector in client.embed(VECTORS, ["a", "b"], texts_per_request=1)] == [1024, 1024]
+        assert [len(vector) for vector in client.embed(VECTORS, ["a", "b"])] == [1024, 1024]
         assert len(asyncio.run(client.aembed(VECTORS, lakes(5)))) == 5
         assert asyncio.run(client.aquery(MODEL, "hi", api="openai/v1/chat/completions"))
     rows = sealed_rows(spool_dir)
-    assert len(rows) == 1 + 30 + 2 + 1 + 1
+    assert len(rows) == 1 + 30 + 1 + 1 + 1
     assert ours(rows) == books()
     assert {row["request_tags"].get("team") for row in rows} == {"search"}
 
 
 def test_embeddings_packed_into_one_request_are_the_same_vectors(open_client: Open) -> None:
     client = open_client()
-    assert client.embed(VECTORS, lakes(5)) == client.embed(VECTORS, lakes(5), texts_per_request=1)
+    assert client.embed(VECTORS, lakes(5)) == [client.embed(VECTORS, [lake])[0] for lake in lakes(5)]
 
 
 def test_retries_and_failures_have_rows_that_agree(
