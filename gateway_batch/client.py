@@ -127,7 +127,8 @@ class InferenceClient:
     def _authorized(self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller) -> HttpRequest:
         headers = {**request.headers, SOURCE_HEADER: caller.source}
         if service.credential is not None:
-            headers["authorization"] = f"Bearer {self._credentials.resolve(service.credential)}"
+            token = self._credentials.resolve(service.credential)
+            headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
         if call.tags:
             headers[TAGS_HEADER] = json.dumps(dict(call.tags))
         return replace(request, headers=headers)

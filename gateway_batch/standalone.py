@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 import orjson
 
-from gateway_batch.apis import api_for, embeds
+from gateway_batch.apis import api_for, task_of
 from gateway_batch.batch import answer_all
 from gateway_batch.config import (
     CHAT,
@@ -39,6 +39,7 @@ from gateway_batch.types import (
     InferenceResult,
     ResponseFormat,
     Service,
+    Task,
 )
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
@@ -321,16 +322,13 @@ class Client:
         return work
 
     def _service(self, endpoint: str, options: CallOptions, suited: str) -> Service:
-        """The endpoint's service; where its API is only guessed by its name, the method called knows better."""
+        """The endpoint's service; where its API would only be guessed by its name, the method called knows better."""
         _check_text(endpoint, "endpoint")
-        known, wanted = self.config.endpoints.get(endpoint), embeds(suited)
-        service = resolve_service(self.config, endpoint, options.get("api"))
-        if embeds(service.api) == wanted:
-            return service
-        if options.get("api") or (known is not None and known.api):
-            method = "query" if wanted else "embed"
-            raise ConfigError(f"endpoint {endpoint}: {service.api} is an API for {method}()")
-        return resolve_service(self.config, endpoint, suited)
+        service = resolve_service(self.config, endpoint, options.get("api"), suited=suited)
+        if task_of(service.api) is not task_of(suited):
+            method = "query" if task_of(suited) is Task.CHAT else "embed"
+            raise ConfigError(f"endpoint {endpoint}: {service.api} is not an API for {method}()")
+        return service
 
     def _prompts(self, requests: list[str], service: Service, options: QueryOptions) -> list[InferenceRequest]:
         _check_names(options, QueryOptions)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 JsonObject = dict[str, Any]
+
+
+class Task(StrEnum):
+    """What a model does for a row; each has its own type of request."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+    SCORING = "scoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +28,9 @@ class Service:
         api: the wire format, by the usage table's `api_type` word, e.g. `mlflow/v1/chat/completions`.
         url: what is called, in full.
         model: the name sent to the gateway.
-        credential: a reference to the token, never its value; None sends no Authorization.
+        credential: a reference to the token, never its value; None sends none.
+        key_header: the header that takes the bare token, as some vendors' own hosts want it; None sends
+            `Authorization: Bearer <token>`.
     """
 
     endpoint: str
@@ -26,6 +38,7 @@ class Service:
     url: str
     model: str
     credential: str | None = None
+    key_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,16 @@ class Image:
 
     data: bytes
     media_type: str
+
+    @property
+    def base64(self) -> str:
+        """The data in base64."""
+        return base64.b64encode(self.data).decode()
+
+    @property
+    def data_url(self) -> str:
+        """The picture as a URL that holds it (RFC 2397)."""
+        return f"data:{self.media_type};base64,{self.base64}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +111,23 @@ class EmbeddingRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-AnyRequest = InferenceRequest | EmbeddingRequest
+@dataclass(frozen=True, slots=True)
+class RecordRequest:
+    """One row's columns for a custom model.
+
+    Attributes:
+        record: JSON values by column name.
+        parameters: the model's own inference parameters, MLflow's `params`. `ai_query` takes none for a custom model,
+            as on Databricks.
+        tags: request tags.
+    """
+
+    record: Mapping[str, Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+AnyRequest = InferenceRequest | EmbeddingRequest | RecordRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +150,15 @@ NO_USAGE = TokenUsage()
 
 @dataclass(frozen=True, slots=True)
 class InferenceResult:
-    """One answered request: text from a chat model, or a vector for each text from an embedding model."""
+    """One answered request.
 
-    value: str | list[list[float]]
+    Attributes:
+        value: text from a chat model, a vector for each text from an embedding model, any JSON value (None for null)
+            from a custom model.
+        model: the name that the answer gives the model.
+    """
+
+    value: Any
     usage: TokenUsage = NO_USAGE
     model: str | None = None
 

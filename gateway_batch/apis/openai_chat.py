@@ -6,23 +6,48 @@ from typing import Any
 
 import orjson
 
-from gateway_batch.apis.replies import check_policy, count, json_object, not_the_api, string
-from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service, TokenUsage
+from gateway_batch.apis.replies import (
+    CUT,
+    FILTERED,
+    REFUSED,
+    check_policy,
+    count,
+    json_object,
+    string,
+    sum_of,
+    text_result,
+)
+from gateway_batch.types import (
+    HttpReply,
+    HttpRequest,
+    InferenceRequest,
+    InferenceResult,
+    JsonObject,
+    ResponseFormat,
+    Service,
+    Task,
+    TokenUsage,
+)
+
+_WHERE = "choices[0].message.content"
+_WHY_EMPTY = {"length": CUT, "content_filter": FILTERED}
 
 
 class OpenAIChat:
-    """Chat completions. The prompt goes out as one user message."""
+    """Chat completions. The prompt goes out as one user message, instructions before it as a system message."""
 
+    task = Task.CHAT
     reserved = frozenset({"model", "messages", "stream", "n"})
     unsupported: frozenset[str] = frozenset()
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
-        """POST `{model, messages, ...parameters}`."""
-        body = {
-            "model": service.model,
-            "messages": [{"role": "user", "content": call.text}],
-            **call.parameters,
-        }
+        """POST `{model, messages, ...parameters, response_format}`."""
+        messages = [{"role": "user", "content": _parts(call) if call.images else call.text}]
+        if call.instructions is not None:
+            messages.insert(0, {"role": "system", "content": call.instructions})
+        body = {"model": service.model, "messages": messages, **call.parameters}
+        if call.response_format is not None:
+            body["response_format"] = _format(call.response_format)
         return HttpRequest(service.url, orjson.dumps(body))
 
     def parse(self, reply: HttpReply) -> InferenceResult:
@@ -31,11 +56,24 @@ class OpenAIChat:
         paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
         check_policy(body, reply, paid)
         match body:
-            case {"choices": [{"message": {"content": content}}, *_]} if (text := _text(content)) is not None:
+            case {"choices": [{"message": {"content": content}}, *_]} if text := _text(content):
                 return InferenceResult(text, paid.usage, paid.model)
-            case {"choices": [{"message": {"refusal": str(refusal)}}, *_]}:
-                raise not_the_api(reply, f"the model refused: {refusal[:500]}", paid)
-        raise not_the_api(reply, "no text at choices[0].message.content", paid)
+            case {"choices": [{"message": dict(message), **choice}, *_]}:
+                why = _refusal(message) or _WHY_EMPTY.get(string(choice.get("finish_reason")) or "")
+                return text_result(reply, paid, _text(message.get("content")), why_empty=why, where=_WHERE)
+        return text_result(reply, paid, None, why_empty=None, where=_WHERE)
+
+
+def _parts(call: InferenceRequest) -> list[JsonObject]:
+    pictures = [{"type": "image_url", "image_url": {"url": image.data_url}} for image in call.images]
+    return [{"type": "text", "text": call.text}, *pictures]
+
+
+def _format(wanted: ResponseFormat) -> JsonObject:
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    schema = {"name": wanted.name, "strict": wanted.strict, "schema": dict(wanted.schema)}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def _text(content: Any) -> str | None:
@@ -51,16 +89,18 @@ def _is_text_block(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str)
 
 
+def _refusal(message: JsonObject) -> str | None:
+    refusal = message.get("refusal")
+    return f"{REFUSED}: {refusal[:500]}" if isinstance(refusal, str) and refusal else None
+
+
 def _usage(block: Any) -> TokenUsage:
     given, answered = count(block, "prompt_tokens"), count(block, "completion_tokens")
     total = count(block, "total_tokens")
-    if total is None and given is not None and answered is not None:
-        total = given + answered
-        total = total if total < 2**63 else None
     return TokenUsage(
         input_tokens=given,
         output_tokens=answered,
-        total_tokens=total,
+        total_tokens=sum_of(given, answered) if total is None else total,
         cache_read_tokens=count(block, "prompt_tokens_details", "cached_tokens"),
         cache_creation_tokens=count(block, "cache_creation_input_tokens"),
         reasoning_tokens=count(block, "completion_tokens_details", "reasoning_tokens"),

@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 
 from gateway_batch.apis.replies import check_policy, count, json_object, not_the_api, string
-from gateway_batch.types import EmbeddingRequest, HttpReply, HttpRequest, InferenceResult, Service, TokenUsage
+from gateway_batch.types import EmbeddingRequest, HttpReply, HttpRequest, InferenceResult, Service, Task, TokenUsage
 
 
 class OpenAIEmbeddings:
     """Embeddings, of one input or several a request."""
 
+    task = Task.EMBEDDINGS
     reserved = frozenset({"model", "input"})
     unsupported: frozenset[str] = frozenset()
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
+from gateway_batch.apis.anthropic_messages import AnthropicMessages
+from gateway_batch.apis.gemini import Gemini
+from gateway_batch.apis.mlflow_scoring import MlflowScoring
 from gateway_batch.apis.openai_chat import OpenAIChat
 from gateway_batch.apis.openai_embeddings import OpenAIEmbeddings
-from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, Service
+from gateway_batch.apis.openai_responses import OpenAIResponses
+from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, Service, Task
 
 Call = TypeVar("Call", contravariant=True)
 
@@ -15,10 +19,12 @@ class Api(Protocol[Call]):
     """One vendor's wire format. Pure: no I/O, no clock, no log.
 
     Attributes:
+        task: tells the type of its calls: `InferenceRequest` for chat, `EmbeddingRequest`, `RecordRequest` for scoring.
         reserved: parameters that the call itself sets: as model parameters they would change what is asked.
         unsupported: parameters of chat completions that this API has no word for.
     """
 
+    task: Task
     reserved: frozenset[str]
     unsupported: frozenset[str]
 
@@ -38,12 +44,18 @@ class Api(Protocol[Call]):
 
 _CHAT = OpenAIChat()
 _EMBEDDINGS = OpenAIEmbeddings()
+_RESPONSES = OpenAIResponses()
 
 _APIS: dict[str, Api[Any]] = {
     "mlflow/v1/chat/completions": _CHAT,
     "openai/v1/chat/completions": _CHAT,
+    "mlflow/v1/responses": _RESPONSES,
+    "openai/v1/responses": _RESPONSES,
+    "anthropic/v1/messages": AnthropicMessages(),
+    "gemini/v1/generateContent": Gemini(),
     "mlflow/v1/embeddings": _EMBEDDINGS,
     "openai/v1/embeddings": _EMBEDDINGS,
+    "mlflow/v1/invocations": MlflowScoring(),
 }
 
 API_TYPES = tuple(_APIS)
@@ -54,6 +66,6 @@ def api_for(api_type: str) -> Api[Any]:
     return _APIS[api_type]
 
 
-def embeds(api_type: str) -> bool:
-    """Whether the API is one for embeddings: its calls are `EmbeddingRequest`."""
-    return _APIS[api_type] is _EMBEDDINGS
+def task_of(api_type: str) -> Task:
+    """What an API is for, which tells the type of its calls; KeyError as `api_for`."""
+    return _APIS[api_type].task

@@ -14,6 +14,10 @@ import orjson
 from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
 from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
+CUT = "max_tokens was reached before any text"
+FILTERED = "a content filter withheld the answer"
+REFUSED = "the model refused"
+
 _MESSAGE_LIMIT = 1_000
 
 _KINDS = {
@@ -56,18 +60,45 @@ def not_the_api(reply: HttpReply, what: str, paid: InferenceResult | None = None
     return MalformedError(ErrorKind.NOT_THE_API, what, status=reply.status, request_id=reply.request_id, paid=paid)
 
 
+def text_result(
+    reply: HttpReply, paid: InferenceResult, text: str | None, *, why_empty: str | None, where: str
+) -> InferenceResult:
+    """A chat answer's result. One that was cut or filtered is a result if it has text.
+
+    Args:
+        reply: the answer.
+        paid: its model and tokens.
+        text: what the model said; None if the answer has none.
+        why_empty: what would explain that there is no text: its end was cut, filtered or refused.
+        where: the place of the text in this API's answers.
+
+    Raises:
+        MalformedError: there is no text, or an empty one and a reason for it.
+    """
+    if text or (text is not None and why_empty is None):
+        return InferenceResult(text, paid.usage, paid.model)
+    raise not_the_api(reply, why_empty or f"no text at {where}", paid)
+
+
 def rejection(reply: HttpReply) -> RejectedError:
     """The error that a status other than 2xx stands for, with the gateway's own words."""
     kind = _KINDS.get(reply.status)
     if kind is None:
         kind = ErrorKind.SERVER if reply.status >= 500 else ErrorKind.BAD_REQUEST
+    body = _json(reply)
+    wait_s = retry_after_s(reply.headers, reply.received_at)
     return RejectedError(
         kind,
-        f"{reply.status}: {_message(reply)}",
+        f"{reply.status}: {_message(reply, body)}",
         status=reply.status,
         request_id=reply.request_id,
-        retry_after_s=retry_after_s(reply.headers, reply.received_at),
+        retry_after_s=_retry_info_s(body) if wait_s is None else wait_s,
     )
+
+
+def body_error(reply: HttpReply, kind: ErrorKind, message: str, paid: InferenceResult) -> RejectedError:
+    """The error that a 2xx tells in its body, with what the call cost."""
+    return RejectedError(kind, message[:_MESSAGE_LIMIT], status=reply.status, request_id=reply.request_id, paid=paid)
 
 
 def check_policy(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> None:
@@ -78,33 +109,52 @@ def check_policy(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> N
     """
     policy = body.get("databricks_service_policy")
     if isinstance(policy, dict) and policy.get("action") == "deny":
-        raise RejectedError(
-            ErrorKind.POLICY,
-            f"the gateway's policy {policy.get('name')!r} denied the call: {policy.get('reason')}"[:_MESSAGE_LIMIT],
-            status=reply.status,
-            request_id=reply.request_id,
-            paid=paid,
-        )
+        what = f"the gateway's policy {policy.get('name')!r} denied the call: {policy.get('reason')}"
+        raise body_error(reply, ErrorKind.POLICY, what, paid)
 
 
-def _message(reply: HttpReply) -> str:
-    """Databricks' `{error_code, message}` or OpenAI's `{error: {message}}`, else what the body says."""
+def _json(reply: HttpReply) -> Any:
+    """The body of a refused call; an object where the body is a list that has one first. None if it is not JSON."""
     try:
-        body: Any = orjson.loads(reply.body)
+        body = orjson.loads(reply.body)
     except orjson.JSONDecodeError:
-        return reply.body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or "no message"
+        return None
+    match body:
+        case [{"error": dict()} as first, *_]:  # Google's
+            return first
+    return body
+
+
+def _message(reply: HttpReply, body: Any) -> str:
+    """Databricks' `{error_code, message}`, Anthropic's, Google's or OpenAI's `error`, else what the body says."""
     match body:
         case {"error_code": str(code), "message": str(message)}:
+            text = f"{code}: {message}"
+        case {"type": "error", "error": {"type": str(code), "message": str(message)}}:
+            text = f"{code}: {message}"
+        case {"error": {"status": str(code), "message": str(message)}}:
             text = f"{code}: {message}"
         case {"error": {"message": str(message)}} | {"message": str(message)} | {"error": str(message)}:
             text = message
         case {"detail": str(message)} | {"detail": [{"msg": str(message)}, *_]}:
             text = message
+        case None:
+            text = reply.body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or "no message"
         case _:  # an unknown shape may hold the request itself
             text = f"no message in {len(reply.body)} bytes of JSON"
     return text[:_MESSAGE_LIMIT]
 
 
+def _retry_info_s(body: Any) -> float | None:
+    """Google's `google.rpc.RetryInfo` in an error's details: seconds as `"3.5s"`."""
+    match body:
+        case {"error": {"details": [*details]}}:
+            delays = (detail.get("retryDelay") for detail in details if isinstance(detail, dict))
+            return next((float(d[:-1]) for d in delays if isinstance(d, str) and _SECONDS.fullmatch(d)), None)
+    return None
+
+
+_SECONDS = re.compile(r"\d{1,12}(\.\d{1,9})?s", re.ASCII)
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$")
 
 
@@ -171,6 +221,21 @@ def count(block: Any, *path: str) -> int | None:
     return block if isinstance(block, int) and not isinstance(block, bool) and 0 <= block < 2**63 else None
 
 
+def sum_of(*counts: int | None) -> int | None:
+    """The counts together; None if one is not reported, or if no BIGINT holds the sum."""
+    total = 0
+    for number in counts:
+        if number is None:
+            return None
+        total += number
+    return total if total < 2**63 else None
+
+
 def string(value: Any) -> str | None:
     """A string, None for anything else."""
     return value if isinstance(value, str) else None
+
+
+def object_or_empty(value: Any) -> JsonObject:
+    """A JSON object, an empty one for anything else."""
+    return value if isinstance(value, dict) else {}

@@ -2,12 +2,13 @@
 
 from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.config.defaults import WAREHOUSE, spool_folder, system_user
-from gateway_batch.config.endpoints import CHAT, EMBEDDINGS, resolve_service
+from gateway_batch.config.endpoints import CHAT, EMBEDDINGS, SCORING, resolve_service
 from gateway_batch.config.settings import EndpointConfig, GatewayConfig
 
 __all__ = [
     "CHAT",
     "EMBEDDINGS",
+    "SCORING",
     "WAREHOUSE",
     "Credentials",
     "EndpointConfig",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote, urlsplit
 
 from gateway_batch.config.settings import EndpointConfig, GatewayConfig
 from gateway_batch.errors import ConfigError
@@ -10,47 +11,84 @@ from gateway_batch.types import Service
 
 CHAT = "mlflow/v1/chat/completions"
 EMBEDDINGS = "mlflow/v1/embeddings"
+SCORING = "mlflow/v1/invocations"
 
-# What stands behind `host`/ai-gateway or an endpoint's base URL, by the usage table's api_type words.
+# What stands behind `host` and, after it, behind either `host` or an endpoint's base URL, by the usage table's
+# api_type words.
 _PATHS = {
-    "mlflow/v1/chat/completions": ("/mlflow/v1", "/chat/completions"),
-    "openai/v1/chat/completions": ("/openai/v1", "/chat/completions"),
-    "mlflow/v1/embeddings": ("/mlflow/v1", "/embeddings"),
-    "openai/v1/embeddings": ("/openai/v1", "/embeddings"),
+    "mlflow/v1/chat/completions": ("/ai-gateway/mlflow/v1", "/chat/completions"),
+    "openai/v1/chat/completions": ("/ai-gateway/openai/v1", "/chat/completions"),
+    "mlflow/v1/responses": ("/ai-gateway/mlflow/v1", "/responses"),
+    "openai/v1/responses": ("/ai-gateway/openai/v1", "/responses"),
+    "anthropic/v1/messages": ("/ai-gateway/anthropic/v1", "/messages"),
+    "gemini/v1/generateContent": ("/ai-gateway/gemini/v1beta", "/models/{model}:generateContent"),
+    "mlflow/v1/embeddings": ("/ai-gateway/mlflow/v1", "/embeddings"),
+    "openai/v1/embeddings": ("/ai-gateway/openai/v1", "/embeddings"),
+    "mlflow/v1/invocations": ("/serving-endpoints/{model}", "/invocations"),
+}
+
+# Where a vendor's own host wants the bare key; its OpenAI-compatible routes take Bearer.
+_KEY_HEADERS = {
+    ("api.anthropic.com", "anthropic/v1/messages"): "x-api-key",
+    ("generativelanguage.googleapis.com", "gemini/v1/generateContent"): "x-goog-api-key",
 }
 
 # Databricks tells embedding services by their task; a name is all that is known here.
 _EMBEDDING_NAME = re.compile(r"(^|[-_./])(embed\w*|gte|bge|e5|minilm)([-_./:]|$)|embedding", re.IGNORECASE)
+_BARE = "databricks-"
+_READY_MADE = "system.ai."
 _NAME = re.compile(r"[A-Za-z0-9][\w.:/@\-]{0,766}")
 
 
-def resolve_service(config: GatewayConfig, endpoint: str, api: str | None = None) -> Service:
+def resolve_service(
+    config: GatewayConfig, endpoint: str, api: str | None = None, *, suited: str | None = None
+) -> Service:
     """The service that an endpoint's name stands for.
 
     Args:
         config: its `endpoints` come first, then any name is a model service of `host`.
         endpoint: as written in the query.
-        api: the wire format asked for by the call, before the endpoint's own and the one its name suggests.
+        api: the wire format asked for by the call, before the endpoint's own.
+        suited: the one that suits the call where neither says; None: as the endpoint's name suggests.
 
     Raises:
         ConfigError: no gateway is configured for it, or the API is unknown.
     """
     if not _NAME.fullmatch(endpoint):
         raise ConfigError(f"{endpoint!r} is not the name of an endpoint")
-    known = config.endpoints.get(endpoint)
-    settings = known or EndpointConfig()
+    entry = _entry(config, endpoint)
+    settings = EndpointConfig() if entry is None else config.endpoints[entry]
     model = settings.model or endpoint
-    api = api or settings.api or (EMBEDDINGS if _EMBEDDING_NAME.search(model) else CHAT)
+    api = api or settings.api or suited or (EMBEDDINGS if _EMBEDDING_NAME.search(model) else CHAT)
     if api not in _PATHS:
         raise ConfigError(f"endpoint {endpoint}: no API {api!r}; there are {', '.join(sorted(_PATHS))}")
-    prefix, path = _PATHS[api]
+    prefix, path = (part.replace("{model}", quote(model, safe="")) for part in _PATHS[api])
     if settings.base_url is not None:
-        base, credential = settings.base_url, config.credential_of(endpoint)
+        base, own = settings.base_url, True
     else:
-        base = f"{_host(config, endpoint)}/ai-gateway{prefix}"
-        own = known is not None and known.token is not None
-        credential = config.credential_of(endpoint if own else None)
-    return Service(endpoint=endpoint, api=api, url=base + path, model=model, credential=credential)
+        base, own = _host(config, endpoint) + prefix, settings.token is not None
+    return Service(
+        endpoint=endpoint,
+        api=api,
+        url=base + path,
+        model=model,
+        credential=config.credential_of(entry if own else None),
+        key_header=_KEY_HEADERS.get((urlsplit(base).hostname or "", api)),
+    )
+
+
+def _entry(config: GatewayConfig, endpoint: str) -> str | None:
+    """The name in `endpoints` that means this endpoint: as written, or in Databricks' other spelling."""
+    names = (endpoint, _other_spelling(endpoint))
+    return next((name for name in names if name in config.endpoints), None)
+
+
+def _other_spelling(name: str) -> str | None:
+    """A bare `databricks-x` means `system.ai.x`, and the other way round; None for names of other kinds."""
+    if name.startswith(_BARE) and "." not in name:
+        return _READY_MADE + name.removeprefix(_BARE)
+    short = name.removeprefix(_READY_MADE)
+    return _BARE + short if short != name and "." not in short else None
 
 
 def _host(config: GatewayConfig, endpoint: str) -> str:

@@ -88,34 +88,46 @@ class GatewayConfig(BaseSettings):
         default=None, description="Base URL of the workspace; the gateway's routes are under `/ai-gateway`"
     )
     token: SecretStr | None = Field(default=None, description="Token of `host`: a value, `env:NAME` or `file:PATH`")
-    endpoints: dict[str, EndpointConfig] = Field({}, description="Endpoints that are not simply services of `host`")
-    request_tags: RequestTags = Field({}, description="Tags of every request, for the usage table's `request_tags`")
+    endpoints: dict[str, EndpointConfig] = Field(
+        default={}, description="Endpoints that are not simply services of `host`"
+    )
+    request_tags: RequestTags = Field(
+        default={}, description="Tags of every request, for the usage table's `request_tags`"
+    )
 
     max_concurrency: int = Field(
-        64,
+        default=64,
         ge=1,
         le=4096,
         description="Requests in flight at once, over a host's tasks of all registrations with the same value, or of a "
         "`gb.Client`",
     )
-    request_timeout: float = Field(120.0, gt=0, le=86_400, description="Seconds for one HTTP attempt")
+    request_timeout: float = Field(default=120.0, gt=0, le=86_400, description="Seconds for one HTTP attempt")
     row_deadline: float = Field(
-        900.0, gt=0, le=604_800, description="Seconds for all attempts of a row, waiting included"
+        default=900.0, gt=0, le=604_800, description="Seconds for all attempts of a row, waiting included"
     )
-    max_attempts: int = Field(5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted")
+    max_attempts: int = Field(
+        default=5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted"
+    )
 
-    cache: Literal["off"] = Field("off", description="Pay-once cache; `off` is all there is so far")
-    coordination: Literal["host"] = Field("host", description="What tasks share limits; one machine so far")
+    cache: Literal["off"] = Field(default="off", description="Pay-once cache; `off` is all there is so far")
+    coordination: Literal["host"] = Field(default="host", description="What tasks share limits; one machine so far")
 
-    task_endpoint: str = Field("databricks-gpt-5-4", description="Chat endpoint behind `ai_gen`, `ai_classify`, ...")
-    similarity_endpoint: str = Field("databricks-gte-large-en", description="Embedding endpoint behind `ai_similarity`")
+    task_endpoint: str = Field(
+        default="databricks-gpt-5-4", description="Chat endpoint behind `ai_gen`, `ai_classify`, ..."
+    )
+    similarity_endpoint: str = Field(
+        default="databricks-gte-large-en", description="Embedding endpoint behind `ai_similarity`"
+    )
 
-    usage_table: TableName = Field("ai_gateway.usage", description="Delta table of the usage records")
+    usage_table: TableName = Field(default="ai_gateway.usage", description="Delta table of the usage records")
     spool_dir: str | None = Field(
         default=None,
         description="Folder of records on their way to the table; unset: `_gateway_batch/spool` in the warehouse",
     )
-    flush_interval: float = Field(10.0, ge=0, le=86_400, description="Seconds between background flushes; 0: none")
+    flush_interval: float = Field(
+        default=10.0, ge=0, le=86_400, description="Seconds between background flushes; 0: none"
+    )
     requester: str | None = Field(
         default=None, description="The usage table's `requester`; unset: Spark's user, the system's for `gb.Client`"
     )

@@ -28,20 +28,23 @@ from gateway_batch.devgateway.wire import (
     Embeddings,
     Gemini,
     OpenAIResponses,
+    Scoring,
     SupervisorResponses,
     Wire,
 )
 
-_GEMINI_MODELS = ("/gemini/v1beta/models", "/gemini/v1/models")
+_GEMINI_MODELS = ("/ai-gateway/gemini/v1beta/models", "/ai-gateway/gemini/v1/models")
 _WIRES: dict[str, Wire] = {
-    "/mlflow/v1/chat/completions": ChatCompletions(),
-    "/openai/v1/chat/completions": ChatCompletions("openai/v1/chat/completions"),
-    "/mlflow/v1/embeddings": Embeddings(),
-    "/mlflow/v1/responses": SupervisorResponses(),
-    "/openai/v1/responses": OpenAIResponses(),
-    "/anthropic/v1/messages": AnthropicMessages(),
+    "/ai-gateway/mlflow/v1/chat/completions": ChatCompletions(),
+    "/ai-gateway/openai/v1/chat/completions": ChatCompletions("openai/v1/chat/completions"),
+    "/ai-gateway/mlflow/v1/embeddings": Embeddings(),
+    "/ai-gateway/openai/v1/embeddings": Embeddings("openai/v1/embeddings"),
+    "/ai-gateway/mlflow/v1/responses": SupervisorResponses(),
+    "/ai-gateway/openai/v1/responses": OpenAIResponses(),
+    "/ai-gateway/anthropic/v1/messages": AnthropicMessages(),
     **{f"{path}/{{model}}:generateContent": Gemini() for path in _GEMINI_MODELS},
     **{f"{path}/{{model}}:streamGenerateContent": Gemini(stream=True) for path in _GEMINI_MODELS},
+    "/serving-endpoints/{model}/invocations": Scoring(),
 }
 
 
@@ -61,7 +64,7 @@ def create_app(settings: Settings) -> Starlette:
         yield
         state.ledger.close()
 
-    models = [Route(f"/ai-gateway{path}", ModelRoute(state, wire), methods=["POST"]) for path, wire in _WIRES.items()]
+    models = [Route(path, ModelRoute(state, wire), methods=["POST"]) for path, wire in _WIRES.items()]
     app = Starlette(
         routes=[*models, *page_routes(state), *control_routes(state)],
         middleware=[Middleware(Marked)],

@@ -16,6 +16,7 @@ class Kind(StrEnum):
 
     CHAT = "chat"
     EMBEDDINGS = "embeddings"
+    SCORING = "scoring"
 
 
 class Finish(StrEnum):
@@ -29,7 +30,7 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a conversation, or one input to embed."""
+    """One message of a conversation, one input to embed, or one record to score as JSON."""
 
     role: str
     text: str
@@ -101,6 +102,7 @@ class Answer:
     Attributes:
         stopped_by: the stop sequence that ended it, if one did.
         vectors: one per turn, for embeddings only.
+        scores: one per turn, for scoring only.
     """
 
     text: str
@@ -108,6 +110,7 @@ class Answer:
     tokens: TokenCounts
     stopped_by: str | None = None
     vectors: tuple[list[float], ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 DENIED = Answer("", Finish.CONTENT_FILTER, NO_TOKENS)

@@ -1,4 +1,7 @@
-"""Model services: the ready-made ones of `system.ai`, one example a user could have made, and the settings' own."""
+"""Model services: the ready-made ones of `system.ai`, examples a user could have made, and the settings' own.
+
+Custom models are not of the gateway but serving endpoints, with a name of one part.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,16 @@ EMBEDDING_WIDTH = 1024
 
 DEVELOPER = "dev@example.com"
 EXAMPLE_SERVICE = "main.default.support"
+EXAMPLE_ENDPOINT = "churn-scorer"
 _BARE = "databricks-"
 _READY_MADE = "system.ai."
+_ENDPOINT_NAME = re.compile(r"[A-Za-z0-9][\w-]{0,62}", re.ASCII)
 _NAME = re.compile(r"[^.\s/]{1,255}(\.[^.\s/]{1,255}){2}")
 
 
 @dataclass(frozen=True)
 class Service:
-    """A model service: its three-part name, the model behind it and who made it (None: Databricks)."""
+    """A model service, or a custom model's endpoint: its name, the model behind it, who made it (None: Databricks)."""
 
     name: str
     model: str
@@ -60,7 +65,12 @@ class Service:
     @property
     def destination(self) -> str:
         """The model's object, as usage rows name it."""
-        return f"{_READY_MADE}{_BARE}{self.model}"
+        return self.model if self.kind is Kind.SCORING else f"{_READY_MADE}{_BARE}{self.model}"
+
+    @property
+    def destination_type(self) -> str | None:
+        """As usage rows name it; they have no word for a custom model."""
+        return None if self.kind is Kind.SCORING else "PAY_PER_TOKEN_FOUNDATION_MODEL"
 
     @cached_property
     def destination_id(self) -> str:
@@ -102,18 +112,27 @@ class Catalogue:
             *_ready_made(CHAT_MODELS, Kind.CHAT),
             *_ready_made(EMBEDDING_MODELS, Kind.EMBEDDINGS),
             Service(EXAMPLE_SERVICE, "gpt-5-4", Kind.CHAT, DEVELOPER),
+            Service(EXAMPLE_ENDPOINT, EXAMPLE_ENDPOINT, Kind.SCORING, DEVELOPER),
         ]
         self._services = {service.name: service for service in built_in}
         for name, settings in extra.items():
             self._add(full_name(name), settings)
 
     def _add(self, name: str, settings: ServiceSettings) -> None:
+        if settings.kind is Kind.SCORING or name == EXAMPLE_ENDPOINT:
+            self._add_endpoint(name, settings)
+            return
         if not is_three_part(name):
             raise ConfigError(f"{name!r} is no service name: write catalog.schema.name or databricks-...")
         creator = None if name.startswith(_READY_MADE) else DEVELOPER
         model = settings.model or name.rpartition(".")[2]
         if name not in self._services or settings.model is not None:
             self._services[name] = Service(name, model, settings.kind, creator)
+
+    def _add_endpoint(self, name: str, settings: ServiceSettings) -> None:
+        if _ENDPOINT_NAME.fullmatch(name) is None:
+            raise ConfigError(f"{name!r} is no serving endpoint's name: write letters, digits, - and _")
+        self._services[name] = Service(name, settings.model or name, Kind.SCORING, DEVELOPER)
 
     def find(self, name: str) -> Service | None:
         """The service a caller means, None if there is none."""

@@ -55,6 +55,7 @@ def openai_listing(state: State) -> JsonObject:
     data = [
         {"id": service.name, "object": "model", "created": _CREATED, "owned_by": "gateway_batch stand-in"}
         for service in state.catalogue
+        if service.kind is not Kind.SCORING
     ]
     return {"object": "list", "data": data, "notice": NOTICE}
 

@@ -26,7 +26,6 @@ from gateway_batch.usage.record import (
 
 ACCOUNT_ID = "00000000-0000-4000-8000-000000000000"
 WORKSPACE_ID = "1000000000000000"
-_DESTINATION_TYPE = "PAY_PER_TOKEN_FOUNDATION_MODEL"
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -126,7 +125,7 @@ class Receipt:
             record.auth_mode = "PAT" if "authorization" in self.headers else None
 
     def _add_destination(self, record: UsageRecord, service: Service) -> None:
-        record.destination_type = _DESTINATION_TYPE
+        record.destination_type = service.destination_type
         record.destination_name = service.destination
         record.destination_id = service.destination_id
         record.destination_model = service.model
@@ -150,7 +149,9 @@ class Receipt:
 
 
 def _add_service(record: UsageRecord, service: Service) -> None:
-    destination = Destination(name=service.destination, destination_type=_DESTINATION_TYPE, traffic_percentage=100)
+    destination = Destination(
+        name=service.destination, destination_type=service.destination_type, traffic_percentage=100
+    )
     record.endpoint_id = record.service_id = service.service_id
     record.service_type = "MODEL_SERVICE"
     record.endpoint_metadata = EndpointMetadata(

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from gateway_batch.devgateway import tags
-from gateway_batch.devgateway.ask import DENIED, Answer, Ask, JsonObject
+from gateway_batch.devgateway.ask import DENIED, Answer, Ask, JsonObject, Kind
 from gateway_batch.devgateway.catalogue import Service
 from gateway_batch.devgateway.credentials import check_credentials
 from gateway_batch.devgateway.delivery import Delivery
@@ -133,7 +133,7 @@ class ModelRoute:
             status=200,
             content_type="application/json",
             frames=(orjson.dumps(body),),
-            tokens=said.tokens,
+            tokens=None if self._wire.kind is Kind.SCORING else said.tokens,
             cut=cut,
         )
 

@@ -95,7 +95,7 @@ class ServiceSettings(Behaviour):
     """One model service: what differs from the rest, and what it is if the catalogue doesn't have it.
 
     Attributes:
-        kind: `chat` or `embeddings`.
+        kind: `chat`, `embeddings`, or `scoring` for a custom model's endpoint.
         model: the model behind a service of one's own; by default the last part of its name.
     """
 
@@ -115,7 +115,7 @@ class Settings(Behaviour):
         rpm, tpm: requests and tokens per minute, of each service by itself.
         faults: for every service, after its own.
         ledger: SQLite file of its usage; without one, a new file in a temporary folder.
-        services: by name, `catalog.schema.name` or a bare `databricks-...`.
+        services: by name, `catalog.schema.name` or a bare `databricks-...`; custom models have a name of one part.
     """
 
     host: str = "127.0.0.1"

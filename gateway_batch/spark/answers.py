@@ -15,11 +15,11 @@ from pyspark.sql.types import _parse_datatype_json_string
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from gateway_batch.apis import embeds
+from gateway_batch.apis import task_of
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
 from gateway_batch.spark.casting import answer_reader, does_not_fit
 from gateway_batch.spark.plan import CallPlan, Shape
-from gateway_batch.types import ResponseFormat
+from gateway_batch.types import ResponseFormat, Task
 
 Read = Callable[[Any], Any]
 
@@ -85,7 +85,7 @@ def _value_reader(plan: CallPlan) -> Read:
         check = _checker(plan.response_format, _parse_datatype_json_string(plan.result_type).simpleString())
         member = plan.member
         return check if member is None else lambda answer: check(answer)[member]
-    return _only if embeds(plan.service.api) else lambda answer: answer
+    return _only if task_of(plan.service.api) is Task.EMBEDDINGS else lambda answer: answer
 
 
 def _only(vectors: list[list[float]]) -> list[float]:

@@ -67,6 +67,15 @@ class Expressions:
         """An ARRAY of the expressions."""
         return self._jvm.org.apache.spark.sql.catalyst.expressions.CreateArray(self.sequence(expressions), False)
 
+    def as_json(self, expression: JavaObject) -> JavaObject:
+        """A STRUCT as JSON text, its NULLs in it; resolved with the session's time zone."""
+        options = self._jvm.scala.collection.immutable.Map.from_(
+            self._jvm.scala.jdk.javaapi.CollectionConverters.asScala({"ignoreNullFields": "false"})
+        )
+        return self._jvm.org.apache.spark.sql.catalyst.expressions.StructsToJson(
+            options, expression, self._jvm.scala.Option.apply(None)
+        )
+
     def parsed_json(self, expression: JavaObject) -> JavaObject:
         """JSON text as VARIANT."""
         return self._jvm.org.apache.spark.sql.catalyst.expressions.variant.ParseJson(expression, True)

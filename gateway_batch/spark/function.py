@@ -26,7 +26,7 @@ from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import Input
 from gateway_batch.spark.planning import CONSTANTS, Planned, Planner
 from gateway_batch.spark.signature import AI_QUERY, Constant, Constants, Signature, mismatch
-from gateway_batch.spark.tasks import Task
+from gateway_batch.spark.tasks import TaskFunction
 from gateway_batch.spark.worker import FUNCTION, make_function
 
 _TEXT_MAP = t.MapType(t.StringType(), t.StringType())
@@ -60,10 +60,11 @@ class CallBuilder:
         """
         arguments = AI_QUERY.bind(*self._expressions.arguments(children))
         inputs = tuple(name for name in Input if name in arguments)
-        planned = self._planner.ai_query(self._constants(AI_QUERY, arguments, CONSTANTS), inputs)
+        record = isinstance(self._expressions.data_type(arguments["request"]), t.StructType)
+        planned = self._planner.ai_query(self._constants(AI_QUERY, arguments, CONSTANTS), inputs, record=record)
         return self._call(planned, [self._column(arguments, name) for name in inputs])
 
-    def task(self, task: Task) -> Callable[[JavaObject], JavaObject]:
+    def task(self, task: TaskFunction) -> Callable[[JavaObject], JavaObject]:
         """What makes the expression of one call of a task function."""
 
         def build(children: JavaObject) -> JavaObject:
@@ -103,6 +104,8 @@ class CallBuilder:
 
     def _column(self, arguments: dict[str, JavaObject], name: Input) -> JavaObject:
         expression = arguments[name]
+        if name is Input.REQUEST and isinstance(self._expressions.data_type(expression), t.StructType):
+            return self._expressions.as_json(expression)
         if name is Input.REQUEST:
             return self._text(AI_QUERY.function, name, expression)
         found, wanted = self._expressions.data_type(expression), _INPUT_TYPES[name]

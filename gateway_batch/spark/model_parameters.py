@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway_batch.apis import api_for
 from gateway_batch.errors import AiFunctionError
+from gateway_batch.types import Task
 
 _NUMBERS: dict[str, tuple[tuple[type, ...], str, str, Callable[[Any], bool]]] = {
     "temperature": ((int, float), "DOUBLE", "at least 0", lambda x: x >= 0),
@@ -31,6 +32,13 @@ def check_model_parameters(parameters: Any, endpoint: str, api_type: str) -> dic
             f"{_render(parameters)}. Build it with named_struct('temperature', 0.1).",
         )
     api = api_for(api_type)
+    if api.task is Task.SCORING:
+        raise _invalid(
+            parameters,
+            endpoint,
+            "UNSUPPORTED_ENDPOINT_TYPE",
+            "AI_QUERY function does not support the modelParameters argument for custom model endpoint.",
+        )
     for name, value in parameters.items():
         if name in api.unsupported:
             raise _invalid(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pyspark.errors import PySparkException
 from pyspark.sql import types as t
 
-from gateway_batch.apis import embeds
-from gateway_batch.config import GatewayConfig, resolve_service
+from gateway_batch.apis import task_of
+from gateway_batch.config import SCORING, GatewayConfig, resolve_service
 from gateway_batch.errors import AiFunctionError, ConfigError
 from gateway_batch.packing import PackSize
 from gateway_batch.runtime import RuntimeSettings
@@ -19,9 +19,9 @@ from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.model_parameters import check_model_parameters
 from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.spark.response_format import parse_response_format
-from gateway_batch.spark.signature import AI_QUERY, Constants
+from gateway_batch.spark.signature import AI_QUERY, Constants, invalid_value, mismatch
 from gateway_batch.spark.tasks import Asked
-from gateway_batch.types import ResponseFormat, Service
+from gateway_batch.types import ResponseFormat, Service, Task
 
 CONSTANTS = ("endpoint", "returnType", "failOnError", "modelParameters", "responseFormat", "api")
 
@@ -49,29 +49,31 @@ class Planner:
     parse_type: Callable[[str], t.DataType]
     time_zone: Callable[[], str]
 
-    def ai_query(self, constants: Constants, inputs: tuple[Input, ...]) -> Planned:
+    def ai_query(self, constants: Constants, inputs: tuple[Input, ...], *, record: bool) -> Planned:
         """The plan of an `ai_query`.
 
         Args:
             constants: the arguments named in `CONSTANTS`.
             inputs: the columns of the call.
+            record: whether the request is a STRUCT, as custom models take it.
 
         Raises:
             AiFunctionError: an argument is wrong.
             ConfigError: the endpoint can't be resolved.
         """
         function = AI_QUERY.function
-        service = resolve_service(self.config, constants.required_text("endpoint"), constants.text("api"))
+        endpoint, api = constants.required_text("endpoint"), constants.text("api")
+        service = resolve_service(self.config, endpoint, api, suited=SCORING if record else None)
+        task = task_of(service.api)
+        if record is not (task is Task.SCORING):
+            raise mismatch(function, "request", *(("STRING", "STRUCT") if record else ("STRUCT", "STRING")))
         response_format = self._response_format(constants.text("responseFormat"), service)
         answer_type = self._answer_type(constants.text("returnType"), service)
         fail_on_error = constants.flag("failOnError", default=True)
         given = constants.any("modelParameters")
         parameters = {} if given is None else check_model_parameters(given, service.endpoint, service.api)
-        if Input.IMAGES in inputs and embeds(service.api):
-            raise AiFunctionError(
-                "AI_FUNCTION_COMPILATION_ERROR",
-                f"{function}: files are for chat models, and {service.endpoint} is none.",
-            )
+        if Input.IMAGES in inputs and task is not Task.CHAT:
+            raise invalid_value(function, "files", f"is for chat models, and {service.endpoint} is none")
         plan = self._plan(
             function,
             service,
@@ -92,9 +94,10 @@ class Planner:
         similarity = asked.shape is Shape.SIMILARITY
         endpoint = self.config.similarity_endpoint if similarity else self.config.task_endpoint
         service = resolve_service(self.config, endpoint)
-        if embeds(service.api) is not similarity:
-            setting, task = ("similarity_endpoint", "embeddings") if similarity else ("task_endpoint", "chat")
-            raise ConfigError(f"{setting}: {name} needs a service for {task}, but {endpoint} has the API {service.api}")
+        wanted = Task.EMBEDDINGS if similarity else Task.CHAT
+        if task_of(service.api) is not wanted:
+            setting = "similarity_endpoint" if similarity else "task_endpoint"
+            raise ConfigError(f"{setting}: {name} needs a service for {wanted}, but {endpoint} speaks {service.api}")
         plan = self._plan(
             name,
             service,
@@ -142,17 +145,17 @@ class Planner:
     def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:
         if text is None:
             return None
-        if embeds(service.api):
+        if task_of(service.api) is not Task.CHAT:
             raise AiFunctionError(
                 "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT",
-                f"Found unsupported response format. {service.endpoint} is an embedding service; responseFormat is for "
-                "chat models.",
+                f"Found unsupported response format. It is for chat models, and {service.endpoint} is none.",
             )
         return parse_response_format(text, AI_QUERY.function, self.parse_type)
 
     def _answer_type(self, ddl: str | None, service: Service) -> t.DataType:
         if ddl is None:
-            return t.ArrayType(t.FloatType()) if embeds(service.api) else t.StringType()
+            embeddings = task_of(service.api) is Task.EMBEDDINGS
+            return t.ArrayType(t.FloatType()) if embeddings else t.StringType()
         try:
             answer_type = self.parse_type(ddl)
         except PySparkException as error:

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from gateway_batch.apis import embeds
+from gateway_batch.apis import task_of
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.spark.plan import CallPlan, Input, Shape
-from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest
+from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest, RecordRequest, Task
 
 RowRequest = AnyRequest | CallError | None
 
@@ -63,9 +63,13 @@ def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
             text, parameters, _row_tags(constant_tags, tags), plan.instructions, plan.response_format, images
         )
 
+    def record(json: str, tags: Any, image: bytes | None) -> RowRequest:
+        return RecordRequest(orjson.loads(json), parameters, _row_tags(constant_tags, tags))
+
     if plan.shape is Shape.SIMILARITY:
         return pair
-    return embedding if embeds(plan.service.api) else chat
+    makers = {Task.CHAT: chat, Task.EMBEDDINGS: embedding, Task.SCORING: record}
+    return makers[task_of(plan.service.api)]
 
 
 def _row_tags(constant: Mapping[str, str], row: Iterable[tuple[str, str | None]] | None) -> Mapping[str, str]:

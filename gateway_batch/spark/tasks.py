@@ -56,7 +56,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskFunction:
     """A task function.
 
     Attributes:
@@ -228,9 +228,11 @@ def _flag(options: dict[str, str], function: str, name: str) -> bool:
     return written == "true"
 
 
-def _task(name: str, parameters: tuple[str, ...], required: int, contents: int, ask: Callable[..., Asked]) -> Task:
+def _task(
+    name: str, parameters: tuple[str, ...], required: int, contents: int, ask: Callable[..., Asked]
+) -> TaskFunction:
     signature = Signature(name, parameters, required=required, positional=len(parameters))
-    return Task(signature, parameters[:contents], ask)
+    return TaskFunction(signature, parameters[:contents], ask)
 
 
 TASKS = (

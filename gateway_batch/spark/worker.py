@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 import pyarrow as pa
 from pyspark import Broadcast, TaskContext
 
-from gateway_batch.apis import embeds
+from gateway_batch.apis import task_of
 from gateway_batch.batch import Window, answer_in_order
 from gateway_batch.config import Credentials
 from gateway_batch.errors import CallError, as_ai_function_error
@@ -18,7 +18,7 @@ from gateway_batch.spark.answers import column_writer
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.rows import request_reader
 from gateway_batch.spark.runtime import runtime_for
-from gateway_batch.types import AnyRequest, InferenceResult
+from gateway_batch.types import AnyRequest, InferenceResult, Task
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
 
@@ -51,7 +51,7 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
     runtime = runtime_for(plan.runtime, credentials)
     read, to_column = request_reader(plan), column_writer(plan)
     requests = (read(columns if isinstance(columns, tuple) else (columns,)) for columns in batches)
-    answered = _answer_packed if embeds(plan.service.api) else _answer_each
+    answered = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
     try:
         for answers in answered(plan, runtime, requests):
             yield to_column(answers)

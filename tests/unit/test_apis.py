@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,20 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway_batch.apis import api_for, embeds
+from gateway_batch.apis import API_TYPES, api_for, task_of
 from gateway_batch.apis.replies import retry_after_s
 from gateway_batch.errors import CallError, ErrorKind, MalformedError, RejectedError
-from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpReply, InferenceRequest, Service
+from gateway_batch.types import (
+    AnyRequest,
+    EmbeddingRequest,
+    HttpReply,
+    Image,
+    InferenceRequest,
+    RecordRequest,
+    ResponseFormat,
+    Service,
+    Task,
+)
 
 CASES = sorted((Path(__file__).parents[1] / "golden" / "apis").glob("*.json"))
 CHAT = api_for("mlflow/v1/chat/completions")
@@ -23,9 +34,16 @@ def golden(path: Path) -> Any:
 
 
 def request_of(case: Any) -> AnyRequest:
-    if embeds(case["api"]):
-        return EmbeddingRequest(**{**case["request"], "texts": tuple(case["request"]["texts"])})
-    return InferenceRequest(**case["request"])
+    given = dict(case["request"])
+    match task_of(case["api"]):
+        case Task.EMBEDDINGS:
+            return EmbeddingRequest(**{**given, "texts": tuple(given["texts"])})
+        case Task.SCORING:
+            return RecordRequest(**given)
+    if "response_format" in given:
+        given["response_format"] = ResponseFormat(**given["response_format"])
+    images = (Image(base64.b64decode(image["data"]), image["media_type"]) for image in given.pop("images", ()))
+    return InferenceRequest(**given, images=tuple(images))
 
 
 def replied(case: Any) -> HttpReply:
@@ -44,7 +62,7 @@ def test_a_request_goes_out_as_pinned(path: Path) -> None:
     service = Service(endpoint="e", api=case["api"], url="https://h/route", model="m", credential="env:T")
     request = api_for(case["api"]).build(request_of(case), service)
     assert orjson.loads(request.body) == case["wire"]
-    assert (request.url, request.headers) == ("https://h/route", {})
+    assert (request.url, request.headers) == ("https://h/route", case.get("wire_headers", {}))
 
 
 @pytest.mark.parametrize("path", [path for path in CASES if "result" in golden(path)], ids=lambda path: path.stem)
@@ -97,10 +115,16 @@ def test_a_status_has_its_kind(status: int, kind: str) -> None:
     [
         (b'{"error_code": "BAD_REQUEST", "message": "no"}', "500: BAD_REQUEST: no"),
         (b'{"error": {"message": "no"}}', "500: no"),
+        (b'{"type": "error", "error": {"type": "api_error", "message": "no"}}', "500: api_error: no"),
+        (b'{"error": {"code": 500, "message": "no", "status": "INTERNAL"}}', "500: INTERNAL: no"),
+        (b'[{"error": {"code": 500, "message": "no", "status": "INTERNAL"}}]', "500: INTERNAL: no"),
+        (b'{"error_code": "A", "message": "no", "error": {"message": "other"}}', "500: A: no"),
         (b'{"message": "no"}', "500: no"),
         (b'{"error": "no"}', "500: no"),
         (b'{"detail": "no"}', "500: no"),
         (b'{"detail": [{"msg": "no", "input": "the prompt"}]}', "500: no"),
+        (b"null", "500: null"),
+        (b'[{"other": "the prompt"}]', "500: no message in 25 bytes of JSON"),
         (b'{"other": "the prompt"}', "500: no message in 23 bytes of JSON"),
         (b"<html>Bad gateway</html>\n", "500: <html>Bad gateway</html>"),
         (b"\xff\xfe", "500: \ufffd\ufffd"),
@@ -122,6 +146,114 @@ def test_the_gateway_is_quoted_whatever_its_error_body_looks_like(body: bytes, m
 )
 def test_a_long_error_body_is_cut(body: bytes) -> None:
     assert len(str(rejection(500, body))) <= 1010
+
+
+@pytest.mark.parametrize(
+    ("details", "seconds"),
+    [
+        ([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3.5s"}], 3.5),
+        ([1, {}, {"retryDelay": "0s"}], 0.0),
+        ([{"retryDelay": "soon"}, {"retryDelay": "46.123456789s"}], 46.123456789),
+        ([{"retryDelay": "-3s"}], None),
+        ([{"retryDelay": "3"}], None),
+        ([{"retryDelay": "9" * 400 + "s"}], None),
+        ([{"retryDelay": "\u0663s"}], None),
+        ([{"retryDelay": 3}], None),
+        ([], None),
+        ({"retryDelay": "3s"}, None),
+    ],
+)
+def test_a_wait_in_googles_error_details_is_understood(details: Any, seconds: float | None) -> None:
+    body = {"error": {"message": "no", "details": details}}
+    assert rejection(429, orjson.dumps(body)).retry_after_s == seconds
+    assert rejection(429, orjson.dumps([body])).retry_after_s == seconds
+
+
+def test_a_wait_in_the_headers_comes_before_one_in_the_body() -> None:
+    body = orjson.dumps({"error": {"message": "no", "details": [{"retryDelay": "3s"}]}})
+    assert rejection(429, body, **{"retry-after": "7"}).retry_after_s == 7.0
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("server_error", ErrorKind.SERVER),
+        ("rate_limit_exceeded", ErrorKind.RATE_LIMIT),
+        ("invalid_prompt", ErrorKind.BAD_REQUEST),
+        (None, ErrorKind.BAD_REQUEST),
+    ],
+)
+def test_a_failed_response_is_rejected_by_the_kind_of_its_error(code: str | None, kind: ErrorKind) -> None:
+    body = {"status": "failed", "error": {"code": code, "message": "x" * 5000}, "output": []}
+    with pytest.raises(RejectedError) as caught:
+        api_for("openai/v1/responses").parse(HttpReply(200, {}, orjson.dumps(body)))
+    assert caught.value.kind is kind
+    assert len(str(caught.value)) <= 1_000
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ("in_progress", "the response is in_progress"),
+        ("cancelled", "the response is cancelled"),
+        ("completed", r"no text at output\[\]"),
+    ],
+)
+def test_a_response_without_text_says_what_became_of_it(status: str, message: str) -> None:
+    body = {"status": status, "output": []}
+    with pytest.raises(MalformedError, match=message):
+        api_for("mlflow/v1/responses").parse(HttpReply(200, {}, orjson.dumps(body)))
+
+
+EMPTY: dict[str, Any] = {
+    "mlflow/v1/chat/completions": {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]},
+    "openai/v1/responses": {"status": "completed", "output": [{"content": [{"type": "output_text", "text": ""}]}]},
+    "anthropic/v1/messages": {"content": [{"type": "text", "text": ""}], "stop_reason": "stop_sequence"},
+    "gemini/v1/generateContent": {"candidates": [{"content": {"parts": [{"text": ""}]}, "finishReason": "STOP"}]},
+}
+
+
+@pytest.mark.parametrize("api", EMPTY)
+def test_a_model_may_say_nothing(api: str) -> None:
+    assert api_for(api).parse(HttpReply(200, {}, orjson.dumps(EMPTY[api]))).value == ""
+
+
+@pytest.mark.parametrize("api", ["anthropic/v1/messages", "gemini/v1/generateContent"])
+def test_one_stop_sequence_may_stand_alone(api: str) -> None:
+    service = Service(endpoint="e", api=api, url="https://h/route", model="m")
+    request = api_for(api).build(InferenceRequest("x", {"stop": "END"}), service)
+    body = orjson.loads(request.body)
+    assert body.get("generationConfig", {}).get("stopSequences", body.get("stop_sequences")) == ["END"]
+
+
+def test_an_image_without_a_prompt_goes_to_anthropic_without_an_empty_text_block() -> None:
+    service = Service(endpoint="e", api="anthropic/v1/messages", url="https://h/route", model="m")
+    request = api_for(service.api).build(InferenceRequest("", images=(Image(b"x", "image/png"),)), service)
+    (message,) = orjson.loads(request.body)["messages"]
+    assert [block["type"] for block in message["content"]] == ["image"]
+
+
+@pytest.mark.parametrize(("api", "name"), [("openai/v1/responses", "text"), ("anthropic/v1/messages", "output_config")])
+def test_a_parameter_that_can_not_hold_the_format_gives_way_to_it(api: str, name: str) -> None:
+    service = Service(endpoint="e", api=api, url="https://h/route", model="m")
+    wanted = ResponseFormat({"type": "object"})
+    body = orjson.loads(api_for(api).build(InferenceRequest("x", {name: 1}, response_format=wanted), service).body)
+    assert body[name]["format"]["type"] == "json_schema"
+
+
+@pytest.mark.parametrize("api", API_TYPES)
+def test_the_callers_values_stay_as_they_are(api: str) -> None:
+    parameters: dict[str, Any] = {"text": {"verbosity": "low"}, "output_config": {"effort": "low"}, "tools": []}
+    before = orjson.dumps(parameters)
+    calls: dict[Task, AnyRequest] = {
+        Task.CHAT: InferenceRequest("x", parameters, response_format=ResponseFormat({"type": "object"})),
+        Task.EMBEDDINGS: EmbeddingRequest(("x",), parameters),
+        Task.SCORING: RecordRequest({"a": 1}, parameters),
+    }
+    service = Service(endpoint="e", api=api, url="https://h/route", model="m")
+    first = api_for(api).build(calls[task_of(api)], service)
+    assert api_for(api).build(calls[task_of(api)], service) == first
+    assert orjson.dumps(parameters) == before
 
 
 def test_a_long_reason_of_a_policy_is_cut() -> None:

@@ -396,6 +396,17 @@ def test_the_token_is_in_the_authorization_header_and_nowhere_else(tmp_path: Pat
     assert not any(SECRET.encode() in path.read_bytes() for path in files)
 
 
+def test_a_key_goes_into_the_header_that_the_service_names(play: Any) -> None:
+    async def scene(bench: Bench) -> HttpRequest:
+        await bench.infer(service=replace(CHAT, credential="value:token", key_header="x-api-key"))
+        return bench.transport.sent[0]
+
+    sent, rows = play(scene, [chat_reply("x")])
+    assert sent.headers.pop("x-api-key") == SECRET
+    assert "authorization" not in sent.headers
+    assert SECRET not in f"{sent} {rows}"
+
+
 def test_without_a_credential_nothing_is_authorized(play: Any) -> None:
     async def scene(bench: Bench) -> HttpRequest:
         await bench.infer()

@@ -111,10 +111,74 @@ def test_the_api_of_the_call_comes_before_the_one_of_the_endpoint() -> None:
     assert (asked.api, asked.url) == ("openai/v1/embeddings", f"{HOST}/ai-gateway/openai/v1/embeddings")
 
 
+URLS = {
+    "mlflow/v1/chat/completions": ("/ai-gateway/mlflow/v1/chat/completions", "/chat/completions"),
+    "openai/v1/chat/completions": ("/ai-gateway/openai/v1/chat/completions", "/chat/completions"),
+    "mlflow/v1/responses": ("/ai-gateway/mlflow/v1/responses", "/responses"),
+    "openai/v1/responses": ("/ai-gateway/openai/v1/responses", "/responses"),
+    "anthropic/v1/messages": ("/ai-gateway/anthropic/v1/messages", "/messages"),
+    "gemini/v1/generateContent": (
+        "/ai-gateway/gemini/v1beta/models/main.ai.m%2F1:generateContent",
+        "/models/main.ai.m%2F1:generateContent",
+    ),
+    "mlflow/v1/embeddings": ("/ai-gateway/mlflow/v1/embeddings", "/embeddings"),
+    "openai/v1/embeddings": ("/ai-gateway/openai/v1/embeddings", "/embeddings"),
+    "mlflow/v1/invocations": ("/serving-endpoints/main.ai.m%2F1/invocations", "/invocations"),
+}
+
+
 @pytest.mark.parametrize("api", API_TYPES)
-def test_every_api_has_a_route_and_an_adapter(api: str) -> None:
-    assert service("x", api=api).url == f"{HOST}/ai-gateway/{api}"
+def test_every_api_has_a_route_of_the_host_and_of_a_base_url(api: str) -> None:
+    of_host, of_base = URLS[api]
+    assert service("main.ai.m/1", api=api).url == HOST + of_host
+    assert service("x", api=api, x={"base_url": "http://h/v1", "model": "main.ai.m/1"}).url == f"http://h/v1{of_base}"
     assert api_for(api) is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "listed"),
+    [
+        ("databricks-gpt-5-4", "system.ai.gpt-5-4"),
+        ("system.ai.gpt-5-4", "databricks-gpt-5-4"),
+    ],
+)
+def test_an_entry_is_found_by_the_other_spelling_of_its_name(written: str, listed: str) -> None:
+    found = service(written, **{listed: {"api": "openai/v1/responses", "token": "dapi-own"}})
+    assert (found.endpoint, found.model, found.api) == (written, written, "openai/v1/responses")
+    assert found.credential == f"value:endpoints.{listed}.token"
+    assert service(written, **{listed: {"model": "main.ai.mine"}}).model == "main.ai.mine"
+
+
+def test_an_entry_as_written_comes_before_the_other_spelling() -> None:
+    endpoints = {"databricks-a": {"model": "short"}, "system.ai.a": {"model": "long"}}
+    assert service("databricks-a", **endpoints).model == "short"
+    assert service("system.ai.a", **endpoints).model == "long"
+
+
+@pytest.mark.parametrize("name", ["gpt-5-4", "main.ai.gpt-5-4", "databricks-main.ai.x", "system.ai.a.b"])
+def test_other_names_have_one_spelling(name: str) -> None:
+    listed = {"system.ai.gpt-5-4": {"model": "m"}, "databricks-gpt-5-4": {"model": "m"}}
+    assert service(name, **listed).model == name
+
+
+@pytest.mark.parametrize(
+    ("base_url", "api", "header"),
+    [
+        ("https://api.anthropic.com/v1", "anthropic/v1/messages", "x-api-key"),
+        ("https://api.anthropic.com/v1", "openai/v1/chat/completions", None),
+        ("https://generativelanguage.googleapis.com/v1beta", "gemini/v1/generateContent", "x-goog-api-key"),
+        ("https://generativelanguage.googleapis.com/v1beta/openai", "openai/v1/chat/completions", None),
+        ("https://gateway.example.com/anthropic/v1", "anthropic/v1/messages", None),
+        (f"{HOST}/ai-gateway/gemini/v1beta", "gemini/v1/generateContent", None),
+    ],
+)
+def test_a_vendors_own_host_takes_its_key_in_its_own_header(base_url: str, api: str, header: str | None) -> None:
+    assert service("x", x={"base_url": base_url, "api": api, "token": "env:KEY"}).key_header == header
+
+
+@pytest.mark.parametrize("api", API_TYPES)
+def test_a_service_of_the_host_takes_bearer(api: str) -> None:
+    assert service("x", api=api).key_header is None
 
 
 def test_an_api_that_does_not_exist_is_refused_with_those_that_do() -> None:

@@ -99,3 +99,25 @@ def test_a_refusal_shows_the_parameters_as_json_and_names_the_endpoint() -> None
         'The provided model parameters ({"stop": "ü", "top_p": null}) are invalid in the AI_QUERY function for serving '
         'endpoint "my-endpoint". '
     )
+
+
+@pytest.mark.parametrize(
+    ("api", "name"),
+    [
+        ("openai/v1/responses", "stop"),
+        ("mlflow/v1/responses", "n"),
+        ("anthropic/v1/messages", "seed"),
+        ("gemini/v1/generateContent", "logit_bias"),
+    ],
+)
+def test_what_an_api_has_no_word_for_is_refused(api: str, name: str) -> None:
+    error = invalid({name: "x"}, api)
+    assert error.error_class.endswith(".UNSUPPORTED_MODEL_PARAMETER")
+    assert error.message.endswith(f'The "{name}" parameter is not supported for the serving endpoint.')
+
+
+@pytest.mark.parametrize("parameters", [{}, {"threshold": 0.5}])
+def test_a_custom_model_takes_no_parameters(parameters: dict[str, float]) -> None:
+    error = invalid(parameters, "mlflow/v1/invocations")
+    assert error.error_class.endswith(".UNSUPPORTED_ENDPOINT_TYPE")
+    assert error.message.endswith("does not support the modelParameters argument for custom model endpoint.")

@@ -256,8 +256,8 @@ WRONG: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.query_many(MODEL, "one"), "requests: must be a list of texts, not one str"),
     (lambda c: c.query_many(MODEL, ["a", None]), "requests[1]: must be text, not NoneType"),  # type: ignore[list-item]
     (lambda c: c.query(MODEL, "hi", api="nope/v1"), "endpoint databricks-gpt-5-4: no API 'nope/v1'"),
-    (lambda c: c.query(MODEL, "hi", api="mlflow/v1/embeddings"), "mlflow/v1/embeddings is an API for embed()"),
-    (lambda c: c.embed("mine", ["a"]), "endpoint mine: openai/v1/chat/completions is an API for query()"),
+    (lambda c: c.query(MODEL, "hi", api="mlflow/v1/embeddings"), "mlflow/v1/embeddings is not an API for query()"),
+    (lambda c: c.embed("mine", ["a"]), "endpoint mine: openai/v1/chat/completions is not an API for embed()"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"messages": []}), "model_parameters: messages is set by the"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"seed": {1}}), "model_parameters: must be JSON values"),
     (lambda c: c.query(MODEL, "hi", request_tags={"a": 1}), "'a' maps to int"),  # type: ignore[dict-item]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway_batch.devgateway.ask import Answer, Ask, Finish, Kind, TokenCounts
+from gateway_batch.devgateway.ask import NO_TOKENS, Answer, Ask, Finish, Kind, TokenCounts
 from gateway_batch.devgateway.catalogue import EMBEDDING_WIDTH, Service
 from gateway_batch.devgateway.models import chat
+from gateway_batch.devgateway.models.scores import score
 from gateway_batch.devgateway.models.tokens import count_tokens
 from gateway_batch.devgateway.models.vectors import embed
 
@@ -13,6 +14,8 @@ def answer(ask: Ask, service: Service) -> Answer:
     """The service's answer."""
     if service.kind is Kind.CHAT:
         return chat.answer(ask)
+    if service.kind is Kind.SCORING:
+        return Answer("", Finish.STOP, NO_TOKENS, scores=tuple(score(turn.text) for turn in ask.turns))
     vectors = tuple(embed(turn.text, ask.dimensions or EMBEDDING_WIDTH) for turn in ask.turns)
     tokens = sum(count_tokens(turn.text) for turn in ask.turns)
     return Answer("", Finish.STOP, TokenCounts(tokens, 0), vectors=vectors)

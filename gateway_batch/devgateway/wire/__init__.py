@@ -8,6 +8,7 @@ from gateway_batch.devgateway.wire.embeddings import Embeddings
 from gateway_batch.devgateway.wire.format import Wire
 from gateway_batch.devgateway.wire.gemini import Gemini
 from gateway_batch.devgateway.wire.responses import OpenAIResponses, SupervisorResponses
+from gateway_batch.devgateway.wire.scoring import Scoring
 
 __all__ = [
     "AnthropicMessages",
@@ -15,6 +16,7 @@ __all__ = [
     "Embeddings",
     "Gemini",
     "OpenAIResponses",
+    "Scoring",
     "SupervisorResponses",
     "Wire",
 ]

@@ -1,0 +1,123 @@
+"""Anthropic Messages, native."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateway_batch.apis.replies import (
+    CUT,
+    REFUSED,
+    check_policy,
+    count,
+    json_object,
+    object_or_empty,
+    string,
+    sum_of,
+    text_result,
+)
+from gateway_batch.types import (
+    HttpReply,
+    HttpRequest,
+    InferenceRequest,
+    InferenceResult,
+    JsonObject,
+    Service,
+    Task,
+    TokenUsage,
+)
+
+VERSION = "2023-06-01"
+# The API has no default; this much every Claude model may answer with.
+DEFAULT_MAX_TOKENS = 4096
+JSON_INSTRUCTIONS = "Answer with one JSON object and nothing else: no other text, no code fence."
+
+_WORDS = {"stop": "stop_sequences"}
+_WHY_EMPTY = {"max_tokens": CUT, "model_context_window_exceeded": CUT, "refusal": REFUSED}
+
+
+class AnthropicMessages:
+    """Messages. `max_tokens` is 4096 where the call gives none.
+
+    A JSON schema goes out as `output_config.format`. There is no format for JSON without a schema: that is asked for
+    at the end of the system prompt. A schema's `name` and `strict` have no place here.
+    """
+
+    task = Task.CHAT
+    reserved = frozenset({"model", "messages", "system", "stream"})
+    unsupported = frozenset(
+        {"n", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"}
+    )
+
+    def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
+        """POST `{model, max_tokens, messages, system, ...parameters, output_config}`."""
+        body: JsonObject = {
+            "model": service.model,
+            "max_tokens": DEFAULT_MAX_TOKENS,
+            "messages": [{"role": "user", "content": _blocks(call) if call.images else call.text}],
+        }
+        if system := _system(call):
+            body["system"] = system
+        body |= _parameters(call.parameters)
+        if call.response_format is not None and call.response_format.schema is not None:
+            wanted = {"type": "json_schema", "schema": dict(call.response_format.schema)}
+            body["output_config"] = {**object_or_empty(body.get("output_config")), "format": wanted}
+        return HttpRequest(service.url, orjson.dumps(body), {"anthropic-version": VERSION})
+
+    def parse(self, reply: HttpReply) -> InferenceResult:
+        """The text blocks, joined; others, such as thinking, are left out."""
+        body = json_object(reply)
+        paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
+        check_policy(body, reply, paid)
+        ending = string(body.get("stop_reason"))
+        text = _text(body.get("content"), may_be_empty=ending in ("end_turn", "stop_sequence"))
+        return text_result(reply, paid, text, why_empty=_WHY_EMPTY.get(ending or ""), where="content[].text")
+
+
+def _blocks(call: InferenceRequest) -> list[JsonObject]:
+    """Images come first, as Anthropic advises; an empty text block would be refused."""
+    pictures: list[JsonObject] = [
+        {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.base64}}
+        for image in call.images
+    ]
+    return [*pictures, {"type": "text", "text": call.text}] if call.text else pictures
+
+
+def _system(call: InferenceRequest) -> str | None:
+    if call.response_format is None or call.response_format.schema is not None:
+        return call.instructions
+    return f"{call.instructions}\n\n{JSON_INSTRUCTIONS}" if call.instructions else JSON_INSTRUCTIONS
+
+
+def _parameters(parameters: Mapping[str, Any]) -> JsonObject:
+    found = {_WORDS.get(name, name): value for name, value in parameters.items()}
+    if isinstance(mark := found.get("stop_sequences"), str):
+        found["stop_sequences"] = [mark]
+    return found
+
+
+def _text(content: Any, *, may_be_empty: bool) -> str | None:
+    if not isinstance(content, list):
+        return None
+    blocks = [
+        block["text"]
+        for block in content
+        if isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str)
+    ]
+    return "".join(blocks) if blocks or may_be_empty else None
+
+
+def _usage(block: Any) -> TokenUsage:
+    """Anthropic's `input_tokens` leave out what was read from or written to the cache; ours have it in."""
+    uncached, answered = count(block, "input_tokens"), count(block, "output_tokens")
+    read, written = count(block, "cache_read_input_tokens"), count(block, "cache_creation_input_tokens")
+    given = sum_of(uncached, read or 0, written or 0)
+    return TokenUsage(
+        input_tokens=given,
+        output_tokens=answered,
+        total_tokens=sum_of(given, answered),
+        cache_read_tokens=read,
+        cache_creation_tokens=written,
+    )

@@ -1,0 +1,37 @@
+"""MLflow's scoring protocol: Databricks' custom serving endpoints and `mlflow models serve`."""
+
+from __future__ import annotations
+
+import orjson
+
+from gateway_batch.apis.replies import check_policy, json_object, not_the_api
+from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, JsonObject, RecordRequest, Service, Task
+
+
+class MlflowScoring:
+    """Invocations of a custom model, one record a request. The model stands in the URL; no tokens are reported."""
+
+    task = Task.SCORING
+    reserved = frozenset({"dataframe_records", "dataframe_split", "instances", "inputs"})
+    unsupported: frozenset[str] = frozenset()
+
+    def build(self, call: RecordRequest, service: Service) -> HttpRequest:
+        """POST `{dataframe_records: [record], params}`."""
+        body: JsonObject = {"dataframe_records": [dict(call.record)]}
+        if call.parameters:
+            body["params"] = dict(call.parameters)
+        return HttpRequest(service.url, orjson.dumps(body))
+
+    def parse(self, reply: HttpReply) -> InferenceResult:
+        """The one prediction; `predictions` that is no list is the prediction itself."""
+        body = json_object(reply)
+        check_policy(body, reply, InferenceResult(""))
+        if "predictions" not in body:
+            raise not_the_api(reply, "no predictions")
+        match body["predictions"]:
+            case [prediction]:
+                return InferenceResult(prediction)
+            case [*several]:
+                raise not_the_api(reply, f"{len(several)} predictions for one record")
+            case prediction:
+                return InferenceResult(prediction)

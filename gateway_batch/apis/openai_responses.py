@@ -1,0 +1,126 @@
+"""OpenAI Responses, and Databricks' Supervisor API, which has their shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from gateway_batch.apis.replies import (
+    CUT,
+    FILTERED,
+    REFUSED,
+    body_error,
+    check_policy,
+    count,
+    json_object,
+    object_or_empty,
+    string,
+    sum_of,
+    text_result,
+)
+from gateway_batch.errors import ErrorKind
+from gateway_batch.types import (
+    HttpReply,
+    HttpRequest,
+    InferenceRequest,
+    InferenceResult,
+    JsonObject,
+    ResponseFormat,
+    Service,
+    Task,
+    TokenUsage,
+)
+
+_WORDS = {"max_tokens": "max_output_tokens"}
+_WHY_EMPTY = {"max_output_tokens": CUT, "content_filter": FILTERED}
+_ERROR_KINDS = {"server_error": ErrorKind.SERVER, "rate_limit_exceeded": ErrorKind.RATE_LIMIT}
+
+
+class OpenAIResponses:
+    """Responses. The prompt goes out as one user item."""
+
+    task = Task.CHAT
+    reserved = frozenset({"model", "input", "instructions", "stream", "background"})
+    unsupported = frozenset({"stop", "n", "seed", "frequency_penalty", "presence_penalty", "logit_bias"})
+
+    def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
+        """POST `{model, input, instructions, ...parameters, text}`."""
+        body: JsonObject = {
+            "model": service.model,
+            "input": [{"role": "user", "content": _parts(call) if call.images else call.text}],
+        }
+        if call.instructions is not None:
+            body["instructions"] = call.instructions
+        body |= {_WORDS.get(name, name): value for name, value in call.parameters.items()}
+        if call.response_format is not None:
+            body["text"] = {**object_or_empty(body.get("text")), "format": _format(call.response_format)}
+        return HttpRequest(service.url, orjson.dumps(body))
+
+    def parse(self, reply: HttpReply) -> InferenceResult:
+        """All `output_text` parts of the output's messages, joined; `output_text` itself where there is no `output`.
+
+        Raises:
+            RejectedError: also for a 2xx whose `error` says that the response failed.
+        """
+        body = json_object(reply)
+        paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
+        check_policy(body, reply, paid)
+        if isinstance(error := body.get("error"), dict):
+            code = string(error.get("code")) or "error"
+            kind = _ERROR_KINDS.get(code, ErrorKind.BAD_REQUEST)
+            raise body_error(reply, kind, f"{code}: {string(error.get('message')) or 'no message'}", paid)
+        if body.get("output") is None:
+            text, why = string(body.get("output_text")), None
+        else:
+            parts = list(_content(body["output"]))
+            texts = [part["text"] for part in parts if _is(part, "output_text", "text")]
+            text, why = "".join(texts) if texts else None, _refusal(parts)
+        why = why or _why_incomplete(body)
+        return text_result(reply, paid, text, why_empty=why, where="output[].content[].text")
+
+
+def _parts(call: InferenceRequest) -> list[JsonObject]:
+    pictures = [{"type": "input_image", "image_url": image.data_url} for image in call.images]
+    return [{"type": "input_text", "text": call.text}, *pictures]
+
+
+def _format(wanted: ResponseFormat) -> JsonObject:
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    return {"type": "json_schema", "name": wanted.name, "strict": wanted.strict, "schema": dict(wanted.schema)}
+
+
+def _content(output: Any) -> Iterator[JsonObject]:
+    for item in output if isinstance(output, list) else ():
+        parts = item.get("content") if isinstance(item, dict) else None
+        yield from (part for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ()
+
+
+def _is(part: JsonObject, kind: str, field: str) -> bool:
+    return part.get("type") == kind and isinstance(part.get(field), str)
+
+
+def _refusal(parts: list[JsonObject]) -> str | None:
+    refusals = [part["refusal"] for part in parts if _is(part, "refusal", "refusal")]
+    return f"{REFUSED}: {''.join(refusals)[:500]}" if refusals else None
+
+
+def _why_incomplete(body: JsonObject) -> str | None:
+    if body.get("status") in (None, "completed"):
+        return None
+    reason = string(object_or_empty(body.get("incomplete_details")).get("reason"))
+    return _WHY_EMPTY.get(reason or "") or f"the response is {str(body['status'])[:100]}"
+
+
+def _usage(block: Any) -> TokenUsage:
+    given, answered = count(block, "input_tokens"), count(block, "output_tokens")
+    total = count(block, "total_tokens")
+    return TokenUsage(
+        input_tokens=given,
+        output_tokens=answered,
+        total_tokens=sum_of(given, answered) if total is None else total,
+        cache_read_tokens=count(block, "input_tokens_details", "cached_tokens"),
+        reasoning_tokens=count(block, "output_tokens_details", "reasoning_tokens"),
+    )
