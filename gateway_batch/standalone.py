@@ -9,15 +9,23 @@ import os
 import secrets
 import shutil
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Literal, Self, TypeVar, Unpack, overload
 
-import orjson
-
-from gateway_batch.apis import api_for, task_of
+from gateway_batch.apis import task_of
 from gateway_batch.batch import answer_all
+from gateway_batch.call_options import (
+    CallOptions,
+    QueryOptions,
+    check_names,
+    check_text,
+    check_values,
+    parameters_of,
+    tags_of,
+    texts_of,
+)
 from gateway_batch.config import (
     CHAT,
     EMBEDDINGS,
@@ -34,10 +42,8 @@ from gateway_batch.transport import Transport
 from gateway_batch.types import (
     AnyRequest,
     EmbeddingRequest,
-    Image,
     InferenceRequest,
     InferenceResult,
-    ResponseFormat,
     Service,
     Task,
 )
@@ -50,35 +56,6 @@ _clients = itertools.count(1)
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
-
-
-class CallOptions(TypedDict, total=False):
-    """What any call may say beside its endpoint.
-
-    Attributes:
-        model_parameters: sent with the request, by the names of chat completions (`max_tokens`, `temperature`); None
-            leaves one out.
-        request_tags: merged over the setting's `request_tags`.
-        api: the wire format, by the usage table's `api_type` words; None: the endpoint's own.
-    """
-
-    model_parameters: Mapping[str, Any] | None
-    request_tags: Mapping[str, str] | None
-    api: str | None
-
-
-class QueryOptions(CallOptions, total=False):
-    """What a call of a chat model may say beside endpoint and prompt.
-
-    Attributes:
-        instructions: what stands before the prompt as the system's word.
-        response_format: the JSON to answer with; None for text.
-        images: pictures that the prompt is about.
-    """
-
-    instructions: str | None
-    response_format: ResponseFormat | None
-    images: Sequence[Image]
 
 
 class Client:
@@ -282,7 +259,7 @@ class Client:
 
     def _one(self, endpoint: str, request: str, options: QueryOptions) -> Work[str]:
         service = self._service(endpoint, options, CHAT)
-        _check_text(request, "request")
+        check_text(request, "request")
         (call,) = self._prompts([request], service, options)
         infer = self._infer(service)
 
@@ -295,7 +272,7 @@ class Client:
         self, endpoint: str, requests: Iterable[str], fail_on_error: bool, options: QueryOptions
     ) -> Work[list[str | CallError]]:
         service = self._service(endpoint, options, CHAT)
-        calls = self._prompts(_texts(requests, "requests"), service, options)
+        calls = self._prompts(texts_of(requests, "requests"), service, options)
         infer, lanes = self._infer(service), self._runtime.settings.lanes
 
         async def work() -> list[str | CallError]:
@@ -307,11 +284,11 @@ class Client:
     def _vectors(
         self, endpoint: str, texts: Iterable[str], fail_on_error: bool, options: CallOptions
     ) -> Work[list[list[float] | CallError]]:
-        _check_names(options, CallOptions)
+        check_names(options, CallOptions)
         service = self._service(endpoint, options, EMBEDDINGS)
-        parameters, tags = _parameters(options, service), self._tags(options)
+        parameters, tags = parameters_of(options, service), tags_of(options, self.config.request_tags)
         rows = self.config.endpoints.get(endpoint, EndpointConfig()).embedding_rows
-        singles = (EmbeddingRequest((text,), parameters, tags) for text in _texts(texts, "texts"))
+        singles = (EmbeddingRequest((text,), parameters, tags) for text in texts_of(texts, "texts"))
         packs, lanes = list(pack(singles, PackSize(rows))), self._runtime.settings.lanes
         embedder = Embedder(self._infer(service), fail_fast=fail_on_error)
 
@@ -323,7 +300,7 @@ class Client:
 
     def _service(self, endpoint: str, options: CallOptions, suited: str) -> Service:
         """The endpoint's service; where its API would only be guessed by its name, the method called knows better."""
-        _check_text(endpoint, "endpoint")
+        check_text(endpoint, "endpoint")
         service = resolve_service(self.config, endpoint, options.get("api"), suited=suited)
         if task_of(service.api) is not task_of(suited):
             method = "query" if task_of(suited) is Task.CHAT else "embed"
@@ -331,9 +308,9 @@ class Client:
         return service
 
     def _prompts(self, requests: list[str], service: Service, options: QueryOptions) -> list[InferenceRequest]:
-        _check_names(options, QueryOptions)
-        _check_values(options)
-        parameters, tags = _parameters(options, service), self._tags(options)
+        check_names(options, QueryOptions)
+        check_values(options)
+        parameters, tags = parameters_of(options, service), tags_of(options, self.config.request_tags)
         return [
             InferenceRequest(
                 text,
@@ -345,13 +322,6 @@ class Client:
             )
             for text in requests
         ]
-
-    def _tags(self, options: CallOptions) -> dict[str, str]:
-        tags = options.get("request_tags") or {}
-        for key, value in tags.items():
-            if not isinstance(key, str) or not isinstance(value, str):
-                raise ConfigError(f"request_tags: must map text to text, but {key!r} maps to {type(value).__name__}")
-        return {**self.config.request_tags, **tags}
 
     def _infer(self, service: Service) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
         client, caller = self._runtime.client, self._caller
@@ -395,62 +365,6 @@ def _close(runtime: Runtime) -> None:
 @functools.cache
 def _application_id(process: int) -> str:
     return f"client-{process}-{secrets.token_hex(8)}"
-
-
-def _texts(texts: Iterable[str], name: str) -> list[str]:
-    if isinstance(texts, str | bytes):
-        raise ConfigError(f"{name}: must be a list of texts, not one {type(texts).__name__}")
-    listed = list(texts)
-    for place, text in enumerate(listed):
-        _check_text(text, name, place)
-    return listed
-
-
-def _check_text(text: object, name: str, place: int | None = None) -> None:
-    where = name if place is None else f"{name}[{place}]"
-    if not isinstance(text, str):
-        raise ConfigError(f"{where}: must be text, not {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f"{where}: holds half of a surrogate pair, which no request can carry") from None
-
-
-def _check_names(options: Mapping[str, object], known: type[CallOptions]) -> None:
-    names = sorted(known.__annotations__)
-    for name in options:
-        if name not in names:
-            raise ConfigError(
-                f"{name}: no such argument; there are {', '.join(names)}, and the model's parameters go into "
-                "model_parameters"
-            )
-
-
-def _check_values(options: QueryOptions) -> None:
-    if (instructions := options.get("instructions")) is not None:
-        _check_text(instructions, "instructions")
-    answer = options.get("response_format")
-    if answer is not None and not isinstance(answer, ResponseFormat):
-        raise ConfigError(f"response_format: must be a ResponseFormat, not {type(answer).__name__}")
-    for image in options.get("images") or ():
-        if not isinstance(image, Image):
-            raise ConfigError(f"images: must be of Image values, not {type(image).__name__}")
-
-
-def _parameters(options: CallOptions, service: Service) -> dict[str, Any]:
-    given = options.get("model_parameters") or {}
-    parameters = {name: value for name, value in given.items() if value is not None}
-    api = api_for(service.api)
-    for name in parameters:
-        if name in api.reserved:
-            raise ConfigError(f"model_parameters: {name} is set by the call itself")
-        if name in api.unsupported:
-            raise ConfigError(f"model_parameters: {service.api} has no {name}")
-    try:
-        orjson.dumps(parameters)
-    except TypeError as error:
-        raise ConfigError(f"model_parameters: must be JSON values ({error})") from None
-    return parameters
 
 
 def _text(result: InferenceResult) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from pathlib import Path
 
-from gateway_batch import CallError
+from gateway_batch import CallError, Image, ResponseFormat
 from gateway_batch.devgateway import RunningGateway
 from tests.unit.samples import sealed_rows
 
@@ -13,6 +15,15 @@ from .conftest import Books, Open, ours
 
 MODEL = "databricks-gpt-5-4"
 VECTORS = "databricks-gte-large-en"
+APIS = {
+    "mlflow/v1/chat/completions": MODEL,
+    "openai/v1/responses": MODEL,
+    "anthropic/v1/messages": "databricks-claude-sonnet-4-5",
+    "gemini/v1/generateContent": "databricks-gemini-2-5-flash",
+}
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 def lakes(count: int) -> list[str]:
@@ -30,6 +41,20 @@ def test_answers_of_all_methods_agree_with_the_gateways_books(open_client: Open,
     assert len(rows) == 1 + 30 + 1 + 1 + 1
     assert ours(rows) == books()
     assert {row["request_tags"].get("team") for row in rows} == {"search"}
+
+
+def test_every_chat_api_takes_instructions_a_format_and_pictures_and_its_books_agree(
+    open_client: Open, spool_dir: Path, books: Books
+) -> None:
+    wanted = ResponseFormat({"type": "object", "properties": {"depth": {"type": "string"}}, "required": ["depth"]})
+    with open_client() as client:
+        for api, model in APIS.items():
+            answer = client.query(model, lakes(1)[0], api=api, instructions="Be short.", response_format=wanted)
+            assert isinstance(json.loads(answer)["depth"], str), api
+            assert client.query(model, "What is it?", api=api, images=[Image(PIXEL, "image/png")]), api
+    rows = sealed_rows(spool_dir)
+    assert sorted(row["api_type"] for row in rows) == sorted([*APIS, *APIS])
+    assert ours(rows) == books()
 
 
 def test_embeddings_packed_into_one_request_are_the_same_vectors(open_client: Open) -> None:

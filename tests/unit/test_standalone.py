@@ -260,13 +260,17 @@ WRONG: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.embed("mine", ["a"]), "endpoint mine: openai/v1/chat/completions is not an API for embed()"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"messages": []}), "model_parameters: messages is set by the"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"seed": {1}}), "model_parameters: must be JSON values"),
+    (lambda c: c.query(MODEL, "hi", model_parameters="{}"), "model_parameters: must be a dict, not str"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", response_format=ResponseFormat({"a": {1}})), "response_format: must be JSON"),
+    (lambda c: c.query(MODEL, "hi", images=Image(b"", "image/png")), "images: must be a list of Image"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", api="mlflow/v1/invocations"), "mlflow/v1/invocations is not an API for query()"),
     (lambda c: c.query(MODEL, "hi", request_tags={"a": 1}), "'a' maps to int"),  # type: ignore[dict-item]
     (lambda c: c.query(MODEL, "hi", instructions=b"no"), "instructions: must be text"),  # type: ignore[arg-type]
     (
         lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[arg-type]
         "response_format: must be a ResponseFormat, not dict",
     ),
-    (lambda c: c.query(MODEL, "hi", images=[b"png"]), "images: must be of Image values, not bytes"),  # type: ignore[list-item]
+    (lambda c: c.query(MODEL, "hi", images=[b"png"]), "images: must be a list of Image values"),  # type: ignore[list-item]
     (
         lambda c: c.query(MODEL, "hi", temperature=0),  # type: ignore[call-arg]
         "temperature: no such argument; there are api, images, instructions, model_parameters, request_tags, "
