@@ -130,7 +130,7 @@ class UnreachableError(CallError):
 
 
 class RejectedError(CallError):
-    """The gateway answered 4xx or 5xx, or its policy refused the call."""
+    """The gateway answered 4xx or 5xx, its policy refused the call, or a 2xx says in its body that the call failed."""
 
 
 class MalformedError(CallError):

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from gateway_batch.cache import AnswerStore, Flights
 from gateway_batch.client import CallPolicy, InferenceClient
 from gateway_batch.config import Credentials, GatewayConfig
 from gateway_batch.limits import HostSlots, Limiter
@@ -95,6 +96,8 @@ class Runtime:
         self.loop = asyncio.new_event_loop()
         self._process = os.getpid()
         self._closed = False
+        self._flights: Flights | None = None
+        self._flights_folder: Path | None = None
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self.loop.run_forever, name="gateway_batch", daemon=True)
         self._thread.start()
@@ -125,6 +128,23 @@ class Runtime:
         with self._closing:
             self._check_usable()
             return asyncio.run_coroutine_threadsafe(run(), self.loop)
+
+    def flights(self, folder: Path, *, keep_failures: bool) -> Flights:
+        """The answers of a scope, for calls on the loop; those of the scope before are let go.
+
+        Args:
+            folder: of the scope.
+            keep_failures: whether failures that would repeat themselves are answers, too.
+        """
+
+        def open_flights() -> Flights:
+            if self._flights is None or self._flights_folder != folder:
+                self._close_flights()
+                self._flights = Flights(AnswerStore(folder), keep_failures=keep_failures)
+                self._flights_folder = folder
+            return self._flights
+
+        return self._on_loop(open_flights)
 
     def end_task(self) -> None:
         """Hands the task's records to the drain and idle slots to the other processes.
@@ -188,10 +208,16 @@ class Runtime:
             task.cancel()
         if under_way:
             await asyncio.wait(under_way, timeout=_STOP_WITHIN_S)
+        self._close_flights()
         await self._transport.close()
         self._timer.cancel()
         self._limiter.close()
         self._spool.close()
+
+    def _close_flights(self) -> None:
+        if self._flights is not None:
+            self._flights.close()
+            self._flights = None
 
     def _stop_loop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)

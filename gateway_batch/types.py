@@ -188,5 +188,6 @@ class HttpReply:
 
     @property
     def request_id(self) -> str | None:
-        """The server's id of the request (`x-request-id` or `x-databricks-request-id`)."""
-        return self.headers.get("x-request-id") or self.headers.get("x-databricks-request-id")
+        """The server's id of the request: `x-request-id`, `x-databricks-request-id`, or Anthropic's `request-id`."""
+        found = self.headers
+        return found.get("x-request-id") or found.get("x-databricks-request-id") or found.get("request-id")

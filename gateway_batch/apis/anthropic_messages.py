@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from gateway_batch.apis.replies import (
     CUT,
     REFUSED,
+    check_error,
     check_policy,
     count,
     json_object,
@@ -18,6 +17,7 @@ from gateway_batch.apis.replies import (
     sum_of,
     text_result,
 )
+from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -35,7 +35,7 @@ DEFAULT_MAX_TOKENS = 4096
 JSON_INSTRUCTIONS = "Answer with one JSON object and nothing else: no other text, no code fence."
 
 _WORDS = {"stop": "stop_sequences"}
-_WHY_EMPTY = {"max_tokens": CUT, "model_context_window_exceeded": CUT, "refusal": REFUSED}
+_WHY_EMPTY = {"max_tokens": CUT, "model_context_window_exceeded": CUT}
 
 
 class AnthropicMessages:
@@ -64,16 +64,18 @@ class AnthropicMessages:
         if call.response_format is not None and call.response_format.schema is not None:
             wanted = {"type": "json_schema", "schema": dict(call.response_format.schema)}
             body["output_config"] = {**object_or_empty(body.get("output_config")), "format": wanted}
-        return HttpRequest(service.url, orjson.dumps(body), {"anthropic-version": VERSION})
+        return json_request(service, body, {"anthropic-version": VERSION})
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The text blocks, joined; others, such as thinking, are left out."""
         body = json_object(reply)
         paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
         check_policy(body, reply, paid)
+        check_error(body, reply, paid)
         ending = string(body.get("stop_reason"))
         text = _text(body.get("content"), may_be_empty=ending in ("end_turn", "stop_sequence"))
-        return text_result(reply, paid, text, why_empty=_WHY_EMPTY.get(ending or ""), where="content[].text")
+        why = _refusal(body) if ending == "refusal" else _WHY_EMPTY.get(ending or "")
+        return text_result(reply, paid, text, why_empty=why, where="content[].text")
 
 
 def _blocks(call: InferenceRequest) -> list[JsonObject]:
@@ -109,6 +111,11 @@ def _text(content: Any, *, may_be_empty: bool) -> str | None:
     return "".join(blocks) if blocks or may_be_empty else None
 
 
+def _refusal(body: JsonObject) -> str:
+    explanation = string(object_or_empty(body.get("stop_details")).get("explanation"))
+    return f"{REFUSED}: {explanation[:500]}" if explanation else REFUSED
+
+
 def _usage(block: Any) -> TokenUsage:
     """Anthropic's `input_tokens` leave out what was read from or written to the cache; ours have it in."""
     uncached, answered = count(block, "input_tokens"), count(block, "output_tokens")
@@ -120,4 +127,5 @@ def _usage(block: Any) -> TokenUsage:
         total_tokens=sum_of(given, answered),
         cache_read_tokens=read,
         cache_creation_tokens=written,
+        reasoning_tokens=count(block, "output_tokens_details", "thinking_tokens"),
     )

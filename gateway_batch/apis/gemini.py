@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from gateway_batch.apis.replies import CUT, check_policy, count, json_object, string, sum_of, text_result
+from gateway_batch.apis.replies import CUT, check_error, check_policy, count, json_object, string, sum_of, text_result
+from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -47,13 +46,14 @@ class Gemini:
         body |= {name: config.pop(name) for name in _BESIDE if name in config}
         if config:
             body["generationConfig"] = config
-        return HttpRequest(service.url, orjson.dumps(body))
+        return json_request(service, body)
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first candidate's text parts, joined; thoughts are left out."""
         body = json_object(reply)
         paid = InferenceResult("", usage=_usage(body.get("usageMetadata")), model=string(body.get("modelVersion")))
         check_policy(body, reply, paid)
+        check_error(body, reply, paid)
         match body:
             case {"candidates": [dict(candidate), *_]}:
                 ending = string(candidate.get("finishReason"))

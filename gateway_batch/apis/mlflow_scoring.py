@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import orjson
-
-from gateway_batch.apis.replies import check_policy, json_object, not_the_api
+from gateway_batch.apis.replies import check_error, check_policy, json_object, not_the_api
+from gateway_batch.apis.requests import json_request
 from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, JsonObject, RecordRequest, Service, Task
 
 
@@ -20,12 +19,13 @@ class MlflowScoring:
         body: JsonObject = {"dataframe_records": [dict(call.record)]}
         if call.parameters:
             body["params"] = dict(call.parameters)
-        return HttpRequest(service.url, orjson.dumps(body))
+        return json_request(service, body)
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The one prediction; `predictions` that is no list is the prediction itself."""
         body = json_object(reply)
         check_policy(body, reply, InferenceResult(""))
+        check_error(body, reply, InferenceResult(""))
         if "predictions" not in body:
             raise not_the_api(reply, "no predictions")
         match body["predictions"]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from gateway_batch.apis.replies import (
     CUT,
     FILTERED,
     REFUSED,
+    check_error,
     check_policy,
     count,
     json_object,
@@ -17,6 +16,7 @@ from gateway_batch.apis.replies import (
     sum_of,
     text_result,
 )
+from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -48,7 +48,7 @@ class OpenAIChat:
         body = {"model": service.model, "messages": messages, **call.parameters}
         if call.response_format is not None:
             body["response_format"] = _format(call.response_format)
-        return HttpRequest(service.url, orjson.dumps(body))
+        return json_request(service, body)
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first choice's text; content blocks (gpt-oss) are joined from those of type `text`."""
@@ -58,6 +58,8 @@ class OpenAIChat:
         match body:
             case {"choices": [{"message": {"content": content}}, *_]} if text := _text(content):
                 return InferenceResult(text, paid.usage, paid.model)
+        check_error(body, reply, paid)
+        match body:
             case {"choices": [{"message": dict(message), **choice}, *_]}:
                 why = _refusal(message) or _WHY_EMPTY.get(string(choice.get("finish_reason")) or "")
                 return text_result(reply, paid, _text(message.get("content")), why_empty=why, where=_WHERE)
@@ -96,12 +98,14 @@ def _refusal(message: JsonObject) -> str | None:
 
 def _usage(block: Any) -> TokenUsage:
     given, answered = count(block, "prompt_tokens"), count(block, "completion_tokens")
-    total = count(block, "total_tokens")
+    total, written = count(block, "total_tokens"), count(block, "cache_creation_input_tokens")
     return TokenUsage(
         input_tokens=given,
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
         cache_read_tokens=count(block, "prompt_tokens_details", "cached_tokens"),
-        cache_creation_tokens=count(block, "cache_creation_input_tokens"),
+        cache_creation_tokens=count(block, "prompt_tokens_details", "cache_write_tokens")
+        if written is None
+        else written,
         reasoning_tokens=count(block, "completion_tokens_details", "reasoning_tokens"),
     )

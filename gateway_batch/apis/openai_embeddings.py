@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from gateway_batch.apis.replies import check_policy, count, json_object, not_the_api, string
+from gateway_batch.apis.replies import check_error, check_policy, count, json_object, not_the_api, string
+from gateway_batch.apis.requests import json_request
 from gateway_batch.types import EmbeddingRequest, HttpReply, HttpRequest, InferenceResult, Service, Task, TokenUsage
 
 
@@ -20,13 +19,14 @@ class OpenAIEmbeddings:
     def build(self, call: EmbeddingRequest, service: Service) -> HttpRequest:
         """POST `{model, input, ...parameters}`."""
         given = call.texts[0] if len(call.texts) == 1 else call.texts
-        return HttpRequest(service.url, orjson.dumps({"model": service.model, "input": given, **call.parameters}))
+        return json_request(service, {"model": service.model, "input": given, **call.parameters})
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The vectors at `data[i].embedding`, in the order of `data[i].index` where it is given."""
         body = json_object(reply)
         paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
         check_policy(body, reply, paid)
+        check_error(body, reply, paid)
         entries = body.get("data")
         if not isinstance(entries, list) or not entries:
             raise not_the_api(reply, "no vectors at data", paid)

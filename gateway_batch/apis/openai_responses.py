@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from gateway_batch.apis.replies import (
     CUT,
     FILTERED,
     REFUSED,
-    body_error,
+    check_error,
     check_policy,
     count,
     json_object,
@@ -20,7 +18,7 @@ from gateway_batch.apis.replies import (
     sum_of,
     text_result,
 )
-from gateway_batch.errors import ErrorKind
+from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -35,7 +33,6 @@ from gateway_batch.types import (
 
 _WORDS = {"max_tokens": "max_output_tokens"}
 _WHY_EMPTY = {"max_output_tokens": CUT, "content_filter": FILTERED}
-_ERROR_KINDS = {"server_error": ErrorKind.SERVER, "rate_limit_exceeded": ErrorKind.RATE_LIMIT}
 
 
 class OpenAIResponses:
@@ -56,21 +53,17 @@ class OpenAIResponses:
         body |= {_WORDS.get(name, name): value for name, value in call.parameters.items()}
         if call.response_format is not None:
             body["text"] = {**object_or_empty(body.get("text")), "format": _format(call.response_format)}
-        return HttpRequest(service.url, orjson.dumps(body))
+        return json_request(service, body)
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """All `output_text` parts of the output's messages, joined; `output_text` itself where there is no `output`.
 
-        Raises:
-            RejectedError: also for a 2xx whose `error` says that the response failed.
+        Messages of phase `commentary`, which models write on the way to the answer, are left out.
         """
         body = json_object(reply)
         paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
         check_policy(body, reply, paid)
-        if isinstance(error := body.get("error"), dict):
-            code = string(error.get("code")) or "error"
-            kind = _ERROR_KINDS.get(code, ErrorKind.BAD_REQUEST)
-            raise body_error(reply, kind, f"{code}: {string(error.get('message')) or 'no message'}", paid)
+        check_error(body, reply, paid)
         if body.get("output") is None:
             text, why = string(body.get("output_text")), None
         else:
@@ -82,7 +75,7 @@ class OpenAIResponses:
 
 
 def _parts(call: InferenceRequest) -> list[JsonObject]:
-    pictures = [{"type": "input_image", "image_url": image.data_url} for image in call.images]
+    pictures = [{"type": "input_image", "image_url": image.data_url, "detail": "auto"} for image in call.images]
     return [{"type": "input_text", "text": call.text}, *pictures]
 
 
@@ -94,7 +87,7 @@ def _format(wanted: ResponseFormat) -> JsonObject:
 
 def _content(output: Any) -> Iterator[JsonObject]:
     for item in output if isinstance(output, list) else ():
-        parts = item.get("content") if isinstance(item, dict) else None
+        parts = item.get("content") if isinstance(item, dict) and item.get("phase") != "commentary" else None
         yield from (part for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ()
 
 
@@ -122,5 +115,6 @@ def _usage(block: Any) -> TokenUsage:
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
         cache_read_tokens=count(block, "input_tokens_details", "cached_tokens"),
+        cache_creation_tokens=count(block, "input_tokens_details", "cache_write_tokens"),
         reasoning_tokens=count(block, "output_tokens_details", "reasoning_tokens"),
     )

@@ -30,6 +30,15 @@ _KINDS = {
     429: ErrorKind.RATE_LIMIT,
 }
 
+# What a body's error code stands for; other words are faults of the request.
+_CODES = {
+    "server_error": ErrorKind.SERVER,
+    "rate_limit_exceeded": ErrorKind.RATE_LIMIT,
+    "bio_policy": ErrorKind.POLICY,
+    "misalignment_policy_violation": ErrorKind.POLICY,
+    "image_content_policy_violation": ErrorKind.POLICY,
+}
+
 
 def json_object(reply: HttpReply) -> JsonObject:
     """The body of an accepted call.
@@ -82,10 +91,11 @@ def text_result(
 
 def rejection(reply: HttpReply) -> RejectedError:
     """The error that a status other than 2xx stands for, with the gateway's own words."""
-    kind = _KINDS.get(reply.status)
-    if kind is None:
-        kind = ErrorKind.SERVER if reply.status >= 500 else ErrorKind.BAD_REQUEST
     body = _json(reply)
+    kind = _kind_of_status(reply.status)
+    match body:
+        case {"error": {"code": "insufficient_quota"}}:  # OpenAI's 429 that no waiting ends
+            kind = ErrorKind.PERMISSION
     wait_s = retry_after_s(reply.headers, reply.received_at)
     return RejectedError(
         kind,
@@ -111,6 +121,29 @@ def check_policy(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> N
     if isinstance(policy, dict) and policy.get("action") == "deny":
         what = f"the gateway's policy {policy.get('name')!r} denied the call: {policy.get('reason')}"
         raise body_error(reply, ErrorKind.POLICY, what, paid)
+
+
+def check_error(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> None:
+    """Refuses an answer that reports an error in its body: a failed response, or a router's word for its provider's.
+
+    Raises:
+        RejectedError: of the kind that the error's `code` stands for, a word or an HTTP status.
+    """
+    match body.get("error"):
+        case {"message": str(message), **rest}:
+            code = rest.get("code")
+            what = f"{code}: {message}" if isinstance(code, str | int) else message
+            raise body_error(reply, _kind_of_code(code), what, paid)
+
+
+def _kind_of_code(code: Any) -> ErrorKind:
+    if isinstance(code, int):
+        return _kind_of_status(code)
+    return _CODES.get(string(code) or "", ErrorKind.BAD_REQUEST)
+
+
+def _kind_of_status(status: int) -> ErrorKind:
+    return _KINDS.get(status) or (ErrorKind.SERVER if status >= 500 else ErrorKind.BAD_REQUEST)
 
 
 def _json(reply: HttpReply) -> Any:

@@ -64,7 +64,7 @@ class EndpointConfig(BaseModel):
         default=None, description="Base URL of the API, e.g. `http://127.0.0.1:11434/v1`; unset: `host`"
     )
     api: str | None = Field(
-        default=None, description="Wire format, e.g. `mlflow/v1/embeddings`; unset: by the model's name"
+        default=None, description="Wire format, e.g. `anthropic/v1/messages`; unset: by the model's name"
     )
     model: str | None = Field(default=None, description="Name sent to the gateway; unset: the endpoint's own name")
     token: SecretStr | None = Field(default=None, description="Value, `env:NAME` or `file:PATH`; unset: none is sent")
@@ -110,7 +110,10 @@ class GatewayConfig(BaseSettings):
         default=5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted"
     )
 
-    cache: Literal["off"] = Field(default="off", description="Pay-once cache; `off` is all there is so far")
+    cache: Literal["query", "off"] = Field(
+        default="query",
+        description="`query`: identical requests of a query or a micro-batch are sent once on a host; `off`: each is",
+    )
     coordination: Literal["host"] = Field(default="host", description="What tasks share limits; one machine so far")
 
     task_endpoint: str = Field(

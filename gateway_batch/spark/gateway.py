@@ -25,6 +25,7 @@ from gateway_batch.spark.limit_rule import install_limit_rule
 from gateway_batch.spark.plan import CallerSettings
 from gateway_batch.spark.planning import Planner
 from gateway_batch.spark.reconcile import Ledger, reconcile
+from gateway_batch.spark.scope import kept_queries, remove_query, remove_stale
 from gateway_batch.spark.tasks import TASKS
 from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.worker import FUNCTION
@@ -112,6 +113,7 @@ class Gateway:
                 uninstall(self._spark, name)
         if self._session_lives():
             self.usage.flush()
+            self._forget_ended_queries(unknown_too=True)
 
     def __enter__(self) -> Self:
         """The gateway itself."""
@@ -124,6 +126,7 @@ class Gateway:
         self.close()
 
     def _install(self) -> None:
+        remove_stale()
         builder = self._builder()
         self._add(self.name, builder.ai_query)
         for task in TASKS:
@@ -138,6 +141,16 @@ class Gateway:
         install(self._spark, name, build)
         _installed.add(name)
         _open[name] = self
+
+    def _forget_ended_queries(self, *, unknown_too: bool = False) -> None:
+        """Removes the answers that queries kept while they ran. Spark hears of a query's start with a delay."""
+        application = self._spark.sparkContext.applicationId
+        store = self._spark._jsparkSession.sharedState().statusStore()
+        for execution_id in list(kept_queries(application)):
+            execution = store.execution(int(execution_id))
+            ended = execution.get().completionTime().isDefined() if execution.isDefined() else unknown_too
+            if ended:
+                remove_query(application, execution_id)
 
     def _session_lives(self) -> bool:
         return self._spark.sparkContext._jsc is not None
@@ -168,6 +181,7 @@ class Gateway:
     def _flush_regularly(self) -> None:
         while not self._stopping.wait(self.config.flush_interval) and self._session_lives():
             try:
+                self._forget_ended_queries()
                 self.usage.flush()
             except GatewayBatchError as error:
                 _log.warning("usage stays in the spool for now: %s", error)

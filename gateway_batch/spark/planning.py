@@ -137,6 +137,7 @@ class Planner:
             fail_on_error=fail_on_error and not shape.is_envelope,
             tags=tuple(self.config.request_tags.items()),
             inputs=inputs,
+            pay_once=self.config.cache == "query",
             pack_size=self._pack_size(service),
             runtime=self.runtime,
             caller=self.caller,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from pyspark import Broadcast, TaskContext
 
 from gateway_batch.apis import task_of
 from gateway_batch.batch import Window, answer_in_order
+from gateway_batch.cache import Flights, KeyMaker
 from gateway_batch.config import Credentials
 from gateway_batch.errors import CallError, as_ai_function_error
 from gateway_batch.packing import Embedder, PackedBatches, Vector
@@ -18,7 +20,8 @@ from gateway_batch.spark.answers import column_writer
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.rows import request_reader
 from gateway_batch.spark.runtime import runtime_for
-from gateway_batch.types import AnyRequest, InferenceResult, Task
+from gateway_batch.spark.scope import scope_of
+from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult, RecordRequest, Task
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
 
@@ -62,26 +65,40 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
 
 
 def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
-    infer = _sender(plan, runtime)
+    infer, flights, keys = _sender(plan, runtime), _flights(plan, runtime), KeyMaker(plan.service)
 
-    async def answer(request: AnyRequest | CallError) -> Any:
+    async def value_of(request: InferenceRequest | RecordRequest) -> Any:
+        return (await infer(request)).value
+
+    async def answer(request: InferenceRequest | RecordRequest | CallError) -> Any:
         if isinstance(request, CallError):
             raise request
-        return (await infer(request)).value
+        if flights is None:
+            return await value_of(request)
+        return await flights.answer(keys.of(request), lambda: value_of(request))
 
     return answer_in_order(batches, answer, runtime.loop, _window(plan, rows_a_call=1))
 
 
 def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
-    packed = PackedBatches(plan.pack_size)
+    packed, flights, keys = PackedBatches(plan.pack_size), _flights(plan, runtime), KeyMaker(plan.service)
     embedder = Embedder(_sender(plan, runtime), fail_fast=plan.fail_on_error)
-    window = _window(plan, rows_a_call=plan.pack_size.texts)
+
+    async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
+        if flights is None:
+            return await embedder.embed(request)
+        return await flights.answer_all(
+            keys.of_texts(request),
+            lambda places: embedder.embed(replace(request, texts=tuple(request.texts[place] for place in places))),
+        )
+
     packs = (packed.split(rows) for rows in batches)
-    for answers in answer_in_order(packs, embedder.embed, runtime.loop, window):
+    window = _window(plan, rows_a_call=plan.pack_size.texts)
+    for answers in answer_in_order(packs, answer, runtime.loop, window):
         yield packed.join(cast(list[list[Vector | CallError]], answers))  # a pack is never None, and never fails alone
 
 
-def _sender(plan: CallPlan, runtime: Runtime) -> Callable[[AnyRequest], Any]:
+def _sender(plan: CallPlan, runtime: Runtime) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
     caller, client, service = _caller(plan), runtime.client, plan.service
 
     async def infer(request: AnyRequest) -> InferenceResult:
@@ -90,15 +107,18 @@ def _sender(plan: CallPlan, runtime: Runtime) -> Callable[[AnyRequest], Any]:
     return infer
 
 
+def _flights(plan: CallPlan, runtime: Runtime) -> Flights | None:
+    scope = scope_of(_task(), plan.caller.application_id) if plan.pay_once else None
+    return None if scope is None else runtime.flights(scope.folder, keep_failures=scope.keep_failures)
+
+
 def _window(plan: CallPlan, rows_a_call: int) -> Window:
     lanes = plan.runtime.lanes
     return Window(lanes=lanes, ahead=max(lanes, _AHEAD // rows_a_call), fail_fast=plan.fail_on_error)
 
 
 def _caller(plan: CallPlan) -> Caller:
-    context = TaskContext.get()
-    assert context is not None
-    settings = plan.caller
+    context, settings = _task(), plan.caller
     return Caller(
         source=SOURCE,
         user_agent=USER_AGENT,
@@ -111,3 +131,9 @@ def _caller(plan: CallPlan) -> Caller:
         partition_id=context.partitionId(),
         task_attempt=context.attemptNumber(),
     )
+
+
+def _task() -> TaskContext:
+    context = TaskContext.get()
+    assert context is not None
+    return context

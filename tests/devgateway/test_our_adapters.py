@@ -51,7 +51,7 @@ def call_of(api: str) -> tuple[str, AnyRequest]:
 
 
 def ask(gateway: RunningGateway, api: str, call: AnyRequest, endpoint: str = MODEL) -> InferenceResult:
-    service = resolve_service(GatewayConfig(host=gateway.host), endpoint, api)
+    service = resolve_service(GatewayConfig.from_env(host=gateway.host), endpoint, api)
     request = api_for(api).build(call, service)
     headers = {**request.headers, "authorization": f"Bearer {TOKEN}", "x-client-request-id": "ours"}
 
@@ -131,7 +131,8 @@ def test_anthropic_is_asked_for_an_object_in_words(gateway: RunningGateway) -> N
 
 @pytest.mark.parametrize("api", [api for api in API_TYPES if task_of(api) is Task.EMBEDDINGS])
 def test_several_texts_have_a_vector_each(gateway: RunningGateway, api: str) -> None:
-    lake, sea, again = ask(gateway, api, *reversed(call_of(api))).value
+    endpoint, call = call_of(api)
+    lake, sea, again = ask(gateway, api, call, endpoint).value
     assert (len(lake), len(sea)) == (1024, 1024)
     assert lake == again != sea
 

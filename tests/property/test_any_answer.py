@@ -101,7 +101,7 @@ def is_a_value(api: str, value: Any) -> bool:
             return isinstance(value, str)
         case Task.EMBEDDINGS:
             return bool(value) and all(isinstance(number, float | int) for vector in value for number in vector)
-    return orjson.loads(orjson.dumps(value)) == value
+    return bool(orjson.loads(orjson.dumps(value)) == value)
 
 
 @settings(max_examples=800, deadline=None)
@@ -122,7 +122,7 @@ def test_any_answer_is_a_result_or_a_call_error(api: str, status: int, headers: 
         check_counts(outcome.usage)
 
 
-BODY_OF = {
+BODY_OF: dict[str, dict[str, Any]] = {
     "mlflow/v1/chat/completions": {"choices": [{"message": {"content": "x"}}]},
     "mlflow/v1/responses": {"output_text": "x"},
     "openai/v1/responses": {"output": [{"content": [{"type": "output_text", "text": "x"}]}]},

@@ -191,6 +191,26 @@ def test_a_failed_response_is_rejected_by_the_kind_of_its_error(code: str | None
     assert len(str(caught.value)) <= 1_000
 
 
+@pytest.mark.parametrize("api", API_TYPES)
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        (429, ErrorKind.RATE_LIMIT, "429: no"),
+        (503, ErrorKind.SERVER, "503: no"),
+        ("server_error", ErrorKind.SERVER, "server_error: no"),
+        ("unheard_of", ErrorKind.BAD_REQUEST, "unheard_of: no"),
+        (None, ErrorKind.BAD_REQUEST, "no"),
+        ([], ErrorKind.BAD_REQUEST, "no"),
+    ],
+)
+def test_an_error_in_an_accepted_answer_is_an_error(api: str, code: Any, kind: ErrorKind, message: str) -> None:
+    body = {"error": {"code": code, "message": "no"}}
+    with pytest.raises(RejectedError) as caught:
+        api_for(api).parse(HttpReply(200, {}, orjson.dumps(body)))
+    assert (caught.value.kind, str(caught.value)) == (kind, message)
+    assert caught.value.paid is not None
+
+
 @pytest.mark.parametrize(
     ("status", "message"),
     [

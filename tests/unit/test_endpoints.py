@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,6 +138,31 @@ def test_every_api_has_a_route_of_the_host_and_of_a_base_url(api: str) -> None:
     assert api_for(api) is not None
 
 
+def test_the_page_of_wire_formats_has_every_route() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "apis.md").read_text(encoding="utf-8")
+    routes: dict[str, tuple[str, str]] = {}
+    for row in re.findall(r"^\| `\w+/v1/.*` \|$", page.partition("## What each")[0], re.MULTILINE):
+        apis, _, of_host, of_base = (re.findall(r"`([^`]+)`", cell) for cell in row.split("|")[1:-1])
+        routes |= {api: (of_host[0].replace("<api>", api), of_base[0]) for api in apis}
+    model = "main.ai.m%2F1"
+    assert {api: (a.replace("<model>", model), b.replace("<model>", model)) for api, (a, b) in routes.items()} == URLS
+
+
+def test_the_servers_of_the_readme_are_entries_as_they_stand() -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    servers = dict(re.findall(r"^\| ([^|]+) \| `(\{.*\})` \|$", page, re.MULTILINE))
+    found = {
+        name: resolve_service(GatewayConfig.from_env(endpoints=json.loads(entry)), "mine")
+        for name, entry in servers.items()
+    }
+    assert len(found) >= 8
+    assert found["Ollama"].url == "http://127.0.0.1:11434/v1/chat/completions"
+    assert found["Anthropic"].url == "https://api.anthropic.com/v1/messages"
+    assert found["Anthropic"].key_header == "x-api-key"
+    google = "https://generativelanguage.googleapis.com/v1beta/models/%3Cmodel%3E:generateContent"
+    assert (found["Gemini"].url, found["Gemini"].key_header) == (google, "x-goog-api-key")
+
+
 @pytest.mark.parametrize(
     ("written", "listed"),
     [
@@ -143,21 +171,23 @@ def test_every_api_has_a_route_of_the_host_and_of_a_base_url(api: str) -> None:
     ],
 )
 def test_an_entry_is_found_by_the_other_spelling_of_its_name(written: str, listed: str) -> None:
-    found = service(written, **{listed: {"api": "openai/v1/responses", "token": "dapi-own"}})
+    own: dict[str, Any] = {listed: {"api": "openai/v1/responses", "token": "dapi-own"}}
+    found = service(written, **own)
     assert (found.endpoint, found.model, found.api) == (written, written, "openai/v1/responses")
     assert found.credential == f"value:endpoints.{listed}.token"
-    assert service(written, **{listed: {"model": "main.ai.mine"}}).model == "main.ai.mine"
+    renamed: dict[str, Any] = {listed: {"model": "main.ai.mine"}}
+    assert service(written, **renamed).model == "main.ai.mine"
 
 
 def test_an_entry_as_written_comes_before_the_other_spelling() -> None:
-    endpoints = {"databricks-a": {"model": "short"}, "system.ai.a": {"model": "long"}}
+    endpoints: dict[str, Any] = {"databricks-a": {"model": "short"}, "system.ai.a": {"model": "long"}}
     assert service("databricks-a", **endpoints).model == "short"
     assert service("system.ai.a", **endpoints).model == "long"
 
 
 @pytest.mark.parametrize("name", ["gpt-5-4", "main.ai.gpt-5-4", "databricks-main.ai.x", "system.ai.a.b"])
 def test_other_names_have_one_spelling(name: str) -> None:
-    listed = {"system.ai.gpt-5-4": {"model": "m"}, "databricks-gpt-5-4": {"model": "m"}}
+    listed: dict[str, Any] = {"system.ai.gpt-5-4": {"model": "m"}, "databricks-gpt-5-4": {"model": "m"}}
     assert service(name, **listed).model == name
 
 
@@ -182,8 +212,9 @@ def test_a_service_of_the_host_takes_bearer(api: str) -> None:
 
 
 def test_an_api_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(ConfigError, match=r"endpoint x: no API 'grpc/v1'; there are .*mlflow/v1/embeddings"):
+    with pytest.raises(ConfigError, match="endpoint x: no API 'grpc/v1'; there are ") as caught:
         service("x", api="grpc/v1")
+    assert str(caught.value).partition("there are ")[2].split(", ") == sorted(API_TYPES)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "-x", "../etc", "x\n", "a'b", "x" * 768])

@@ -166,7 +166,7 @@ def test_a_table_name_that_could_be_anything_else_is_refused(name: str) -> None:
         ("max_attempts", 0),
         ("max_attempts", 101),
         ("flush_interval", -0.1),
-        ("cache", "query"),
+        ("cache", "run:nightly"),
         ("coordination", "redis://h"),
     ],
 )

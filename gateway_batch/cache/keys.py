@@ -1,0 +1,77 @@
+"""What makes two requests the same: everything that is sent, tags included. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from gateway_batch.types import EmbeddingRequest, InferenceRequest, RecordRequest, Service
+
+_SIZE = 16
+
+
+class KeyMaker:
+    """Keys of the requests to one service; 16 bytes each.
+
+    Args:
+        service: its URL, model, API and credential's reference are part of each key.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._start = _hashed([service.api, service.url, service.model, service.credential or ""])
+
+    def of(self, request: InferenceRequest | RecordRequest) -> bytes:
+        """The key of a request that is answered by itself."""
+        return self.of_prompt(request) if isinstance(request, InferenceRequest) else self.of_record(request)
+
+    def of_prompt(self, request: InferenceRequest) -> bytes:
+        """The key of a chat request."""
+        key = self._start.copy()
+        _add(key, request.text.encode("utf-8", "surrogatepass"))
+        wanted = request.response_format
+        _add_json(
+            key,
+            [request.parameters, request.tags, request.instructions],
+            None if wanted is None else [wanted.schema, wanted.name, wanted.strict],
+        )
+        for image in request.images:
+            _add(key, image.data)
+        return key.digest()
+
+    def of_texts(self, request: EmbeddingRequest) -> list[bytes]:
+        """The keys of an embedding request's texts."""
+        start = self._start.copy()
+        _add_json(start, request.parameters, request.tags)
+        keys = []
+        for text in request.texts:
+            key = start.copy()
+            _add(key, text.encode("utf-8", "surrogatepass"))
+            keys.append(key.digest())
+        return keys
+
+    def of_record(self, request: RecordRequest) -> bytes:
+        """The key of a custom model's record."""
+        key = self._start.copy()
+        _add_json(key, request.record, [request.parameters, request.tags])
+        return key.digest()
+
+
+def _hashed(texts: Iterable[str]) -> hashlib.blake2b:
+    key = hashlib.blake2b(digest_size=_SIZE)
+    for text in texts:
+        _add(key, text.encode())
+    return key
+
+
+def _add(key: hashlib.blake2b, part: bytes) -> None:
+    """With its length, so that two parts can't be taken for two others."""
+    key.update(len(part).to_bytes(8, "big"))
+    key.update(part)
+
+
+def _add_json(key: hashlib.blake2b, *values: Mapping[str, Any] | list[Any] | None) -> None:
+    for value in values:
+        _add(key, orjson.dumps(value, option=orjson.OPT_SORT_KEYS))

@@ -1,0 +1,83 @@
+"""Byte-range locks of a file: the kernel drops those of a process that dies.
+
+Such locks belong to a process, not to a file handle: a process must have one `ByteLocks` of a file, made after any
+fork, as closing another handle of the file would drop them all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import sys
+from pathlib import Path
+
+_MOST_OWNERS = 4096
+
+
+class ByteLocks:
+    """This process's locks in one file.
+
+    Args:
+        path: made with mode 0600 if missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def lock(self, byte: int) -> bool:
+        """Locks a byte; False if another process has it."""
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def lock_any(self, start: int = 0, most: int = _MOST_OWNERS) -> int:
+        """Locks the first byte that is free.
+
+        Args:
+            start: where to look first.
+            most: how many bytes to try.
+
+        Raises:
+            OSError: none of them is free.
+        """
+        for byte in range(start, start + most):
+            if self.lock(byte):
+                return byte
+        raise OSError(f"more than {most} processes share one file of locks on this host")
+
+    def unlock(self, byte: int) -> None:
+        """Lets a byte go."""
+        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, byte)
+
+    def is_locked(self, byte: int) -> bool:
+        """Whether another process has a byte locked."""
+        return self.first_locked(byte, 1) is not None
+
+    def locked_by_others(self, start: int, end: int) -> int:
+        """How many bytes of [start, end) other processes have locked."""
+        count, ranges = 0, [(start, end)]
+        while ranges:
+            start, end = ranges.pop()
+            if start < end and (found := self.first_locked(start, end - start)) is not None:
+                at, length = found  # the kernel names any lock of the range, not the lowest
+                count += length
+                ranges += [(start, at), (at + length, end)]
+        return count
+
+    def first_locked(self, start: int, length: int) -> tuple[int, int] | None:
+        """Start and length of a lock that another process holds in a range, by `struct flock` of the system."""
+        if sys.platform == "darwin":
+            form, fields = struct.Struct("qqihh"), (start, length, 0, fcntl.F_WRLCK, os.SEEK_SET)
+            at, size, _, kind, _ = form.unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, form.pack(*fields)))
+        else:
+            form, fields = struct.Struct("hhqqi"), (fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+            kind, _, at, size, _ = form.unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, form.pack(*fields)))
+        return None if kind == fcntl.F_UNLCK else (at, size)
+
+    def close(self) -> None:
+        """Lets all go."""
+        os.close(self._fd)
