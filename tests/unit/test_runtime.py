@@ -127,13 +127,15 @@ def test_closing_on_its_own_thread_does_not_wait_for_itself(runtime: Runtime) ->
 
 
 def test_closing_waits_until_a_librarys_own_thread_has_left_python(runtime: Runtime) -> None:
-    left: list[float] = []
+    begun, left = threading.Event(), []
 
     def linger() -> None:
+        begun.set()
         time.sleep(0.2)
         left.append(time.monotonic())
 
     _thread.start_new_thread(linger, ())  # unknown to `threading`, as native threads are
+    assert begun.wait(5)
     runtime.close()
     assert left
 
