@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from gateway_batch.version import USER_AGENT
 
 _LOOK_AT_SEGMENT_S = 0.5
 _STOP_WITHIN_S = 10.0
+_LEAVE_WITHIN_S = 1.0
 
 T = TypeVar("T")
 
@@ -47,6 +50,11 @@ class RuntimeSettings:
     request_timeout_s: float
     row_deadline_s: float
     max_attempts: int
+
+    @property
+    def lanes(self) -> int:
+        """Calls to work on at once: some wait for a slot or between two attempts, and leave no slot idle."""
+        return 2 * self.max_concurrency
 
     @classmethod
     def of(cls, config: GatewayConfig, *, scope: str, registration: int, spool_dir: Path) -> RuntimeSettings:
@@ -168,6 +176,7 @@ class Runtime:
             asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
         finally:
             self._stop_loop()
+            _let_foreign_threads_leave()
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -220,6 +229,19 @@ class Runtime:
             return function()
 
         return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
+
+
+def _let_foreign_threads_leave() -> None:
+    """Waits until no thread of a library runs Python code.
+
+    The HTTP library's thread that tells of its end is still in Python when we hear of it. Should the interpreter end
+    just then, Python ends that thread in the middle, and the library aborts the process.
+    """
+    until = time.monotonic() + _LEAVE_WITHIN_S
+    while sys._current_frames().keys() - {thread.ident for thread in threading.enumerate()}:
+        if time.monotonic() > until:
+            return
+        time.sleep(0.001)
 
 
 def shared_dir(scope: str) -> Path:

@@ -9,26 +9,41 @@ import os
 import secrets
 import shutil
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Literal, Self, TypeVar, Unpack, overload
 
-import orjson
-
-from gateway_batch.apis import api_for, task_of
+from gateway_batch.apis import task_of
 from gateway_batch.batch import answer_all
-from gateway_batch.config import CHAT, EMBEDDINGS, GatewayConfig, resolve_service, spool_folder, system_user
-from gateway_batch.errors import CallError, ConfigError, ErrorKind, MalformedError
+from gateway_batch.call_options import (
+    CallOptions,
+    QueryOptions,
+    check_names,
+    check_text,
+    check_values,
+    parameters_of,
+    tags_of,
+    texts_of,
+)
+from gateway_batch.config import (
+    CHAT,
+    EMBEDDINGS,
+    EndpointConfig,
+    GatewayConfig,
+    resolve_service,
+    spool_folder,
+    system_user,
+)
+from gateway_batch.errors import CallError, ConfigError
+from gateway_batch.packing import Embedder, PackSize, pack
 from gateway_batch.runtime import Runtime, RuntimeSettings, shared_dir
 from gateway_batch.transport import Transport
 from gateway_batch.types import (
     AnyRequest,
     EmbeddingRequest,
-    Image,
     InferenceRequest,
     InferenceResult,
-    ResponseFormat,
     Service,
     Task,
 )
@@ -37,40 +52,10 @@ from gateway_batch.version import USER_AGENT
 
 SOURCE = "EXTERNAL_CLIENT"
 
-_LANES_PER_SLOT = 2
 _clients = itertools.count(1)
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
-
-
-class CallOptions(TypedDict, total=False):
-    """What any call may say beside its endpoint.
-
-    Attributes:
-        model_parameters: sent with the request, by the names of chat completions (`max_tokens`, `temperature`); None
-            leaves one out.
-        request_tags: merged over the setting's `request_tags`.
-        api: the wire format, by the usage table's `api_type` words; None: the endpoint's own.
-    """
-
-    model_parameters: Mapping[str, Any] | None
-    request_tags: Mapping[str, str] | None
-    api: str | None
-
-
-class QueryOptions(CallOptions, total=False):
-    """What a call of a chat model may say beside endpoint and prompt.
-
-    Attributes:
-        instructions: what stands before the prompt as the system's word.
-        response_format: the JSON to answer with; None for text.
-        images: pictures that the prompt is about.
-    """
-
-    instructions: str | None
-    response_format: ResponseFormat | None
-    images: Sequence[Image]
 
 
 class Client:
@@ -190,27 +175,53 @@ class Client:
         """As `query_many`."""
         return await self._awaited(self._many(endpoint, requests, fail_on_error, options))
 
+    @overload
     def embed(
-        self, endpoint: str, texts: Iterable[str], *, texts_per_request: int = 64, **options: Unpack[CallOptions]
-    ) -> list[list[float]]:
-        """A vector for each text, in their order.
+        self,
+        endpoint: str,
+        texts: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[CallOptions],
+    ) -> list[list[float]]: ...
+    @overload
+    def embed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool, **options: Unpack[CallOptions]
+    ) -> list[list[float] | CallError]: ...
+    def embed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool = True, **options: Unpack[CallOptions]
+    ) -> Sequence[list[float] | CallError]:
+        """A vector for each text, in their order. Several texts share a request (`embedding_rows` of the endpoint).
 
         Args:
             endpoint: an entry of `endpoints`, else a model service of `host`.
             texts: any number of them.
-            texts_per_request: how many share one HTTP request, and so one row of the usage table.
+            fail_on_error: the first text that fails by itself ends it all; False puts its error in its vector's place.
             options: see `CallOptions`.
 
         Raises:
-            CallError: the first request that failed; else as `query`.
+            CallError: with `fail_on_error`; else as `query`.
         """
-        return self._wait_for(self._vectors(endpoint, texts, texts_per_request, options))
+        return self._wait_for(self._vectors(endpoint, texts, fail_on_error, options))
 
+    @overload
     async def aembed(
-        self, endpoint: str, texts: Iterable[str], *, texts_per_request: int = 64, **options: Unpack[CallOptions]
-    ) -> list[list[float]]:
+        self,
+        endpoint: str,
+        texts: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[CallOptions],
+    ) -> list[list[float]]: ...
+    @overload
+    async def aembed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool, **options: Unpack[CallOptions]
+    ) -> list[list[float] | CallError]: ...
+    async def aembed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool = True, **options: Unpack[CallOptions]
+    ) -> Sequence[list[float] | CallError]:
         """As `embed`."""
-        return await self._awaited(self._vectors(endpoint, texts, texts_per_request, options))
+        return await self._awaited(self._vectors(endpoint, texts, fail_on_error, options))
 
     def close(self) -> None:
         """Stops the calls under way, their outcomes recorded, and seals the records; closing again does nothing.
@@ -248,7 +259,7 @@ class Client:
 
     def _one(self, endpoint: str, request: str, options: QueryOptions) -> Work[str]:
         service = self._service(endpoint, options, CHAT)
-        _check_text(request, "request")
+        check_text(request, "request")
         (call,) = self._prompts([request], service, options)
         infer = self._infer(service)
 
@@ -261,8 +272,8 @@ class Client:
         self, endpoint: str, requests: Iterable[str], fail_on_error: bool, options: QueryOptions
     ) -> Work[list[str | CallError]]:
         service = self._service(endpoint, options, CHAT)
-        calls = self._prompts(_texts(requests, "requests"), service, options)
-        infer, lanes = self._infer(service), self._lanes()
+        calls = self._prompts(texts_of(requests, "requests"), service, options)
+        infer, lanes = self._infer(service), self._runtime.settings.lanes
 
         async def work() -> list[str | CallError]:
             answers = await answer_all(calls, infer, lanes=lanes, fail_fast=fail_on_error)
@@ -270,31 +281,26 @@ class Client:
 
         return work
 
-    def _vectors(self, endpoint: str, texts: Iterable[str], size: int, options: CallOptions) -> Work[list[list[float]]]:
-        if size < 1:
-            raise ConfigError(f"texts_per_request: must be at least 1, not {size}")
-        _check_names(options, CallOptions)
+    def _vectors(
+        self, endpoint: str, texts: Iterable[str], fail_on_error: bool, options: CallOptions
+    ) -> Work[list[list[float] | CallError]]:
+        check_names(options, CallOptions)
         service = self._service(endpoint, options, EMBEDDINGS)
-        parameters, tags = _parameters(options, service), self._tags(options)
-        listed = _texts(texts, "texts")
-        calls = [
-            EmbeddingRequest(tuple(listed[start : start + size]), parameters, tags)
-            for start in range(0, len(listed), size)
-        ]
-        infer, lanes = self._infer(service), self._lanes()
+        parameters, tags = parameters_of(options, service), tags_of(options, self.config.request_tags)
+        rows = self.config.endpoints.get(endpoint, EndpointConfig()).embedding_rows
+        singles = (EmbeddingRequest((text,), parameters, tags) for text in texts_of(texts, "texts"))
+        packs, lanes = list(pack(singles, PackSize(rows))), self._runtime.settings.lanes
+        embedder = Embedder(self._infer(service), fail_fast=fail_on_error)
 
-        async def embed(call: EmbeddingRequest) -> list[list[float]]:
-            return _vectors_of(await infer(call), call)
-
-        async def work() -> list[list[float]]:
-            answers = await answer_all(calls, embed, lanes=lanes, fail_fast=True)
-            return [vector for vectors in answers if not isinstance(vectors, CallError) for vector in vectors]
+        async def work() -> list[list[float] | CallError]:
+            answers = await answer_all(packs, embedder.embed, lanes=lanes, fail_fast=True)
+            return [vector for vectors in answers if isinstance(vectors, list) for vector in vectors]
 
         return work
 
     def _service(self, endpoint: str, options: CallOptions, suited: str) -> Service:
         """The endpoint's service; where its API would only be guessed by its name, the method called knows better."""
-        _check_text(endpoint, "endpoint")
+        check_text(endpoint, "endpoint")
         service = resolve_service(self.config, endpoint, options.get("api"), suited=suited)
         if task_of(service.api) is not task_of(suited):
             method = "query" if task_of(suited) is Task.CHAT else "embed"
@@ -302,9 +308,9 @@ class Client:
         return service
 
     def _prompts(self, requests: list[str], service: Service, options: QueryOptions) -> list[InferenceRequest]:
-        _check_names(options, QueryOptions)
-        _check_values(options)
-        parameters, tags = _parameters(options, service), self._tags(options)
+        check_names(options, QueryOptions)
+        check_values(options)
+        parameters, tags = parameters_of(options, service), tags_of(options, self.config.request_tags)
         return [
             InferenceRequest(
                 text,
@@ -317,13 +323,6 @@ class Client:
             for text in requests
         ]
 
-    def _tags(self, options: CallOptions) -> dict[str, str]:
-        tags = options.get("request_tags") or {}
-        for key, value in tags.items():
-            if not isinstance(key, str) or not isinstance(value, str):
-                raise ConfigError(f"request_tags: must map text to text, but {key!r} maps to {type(value).__name__}")
-        return {**self.config.request_tags, **tags}
-
     def _infer(self, service: Service) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
         client, caller = self._runtime.client, self._caller
 
@@ -331,9 +330,6 @@ class Client:
             return await client.infer(call, service, caller)
 
         return infer
-
-    def _lanes(self) -> int:
-        return _LANES_PER_SLOT * self.config.max_concurrency
 
     def _wait_for(self, work: Work[T]) -> T:
         future = self._runtime.submit(work)
@@ -371,70 +367,6 @@ def _application_id(process: int) -> str:
     return f"client-{process}-{secrets.token_hex(8)}"
 
 
-def _texts(texts: Iterable[str], name: str) -> list[str]:
-    if isinstance(texts, str | bytes):
-        raise ConfigError(f"{name}: must be a list of texts, not one {type(texts).__name__}")
-    listed = list(texts)
-    for place, text in enumerate(listed):
-        _check_text(text, name, place)
-    return listed
-
-
-def _check_text(text: object, name: str, place: int | None = None) -> None:
-    where = name if place is None else f"{name}[{place}]"
-    if not isinstance(text, str):
-        raise ConfigError(f"{where}: must be text, not {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f"{where}: holds half of a surrogate pair, which no request can carry") from None
-
-
-def _check_names(options: Mapping[str, object], known: type[CallOptions]) -> None:
-    names = sorted(known.__annotations__)
-    for name in options:
-        if name not in names:
-            raise ConfigError(
-                f"{name}: no such argument; there are {', '.join(names)}, and the model's parameters go into "
-                "model_parameters"
-            )
-
-
-def _check_values(options: QueryOptions) -> None:
-    if (instructions := options.get("instructions")) is not None:
-        _check_text(instructions, "instructions")
-    answer = options.get("response_format")
-    if answer is not None and not isinstance(answer, ResponseFormat):
-        raise ConfigError(f"response_format: must be a ResponseFormat, not {type(answer).__name__}")
-    for image in options.get("images") or ():
-        if not isinstance(image, Image):
-            raise ConfigError(f"images: must be of Image values, not {type(image).__name__}")
-
-
-def _parameters(options: CallOptions, service: Service) -> dict[str, Any]:
-    given = options.get("model_parameters") or {}
-    parameters = {name: value for name, value in given.items() if value is not None}
-    api = api_for(service.api)
-    for name in parameters:
-        if name in api.reserved:
-            raise ConfigError(f"model_parameters: {name} is set by the call itself")
-        if name in api.unsupported:
-            raise ConfigError(f"model_parameters: {service.api} has no {name}")
-    try:
-        orjson.dumps(parameters)
-    except TypeError as error:
-        raise ConfigError(f"model_parameters: must be JSON values ({error})") from None
-    return parameters
-
-
 def _text(result: InferenceResult) -> str:
     assert isinstance(result.value, str)
     return result.value
-
-
-def _vectors_of(result: InferenceResult, call: EmbeddingRequest) -> list[list[float]]:
-    vectors = result.value
-    assert isinstance(vectors, list)
-    if len(vectors) != len(call.texts):
-        raise MalformedError(ErrorKind.NOT_THE_API, f"{len(vectors)} vectors came for {len(call.texts)} texts")
-    return vectors

@@ -28,7 +28,6 @@ from gateway_batch.version import USER_AGENT
 FUNCTION = "ai_query"
 SOURCE = "AI_QUERY"
 
-_LANES_PER_SLOT = 2
 _AHEAD = 16_384
 
 Columns: TypeAlias = "pa.Array | tuple[pa.Array, ...]"
@@ -114,7 +113,7 @@ def _flights(plan: CallPlan, runtime: Runtime) -> Flights | None:
 
 
 def _window(plan: CallPlan, rows_a_call: int) -> Window:
-    lanes = _LANES_PER_SLOT * plan.runtime.max_concurrency
+    lanes = plan.runtime.lanes
     return Window(lanes=lanes, ahead=max(lanes, _AHEAD // rows_a_call), fail_fast=plan.fail_on_error)
 
 

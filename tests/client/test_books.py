@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from pathlib import Path
 
-from gateway_batch import CallError
+from gateway_batch import CallError, Image, ResponseFormat
 from gateway_batch.devgateway import RunningGateway
 from tests.unit.samples import sealed_rows
 
@@ -13,6 +15,15 @@ from .conftest import Books, Open, ours
 
 MODEL = "databricks-gpt-5-4"
 VECTORS = "databricks-gte-large-en"
+APIS = {
+    "mlflow/v1/chat/completions": MODEL,
+    "openai/v1/responses": MODEL,
+    "anthropic/v1/messages": "databricks-claude-sonnet-4-5",
+    "gemini/v1/generateContent": "databricks-gemini-2-5-flash",
+}
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 def lakes(count: int) -> list[str]:
@@ -23,18 +34,32 @@ def test_answers_of_all_methods_agree_with_the_gateways_books(open_client: Open,
     with open_client(request_tags={"team": "search"}) as client:
         assert client.query(MODEL, lakes(1)[0], model_parameters={"max_tokens": 50}).startswith("Lake 0")
         assert len(set(client.query_many(MODEL, lakes(30), request_tags={"step": "many"}))) == 30
-        assert [len(vector) for vector in client.embed(VECTORS, ["a", "b"], texts_per_request=1)] == [1024, 1024]
+        assert [len(vector) for vector in client.embed(VECTORS, ["a", "b"])] == [1024, 1024]
         assert len(asyncio.run(client.aembed(VECTORS, lakes(5)))) == 5
         assert asyncio.run(client.aquery(MODEL, "hi", api="openai/v1/chat/completions"))
     rows = sealed_rows(spool_dir)
-    assert len(rows) == 1 + 30 + 2 + 1 + 1
+    assert len(rows) == 1 + 30 + 1 + 1 + 1
     assert ours(rows) == books()
     assert {row["request_tags"].get("team") for row in rows} == {"search"}
 
 
+def test_every_chat_api_takes_instructions_a_format_and_pictures_and_its_books_agree(
+    open_client: Open, spool_dir: Path, books: Books
+) -> None:
+    wanted = ResponseFormat({"type": "object", "properties": {"depth": {"type": "string"}}, "required": ["depth"]})
+    with open_client() as client:
+        for api, model in APIS.items():
+            answer = client.query(model, lakes(1)[0], api=api, instructions="Be short.", response_format=wanted)
+            assert isinstance(json.loads(answer)["depth"], str), api
+            assert client.query(model, "What is it?", api=api, images=[Image(PIXEL, "image/png")]), api
+    rows = sealed_rows(spool_dir)
+    assert sorted(row["api_type"] for row in rows) == sorted([*APIS, *APIS])
+    assert ours(rows) == books()
+
+
 def test_embeddings_packed_into_one_request_are_the_same_vectors(open_client: Open) -> None:
     client = open_client()
-    assert client.embed(VECTORS, lakes(5)) == client.embed(VECTORS, lakes(5), texts_per_request=1)
+    assert client.embed(VECTORS, lakes(5)) == [client.embed(VECTORS, [lake])[0] for lake in lakes(5)]
 
 
 def test_retries_and_failures_have_rows_that_agree(

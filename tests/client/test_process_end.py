@@ -16,7 +16,7 @@ from . import scripts
 from .conftest import Books, ours
 
 TIMES = 5
-"""pyreqwest's threads abort about one in four interpreters that end with its client open."""
+"""pyreqwest's threads abort about one in six interpreters that end with its client open."""
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import _thread
 import asyncio
 import os
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,6 +124,20 @@ def test_closing_on_its_own_thread_does_not_wait_for_itself(runtime: Runtime) ->
 
     with pytest.raises(RuntimeError, match="closed while"):
         runtime.submit(close).result(5)
+
+
+def test_closing_waits_until_a_librarys_own_thread_has_left_python(runtime: Runtime) -> None:
+    begun, left = threading.Event(), []
+
+    def linger() -> None:
+        begun.set()
+        time.sleep(0.2)
+        left.append(time.monotonic())
+
+    _thread.start_new_thread(linger, ())  # unknown to `threading`, as native threads are
+    assert begun.wait(5)
+    runtime.close()
+    assert left
 
 
 def test_a_forked_process_is_told_to_make_its_own(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway_batch import Client, GatewayConfig, Image, ResponseFormat
-from gateway_batch.errors import CallError, ConfigError, ErrorKind, MalformedError, RejectedError
+from gateway_batch.errors import CallError, ConfigError, ErrorKind, RejectedError
 from gateway_batch.transport import FakeTransport
 from gateway_batch.types import HttpReply, HttpRequest
 from gateway_batch.usage.spool import active_dir
@@ -216,16 +216,27 @@ def test_texts_become_vectors_in_their_order(bench: Bench) -> None:
     client = bench.open(embed)
     assert client.embed(VECTORS, ["a", "bb", "ccc"]) == [[1], [2], [3]]
     assert bench.body()["input"] == ["a", "bb", "ccc"]
-    assert client.embed(VECTORS, ["a" * n for n in range(1, 8)], texts_per_request=3) == [[n] for n in range(1, 8)]
-    assert len(bench.rows()) == 1 + 3
+    assert client.embed(VECTORS, ["a" * n for n in range(1, 41)]) == [[n] for n in range(1, 41)]
+    assert len(bench.rows()) == 1 + 3, "16 texts a request"
 
 
-def test_fewer_vectors_than_texts_are_an_error(bench: Bench) -> None:
-    async def one(_: HttpRequest) -> HttpReply:
-        return reply(200, {"data": [{"index": 0, "embedding": [0.5]}]})
+def test_an_endpoint_says_how_many_texts_share_a_request(bench: Bench) -> None:
+    client = bench.open(embed, endpoints={"mine": {"base_url": "https://m/v1", "embedding_rows": 2}})
+    assert client.embed("mine", ["a", "bb", "ccc"]) == [[1], [2], [3]]
+    inputs = [json.loads(request.body)["input"] for request in bench.sent]
+    assert sorted(inputs, key=len) == [["a", "bb"], "ccc"]
 
-    with pytest.raises(MalformedError, match="1 vectors came for 2 texts"):
-        bench.open(one).embed(VECTORS, ["a", "b"])
+
+def test_a_text_that_fails_stands_in_its_place_if_asked(bench: Bench) -> None:
+    async def refuse_long(request: HttpRequest) -> HttpReply:
+        return reply(400, {"message": "too long"}) if b"long" in request.body else await embed(request)
+
+    client = bench.open(refuse_long)
+    one, other, last = client.embed(VECTORS, ["a", "too long", "ccc"], fail_on_error=False)
+    assert (one, last) == ([1], [3])
+    assert isinstance(other, CallError)
+    with pytest.raises(RejectedError, match="too long"):
+        client.embed(VECTORS, ["a", "too long", "ccc"])
 
 
 def test_the_method_decides_where_the_name_says_nothing(bench: Bench) -> None:
@@ -244,25 +255,28 @@ WRONG: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.query(MODEL, "\ud800"), "request: holds half of a surrogate pair, which no request can carry"),
     (lambda c: c.query_many(MODEL, "one"), "requests: must be a list of texts, not one str"),
     (lambda c: c.query_many(MODEL, ["a", None]), "requests[1]: must be text, not NoneType"),  # type: ignore[list-item]
-    (lambda c: c.embed(VECTORS, ["a"], texts_per_request=0), "texts_per_request: must be at least 1, not 0"),
     (lambda c: c.query(MODEL, "hi", api="nope/v1"), "endpoint databricks-gpt-5-4: no API 'nope/v1'"),
     (lambda c: c.query(MODEL, "hi", api="mlflow/v1/embeddings"), "mlflow/v1/embeddings is not an API for query()"),
     (lambda c: c.embed("mine", ["a"]), "endpoint mine: openai/v1/chat/completions is not an API for embed()"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"messages": []}), "model_parameters: messages is set by the"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"seed": {1}}), "model_parameters: must be JSON values"),
+    (lambda c: c.query(MODEL, "hi", model_parameters="{}"), "model_parameters: must be a dict, not str"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", response_format=ResponseFormat({"a": {1}})), "response_format: must be JSON"),
+    (lambda c: c.query(MODEL, "hi", images=Image(b"", "image/png")), "images: must be a list of Image"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", api="mlflow/v1/invocations"), "mlflow/v1/invocations is not an API for query()"),
     (lambda c: c.query(MODEL, "hi", request_tags={"a": 1}), "'a' maps to int"),  # type: ignore[dict-item]
     (lambda c: c.query(MODEL, "hi", instructions=b"no"), "instructions: must be text"),  # type: ignore[arg-type]
     (
         lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[arg-type]
         "response_format: must be a ResponseFormat, not dict",
     ),
-    (lambda c: c.query(MODEL, "hi", images=[b"png"]), "images: must be of Image values, not bytes"),  # type: ignore[list-item]
+    (lambda c: c.query(MODEL, "hi", images=[b"png"]), "images: must be a list of Image values"),  # type: ignore[list-item]
     (
         lambda c: c.query(MODEL, "hi", temperature=0),  # type: ignore[call-arg]
         "temperature: no such argument; there are api, images, instructions, model_parameters, request_tags, "
         "response_format, and the model's parameters go into model_parameters",
     ),
-    (lambda c: c.embed(VECTORS, ["hi"], instructions="no"), "instructions: no such argument; there are api, model_"),  # type: ignore[call-arg]
+    (lambda c: c.embed(VECTORS, ["hi"], instructions="no"), "instructions: no such argument; there are api, model_"),  # type: ignore[call-overload]
 ]
 
 
