@@ -26,7 +26,7 @@ class PackSize:
         characters: of all texts together at most; a longer text goes by itself.
     """
 
-    texts: int = 16
+    texts: int
     characters: int = 8_000
 
 

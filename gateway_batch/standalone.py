@@ -29,7 +29,6 @@ from gateway_batch.call_options import (
 from gateway_batch.config import (
     CHAT,
     EMBEDDINGS,
-    EndpointConfig,
     GatewayConfig,
     resolve_service,
     spool_folder,
@@ -287,9 +286,8 @@ class Client:
         check_names(options, CallOptions)
         service = self._service(endpoint, options, EMBEDDINGS)
         parameters, tags = parameters_of(options, service), tags_of(options, self.config.request_tags)
-        rows = self.config.endpoints.get(endpoint, EndpointConfig()).embedding_rows
         singles = (EmbeddingRequest((text,), parameters, tags) for text in texts_of(texts, "texts"))
-        packs, lanes = list(pack(singles, PackSize(rows))), self._runtime.settings.lanes
+        packs, lanes = list(pack(singles, PackSize(service.embedding_rows))), self._runtime.settings.lanes
         embedder = Embedder(self._infer(service), fail_fast=fail_on_error)
 
         async def work() -> list[list[float] | CallError]:

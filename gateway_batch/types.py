@@ -31,6 +31,7 @@ class Service:
         credential: a reference to the token, never its value; None sends none.
         key_header: the header that takes the bare token, as some vendors' own hosts want it; None sends
             `Authorization: Bearer <token>`.
+        embedding_rows: how many rows of an embedding service go into one request.
     """
 
     endpoint: str
@@ -39,6 +40,7 @@ class Service:
     model: str
     credential: str | None = None
     key_header: str | None = None
+    embedding_rows: int = 16
 
 
 @dataclass(frozen=True, slots=True)

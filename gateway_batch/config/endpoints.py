@@ -73,6 +73,7 @@ def resolve_service(
         url=base + path,
         model=model,
         credential=config.credential_of(entry if own else None),
+        embedding_rows=settings.embedding_rows,
         key_header=_KEY_HEADERS.get((urlsplit(base).hostname or "", api)),
     )
 

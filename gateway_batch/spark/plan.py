@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway_batch.packing import PackSize
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.types import ResponseFormat, Service
 
@@ -58,7 +57,6 @@ class CallPlan:
         tags: constant request tags.
         inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.
         pay_once: whether identical requests of a query share an answer.
-        pack_size: how many rows of an embedding model go into one request.
     """
 
     function: str
@@ -74,6 +72,5 @@ class CallPlan:
     tags: tuple[tuple[str, str], ...]
     inputs: tuple[Input, ...]
     pay_once: bool
-    pack_size: PackSize
     runtime: RuntimeSettings
     caller: CallerSettings

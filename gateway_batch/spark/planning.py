@@ -12,7 +12,6 @@ from pyspark.sql import types as t
 from gateway_batch.apis import task_of
 from gateway_batch.config import SCORING, GatewayConfig, resolve_service
 from gateway_batch.errors import AiFunctionError, ConfigError
-from gateway_batch.packing import PackSize
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.casting import check_supported, unsupported_return_type
 from gateway_batch.spark.messages import first_line
@@ -138,7 +137,6 @@ class Planner:
             tags=tuple(self.config.request_tags.items()),
             inputs=inputs,
             pay_once=self.config.cache == "query",
-            pack_size=self._pack_size(service),
             runtime=self.runtime,
             caller=self.caller,
         )
@@ -163,10 +161,6 @@ class Planner:
             raise unsupported_return_type(ddl, first_line(error)) from None
         check_supported(answer_type, ddl)
         return answer_type
-
-    def _pack_size(self, service: Service) -> PackSize:
-        endpoint = self.config.endpoints.get(service.endpoint)
-        return PackSize(endpoint.embedding_rows) if endpoint is not None else PackSize()
 
 
 def _with_error(answer_type: t.DataType) -> t.StructType:

@@ -14,7 +14,7 @@ from gateway_batch.batch import Window, answer_in_order
 from gateway_batch.cache import Flights, KeyMaker
 from gateway_batch.config import Credentials
 from gateway_batch.errors import CallError, as_ai_function_error
-from gateway_batch.packing import Embedder, PackedBatches, Vector
+from gateway_batch.packing import Embedder, PackedBatches, PackSize, Vector
 from gateway_batch.runtime import Runtime
 from gateway_batch.spark.answers import column_writer
 from gateway_batch.spark.plan import CallPlan
@@ -81,7 +81,11 @@ def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
 
 
 def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
-    packed, flights, keys = PackedBatches(plan.pack_size), _flights(plan, runtime), KeyMaker(plan.service)
+    packed, flights, keys = (
+        PackedBatches(PackSize(plan.service.embedding_rows)),
+        _flights(plan, runtime),
+        KeyMaker(plan.service),
+    )
     embedder = Embedder(_sender(plan, runtime), fail_fast=plan.fail_on_error)
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
@@ -93,7 +97,7 @@ def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batche
         )
 
     packs = (packed.split(rows) for rows in batches)
-    window = _window(plan, rows_a_call=plan.pack_size.texts)
+    window = _window(plan, rows_a_call=plan.service.embedding_rows)
     for answers in answer_in_order(packs, answer, runtime.loop, window):
         yield packed.join(cast(list[list[Vector | CallError]], answers))  # a pack is never None, and never fails alone
 

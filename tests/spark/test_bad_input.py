@@ -199,4 +199,4 @@ def test_a_function_that_is_not_ours_keeps_its_place_unless_asked(spark: SparkSe
         register(name="their_query")
     assert spark.sql("SELECT their_query('x') AS a").collect()[0].a == "x"
     with gb.register_ai_query(spark, gateway.config, "their_query", replace=True):
-        assert spark.sql(f"SELECT their_query('{MODEL}', 'A lake is deep.') AS a").collect()[0].a == "A lake is deep."
+        assert "stand-in" in spark.sql(f"SELECT their_query('{MODEL}', 'A lake is deep.') AS a").collect()[0].a

@@ -47,7 +47,7 @@ pytestmark = pytest.mark.usefixtures("texts")
         ),
     ],
 )
-@pytest.mark.usefixtures("registered")
+@pytest.mark.usefixtures("gateway")
 def test_sends_each_request_once(spark: SparkSession, requests: Count, query: str, expected: int) -> None:
     found: list[Row] = []
     sent = requests(lambda: found.extend(spark.sql(query).collect()))
@@ -61,13 +61,13 @@ def test_without_the_cache_each_evaluation_is_paid(spark: SparkSession, register
     assert requests(lambda: spark.sql(f"SELECT {CALL} AS a FROM my_table ORDER BY a").collect()) == 2 * ROWS
 
 
-def test_another_query_pays_again(spark: SparkSession, registered: gb.Gateway, requests: Count) -> None:
+def test_another_query_pays_again(spark: SparkSession, gateway: gb.Gateway, requests: Count) -> None:
     query = f"SELECT {CALL} AS a FROM my_table"
     assert requests(lambda: [spark.sql(query).collect() for _ in range(2)]) == 2 * ROWS
 
 
 def test_a_row_that_always_fails_is_paid_once_for_all_tries_of_its_task(
-    spark: SparkSession, registered: gb.Gateway, server: RunningGateway, requests: Count
+    spark: SparkSession, gateway: gb.Gateway, server: RunningGateway, requests: Count
 ) -> None:
     server.configure(faults=[{"match": "Lake 7 ", "status": 400, "message": "no such lake"}])
     frame = spark.range(0, 100, 1, 1).selectExpr(f"ai_query('{MODEL}', 'Lake ' || id || ' is deep')")
@@ -79,7 +79,7 @@ def test_a_row_that_always_fails_is_paid_once_for_all_tries_of_its_task(
     assert requests(run) <= 100
 
 
-def test_create_table_as_with_order_by_pays_once(spark: SparkSession, registered: gb.Gateway, requests: Count) -> None:
+def test_create_table_as_with_order_by_pays_once(spark: SparkSession, gateway: gb.Gateway, requests: Count) -> None:
     try:
         query = f"CREATE TABLE paid_once USING DELTA AS SELECT id, {CALL} AS a FROM my_table ORDER BY a"
         assert requests(lambda: spark.sql(query)) == ROWS
@@ -95,7 +95,7 @@ def test_the_answers_of_a_query_that_ended_are_removed(spark: SparkSession, regi
     assert not list(kept_queries(spark.sparkContext.applicationId))
 
 
-def test_answers_are_private_to_the_user(spark: SparkSession, registered: gb.Gateway) -> None:
+def test_answers_are_private_to_the_user(spark: SparkSession, gateway: gb.Gateway) -> None:
     from gateway_batch.spark.scope import query_folder
 
     spark.sql(f"SELECT {CALL} FROM my_table").collect()
@@ -107,7 +107,7 @@ def test_answers_are_private_to_the_user(spark: SparkSession, registered: gb.Gat
         assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
-def test_a_lost_store_costs_no_answer(spark: SparkSession, registered: gb.Gateway, texts: DataFrame) -> None:
+def test_a_lost_store_costs_no_answer(spark: SparkSession, gateway: gb.Gateway, texts: DataFrame) -> None:
     from gateway_batch.runtime import shared_dir
 
     frame = texts.selectExpr(f"{CALL} AS a")

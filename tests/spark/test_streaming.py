@@ -35,7 +35,7 @@ def write_input(folder: Path) -> None:
     (folder / "input").mkdir()
     for file in range(FILES):
         ids = range(file * ROWS // FILES, (file + 1) * ROWS // FILES)
-        lines = (f'{{"id": {id_}, "text": "Lake {id_} is deep."}}\n' for id_ in ids)
+        lines = (f'{{"id": {id_}, "text": "Summarize: Lake {id_} is deep."}}\n' for id_ in ids)
         (folder / "input" / f"{file}.json").write_text("".join(lines))
 
 

@@ -58,7 +58,7 @@ def test_a_long_text_goes_by_itself() -> None:
 
 
 def test_rows_of_other_tags_have_their_own_request() -> None:
-    packs = list(pack([row("a", team="x"), row("b", team="x"), row("c", team="y")], PackSize()))
+    packs = list(pack([row("a", team="x"), row("b", team="x"), row("c", team="y")], PackSize(texts=16)))
     assert [(request.texts, request.tags) for request in packs] == [
         (("a", "b"), {"team": "x"}),
         (("c",), {"team": "y"}),

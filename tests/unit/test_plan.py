@@ -3,7 +3,6 @@ from __future__ import annotations
 import pickle
 
 from gateway_batch.config import GatewayConfig, resolve_service
-from gateway_batch.packing import PackSize
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.types import ResponseFormat
@@ -26,7 +25,6 @@ def plan_of(config: GatewayConfig, registration: int = 1) -> CallPlan:
         tags=(("team", "search"),),
         inputs=(Input.REQUEST, Input.TAGS),
         pay_once=True,
-        pack_size=PackSize(),
         runtime=RuntimeSettings("app-1", registration, "/spool", 8, 60.0, 600.0, 5),
         caller=CallerSettings("app-1", "ana@example.com", None, None),
     )
