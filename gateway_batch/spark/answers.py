@@ -10,14 +10,13 @@ from typing import Any
 import jsonschema
 import orjson
 import pyarrow as pa
-from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import _parse_datatype_json_string
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from gateway_batch.apis import task_of
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
-from gateway_batch.spark.casting import answer_reader, does_not_fit
+from gateway_batch.spark.casting import answer_reader, arrow_type, does_not_fit
 from gateway_batch.spark.plan import CallPlan, Shape
 from gateway_batch.types import ResponseFormat, Task
 
@@ -32,19 +31,19 @@ def column_writer(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
     """
     data_type = _parse_datatype_json_string(plan.result_type)
     read = _reader(plan)
-    arrow_type = to_arrow_type(data_type, timezone="UTC")
+    column_type = arrow_type(data_type)
 
     def values(answers: list[Any]) -> pa.Array:
-        return pa.array([None if answer is None else read(answer) for answer in answers], type=arrow_type)
+        return pa.array([None if answer is None else read(answer) for answer in answers], type=column_type)
 
     def results(answers: list[Any]) -> pa.Array:
-        struct = pa.struct([("result", arrow_type), ("errorMessage", pa.string())])
+        struct = pa.struct([("result", column_type), ("errorMessage", pa.string())])
         rows = [None if answer is None else _outcome(answer, read, plan.function) for answer in answers]
         return pa.array([row and dict(zip(("result", "errorMessage"), row, strict=True)) for row in rows], type=struct)
 
     def envelopes(answers: list[Any]) -> pa.Array:
         rows = [None if answer is None else _outcome(answer, read, plan.function) for answer in answers]
-        return pa.array([row and _envelope(*row) for row in rows], type=arrow_type)
+        return pa.array([row and _envelope(*row) for row in rows], type=column_type)
 
     if plan.shape.is_envelope:
         return envelopes

@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 from pyspark.sql import types as t
 
 from gateway_batch.errors import AiFunctionError
@@ -17,6 +18,19 @@ _DECIMALS = [Context(prec=max(1, digits), rounding=ROUND_HALF_UP) for digits in 
 
 Convert = Callable[[Any], Any]
 
+_ARROW: dict[type[t.DataType], pa.DataType] = {
+    t.StringType: pa.string(),
+    t.BooleanType: pa.bool_(),
+    t.ByteType: pa.int8(),
+    t.ShortType: pa.int16(),
+    t.IntegerType: pa.int32(),
+    t.LongType: pa.int64(),
+    t.FloatType: pa.float32(),
+    t.DoubleType: pa.float64(),
+    t.DateType: pa.date32(),
+    t.TimestampType: pa.timestamp("us", tz="UTC"),
+    t.TimestampNTZType: pa.timestamp("us"),
+}
 _INTEGERS: dict[type[t.DataType], int] = {t.ByteType: 8, t.ShortType: 16, t.IntegerType: 32, t.LongType: 64}
 
 
@@ -30,6 +44,20 @@ def check_supported(data_type: t.DataType, text: str) -> None:
         _converter(data_type, ZoneInfo("UTC"))
     except _UnsupportedError as error:
         raise unsupported_return_type(text, f"{error.args[0]} is not supported") from None
+
+
+def arrow_type(data_type: t.DataType) -> pa.DataType:
+    """The Arrow type that Spark takes for a supported type. Spark's own translation differs between its versions."""
+    match data_type:
+        case t.DecimalType():
+            return pa.decimal128(data_type.precision, data_type.scale)
+        case t.ArrayType():
+            return pa.list_(pa.field("element", arrow_type(data_type.elementType)))
+        case t.MapType():
+            return pa.map_(arrow_type(data_type.keyType), arrow_type(data_type.valueType))
+        case t.StructType():
+            return pa.struct([(field.name, arrow_type(field.dataType)) for field in data_type.fields])
+    return _ARROW[type(data_type)]
 
 
 def unsupported_return_type(text: str, why: str) -> AiFunctionError:

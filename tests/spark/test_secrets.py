@@ -22,6 +22,8 @@ from pathlib import Path
 from pyarrow import parquet
 host, folder = sys.argv[1], Path(sys.argv[2])
 (folder / "events").mkdir()
+(folder / "tmp").mkdir()
+os.environ["TMPDIR"] = str(folder / "tmp")  # what processes share while queries run, answers among it
 (folder / "token.txt").write_text("{SECRET}")
 settings = {{
     "spark.eventLog.enabled": "true",
@@ -61,6 +63,7 @@ def test_a_run_leaves_no_token_and_no_prompt_behind(tmp_path: Path) -> None:
     (run / "token.txt").unlink()
     files = [path for path in run.rglob("*") if path.is_file()]
     assert any("events" in path.parts for path in files)
+    assert any("tmp" in path.parts for path in files)
     assert any("_gateway_batch" in path.parts for path in files)
     assert any(path.suffix == ".parquet" and "usage" in path.parts for path in files)
     contents = {path: path.read_bytes() for path in files}
