@@ -3,11 +3,15 @@
 BIN := .venv/bin
 ROWS ?= 2000
 
-.PHONY: help demo test lint unit integration bench format lock clean
+# The releases of Spark that are supported beside the locked one.
+OTHER_SPARKS := 4.1.1
+
+.PHONY: help demo test test-matrix lint unit integration bench format lock clean
 
 help:
 	@echo "make demo    run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
 	@echo "make test    all checks and tests"
+	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
 	@echo "make bench   throughput against a raw client loop in the same run (about 6 minutes)"
 	@echo "make lint    formatting, style, types, layers"
 	@echo "make format  mend formatting and what ruff can mend"
@@ -34,6 +38,10 @@ integration:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/spark tests/e2e
 
+test-matrix:
+	@scripts/setup.sh dev
+	@for version in $(OTHER_SPARKS); do scripts/matrix.sh $$version || exit 1; done
+
 bench:
 	@scripts/setup.sh dev
 	$(BIN)/python -m benchmarks.throughput
@@ -47,4 +55,4 @@ lock:
 	@scripts/lock.sh
 
 clean:
-	rm -rf .venv build dist demo spark-warehouse artifacts .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-spark-* build dist demo spark-warehouse artifacts .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs the Spark tests on another release of Spark than the locked one, in an environment of its own.
+#   scripts/matrix.sh 4.1.1 [pytest's arguments]
+set -eu
+cd "$(dirname "$0")/.."
+version=${1:?usage: scripts/matrix.sh SPARK_VERSION [pytest arguments]}
+shift
+home=.venv-spark-$version
+if ! cmp -s requirements/dev.txt "$home/dev.lock"; then
+    echo "matrix: installing Spark $version into $home (a minute or two)"
+    [ -x "$home/bin/python" ] || "${PYTHON:-python3}" -m venv "$home"
+    install="$home/bin/python -m pip install --quiet --disable-pip-version-check --no-deps"
+    $install --require-hashes -r requirements/dev.txt
+    $install --editable .
+    $install "pyspark==$version"
+    cp requirements/dev.txt "$home/dev.lock"
+fi
+[ $# -gt 0 ] || set -- tests/spark
+exec "$home/bin/python" -m pytest "$@"
