@@ -6,16 +6,17 @@ ROWS ?= 2000
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix lint unit integration bench format lock clean
+.PHONY: help demo test test-matrix faults lint unit integration bench format lock clean
 
 help:
-	@echo "make demo    run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
-	@echo "make test    all checks and tests"
+	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
+	@echo "make test         all checks and tests"
+	@echo "make faults       streams killed again and again (about 2 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
-	@echo "make bench   throughput against a raw client loop in the same run (about 6 minutes)"
-	@echo "make lint    formatting, style, types, layers"
-	@echo "make format  mend formatting and what ruff can mend"
-	@echo "make lock    resolve requirements/*.txt anew from pyproject.toml"
+	@echo "make bench        throughput against a raw client loop in the same run (about 6 minutes)"
+	@echo "make lint         formatting, style, types, layers"
+	@echo "make format       mend formatting and what ruff can mend"
+	@echo "make lock         resolve requirements/*.txt anew from pyproject.toml"
 
 demo:
 	@scripts/setup.sh runtime
@@ -37,6 +38,10 @@ unit:
 integration:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/spark tests/e2e
+
+faults:
+	@scripts/setup.sh dev
+	$(BIN)/python -m pytest tests/faults
 
 test-matrix:
 	@scripts/setup.sh dev
