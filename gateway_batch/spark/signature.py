@@ -129,6 +129,10 @@ class Constants:
         value = self._typed(name, int, "INT")
         return default if value is None else int(value)
 
+    def mapping(self, name: str) -> dict[str, Any]:
+        """A MAP or STRUCT; empty if it isn't given, or NULL."""
+        return dict(self._typed(name, dict, "MAP<STRING, STRING>") or {})
+
     def any(self, name: str) -> Any:
         """A value of any type; None if it isn't given, or NULL."""
         return self._given[name].value if name in self._given else None

@@ -13,7 +13,7 @@ from pyspark.sql import types as t
 from gateway_batch.errors import AiFunctionError
 from gateway_batch.spark.extraction import fields_of, schema_of_fields
 from gateway_batch.spark.plan import Shape
-from gateway_batch.spark.signature import Constants, Signature, invalid_value, mismatch
+from gateway_batch.spark.signature import Constants, Signature, invalid_value
 from gateway_batch.types import JsonObject, ResponseFormat
 
 _PROMPTS = Path(__file__).parent.parent / "prompts"
@@ -209,11 +209,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _options(constants: Constants, function: str, known: tuple[str, ...]) -> dict[str, str]:
-    options = constants.any("options")
-    if options is None:
-        return {}
-    if not isinstance(options, dict):
-        raise mismatch(function, "options", "MAP<STRING, STRING>", type(options).__name__)
+    options = constants.mapping("options")
     if unknown := next((name for name in options if name not in known), None):
         raise invalid_value(function, "options", f"has no option {unknown!r}; there are {', '.join(known)}")
     if len(options.get("instructions") or "") > _MOST_INSTRUCTIONS:

@@ -116,6 +116,7 @@ def test_constants_are_read_by_their_types() -> None:
     assert CONSTANTS.text("absent") is CONSTANTS.text("none") is None
     assert CONSTANTS.flag("none", default=False) is False
     assert CONSTANTS.integer("absent", default=50) == 50
+    assert CONSTANTS.mapping("absent") == {}
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,7 @@ def test_constants_are_read_by_their_types() -> None:
         (lambda: CONSTANTS.text("flag"), "The argument flag of f must be STRING, not BOOLEAN."),
         (lambda: CONSTANTS.flag("text", default=True), "The argument text of f must be BOOLEAN, not STRING."),
         (lambda: CONSTANTS.integer("flag", default=1), "The argument flag of f must be INT, not BOOLEAN."),
+        (lambda: CONSTANTS.mapping("text"), "The argument text of f must be MAP<STRING, STRING>, not STRING."),
         (lambda: CONSTANTS.required_text("none"), "The argument none of f must be STRING, not VOID."),
     ],
 )
