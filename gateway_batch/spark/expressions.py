@@ -69,11 +69,12 @@ class Expressions:
 
     def as_json(self, expression: JavaObject) -> JavaObject:
         """A STRUCT as JSON text, its NULLs in it; resolved with the session's time zone."""
-        options = self._jvm.scala.collection.immutable.Map.from_(
-            self._jvm.scala.jdk.javaapi.CollectionConverters.asScala({"ignoreNullFields": "false"})
-        )
+        options = self._jvm.java.util.HashMap()
+        options.put("ignoreNullFields", "false")
         return self._jvm.org.apache.spark.sql.catalyst.expressions.StructsToJson(
-            options, expression, self._jvm.scala.Option.apply(None)
+            self._jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(options),
+            expression,
+            self._jvm.scala.Option.apply(None),
         )
 
     def parsed_json(self, expression: JavaObject) -> JavaObject:
