@@ -41,6 +41,8 @@ class Expressions:
         """
         if is_instance_of(self._gateway, expression, f"{_EXPRESSIONS}.RuntimeReplaceable"):
             return self.constant(expression.replacement())  # schema_of_json, nvl: these don't evaluate themselves
+        if self._is(expression, "Alias"):
+            return self.constant(expression.child())
         if self._is(expression, "CreateNamedStruct"):
             return self._struct(expression.children())
         if not expression.foldable():

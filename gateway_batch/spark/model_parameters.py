@@ -17,13 +17,19 @@ _NUMBERS: dict[str, tuple[tuple[type, ...], str, str, Callable[[Any], bool]]] = 
 }
 
 
-def check_model_parameters(parameters: Any, endpoint: str, api_type: str) -> dict[str, Any]:
+def check_model_parameters(parameters: Any, endpoint: str, api_type: str, *, is_struct: bool = True) -> dict[str, Any]:
     """The model parameters to send.
+
+    Args:
+        parameters: as JSON has them.
+        endpoint: for errors.
+        api_type: tells which parameters there are.
+        is_struct: False for a MAP, which looks the same as JSON.
 
     Raises:
         AiFunctionError: of class AI_FUNCTION_INVALID_MODEL_PARAMETERS and a sub-condition of Databricks'.
     """
-    if not isinstance(parameters, dict):
+    if not is_struct or not isinstance(parameters, dict):
         raise _invalid(
             parameters,
             endpoint,

@@ -70,7 +70,10 @@ class Planner:
         answer_type = self._answer_type(constants.text("returnType"), service)
         fail_on_error = constants.flag("failOnError", default=True)
         given = constants.any("modelParameters")
-        parameters = {} if given is None else check_model_parameters(given, service.endpoint, service.api)
+        is_struct = constants.is_struct("modelParameters")
+        parameters = (
+            {} if given is None else check_model_parameters(given, service.endpoint, service.api, is_struct=is_struct)
+        )
         if Input.IMAGES in inputs and task is not Task.CHAT:
             raise invalid_value(function, "files", f"is for chat models, and {service.endpoint} is none")
         plan = self._plan(

@@ -137,6 +137,10 @@ class Constants:
         """A value of any type; None if it isn't given, or NULL."""
         return self._given[name].value if name in self._given else None
 
+    def is_struct(self, name: str) -> bool:
+        """Whether a STRUCT is given."""
+        return name in self._given and self._given[name].sql_type.startswith("STRUCT")
+
     def _typed(self, name: str, kind: type, sql_type: str) -> Any:
         value = self.any(name)
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):

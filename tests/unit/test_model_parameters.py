@@ -121,3 +121,8 @@ def test_a_custom_model_takes_no_parameters(parameters: dict[str, float]) -> Non
     error = invalid(parameters, "mlflow/v1/invocations")
     assert error.error_class.endswith(".UNSUPPORTED_ENDPOINT_TYPE")
     assert error.message.endswith("does not support the modelParameters argument for custom model endpoint.")
+
+
+def test_a_map_is_no_struct() -> None:
+    with pytest.raises(AiFunctionError, match=r"INVALID_PARAMETER_DATA_TYPE.*Expected \"STRUCT\" data type"):
+        check_model_parameters({"temperature": 0.5}, "e", CHAT, is_struct=False)
