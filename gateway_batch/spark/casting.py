@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,7 +42,7 @@ def check_supported(data_type: t.DataType, text: str) -> None:
         AiFunctionError: of class AI_FUNCTION_UNSUPPORTED_RETURN_TYPE.
     """
     try:
-        _converter(data_type, ZoneInfo("UTC"))
+        _converter(data_type, UTC)
     except _UnsupportedError as error:
         raise unsupported_return_type(text, f"{error.args[0]} is not supported") from None
 
@@ -72,10 +73,14 @@ def unsupported_return_type(text: str, why: str) -> AiFunctionError:
 def answer_reader(data_type: t.DataType, time_zone: str) -> Convert:
     """A function from an answer (a chat model's text, an embedding's vector) to a value of the type.
 
+    Args:
+        data_type: the type.
+        time_zone: of times without an offset: a region, or an offset as `Z` or `+05:30`.
+
     The function raises AiFunctionError of class AI_FUNCTION_HTTP_PARSE_CAST_ERROR for an answer that doesn't fit. The
     answer itself stays out of the message: error texts end up in logs and tables.
     """
-    convert = _converter(data_type, ZoneInfo(time_zone))
+    convert = _converter(data_type, _zone(time_zone))
 
     def read(answer: Any) -> Any:
         try:
@@ -105,6 +110,12 @@ class _UnsupportedError(Exception):
     """A type that no answer is read as."""
 
 
+def _zone(name: str) -> tzinfo:
+    if name == "Z" or name[0] in "+-":
+        return datetime.strptime(name, "%z").tzinfo or UTC
+    return ZoneInfo(name)
+
+
 def _parsed(answer: Any, data_type: t.DataType) -> Any:
     if not isinstance(answer, str) or isinstance(data_type, t.StringType):
         return answer
@@ -120,7 +131,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _converter(data_type: t.DataType, zone: ZoneInfo) -> Convert:
+def _converter(data_type: t.DataType, zone: tzinfo) -> Convert:
     match data_type:
         case t.StringType():
             return _nullable(_string)
@@ -137,6 +148,8 @@ def _converter(data_type: t.DataType, zone: ZoneInfo) -> Convert:
         case t.MapType():
             return _nullable(_map(_converter(data_type.keyType, zone), _converter(data_type.valueType, zone)))
         case t.StructType():
+            if twice := [name for name, times in Counter(data_type.names).items() if times > 1]:
+                raise _UnsupportedError(f"a struct with two members named {twice[0]}")
             return _nullable(_struct({f.name: _converter(f.dataType, zone) for f in data_type.fields}))
     bits = _INTEGERS.get(type(data_type))
     if bits is None:
@@ -210,16 +223,16 @@ def _decimal(data_type: t.DecimalType) -> Convert:
     return convert
 
 
-def _moment(data_type: t.DataType, zone: ZoneInfo) -> Convert:
+def _moment(data_type: t.DataType, zone: tzinfo) -> Convert:
     def convert(value: Any) -> date | datetime:
         if not isinstance(value, str):
             raise _mismatch("a date or time in a string", value)
         try:
-            if isinstance(data_type, t.DateType):
-                return date.fromisoformat(value[:10])
             moment = datetime.fromisoformat(value)
         except ValueError:
             raise _MismatchError("the string is not an ISO 8601 date or time") from None
+        if isinstance(data_type, t.DateType):
+            return moment.date()
         if isinstance(data_type, t.TimestampNTZType):
             return moment.replace(tzinfo=None)
         return moment if moment.tzinfo else moment.replace(tzinfo=zone)

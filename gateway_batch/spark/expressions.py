@@ -58,6 +58,11 @@ class Expressions:
         """A type from its DDL; Spark's ParseException if it is none."""
         return _parse_datatype_json_string(self._jvm.org.apache.spark.sql.types.DataType.fromDDL(ddl).json())
 
+    def time_zone(self, name: str) -> str:
+        """A time zone as Spark's settings may write it, as a region or an offset (`Z`, `+05:30`)."""
+        zone: str = self._jvm.org.apache.spark.sql.catalyst.util.DateTimeUtils.getZoneId(name).normalized().getId()
+        return zone
+
     def cast(self, expression: JavaObject, data_type: DataType) -> JavaObject:
         """The expression cast to a type."""
         wanted = self._jvm.org.apache.spark.sql.types.DataType.fromJson(data_type.json())

@@ -171,12 +171,13 @@ class Gateway:
             account_id=config.account_id,
             workspace_id=config.workspace_id,
         )
+        expressions = Expressions(gateway_of(self._spark))
         planner = Planner(
             config,
             runtime,
             caller,
-            parse_type=Expressions(gateway_of(self._spark)).parse_type,
-            time_zone=lambda: self._spark.conf.get("spark.sql.session.timeZone") or "UTC",
+            parse_type=expressions.parse_type,
+            time_zone=lambda: expressions.time_zone(self._spark.conf.get("spark.sql.session.timeZone") or "UTC"),
         )
         return CallBuilder(self._spark, planner, self._credentials)
 

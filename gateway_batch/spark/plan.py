@@ -53,6 +53,7 @@ class CallPlan:
         response_format: the JSON that an answer has to be.
         member: the member of that JSON which is the value; None: the whole answer is.
         shape: how that becomes the result.
+        time_zone: the session's, a region or an offset.
         result_type: SQL type of an answer, as Spark's JSON; the `errorMessage` struct around it is not part of it.
         tags: constant request tags.
         inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.

@@ -39,7 +39,7 @@ class Planner:
 
     Attributes:
         parse_type: from DDL to a type; raises PySparkException.
-        time_zone: the session's, as it is now.
+        time_zone: the session's, as it is now: a region or an offset (`Z`, `+05:30`).
     """
 
     config: GatewayConfig
@@ -159,7 +159,7 @@ class Planner:
             embeddings = task_of(service.api) is Task.EMBEDDINGS
             return t.ArrayType(t.FloatType()) if embeddings else t.StringType()
         try:
-            answer_type = self.parse_type(ddl)
+            answer_type = self.parse_type(ddl)._as_nullable()  # as from_json: any member may be missing
         except PySparkException as error:
             raise unsupported_return_type(ddl, first_line(error)) from None
         check_supported(answer_type, ddl)

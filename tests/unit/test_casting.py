@@ -59,6 +59,7 @@ def mismatch(data_type: t.DataType, answer: Any) -> str:
         (t.DateType(), "2024-02-29", date(2024, 2, 29)),
         (t.DateType(), '"2024-02-29"', date(2024, 2, 29)),
         (t.DateType(), "2024-02-29T10:00:00Z", date(2024, 2, 29)),
+        (t.DateType(), "2024-02-29 23:30:00+09:00", date(2024, 2, 29)),
         (t.TimestampType(), "2024-02-29T10:00:00Z", datetime(2024, 2, 29, 10, tzinfo=UTC)),
         (t.TimestampType(), "2024-02-29 10:00:00", datetime(2024, 2, 29, 10, tzinfo=BERLIN)),
         (t.TimestampNTZType(), "2024-02-29 10:00:00.5", datetime(2024, 2, 29, 10, 0, 0, 500000)),  # noqa: DTZ001
@@ -94,6 +95,12 @@ def test_a_json_null_is_null(data_type: t.DataType) -> None:
     assert read(t.ArrayType(data_type), "[null]") == [None]
 
 
+@pytest.mark.parametrize(("zone", "hour"), [("Z", 10), ("+05:30", 4), ("-08:00", 18), ("Asia/Tokyo", 1)])
+def test_a_time_without_an_offset_is_of_the_time_zone(zone: str, hour: int) -> None:
+    found = read(t.TimestampType(), "2024-02-29 10:00:00", zone)
+    assert found.astimezone(UTC).hour == hour
+
+
 def test_a_vector_is_read_as_its_numbers() -> None:
     assert read(t.ArrayType(t.FloatType()), [0.5, -1, 3e-05]) == [0.5, -1.0, 3e-05]
     assert read(t.ArrayType(t.DoubleType()), [0.5]) == [0.5]
@@ -123,6 +130,7 @@ def test_a_vector_as_text_is_its_json() -> None:
         (t.DecimalType(5, 2), "1000", "the number has too many digits for decimal(5,2)"),
         (t.DecimalType(5, 2), "999.995", "the number has too many digits for decimal(5,2)"),
         (t.DateType(), "tomorrow", "the string is not an ISO 8601 date or time"),
+        (t.DateType(), "2024-02-29 or later", "the string is not an ISO 8601 date or time"),
         (t.DateType(), "20240229", "expected a date or time in a string, found a number"),
         (t.TimestampType(), "2024-02-30 10:00:00", "the string is not an ISO 8601 date or time"),
         (t.ArrayType(TEXT), "a, b", "the answer is not JSON"),
@@ -212,6 +220,7 @@ def test_text_that_is_no_unicode_never_reaches_arrow(answer: str) -> None:
         t.DayTimeIntervalType(),
         t.ArrayType(t.BinaryType()),
         t.MapType(TEXT, t.BinaryType()),
+        t.ArrayType(t.StructType().add("a", TEXT).add("a", TEXT)),
         t.StructType().add("a", t.BinaryType()),
     ],
     ids=str,
