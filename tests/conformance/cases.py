@@ -4,21 +4,25 @@ A case is a SQL statement with its set-up and what has to come of it. Fields:
     name         unique, a few words
     databricks   the documented behaviour, in a sentence; the page docs/semantics.md is made from these
     differs      where ours is different and why; empty if it isn't
-    setup        statements run before; temporary views and variables are dropped after the case
+    setup        statements run before; new views and tables, the variables `chosen` and `answered`, the function
+                 `greeting`, the session's time zone and ANSI mode are taken back after the case
     sql          the statement; several lines are fine
     args         values of its parameter markers
     faults       a fault script for the development gateway
     schema       the result's columns as Spark's simple string, e.g. `struct<answer:string>`
     rows         the rows as JSON, a list of lists; dates and decimals as strings
     matches      regular expressions that the JSON of the rows has to match, where it can't be given in full
-    error        the error class, e.g. `AI_FUNCTION_HTTP_REQUEST_ERROR`; with `at` = `analysis` or `run`
+    error        the error class, e.g. `AI_FUNCTION_HTTP_REQUEST_ERROR`, empty for one of our settings, which have none;
+                 with `at` = `analysis` or `run`
     says         texts that the error, or with `failOnError => false` the rows, must hold
     requests     how many requests reach a server, exactly
-    sent         a part of the one JSON body that is sent, as JSON: objects may have more members
+    sent         a part of the one JSON body that `echo` or `raw` gets, as JSON: objects may have more members
+    tags         the request tags that `echo` or `raw` gets, as JSON: a list of one object a request, in any order
     connect      why the case is not for Spark Connect; empty if it is
 
-Endpoints: any name of the development gateway's (`databricks-gpt-5-4`, `databricks-gte-large-en`, ...), and `echo`, a
-chat server that answers with its prompt, so that answers can be given in full.
+Endpoints: any name of the development gateway's (`databricks-gpt-5-4`, `databricks-gte-large-en`, ...), and those of
+our own server: `echo` speaks any API and answers with its prompt, so that answers can be given in full; of `raw` the
+prompt is the whole body of the answer; `databricks-renamed` is `echo` under a Databricks name.
 """
 
 from __future__ import annotations
@@ -51,6 +55,7 @@ class Case:
     says: list[str] = field(default_factory=list)
     requests: int | None = None
     sent: str | None = None
+    tags: str | None = None
     connect: str = ""
 
     def __post_init__(self) -> None:

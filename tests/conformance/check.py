@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,14 +15,28 @@ from gateway_batch.spark.messages import first_line
 from tests.conformance.cases import Case
 
 
-def check(case: Case, spark: SparkSession, requests: Callable[[], int], bodies: Callable[[], list[Any]]) -> None:
+@dataclass(frozen=True)
+class Traffic:
+    """What has reached the servers since a case began.
+
+    Attributes:
+        requests: how many, at all of them.
+        bodies: what our own server got.
+        tags: with which request tags, one dict a request.
+    """
+
+    requests: int
+    bodies: list[Any]
+    tags: list[dict[str, str]]
+
+
+def check(case: Case, spark: SparkSession, traffic: Callable[[], Traffic]) -> None:
     """Asserts all that the case says.
 
     Args:
         case: the case.
         spark: a session that has `ai_query`.
-        requests: how many requests have reached the servers since the case began.
-        bodies: the JSON bodies that the echo server has got since.
+        traffic: since the case began.
     """
     for statement in case.setup:
         spark.sql(statement)
@@ -29,11 +44,18 @@ def check(case: Case, spark: SparkSession, requests: Callable[[], int], bodies: 
         _check_error(case, spark)
     else:
         _check_rows(case, _query(case, spark))
+    seen = traffic()
     if case.requests is not None:
-        assert requests() == case.requests
+        assert seen.requests == case.requests
     if case.sent is not None:
-        (body,) = bodies()
+        (body,) = seen.bodies
         assert _part_of(json.loads(case.sent), body), f"sent {json.dumps(body)}"
+    if case.tags is not None:
+        assert sorted(map(_sorted, seen.tags)) == sorted(map(_sorted, json.loads(case.tags)))
+
+
+def _sorted(tags: dict[str, str]) -> str:
+    return json.dumps(tags, sort_keys=True)
 
 
 def _query(case: Case, spark: SparkSession) -> DataFrame:
@@ -45,11 +67,10 @@ def _check_error(case: Case, spark: SparkSession) -> None:
         with pytest.raises(Exception) as caught:  # noqa: PT011  its class and text are checked below
             _query(case, spark).schema  # noqa: B018
     else:
-        frame = _query(case, spark)
         with pytest.raises(Exception) as caught:  # noqa: PT011
-            frame.collect()
+            _query(case, spark).collect()
     line = first_line(caught.value)
-    assert line.startswith(f"[{case.error}] "), line
+    assert line.startswith(f"[{case.error}] " if case.error else ""), line
     assert "py4j" not in line
     for text in case.says:
         assert text in line

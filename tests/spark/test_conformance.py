@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
 from tests.conformance.cases import Case, read_cases
-from tests.conformance.check import check
+from tests.conformance.check import Traffic, check
 from tests.spark.conftest import TOKEN
 
 CASES = read_cases()
@@ -24,7 +24,11 @@ def _registered(
     config = gb.GatewayConfig.from_env(
         host=shared_server.host,
         token=TOKEN,
-        endpoints={"echo": {"base_url": echo_server}},
+        endpoints={
+            "echo": {"base_url": echo_server},
+            "raw": {"base_url": echo_server.replace("/v1", "/raw")},
+            "system.ai.renamed": {"base_url": echo_server, "model": "main.default.mine"},
+        },
         spool_dir=str(tmp_path_factory.mktemp("spool")),
         usage_table="conformance.usage",
         flush_interval=0,
@@ -38,14 +42,26 @@ def _registered(
 def _clean(spark: SparkSession) -> Iterator[None]:
     before = {table.name for table in spark.catalog.listTables()}
     yield
+    for setting in ("spark.sql.session.timeZone", "spark.sql.ansi.enabled"):
+        spark.sql(f"RESET {setting}")
+    for variable in ("chosen", "answered"):
+        spark.sql(f"DROP TEMPORARY VARIABLE IF EXISTS {variable}")
+    for kind in ("TEMPORARY FUNCTION", "FUNCTION"):
+        spark.sql(f"DROP {kind} IF EXISTS greeting")
     for table in spark.catalog.listTables():
         if table.name not in before:
-            spark.sql(f"DROP {'VIEW' if table.isTemporary else 'TABLE'} IF EXISTS {table.name}")
+            spark.sql(f"DROP {'TABLE' if table.tableType == 'MANAGED' else 'VIEW'} IF EXISTS {table.name}")
 
 
 @pytest.mark.usefixtures("_clean")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Case, spark: SparkSession, server: RunningGateway, echoed: list[Any]) -> None:
+def test_case(
+    case: Case,
+    spark: SparkSession,
+    server: RunningGateway,
+    echoed: list[Any],
+    echoed_tags: list[dict[str, str]],
+) -> None:
     if case.faults:
         server.configure(faults=case.faults)
-    check(case, spark, lambda: int(server.stats()["requests"]) + len(echoed), lambda: echoed)
+    check(case, spark, lambda: Traffic(int(server.stats()["requests"]) + len(echoed), echoed, echoed_tags))
