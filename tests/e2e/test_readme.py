@@ -73,8 +73,9 @@ def test_the_shell_blocks_run(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "answers.parquet").is_dir()
 
 
-def test_the_settings_page_is_up_to_date() -> None:
-    check = [sys.executable, str(ROOT / "scripts" / "write_configuration_doc.py"), "--check"]
+@pytest.mark.parametrize("script", ["write_configuration_doc.py", "write_semantics_doc.py"])
+def test_a_written_page_is_up_to_date(script: str) -> None:
+    check = [sys.executable, str(ROOT / "scripts" / script), "--check"]
     assert subprocess.run(check, check=False).returncode == 0
 
 
