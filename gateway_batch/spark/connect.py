@@ -62,7 +62,7 @@ class ConnectFunctions(SessionFunctions):
                 account_id=config.account_id,
                 workspace_id=config.workspace_id,
             ),
-            parse_type=spark._parse_ddl,  # type: ignore[attr-defined]
+            parse_type=spark._parse_ddl,
             time_zone=lambda: spark.conf.get("spark.sql.session.timeZone") or "UTC",
         )
 
@@ -157,8 +157,8 @@ def _check_tokens(config: GatewayConfig) -> None:
     for where, token in config.tokens().items():
         if credential_reference(token, where).startswith("value:"):
             raise ConfigError(
-                f"{where}: on Spark Connect a token can't be given by value, as it would be part of every query: put it "
-                "into the environment of the session's workers, or into a file there, and give env:NAME or file:PATH"
+                f"{where}: on Spark Connect a token can't be given by value, as it would be part of every query: put "
+                "it into the environment of the session's workers, or into a file there, and give env:NAME or file:PATH"
             )
 
 

@@ -1,8 +1,8 @@
 """The SQL functions of a Spark Connect session, as the statements that make them. Pure; no Spark in here.
 
-Each is a temporary SQL function, as these have names and defaults for their arguments, around one Python function of the
-session. What has to be constant goes to it as one column of JSON. Its type is VARIANT, so that JSON shows the type that
-the caller gave, and so that Spark refuses a STRUCT instead of writing it out as text.
+Each is a temporary SQL function, as these have names and defaults for their arguments, around one Python function of
+the session. What has to be constant goes to it as one column of JSON. Parameters are VARIANT, so that the JSON shows
+the type that the caller gave, and so that Spark refuses a STRUCT instead of writing it out as text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`ai_query` and the task functions as Columns: `from gateway_batch import functions`, or `gb.functions`.
 
 Arguments have the names that they have in SQL. As in `pyspark.sql.functions`, a str for an argument that depends on
-data (`request`, `content`, `files`, `when`, ...) is a column's name; the others are Python values. A call belongs to the
-newest open registration of the active session, or to the one that `registration` names.
+data (`request`, `content`, `files`, `when`, ...) is a column's name; the others are Python values. A call belongs to
+the newest open registration of the active session, or to the one that `registration` names.
 
 All functions raise RuntimeError where nothing is registered, and ConfigError where `registration` is not. A wrong
 argument is an AiFunctionError here or, in a classic session, Spark's IllegalArgumentException with the same text when

@@ -158,12 +158,12 @@ class Gateway:
 def register_ai_query(
     spark: SparkSession, config: GatewayConfig | None = None, name: str = "ai_query", *, replace: bool = False
 ) -> Gateway:
-    """Makes `ai_query` a SQL function of a session: a classic one, its `newSession()`s and permanent views, or one of
-    Spark Connect.
+    """Makes `ai_query` a SQL function of a session.
 
-    The task functions (`ai_summarize`, ...) come with it, but those that the session has already, as on Databricks.
-    Registering a name again replaces the registration before it. Records that earlier sessions left in the spool are
-    flushed with the next ones. `docs/connect.md` says what differs on Spark Connect.
+    A classic session's `newSession()`s and permanent views have it too; `docs/connect.md` says what differs on Spark
+    Connect. The task functions (`ai_summarize`, ...) come with it, but those that the session has already, as on
+    Databricks. Registering a name again replaces the registration before it. Records that earlier sessions left in the
+    spool are flushed with the next ones.
 
     Args:
         spark: a session with Delta.
@@ -219,6 +219,8 @@ def _kind_of(spark: SparkSession) -> type[SessionFunctions]:
         from gateway_batch.spark.classic import ClassicFunctions
 
         return ClassicFunctions
+    if not hasattr(spark, "session_id"):
+        raise ConfigError(f"spark: is no Spark session, but {type(spark).__name__}")
     from gateway_batch.spark.connect import ConnectFunctions
 
     return ConnectFunctions

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-SPARK_ERRORS: tuple[type[Exception], ...]
-"""What a statement of either kind of session raises."""
+WRITE_ERRORS: tuple[type[Exception], ...] = (PySparkException, OSError)
+"""What writing a table raises in either kind of session."""
 
 try:
     from py4j.protocol import Py4JJavaError
 except ImportError:  # a client of Spark Connect may be without py4j
-    SPARK_ERRORS = (PySparkException,)
+    pass
 else:
-    SPARK_ERRORS = (PySparkException, Py4JJavaError)
+    WRITE_ERRORS = (*WRITE_ERRORS, Py4JJavaError)
 
 
 def is_classic(spark: SparkSession) -> bool:

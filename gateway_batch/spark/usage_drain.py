@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.spark.messages import first_line
-from gateway_batch.spark.session_kind import SPARK_ERRORS, is_classic
+from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.table_append import SparkTable, Table
 from gateway_batch.spark.usage_table import create_usage_table
 from gateway_batch.usage.adoption import adopt_dead_writers
@@ -109,7 +109,7 @@ class UsageDrain:
             target = _open_table(self._spark, table)
             with _table_lock(target):
                 rows = self._append(paths, target, app_id, version)
-        except (*SPARK_ERRORS, OSError) as error:
+        except WRITE_ERRORS as error:
             raise LedgerError(
                 f"the usage table {table} can't be written: {first_line(error)} "
                 f"The records are safe in {self._spool_dir}."

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
+from tests.conformance.echo import BODIES, echo_server_running
 
 TOKEN = "spark-tests-token"
 MODEL = "databricks-gpt-5-4"
@@ -105,37 +103,14 @@ def texts(spark: SparkSession) -> Iterator[DataFrame]:
     spark.catalog.dropTempView("my_table")
 
 
-class _Echo(BaseHTTPRequestHandler):
-    """A chat server that answers with its prompt and keeps the bodies."""
-
-    bodies: ClassVar[list[dict[str, Any]]] = []
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.bodies.append(body)
-        answer = json.dumps({"choices": [{"message": {"content": body["messages"][0]["content"]}}]}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="session")
 def echo_server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-        server.shutdown()
+    with echo_server_running() as base_url:
+        yield base_url
 
 
 @pytest.fixture
 def echoed() -> list[dict[str, Any]]:
     """The bodies that the echo server gets during the test."""
-    _Echo.bodies.clear()
-    return _Echo.bodies
+    BODIES.clear()
+    return BODIES
