@@ -33,6 +33,7 @@ unit:
 integration:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/spark tests/e2e
+	$(BIN)/python -m pytest tests/connect
 
 bench:
 	@scripts/setup.sh dev

@@ -85,8 +85,9 @@ def _ai_query(planner: Planner, given: JsonObject, first: Columns) -> Call:
     _, requests, files, _, _ = first
     has_files = files[0].as_py() != NO_FILE
     inputs = (Input.REQUEST, Input.TAGS, Input.CONDITION, *((Input.IMAGES,) if has_files else ()))
-    record = _is_record(planner, given, requests)
-    planned = planner.ai_query(_constants(AI_QUERY.function, CONSTANTS, given), inputs, record=record)
+    constants = _constants(AI_QUERY.function, CONSTANTS, given)
+    record = _is_record(planner, constants, requests)
+    planned = planner.ai_query(constants, inputs, record=record)
 
     def read(columns: Columns) -> Columns:
         _, requests, files, tags, condition = columns
@@ -156,12 +157,12 @@ def _parameters(given: Any) -> Any:
         ) from None
 
 
-def _is_record(planner: Planner, given: JsonObject, requests: pa.Array) -> bool:
+def _is_record(planner: Planner, constants: Constants, requests: pa.Array) -> bool:
     """Whether requests are STRUCTs: by the first that there is, else as the endpoint wants them."""
     written = next((request for request in requests.to_pylist() if request is not None), None)
     if written is not None:
         return bool(written.startswith("{"))
-    service = resolve_service(planner.config, str(given.get("endpoint")), given.get("api"))
+    service = resolve_service(planner.config, constants.required_text("endpoint"), constants.text("api"))
     return task_of(service.api) is Task.SCORING
 
 

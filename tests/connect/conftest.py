@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
+from gateway_batch.spark.messages import first_line
 from tests.conformance.echo import BODIES, echo_server_running
 from tests.connect.server import connect_server
 
@@ -76,7 +77,7 @@ def echoed() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def register(spark: SparkSession, server: RunningGateway, echo_server: str, tmp_path: Path) -> Iterator[Register]:
-    """Registers `ai_query` with a spool and a usage table of the test's own; the token is in the workers' environment."""
+    """Registers `ai_query` with a spool and a usage table of the test's own; the workers' environment has the token."""
     opened: list[gb.Gateway] = []
 
     def register_with(name: str = "ai_query", session: SparkSession = spark, **settings: Any) -> gb.Gateway:
@@ -124,3 +125,17 @@ def make_config(server: RunningGateway, echo_server: str, **settings: Any) -> gb
         "flush_interval": 0,
     }
     return gb.GatewayConfig.from_env(**{**defaults, **settings})
+
+
+def answer(spark: SparkSession, call: str) -> Any:
+    """What a call gives for one row."""
+    row = spark.sql(f"SELECT {call} AS a").first()
+    assert row is not None
+    return row.a
+
+
+def refusal(spark: SparkSession, statement: str) -> str:
+    """The line that a statement's error says."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011  its text is what is looked at
+        spark.sql(statement).collect()
+    return first_line(caught.value)

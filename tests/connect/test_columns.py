@@ -28,21 +28,19 @@ def test_refusal(case: Refusal, spark: SparkSession, server: RunningGateway, ech
 
 
 def test_a_column_belongs_to_the_active_session(spark: SparkSession, register: Register, address: str) -> None:
-    ours = register()
+    gateway = register(request_tags={"of": "ours"})
     other = SparkSession.builder.remote(address).create()
     try:
-        register(session=other, request_tags={"of": "other"})
+        register("ask_other", session=other, request_tags={"of": "other"})
         spark.range(1).select(gb.functions.ai_query(MODEL, F.lit("x"))).collect()
-        assert type(spark).getActiveSession() is not spark  # create() makes its session the active one
-        assert ours.usage.flush() == 1
-        rows = spark.table(ours.usage.table).select("request_tags").collect()
-        assert [row.request_tags for row in rows] == [{"of": "other"}]
+        spark.range(1).select(gb.functions.ai_query(MODEL, F.lit("x"), registration="ask_other")).collect()
     finally:
         other.stop()
     with pytest.raises(gb.ConfigError, match="not registered, or is closed"):
-        gb.functions.ai_query(MODEL, F.lit("x"), registration="nobody")
-    spark.range(1).select(gb.functions.ai_query(MODEL, F.lit("x"))).collect()
-    assert ours.usage.flush() == 1
+        gb.functions.ai_query(MODEL, F.lit("x"), registration="ask_other")
+    assert gateway.usage.flush() == 2
+    rows = spark.table(gateway.usage.table).select("request_tags").collect()
+    assert sorted(row.request_tags["of"] for row in rows) == ["other", "ours"]
 
 
 def test_a_record_for_a_custom_model(spark: SparkSession, gateway: gb.Gateway) -> None:

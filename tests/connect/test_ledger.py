@@ -86,7 +86,10 @@ def test_a_drain_that_dies_is_finished_by_the_next(
         raise DeathError
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((SparkTable, "append") if step == "before the commit" else (Path, "unlink")), die)
+        if step == "before the commit":
+            patch.setattr(SparkTable, "append", die)
+        else:
+            patch.setattr(Path, "unlink", die)
         with pytest.raises(DeathError):
             gateway.usage.flush()
     assert gateway.usage.flush() == (40 if step == "before the commit" else 0)
@@ -144,7 +147,7 @@ def test_a_spool_folder_that_the_workers_do_not_share_is_refused(
         unlink(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", unlink_nothing)
-    with pytest.raises(gb.ConfigError, match="what the workers write to .*elsewhere is not seen here"):
+    with pytest.raises(gb.ConfigError, match=r"what the workers write to .*elsewhere is not seen here"):
         register(spool_dir=str(spool))
 
 
@@ -152,7 +155,7 @@ def test_a_spool_folder_that_the_workers_do_not_have_is_refused(
     spark: SparkSession, register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway_batch.spark.usage_drain.prepare", lambda _: None)
-    with pytest.raises(gb.ConfigError, match="the workers can't write to .*: No such file or directory"):
+    with pytest.raises(gb.ConfigError, match=r"the workers can't write to .*: No such file or directory"):
         register(spool_dir=str(tmp_path / "elsewhere"))
 
 

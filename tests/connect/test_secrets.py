@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -41,7 +42,8 @@ def test_no_plan_holds_the_token(spark: SparkSession, register: Register, monkey
 
 def _plan(frame: DataFrame) -> bytes:
     """What is sent to the server."""
-    return bytes(frame._plan.to_proto(frame._session._client).SerializeToString())  # type: ignore[attr-defined]
+    remote: Any = frame
+    return bytes(remote._plan.to_proto(remote._session._client).SerializeToString())
 
 
 def test_a_token_from_a_file(spark: SparkSession, register: Register, server: RunningGateway, folder: Path) -> None:
