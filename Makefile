@@ -38,6 +38,7 @@ unit:
 integration:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/spark tests/e2e
+	$(BIN)/python -m pytest tests/connect
 
 faults:
 	@scripts/setup.sh dev

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         RejectedError,
         UnreachableError,
     )
+    from gateway_batch.spark import functions
     from gateway_batch.spark.gateway import Gateway, register_ai_query
     from gateway_batch.spark.session import local_session
     from gateway_batch.standalone import Client
@@ -40,6 +41,7 @@ _HOMES = {
     "RejectedError": "errors",
     "ResponseFormat": "types",
     "UnreachableError": "errors",
+    "functions": "spark.functions",
     "local_session": "spark.session",
     "register_ai_query": "spark.gateway",
 }
@@ -59,6 +61,7 @@ __all__ = [
     "RejectedError",
     "ResponseFormat",
     "UnreachableError",
+    "functions",
     "local_session",
     "register_ai_query",
 ]
@@ -68,4 +71,5 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    module = importlib.import_module(f"{__name__}.{home}")
+    return module if home == f"spark.{name}" else getattr(module, name)

@@ -22,6 +22,13 @@ from gateway_batch.types import ResponseFormat, Task
 
 Read = Callable[[Any], Any]
 
+# The names of an envelope's value and error.
+_MEMBERS = {
+    Shape.ENVELOPE: ("response", "error_message"),
+    Shape.ENVELOPE_OF_LIST: ("response", "error_message"),
+    Shape.RESULT: ("result", "errorMessage"),
+}
+
 
 def column_writer(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
     """A function from a batch's answers to its column; an answer is a value, the row's CallError, or None.
@@ -42,8 +49,9 @@ def column_writer(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
         return pa.array([row and dict(zip(("result", "errorMessage"), row, strict=True)) for row in rows], type=struct)
 
     def envelopes(answers: list[Any]) -> pa.Array:
+        names = _MEMBERS[plan.shape]
         rows = [None if answer is None else _outcome(answer, read, plan.function) for answer in answers]
-        return pa.array([row and _envelope(*row) for row in rows], type=column_type)
+        return pa.array([row and _envelope(names, row) for row in rows], type=column_type)
 
     if plan.shape.is_envelope:
         return envelopes
@@ -60,8 +68,8 @@ def _outcome(answer: Any, read: Read, function: str) -> tuple[Any, str | None]:
         return None, str(error)
 
 
-def _envelope(response: Any, error: str | None) -> str:
-    return orjson.dumps({"response": response, "error_message": error}).decode()
+def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None]) -> str:
+    return orjson.dumps(dict(zip(names, outcome, strict=True))).decode()
 
 
 def _reader(plan: CallPlan) -> Read:
@@ -75,6 +83,8 @@ def _reader(plan: CallPlan) -> Read:
     cast = answer_reader(_parse_datatype_json_string(plan.result_type), plan.time_zone)
     if plan.response_format is not None and plan.member is None:  # the text stays as it was, once it is checked
         return lambda answer: cast(answer) if value(answer) is not None else None
+    if shape is Shape.RESULT:  # JSON inside JSON stays JSON
+        return lambda answer: cast(answer) if isinstance(answer, str) else value(answer)
     return lambda answer: cast(value(answer))
 
 

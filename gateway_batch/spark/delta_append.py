@@ -11,7 +11,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import orjson
 import pyarrow as pa
@@ -22,6 +21,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.table_append import SparkTable, local_path
 from gateway_batch.spark.usage_table import record_type
 
 _PLAIN_WRITER_VERSION = 2
@@ -39,18 +39,15 @@ class UsageTable:
 
     def __init__(self, spark: SparkSession, name: str) -> None:
         self._spark = spark
-        self._name = name
         self._jvm = gateway_of(spark).jvm
         self._identifier = spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(name)
         self._log: Any = self._find_log()
+        self._by_spark = SparkTable(spark, name)
 
     @property
     def local_folder(self) -> Path | None:
         """Where the table lies on a local disk, None if it lies elsewhere."""
-        if self._log is None:
-            return None
-        location = urlparse(self._log.dataPath().toString())
-        return Path(unquote(location.path)) if location.scheme in ("", "file") else None
+        return self._by_spark.local_folder if self._log is None else local_path(self._log.dataPath().toString())
 
     def committed_version(self, app_id: str) -> int:
         """The last version committed under a transaction id, -1 if there is none or it can't be known.
@@ -59,7 +56,7 @@ class UsageTable:
         the reconstructed state, which takes a Spark job.
         """
         if self._log is None:
-            return -1
+            return self._by_spark.committed_version(app_id)
         snapshot = self._snapshot()
         checksum = snapshot.checksumOpt()
         if checksum.isDefined() and checksum.get().setTransactions().isDefined():
@@ -83,8 +80,7 @@ class UsageTable:
             self._append_file(rows, app_id, version, scratch)
             self._checkpoint_when_idle()
         else:
-            writer = self._spark.createDataFrame(rows).write.format("delta").mode("append")
-            writer.option("txnAppId", app_id).option("txnVersion", version).saveAsTable(self._name)
+            self._by_spark.append(rows, app_id, version, scratch)
 
     def _find_log(self) -> JavaObject | None:
         """Delta's log of the table; None on Databricks, whose Delta has other classes."""

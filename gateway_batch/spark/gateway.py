@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote, urlparse
 
-from py4j.java_gateway import JavaObject
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 
 from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
-from gateway_batch.runtime import RuntimeSettings
-from gateway_batch.spark import read_files
-from gateway_batch.spark.expressions import Expressions
-from gateway_batch.spark.function import CallBuilder, install, install_table_function, uninstall
-from gateway_batch.spark.jvm import gateway_of
-from gateway_batch.spark.limit_rule import install_limit_rule
-from gateway_batch.spark.plan import CallerSettings
-from gateway_batch.spark.planning import Planner
 from gateway_batch.spark.reconcile import Ledger, reconcile
-from gateway_batch.spark.scope import kept_queries, remove_query, remove_stale
-from gateway_batch.spark.tasks import TASKS
+from gateway_batch.spark.scope import remove_stale
+from gateway_batch.spark.session_functions import SessionFunctions
+from gateway_batch.spark.session_kind import is_classic
+from gateway_batch.spark.tasks import TASKS, TaskFunction
 from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.worker import FUNCTION
 
 _log = logging.getLogger(__name__)
-_registrations = itertools.count(1)
-_open: dict[str, Gateway] = {}
-_installed: set[str] = set()
+_open: dict[tuple[str, str], Gateway] = {}
+"""By the functions' scope and name; the newest last."""
 
 
 class Usage:
@@ -94,7 +85,7 @@ class Gateway:
         self.name = name
         self._spark = spark
         self.usage = Usage(spark, config.usage_table, spool_dir_of(spark, config))
-        self._credentials = spark.sparkContext.broadcast(config.credentials().values())
+        self._functions = _kind_of(spark)(spark, config, self.usage.spool_dir)
         self._stopping = threading.Event()
         self._flusher: threading.Thread | None = None
 
@@ -108,13 +99,13 @@ class Gateway:
         self._stopping.set()
         if self._flusher is not None:
             self._flusher.join()
-        for name in [name for name, gateway in _open.items() if gateway is self]:
-            del _open[name]
-            if self._session_lives():
-                uninstall(self._spark, name)
-        if self._session_lives():
+        for key in [key for key, gateway in _open.items() if gateway is self]:
+            del _open[key]
+            if self._functions.session_lives():
+                self._functions.remove(key[1])
+        if self._functions.session_lives():
             self.usage.flush()
-            self._forget_ended_queries(unknown_too=True)
+            self._functions.forget_ended_queries(all_that_ended=True)
 
     def __enter__(self) -> Self:
         """The gateway itself."""
@@ -126,65 +117,41 @@ class Gateway:
         """Closes it."""
         self.close()
 
+    def column(self, task: TaskFunction | None, data: Mapping[str, Column], constants: Mapping[str, Any]) -> Column:
+        """A call as a Column, for `gateway_batch.functions`; see `SessionFunctions.column`."""
+        return self._functions.column(self.name if task is None else task.name, task, data, constants)
+
     def _install(self) -> None:
         remove_stale()
-        builder = self._builder()
-        self._add(self.name, builder.ai_query)
+        before = _open.get((self._functions.scope, self.name))
+        if before is not None:
+            before.close()
+        self._add(self.name, None)
         for task in TASKS:
-            if not _is_anothers(self._spark, task.name):
-                self._add(task.name, builder.task(task))
-        install_table_function(self._spark, read_files.NAME, read_files.ReadFiles(self._spark).build)
-        install_limit_rule(self._spark, FUNCTION)
+            if not self._functions.has_anothers(self._spark, task.name):
+                self._add(task.name, task)
         if self.config.flush_interval > 0:
             self._flusher = threading.Thread(target=self._flush_regularly, name="gateway_batch_flush", daemon=True)
             self._flusher.start()
 
-    def _add(self, name: str, build: Callable[[JavaObject], JavaObject]) -> None:
-        install(self._spark, name, build)
-        _installed.add(name)
-        _open[name] = self
+    def _add(self, name: str, task: TaskFunction | None) -> None:
+        self._functions.add(name, task)
+        _open.pop((self._functions.scope, name), None)
+        _open[self._functions.scope, name] = self
 
-    def _forget_ended_queries(self, *, unknown_too: bool = False) -> None:
-        """Removes the answers that queries kept while they ran. Spark hears of a query's start with a delay."""
-        application = self._spark.sparkContext.applicationId
-        store = self._spark._jsparkSession.sharedState().statusStore()
-        for execution_id in list(kept_queries(application)):
-            execution = store.execution(int(execution_id))
-            ended = execution.get().completionTime().isDefined() if execution.isDefined() else unknown_too
-            if ended:
-                remove_query(application, execution_id)
+    def _has(self, function: str) -> bool:
+        return _open.get((self._functions.scope, self.name if function == FUNCTION else function)) is self
 
-    def _session_lives(self) -> bool:
-        return self._spark.sparkContext._jsc is not None
+    def _is_usable(self) -> bool:
+        return self._functions.session_lives()
 
-    def _builder(self) -> CallBuilder:
-        config, context = self.config, self._spark.sparkContext
-        runtime = RuntimeSettings.of(
-            config,
-            scope=context.applicationId,
-            registration=next(_registrations),
-            spool_dir=self.usage.spool_dir,
-        )
-        caller = CallerSettings(
-            application_id=context.applicationId,
-            requester=config.requester or context.sparkUser(),
-            account_id=config.account_id,
-            workspace_id=config.workspace_id,
-        )
-        expressions = Expressions(gateway_of(self._spark))
-        planner = Planner(
-            config,
-            runtime,
-            caller,
-            parse_type=expressions.parse_type,
-            time_zone=lambda: expressions.time_zone(self._spark.conf.get("spark.sql.session.timeZone") or "UTC"),
-        )
-        return CallBuilder(self._spark, planner, self._credentials)
+    def _is_active(self) -> bool:
+        return self._functions.is_active()
 
     def _flush_regularly(self) -> None:
-        while not self._stopping.wait(self.config.flush_interval) and self._session_lives():
+        while not self._stopping.wait(self.config.flush_interval) and self._functions.session_lives():
             try:
-                self._forget_ended_queries()
+                self._functions.forget_ended_queries()
                 self.usage.flush()
             except GatewayBatchError as error:
                 _log.warning("usage stays in the spool for now: %s", error)
@@ -195,14 +162,15 @@ class Gateway:
 def register_ai_query(
     spark: SparkSession, config: GatewayConfig | None = None, name: str = "ai_query", *, replace: bool = False
 ) -> Gateway:
-    """Makes `ai_query` a SQL function of a classic session, of its `newSession()`s and of permanent views.
+    """Makes `ai_query` a SQL function of a session.
 
-    The task functions (`ai_summarize`, ...) come with it, but those that the session has already, as on Databricks.
-    Registering a name again replaces the registration before it. Records that earlier sessions left in the spool are
-    flushed with the next ones.
+    A classic session's `newSession()`s and permanent views have it too; `docs/connect.md` says what differs on Spark
+    Connect. The task functions (`ai_summarize`, ...) come with it, but those that the session has already, as on
+    Databricks. Registering a name again replaces the registration before it. Records that earlier sessions left in the
+    spool are flushed with the next ones.
 
     Args:
-        spark: a classic session with Delta.
+        spark: a session with Delta.
         config: settings; None reads the environment.
         name: the function's name.
         replace: whether a function of that name which is not ours may be replaced.
@@ -213,18 +181,13 @@ def register_ai_query(
     """
     if not re.fullmatch(r"[A-Za-z_]\w{0,127}", name):
         raise ConfigError(f"name: {name!r} is not the name of a SQL function")
-    if not hasattr(spark, "_jsparkSession"):
-        raise ConfigError("Spark Connect sessions are not supported yet: use a classic session")
     check_version(spark.version)
-    if not replace and _is_anothers(spark, name):
+    if not replace and _kind_of(spark).has_anothers(spark, name):
         raise ConfigError(
             f"name: the session has a function {name} already, as on Databricks: register under another name, or pass "
             "replace=True to put ours in its place"
         )
     gateway = Gateway(spark, config or GatewayConfig.from_env(), name)
-    before = _open.pop(name, None)
-    if before is not None:
-        before.close()
     gateway._install()
     return gateway
 
@@ -241,8 +204,43 @@ def check_version(version: str) -> None:
         )
 
 
-def _is_anothers(spark: SparkSession, name: str) -> bool:
-    return name not in _installed and spark.catalog.functionExists(name)
+def registration_of(function: str, name: str | None) -> Gateway:
+    """The open registration that a Column belongs to: the newest, of the active session's if it has any.
+
+    Args:
+        function: `ai_query` or a task function.
+        name: of the registration; None: any.
+
+    Raises:
+        ConfigError: none is open under that name, or it has no such function, as the session has its own.
+        RuntimeError: none is open.
+    """
+    newest_first = list(dict.fromkeys(gateway for gateway in reversed(_open.values()) if gateway._is_usable()))
+    named = [gateway for gateway in newest_first if name in (None, gateway.name)]
+    found = next((gateway for gateway in named if gateway._is_active()), named[0] if named else None)
+    if found is None and newest_first:
+        raise ConfigError(f"registration: {name!r} is not registered, or is closed")
+    if found is None:
+        raise RuntimeError(f"{function}: nothing is registered: call gateway_batch.register_ai_query(spark) first")
+    if not found._has(function):
+        raise ConfigError(
+            f"{function} is not of the registration {found.name}: the session had a function of that name, or a newer "
+            "registration has it. pyspark.sql.functions.call_function calls it as it is"
+        )
+    return found
+
+
+def _kind_of(spark: SparkSession) -> type[SessionFunctions]:
+    """Each kind needs packages of its own: py4j the one, gRPC the other."""
+    if is_classic(spark):
+        from gateway_batch.spark.classic import ClassicFunctions
+
+        return ClassicFunctions
+    if not hasattr(spark, "session_id"):
+        raise ConfigError(f"spark: is no Spark session, but {type(spark).__name__}")
+    from gateway_batch.spark.connect import ConnectFunctions
+
+    return ConnectFunctions
 
 
 def spool_dir_of(spark: SparkSession, config: GatewayConfig) -> Path:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from py4j.java_gateway import JavaGateway
+from typing import TYPE_CHECKING
+
 from pyspark.sql import SparkSession
+
+if TYPE_CHECKING:  # a client of Spark Connect may be without py4j
+    from py4j.java_gateway import JavaGateway
 
 
 def gateway_of(spark: SparkSession) -> JavaGateway:

@@ -34,12 +34,13 @@ class Shape(StrEnum):
     VALUE = "value"  # cast to the result type
     ENVELOPE = "envelope"  # JSON text {"response": value, "error_message": null}; a failed row has its error in there
     ENVELOPE_OF_LIST = "envelope of list"  # the same, the value in a list
+    RESULT = "result"  # JSON text {"result": value, "errorMessage": null}, where a function's type can only be text
     SIMILARITY = "similarity"  # of two vectors, from 0 to 1
 
     @property
     def is_envelope(self) -> bool:
         """Whether the result is JSON text that has the row's error in it."""
-        return self in (Shape.ENVELOPE, Shape.ENVELOPE_OF_LIST)
+        return self in (Shape.ENVELOPE, Shape.ENVELOPE_OF_LIST, Shape.RESULT)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class Planner:
     Attributes:
         parse_type: from DDL to a type; raises PySparkException.
         time_zone: the session's, as it is now: a region or an offset (`Z`, `+05:30`).
+        texts: whether results are text, as where a function has one type for all calls: JSON where they are none.
     """
 
     config: GatewayConfig
@@ -47,6 +48,7 @@ class Planner:
     caller: CallerSettings
     parse_type: Callable[[str], t.DataType]
     time_zone: Callable[[], str]
+    texts: bool = False
 
     def ai_query(self, constants: Constants, inputs: tuple[Input, ...], *, record: bool) -> Planned:
         """The plan of an `ai_query`.
@@ -84,8 +86,9 @@ class Planner:
             parameters=json.dumps(parameters),
             response_format=response_format,
             fail_on_error=fail_on_error,
+            shape=Shape.RESULT if self.texts and not fail_on_error else Shape.VALUE,
         )
-        return Planned(plan, answer_type if fail_on_error else _with_error(answer_type))
+        return Planned(plan, answer_type if fail_on_error or self.texts else _with_error(answer_type))
 
     def task(self, name: str, asked: Asked) -> Planned:
         """The plan of a task function's call.
@@ -156,7 +159,7 @@ class Planner:
 
     def _answer_type(self, ddl: str | None, service: Service) -> t.DataType:
         if ddl is None:
-            embeddings = task_of(service.api) is Task.EMBEDDINGS
+            embeddings = task_of(service.api) is Task.EMBEDDINGS and not self.texts
             return t.ArrayType(t.FloatType()) if embeddings else t.StringType()
         try:
             answer_type = self.parse_type(ddl)._as_nullable()  # as from_json: any member may be missing

@@ -14,6 +14,7 @@ from pyspark import TaskContext
 from gateway_batch.runtime import shared_dir
 
 _KEPT_S = 7 * 86_400.0
+_IDLE_S = 3_600.0
 _ROOT_EXECUTION = "spark.sql.execution.root.id"
 _STREAM, _BATCH = "sql.streaming.queryId", "streaming.sql.batchId"
 
@@ -42,7 +43,12 @@ def scope_of(context: TaskContext, application_id: str) -> Scope | None:
         _remove_earlier(batches, int(batch))
         return Scope(batches / batch, keep_failures=False)
     execution = context.getLocalProperty(_ROOT_EXECUTION)
-    return Scope(query_folder(application_id, execution), keep_failures=True) if execution else None
+    if not execution:
+        return None
+    scope = Scope(query_folder(application_id, execution), keep_failures=True)
+    if not scope.folder.exists():
+        _remove_idle(_queries(application_id))
+    return scope
 
 
 def query_folder(application_id: str, execution_id: str) -> Path:
@@ -63,11 +69,20 @@ def remove_query(application_id: str, execution_id: str) -> None:
 
 def remove_stale() -> None:
     """Removes what applications and streams left on this host that did nothing for a week."""
-    oldest = time.time() - _KEPT_S
     for folder in [*shared_dir("streams").glob("*"), *shared_dir("").glob("*/answers")]:
-        with contextlib.suppress(OSError):
-            if max(path.stat().st_mtime for path in [folder, *folder.iterdir()]) < oldest:
-                shutil.rmtree(folder)
+        _remove_unused(folder, _KEPT_S)
+
+
+def _remove_idle(queries: Path) -> None:
+    """On an executor's host nobody hears of a query's end."""
+    for folder in queries.glob("*"):
+        _remove_unused(folder, _IDLE_S)
+
+
+def _remove_unused(folder: Path, seconds: float) -> None:
+    with contextlib.suppress(OSError):
+        if max(path.stat().st_mtime for path in [folder, *folder.iterdir()]) < time.time() - seconds:
+            shutil.rmtree(folder)
 
 
 def _queries(application_id: str) -> Path:

@@ -100,6 +100,14 @@ class Constant:
     sql_type: str
 
 
+_SQL_TYPES = {str: "STRING", bool: "BOOLEAN", int: "INT", float: "DOUBLE", list: "ARRAY", dict: "STRUCT"}
+
+
+def constant_of(value: Any) -> Constant:
+    """A constant that came as JSON or as a Python value."""
+    return Constant(value, _SQL_TYPES.get(type(value), "VOID" if value is None else type(value).__name__))
+
+
 class Constants:
     """A call's constant arguments, with their types checked as they are read."""
 

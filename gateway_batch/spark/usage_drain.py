@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.spark.delta_append import UsageTable
 from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
+from gateway_batch.spark.table_append import SparkTable, Table
 from gateway_batch.spark.usage_table import create_usage_table
 from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.arrow import read_outcomes
@@ -107,10 +106,10 @@ class UsageDrain:
         paths = [sealed_dir(self._spool_dir) / name for name in manifest["segments"]]
         try:
             create_usage_table(self._spark, table)
-            target = UsageTable(self._spark, table)
+            target = _open_table(self._spark, table)
             with _table_lock(target):
                 rows = self._append(paths, target, app_id, version)
-        except (PySparkException, Py4JJavaError, OSError) as error:
+        except WRITE_ERRORS as error:
             raise LedgerError(
                 f"the usage table {table} can't be written: {first_line(error)} "
                 f"The records are safe in {self._spool_dir}."
@@ -121,12 +120,20 @@ class UsageDrain:
         self._manifest.unlink()
         return rows
 
-    def _append(self, paths: list[Path], target: UsageTable, app_id: str, version: int) -> int:
+    def _append(self, paths: list[Path], target: Table, app_id: str, version: int) -> int:
         if target.committed_version(app_id) >= version:
             return 0
         rows = read_outcomes(paths)
         target.append(rows, app_id, version, scratch=self._spool_dir / "drain")
         return int(rows.num_rows)
+
+
+def _open_table(spark: SparkSession, name: str) -> Table:
+    if not is_classic(spark):
+        return SparkTable(spark, name)
+    from gateway_batch.spark.delta_append import UsageTable  # it needs py4j
+
+    return UsageTable(spark, name)
 
 
 def _row_count(segment: str) -> int:
@@ -151,10 +158,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _table_lock(table: UsageTable) -> Iterator[None]:
+def _table_lock(table: Table) -> Iterator[None]:
     """Delta's log store for local disks orders the writers of one JVM only, so this orders the others."""
-    if table.local_folder is None:
+    folder = table.local_folder
+    if folder is None:
         yield
         return
-    with _locked(table.local_folder / "_gateway_batch.lock"):
+    with _locked(folder / "_gateway_batch.lock"):
         yield

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pyarrow as pa
-from pyspark import Broadcast, TaskContext
+from pyspark import TaskContext
 
 from gateway_batch.apis import task_of
 from gateway_batch.batch import Window, answer_in_order
@@ -25,6 +25,9 @@ from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, 
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
 
+if TYPE_CHECKING:  # a client of Spark Connect has none
+    from pyspark import Broadcast
+
 FUNCTION = "ai_query"
 SOURCE = "AI_QUERY"
 
@@ -35,12 +38,17 @@ Batches = Iterator[list[Any]]
 
 
 def make_function(
-    plan: CallPlan, credentials: Broadcast[dict[str, str]]
+    plan: CallPlan, credentials: Broadcast[dict[str, str]] | None = None
 ) -> Callable[[Iterator[Columns]], Iterator[pa.Array]]:
-    """The iterator Arrow UDF of one call. What it closes over is pickled into the plan."""
+    """The iterator Arrow UDF of one call. What it closes over is pickled into the plan.
+
+    Args:
+        plan: of the call.
+        credentials: token values by reference; without them, references are resolved where the function runs.
+    """
 
     def ai_query(batches: Iterator[Columns]) -> Iterator[pa.Array]:
-        return run_partition(plan, Credentials(credentials.value), batches)
+        return run_partition(plan, Credentials(credentials.value if credentials is not None else None), batches)
 
     return ai_query
 

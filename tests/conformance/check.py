@@ -30,18 +30,19 @@ class Traffic:
     tags: list[dict[str, str]]
 
 
-def check(case: Case, spark: SparkSession, traffic: Callable[[], Traffic]) -> None:
+def check(case: Case, spark: SparkSession, traffic: Callable[[], Traffic], *, planned_late: bool = False) -> None:
     """Asserts all that the case says.
 
     Args:
         case: the case.
         spark: a session that has `ai_query`.
         traffic: since the case began.
+        planned_late: whether calls are planned as the query runs, so that no error is due before.
     """
     for statement in case.setup:
         spark.sql(statement)
     if case.error is not None:
-        _check_error(case, spark)
+        _check_error(case, spark, planned_late=planned_late)
     else:
         _check_rows(case, _query(case, spark))
     seen = traffic()
@@ -49,7 +50,7 @@ def check(case: Case, spark: SparkSession, traffic: Callable[[], Traffic]) -> No
         assert seen.requests == case.requests
     if case.sent is not None:
         (body,) = seen.bodies
-        assert _part_of(json.loads(case.sent), body), f"sent {json.dumps(body)}"
+        assert part_of(json.loads(case.sent), body), f"sent {json.dumps(body)}"
     if case.tags is not None:
         assert sorted(map(_sorted, seen.tags)) == sorted(map(_sorted, json.loads(case.tags)))
 
@@ -62,9 +63,12 @@ def _query(case: Case, spark: SparkSession) -> DataFrame:
     return spark.sql(case.sql, args=case.args) if case.args else spark.sql(case.sql)
 
 
-def _check_error(case: Case, spark: SparkSession) -> None:
-    if case.at == "analysis":
+def _check_error(case: Case, spark: SparkSession, *, planned_late: bool) -> None:
+    if planned_late:
         with pytest.raises(Exception) as caught:  # noqa: PT011  its class and text are checked below
+            _query(case, spark).collect()
+    elif case.at == "analysis":
+        with pytest.raises(Exception) as caught:  # noqa: PT011
             _query(case, spark).schema  # noqa: B018
     else:
         with pytest.raises(Exception) as caught:  # noqa: PT011
@@ -79,7 +83,7 @@ def _check_error(case: Case, spark: SparkSession) -> None:
 def _check_rows(case: Case, frame: DataFrame) -> None:
     if case.schema is not None:
         assert frame.schema.simpleString() == case.schema
-    rows = json.dumps([[_plain(value) for value in row] for row in frame.collect()], default=str, ensure_ascii=False)
+    rows = json.dumps([[plain(value) for value in row] for row in frame.collect()], default=str, ensure_ascii=False)
     if case.rows is not None:
         assert json.loads(rows) == json.loads(case.rows)
     for pattern in case.matches:
@@ -88,23 +92,23 @@ def _check_rows(case: Case, frame: DataFrame) -> None:
         assert text in rows
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if hasattr(value, "asDict"):
-        return {name: _plain(member) for name, member in value.asDict().items()}
+        return {name: plain(member) for name, member in value.asDict().items()}
     if hasattr(value, "toJson"):  # a VARIANT
         return json.loads(value.toJson())
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
+        return {name: plain(member) for name, member in value.items()}
     if isinstance(value, float):
         return round(value, 6)
     return value
 
 
-def _part_of(part: Any, whole: Any) -> bool:
+def part_of(part: Any, whole: Any) -> bool:
     if isinstance(part, dict) and isinstance(whole, dict):
-        return all(name in whole and _part_of(value, whole[name]) for name, value in part.items())
+        return all(name in whole and part_of(value, whole[name]) for name, value in part.items())
     if isinstance(part, list) and isinstance(whole, list):
-        return len(part) == len(whole) and all(_part_of(*pair) for pair in zip(part, whole, strict=True))
+        return len(part) == len(whole) and all(part_of(*pair) for pair in zip(part, whole, strict=True))
     return bool(part == whole and type(part) is type(whole))

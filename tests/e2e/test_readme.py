@@ -37,9 +37,9 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.timeout(300)
 def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text(REVIEWS)
-    (python, standalone), (sql,) = blocks("python"), blocks("sql")
+    (python, columns, standalone), (sql,) = blocks("python"), blocks("sql")
     statements = [statement for statement in sql.split(";") if statement.strip()]
-    script = python + RUN_SQL.format(statements=statements) + standalone + RUN_CLIENT
+    script = python + columns + RUN_SQL.format(statements=statements) + standalone + RUN_CLIENT
     with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
         environment = {"DATABRICKS_HOST": server.host, "DATABRICKS_TOKEN": "t0ken", "PATH": "/usr/bin:/bin"}
         done = subprocess.run(
@@ -53,6 +53,7 @@ def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stderr[-3000:]
     assert re.search(r"databricks-gpt-5-4\|\s+200\|\s+3\|", done.stdout), done.stdout
+    assert "kind" in done.stdout
     assert re.findall(r"rows (\d+)", done.stdout) == ["10", "30"]
     assert "client True 2 2" in done.stdout
 

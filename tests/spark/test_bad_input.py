@@ -187,8 +187,8 @@ def test_a_table_that_cannot_be_written_keeps_the_records(spark: SparkSession, r
     spark.sql("DROP TABLE other.taken")
 
 
-def test_spark_connect_is_refused_for_now() -> None:
-    with pytest.raises(gb.ConfigError, match="Spark Connect"):
+def test_what_is_no_session_is_refused() -> None:
+    with pytest.raises(gb.ConfigError, match="spark: is no Spark session, but object"):
         gb.register_ai_query(object())  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
 from tests.conformance.cases import Case, read_cases
 from tests.conformance.check import Traffic, check
+from tests.conformance.session import cleaned, endpoints
 from tests.spark.conftest import TOKEN
 
 CASES = read_cases()
@@ -24,11 +25,7 @@ def _registered(
     config = gb.GatewayConfig.from_env(
         host=shared_server.host,
         token=TOKEN,
-        endpoints={
-            "echo": {"base_url": echo_server},
-            "raw": {"base_url": echo_server.replace("/v1", "/raw")},
-            "system.ai.renamed": {"base_url": echo_server, "model": "main.default.mine"},
-        },
+        endpoints=endpoints(echo_server),
         spool_dir=str(tmp_path_factory.mktemp("spool")),
         usage_table="conformance.usage",
         flush_interval=0,
@@ -40,17 +37,7 @@ def _registered(
 
 @pytest.fixture
 def _clean(spark: SparkSession) -> Iterator[None]:
-    before = {table.name for table in spark.catalog.listTables()}
-    yield
-    for setting in ("spark.sql.session.timeZone", "spark.sql.ansi.enabled"):
-        spark.sql(f"RESET {setting}")
-    for variable in ("chosen", "answered"):
-        spark.sql(f"DROP TEMPORARY VARIABLE IF EXISTS {variable}")
-    for kind in ("TEMPORARY FUNCTION", "FUNCTION"):
-        spark.sql(f"DROP {kind} IF EXISTS greeting")
-    for table in spark.catalog.listTables():
-        if table.name not in before:
-            spark.sql(f"DROP {'TABLE' if table.tableType == 'MANAGED' else 'VIEW'} IF EXISTS {table.name}")
+    yield from cleaned(spark)
 
 
 @pytest.mark.usefixtures("_clean")

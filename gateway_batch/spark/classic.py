@@ -1,0 +1,121 @@
+"""The functions of a classic session: SQL and Columns both come to the builder in `function`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+
+from gateway_batch.config import GatewayConfig
+from gateway_batch.runtime import RuntimeSettings
+from gateway_batch.spark import read_files
+from gateway_batch.spark.expressions import Expressions
+from gateway_batch.spark.function import CallBuilder, install, install_table_function, uninstall
+from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.limit_rule import install_limit_rule
+from gateway_batch.spark.plan import CallerSettings
+from gateway_batch.spark.planning import Planner
+from gateway_batch.spark.scope import kept_queries, remove_query
+from gateway_batch.spark.session_functions import SessionFunctions
+from gateway_batch.spark.tasks import TaskFunction
+from gateway_batch.spark.worker import FUNCTION
+
+_registrations = itertools.count(1)
+_installed: set[str] = set()
+
+
+class ClassicFunctions(SessionFunctions):
+    """The functions of one registration in a classic session.
+
+    Args:
+        spark: the session; sessions made from it later have the functions too.
+        config: the settings in force.
+        spool_dir: where usage records go.
+    """
+
+    scope = ""  # a process has one Spark context
+
+    def __init__(self, spark: SparkSession, config: GatewayConfig, spool_dir: Path) -> None:
+        self._spark = spark
+        context = spark.sparkContext
+        runtime = RuntimeSettings.of(
+            config, scope=context.applicationId, registration=next(_registrations), spool_dir=spool_dir
+        )
+        caller = CallerSettings(
+            application_id=context.applicationId,
+            requester=config.requester or context.sparkUser(),
+            account_id=config.account_id,
+            workspace_id=config.workspace_id,
+        )
+        expressions = Expressions(gateway_of(spark))
+        planner = Planner(
+            config,
+            runtime,
+            caller,
+            parse_type=expressions.parse_type,
+            time_zone=lambda: expressions.time_zone(spark.conf.get("spark.sql.session.timeZone") or "UTC"),
+        )
+        self._builder = CallBuilder(spark, planner, context.broadcast(config.credentials().values()))
+
+    @staticmethod
+    def has_anothers(spark: SparkSession, name: str) -> bool:
+        """Whether the session has a function of that name which is not ours."""
+        return name not in _installed and spark.catalog.functionExists(name)
+
+    def add(self, name: str, task: TaskFunction | None) -> None:
+        """Makes a SQL function."""
+        install(self._spark, name, self._builder.ai_query if task is None else self._builder.task(task))
+        _installed.add(name)
+        if task is None:
+            install_limit_rule(self._spark, FUNCTION)
+            install_table_function(self._spark, read_files.NAME, read_files.ReadFiles(self._spark).build)
+
+    def remove(self, name: str) -> None:
+        """Takes a SQL function out of the session."""
+        uninstall(self._spark, name)
+
+    def column(
+        self, name: str, task: TaskFunction | None, data: Mapping[str, Column], constants: Mapping[str, Any]
+    ) -> Column:
+        """A call as a Column: the SQL function's, with its constants as literals."""
+        literals = {key: _literal(value, as_map=key == "options") for key, value in constants.items()}
+        return F.call_function(name, *(self._named(*argument) for argument in {**data, **literals}.items()))
+
+    def forget_ended_queries(self, *, all_that_ended: bool = False) -> None:
+        """Removes the answers that queries kept on this host while they ran.
+
+        Spark hears of a query's start with a delay, so one that it doesn't know may have just begun.
+        """
+        application = self._spark.sparkContext.applicationId
+        store = self._spark._jsparkSession.sharedState().statusStore()
+        for execution_id in list(kept_queries(application)):
+            execution = store.execution(int(execution_id))
+            ended = execution.get().completionTime().isDefined() if execution.isDefined() else all_that_ended
+            if ended:
+                remove_query(application, execution_id)
+
+    def session_lives(self) -> bool:
+        """Whether the session can still be asked."""
+        return self._spark.sparkContext._jsc is not None
+
+    def is_active(self) -> bool:
+        """Whether the session is the one that this thread works with: all of a process share the functions."""
+        return True
+
+    def _named(self, name: str, value: Column) -> Column:
+        sql = gateway_of(self._spark).jvm.org.apache.spark.sql.api.python.PythonSQLUtils
+        return Column(sql.namedArgumentExpression(name, value._jc))
+
+
+def _literal(value: Any, *, as_map: bool = False) -> Column:
+    """A literal of a JSON value: an object is a MAP, or a STRUCT as `named_struct` makes it."""
+    if isinstance(value, dict):
+        items = [F.lit(name) if part == 0 else _literal(item) for name, item in value.items() for part in (0, 1)]
+        return F.create_map(*items) if as_map else F.named_struct(*items)
+    if isinstance(value, list):
+        return F.array(*(_literal(item) for item in value))
+    return F.lit(value)

@@ -1,0 +1,21 @@
+"""Classic sessions, with a JVM beside them that py4j reaches, and those of Spark Connect, with a server far away."""
+
+from __future__ import annotations
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+WRITE_ERRORS: tuple[type[Exception], ...] = (PySparkException, OSError)
+"""What writing a table raises in either kind of session."""
+
+try:
+    from py4j.protocol import Py4JJavaError
+except ImportError:  # a client of Spark Connect may be without py4j
+    pass
+else:
+    WRITE_ERRORS = (*WRITE_ERRORS, Py4JJavaError)
+
+
+def is_classic(spark: SparkSession) -> bool:
+    """Whether the session is a classic one."""
+    return hasattr(spark, "_jsparkSession")

@@ -1,0 +1,53 @@
+"""`gb.functions` on Spark Connect: what it gives in a classic session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+import gateway_batch as gb
+from gateway_batch.devgateway import RunningGateway
+from tests.conformance.columns import CASES, REFUSALS, ColumnCase, Refusal, check_column, check_refusal
+from tests.connect.conftest import MODEL, Register
+
+
+@pytest.mark.usefixtures("registered", "server")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_column(case: ColumnCase, spark: SparkSession, echoed: list[Any]) -> None:
+    check_column(case, spark, gb.functions, echoed)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.name)
+def test_refusal(case: Refusal, spark: SparkSession, server: RunningGateway, echoed: list[Any]) -> None:
+    check_refusal(case, spark, gb.functions)
+    assert server.stats()["requests"] == len(echoed) == 0
+
+
+def test_a_column_belongs_to_the_active_session(spark: SparkSession, register: Register, address: str) -> None:
+    gateway = register(request_tags={"of": "ours"})
+    other = SparkSession.builder.remote(address).create()
+    try:
+        register("ask_other", session=other, request_tags={"of": "other"})
+        spark.range(1).select(gb.functions.ai_query(MODEL, F.lit("x"))).collect()
+        spark.range(1).select(gb.functions.ai_query(MODEL, F.lit("x"), registration="ask_other")).collect()
+    finally:
+        other.stop()
+    with pytest.raises(gb.ConfigError, match="not registered, or is closed"):
+        gb.functions.ai_query(MODEL, F.lit("x"), registration="ask_other")
+    assert gateway.usage.flush() == 2
+    rows = spark.table(gateway.usage.table).select("request_tags").collect()
+    assert sorted(row.request_tags["of"] for row in rows) == ["other", "ours"]
+
+
+def test_a_record_for_a_custom_model(spark: SparkSession, gateway: gb.Gateway) -> None:
+    record = F.struct(F.lit(3).alias("age"))
+    call = gb.functions.ai_query("churn", record, failOnError=False, api="mlflow/v1/invocations")
+    spark.range(1).select(call.alias("a")).collect()
+    assert gateway.usage.flush() == 1
+    row = spark.table(gateway.usage.table).first()
+    assert row is not None
+    assert row.api_type == "mlflow/v1/invocations"
