@@ -54,7 +54,7 @@ def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert re.search(r"databricks-gpt-5-4\|\s+200\|\s+3\|", done.stdout), done.stdout
     assert "kind" in done.stdout
-    assert re.findall(r"rows (\d+)", done.stdout) == ["10", "30"]
+    assert re.findall(r"rows (\d+)", done.stdout) == ["10", "30", "30", "30"]
     assert "client True 2 2" in done.stdout
 
 
