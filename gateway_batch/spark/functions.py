@@ -73,6 +73,7 @@ def ai_query(
         when: a row where it is not true gets NULL and sends nothing.
         registration: the name that was given to `register_ai_query`.
     """
+    gateway = registration_of(FUNCTION, registration)
     data = {"request": _data(FUNCTION, "request", request)}
     if files is not None:
         data["files"] = _data(FUNCTION, "files", files)
@@ -88,7 +89,7 @@ def ai_query(
         "responseFormat": responseFormat,
         "api": api,
     }
-    return _call(FUNCTION, data, constants, registration)
+    return gateway.column(None, data, _given(FUNCTION, constants))
 
 
 def ai_analyze_sentiment(content: Data, *, registration: str | None = None) -> Column:
@@ -181,20 +182,20 @@ def ddl_of(data_type: t.DataType) -> str:
 
 
 def _task(function: str, data: Mapping[str, Data], constants: Mapping[str, Any], registration: str | None) -> Column:
-    return _call(
-        function, {name: _data(function, name, value) for name, value in data.items()}, constants, registration
-    )
+    gateway = registration_of(function, registration)
+    columns = {name: _data(function, name, value) for name, value in data.items()}
+    return gateway.column(_TASKS[function], columns, _given(function, constants))
 
 
-def _call(function: str, data: Mapping[str, Column], constants: Mapping[str, Any], registration: str | None) -> Column:
+def _given(function: str, constants: Mapping[str, Any]) -> dict[str, Any]:
+    """The constants without those that are not given."""
     for name, value in constants.items():
         if isinstance(value, Column):
             raise AiFunctionError(
                 "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
                 f"The argument {name} of {function} must be a constant: give a Python value, not a Column.",
             )
-    given = {name: value for name, value in constants.items() if value is not None}
-    return registration_of(function, registration).column(_TASKS.get(function), data, given)
+    return {name: value for name, value in constants.items() if value is not None}
 
 
 def _data(function: str, name: str, value: Any) -> Column:
