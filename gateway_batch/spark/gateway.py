@@ -181,8 +181,9 @@ def register_ai_query(
     """
     if not re.fullmatch(r"[A-Za-z_]\w{0,127}", name):
         raise ConfigError(f"name: {name!r} is not the name of a SQL function")
+    kind = _kind_of(spark)
     check_version(spark.version)
-    if not replace and _kind_of(spark).has_anothers(spark, name):
+    if not replace and kind.has_anothers(spark, name):
         raise ConfigError(
             f"name: the session has a function {name} already, as on Databricks: register under another name, or pass "
             "replace=True to put ours in its place"

@@ -28,7 +28,7 @@ def connect_server(folder: Path, environment: Mapping[str, str]) -> Iterator[str
     """
     port = _free_port()
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
-    command = [str(submit), "--class", _CLASS, "--master", "local[2,4]", "--packages", _delta_package()]
+    command = [str(submit), "--class", _CLASS, "--master", "local[2,2]", "--packages", _delta_package()]
     for name, value in _settings(folder, port).items():
         command += ["--conf", f"{name}={value}"]
     own = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}

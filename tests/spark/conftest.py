@@ -25,7 +25,7 @@ Count = Callable[[Callable[[], object]], int]
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     warehouse = tmp_path_factory.mktemp("spark") / "warehouse"
     settings = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
-    session = gb.local_session(warehouse=warehouse, master="local[2,4]", settings=settings)
+    session = gb.local_session(warehouse=warehouse, master="local[2,2]", settings=settings)
     yield session
     session.stop()
 
