@@ -89,16 +89,17 @@ def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
 
 
 def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
-    packed, flights, keys = (
-        PackedBatches(PackSize(plan.service.embedding_rows)),
-        _flights(plan, runtime),
-        KeyMaker(plan.service),
-    )
-    embedder = Embedder(_sender(plan, runtime), fail_fast=plan.fail_on_error)
+    packed, keys = PackedBatches(PackSize(plan.service.embedding_rows)), KeyMaker(plan.service)
+    embedder, flights = Embedder(_sender(plan, runtime)), _flights(plan, runtime)
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
-        if flights is None:
-            return await embedder.embed(request)
+        answers = await (embedder.embed(request) if flights is None else once(request, flights))
+        failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
+        if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept
+            raise failure
+        return answers
+
+    async def once(request: EmbeddingRequest, flights: Flights) -> list[Vector | CallError]:
         return await flights.answer_all(
             keys.of_texts(request),
             lambda places: embedder.embed(replace(request, texts=tuple(request.texts[place] for place in places))),
