@@ -15,6 +15,13 @@ if ! cmp -s requirements/dev.txt "$home/dev.lock"; then
     "$home/bin/python" -m pip install --quiet --disable-pip-version-check "pyspark==$version"  # its py4j too
     cp requirements/dev.txt "$home/dev.lock"
 fi
-[ $# -gt 0 ] || set -- tests/spark
 # Spark 4.1 leaves the sockets of a collect to the garbage collector.
-exec "$home/bin/python" -m pytest -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning "$@"
+run() {
+    "$home/bin/python" -m pytest -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning "$@"
+}
+if [ $# -gt 0 ]; then
+    run "$@"
+else # a process is either a classic one or a Spark Connect one to pyspark
+    run tests/spark
+    run tests/connect
+fi

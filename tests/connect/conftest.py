@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.spark.messages import first_line
-from tests.conformance.echo import BODIES, TAGS, echo_server_running
+from tests.conformance.echo import echo_server_running
+from tests.conformance.fixtures import echoed, echoed_tags, texts
 from tests.conformance.session import endpoints
 from tests.connect.server import connect_server
+
+__all__ = ["echoed", "echoed_tags", "texts"]
 
 TOKEN = "connect-tests-token"
 MODEL = "databricks-gpt-5-4"
@@ -70,20 +73,6 @@ def echo_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def echoed() -> list[dict[str, Any]]:
-    """The bodies that the echo server gets during the test."""
-    BODIES.clear()
-    return BODIES
-
-
-@pytest.fixture
-def echoed_tags() -> list[dict[str, str]]:
-    """The request tags that the echo server gets during the test, a dict of each request."""
-    TAGS.clear()
-    return TAGS
-
-
-@pytest.fixture
 def register(spark: SparkSession, server: RunningGateway, echo_server: str, tmp_path: Path) -> Iterator[Register]:
     """Registers `ai_query` with a spool and a usage table of the test's own; the workers' environment has the token."""
     opened: list[gb.Gateway] = []
@@ -112,17 +101,6 @@ def registered(
     own = {"spool_dir": str(tmp_path_factory.mktemp("spool")), "usage_table": "shared.usage"}
     with gb.register_ai_query(spark, make_config(shared_server, echo_server, max_attempts=2, **own)) as gateway:
         yield gateway
-
-
-@pytest.fixture
-def texts(spark: SparkSession) -> Iterator[DataFrame]:
-    """A view `my_table` of 40 different texts in 4 partitions: `id`, `text_column`."""
-    frame = spark.range(0, 40, 1, 4).selectExpr(
-        "id", "concat('Lake ', id, ' is a deep and quiet lake.') AS text_column"
-    )
-    frame.createOrReplaceTempView("my_table")
-    yield frame
-    spark.catalog.dropTempView("my_table")
 
 
 def make_config(server: RunningGateway, echo_server: str, **settings: Any) -> gb.GatewayConfig:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from tests.conformance.echo import BODIES, TAGS, echo_server_running
+from tests.conformance.echo import echo_server_running
+from tests.conformance.fixtures import echoed, echoed_tags, texts
+
+__all__ = ["echoed", "echoed_tags", "texts"]
 
 TOKEN = "spark-tests-token"
 MODEL = "databricks-gpt-5-4"
@@ -92,32 +95,7 @@ def requests(server: RunningGateway) -> Count:
     return count
 
 
-@pytest.fixture
-def texts(spark: SparkSession) -> Iterator[DataFrame]:
-    """A view `my_table` of 40 different texts in 4 partitions: `id`, `text_column`."""
-    frame = spark.range(0, 40, 1, 4).selectExpr(
-        "id", "concat('Lake ', id, ' is a deep and quiet lake.') AS text_column"
-    )
-    frame.createOrReplaceTempView("my_table")
-    yield frame
-    spark.catalog.dropTempView("my_table")
-
-
 @pytest.fixture(scope="session")
 def echo_server() -> Iterator[str]:
     with echo_server_running() as base_url:
         yield base_url
-
-
-@pytest.fixture
-def echoed() -> list[dict[str, Any]]:
-    """The bodies that the echo server gets during the test."""
-    BODIES.clear()
-    return BODIES
-
-
-@pytest.fixture
-def echoed_tags() -> list[dict[str, str]]:
-    """The request tags that the echo server gets during the test, a dict of each request."""
-    TAGS.clear()
-    return TAGS
