@@ -6,7 +6,7 @@ ROWS ?= 2000
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults lint unit integration bench format lock clean
+.PHONY: help demo test test-matrix faults lint unit integration classic apart bench format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -35,10 +35,17 @@ unit:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/unit tests/property tests/devgateway tests/client
 
+# Classic and Spark Connect sessions need processes of their own; each alone keeps little more than one core busy.
 integration:
 	@scripts/setup.sh dev
-	$(BIN)/python -m pytest tests/spark tests/e2e
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) classic apart
+
+classic:
+	$(BIN)/python -m pytest tests/spark
+
+apart:
 	$(BIN)/python -m pytest tests/connect
+	$(BIN)/python -m pytest tests/e2e
 
 faults:
 	@scripts/setup.sh dev

@@ -43,4 +43,12 @@ fi
     fail "the package itself could not be installed; details in .venv/setup.log"
 .venv/bin/python -m pip check --disable-pip-version-check >.venv/setup.log 2>&1 ||
     fail "$lock does not hold everything that its packages need; details in .venv/setup.log"
+echo "setup: fetching Delta's jars"
+.venv/bin/python - >.venv/setup.log 2>&1 <<'END' ||
+import tempfile
+import gateway_batch as gb
+with tempfile.TemporaryDirectory() as folder:
+    gb.local_session(warehouse=folder, master="local[1]").stop()
+END
+    fail "Spark could not start with Delta's jars: check that this machine reaches a Maven repository; details in .venv/setup.log"
 cp "$lock" ".venv/$kind.lock"
