@@ -85,11 +85,14 @@ def test_a_drain_that_dies_is_finished_by_the_next(
     def die(*_: Any, **__: Any) -> None:
         raise DeathError
 
+    append = SparkTable.append
+
+    def append_and_die(*arguments: Any, **options: Any) -> None:
+        append(*arguments, **options)
+        raise DeathError
+
     with monkeypatch.context() as patch:
-        if step == "before the commit":
-            patch.setattr(SparkTable, "append", die)
-        else:
-            patch.setattr(Path, "unlink", die)
+        patch.setattr(SparkTable, "append", die if step == "before the commit" else append_and_die)
         with pytest.raises(DeathError):
             gateway.usage.flush()
     assert gateway.usage.flush() == (40 if step == "before the commit" else 0)

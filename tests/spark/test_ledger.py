@@ -151,11 +151,17 @@ def test_a_drain_that_dies_is_finished_by_the_next(
     def die(*_: Any, **__: Any) -> None:
         raise DeathError
 
+    append = UsageTable.append
+
+    def append_and_die(*arguments: Any, **options: Any) -> None:
+        append(*arguments, **options)
+        raise DeathError
+
     with monkeypatch.context() as patch:
         if step == "before the commit":
             patch.setattr(UsageTable, "append", die)
         elif step == "after the commit":
-            patch.setattr(Path, "unlink", die)
+            patch.setattr(UsageTable, "append", append_and_die)
         else:
             write = usage_drain._write_json
             patch.setattr(
