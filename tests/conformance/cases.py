@@ -19,6 +19,7 @@ A case is a SQL statement with its set-up and what has to come of it. Fields:
     sent         a part of the one JSON body that `echo` or `raw` gets, as JSON: objects may have more members
     tags         the request tags that `echo` or `raw` gets, as JSON: a list of one object a request, in any order
     connect      why the case is not for Spark Connect; empty if it is
+    counted      `classic` where how many requests there are is Spark's choice on Spark Connect, as under a LIMIT
 
 Endpoints: any name of the development gateway's (`databricks-gpt-5-4`, `databricks-gte-large-en`, ...), and those of
 our own server: `echo` speaks any API and answers with its prompt, so that answers can be given in full; of `raw` the
@@ -57,6 +58,7 @@ class Case:
     sent: str | None = None
     tags: str | None = None
     connect: str = ""
+    counted: str = ""
 
     def __post_init__(self) -> None:
         if self.at not in ("analysis", "run"):

@@ -46,7 +46,7 @@ def check(case: Case, spark: SparkSession, traffic: Callable[[], Traffic], *, pl
     else:
         _check_rows(case, _query(case, spark))
     seen = traffic()
-    if case.requests is not None:
+    if case.requests is not None and not (planned_late and case.counted == "classic"):
         assert seen.requests == case.requests
     if case.sent is not None:
         (body,) = seen.bodies
