@@ -68,4 +68,4 @@ lock:
 	@scripts/lock.sh
 
 clean:
-	rm -rf .venv .venv-spark-* build dist demo spark-warehouse artifacts .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .tools .venv-spark-* build dist demo spark-warehouse artifacts .mypy_cache .pytest_cache .ruff_cache

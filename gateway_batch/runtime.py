@@ -41,6 +41,8 @@ class RuntimeSettings:
     Attributes:
         scope: names what shares its slots on a host: a Spark application, or one client.
         registration: counts the registrations of a scope, whose credentials may differ.
+        coordination: `host`, `driver`, a Redis URL without a password, or the reference to one that has one.
+        coordination_name: what applications that share a Redis have in common.
     """
 
     scope: str
@@ -50,6 +52,8 @@ class RuntimeSettings:
     request_timeout_s: float
     row_deadline_s: float
     max_attempts: int
+    coordination: str = "host"
+    coordination_name: str = "default"
 
     @property
     def lanes(self) -> int:
@@ -67,6 +71,8 @@ class RuntimeSettings:
             request_timeout_s=config.request_timeout,
             row_deadline_s=config.row_deadline,
             max_attempts=config.max_attempts,
+            coordination=config.coordination_reference(),
+            coordination_name=config.coordination_name,
         )
 
 

@@ -1,5 +1,6 @@
 """Settings: what the user writes, where each value came from, and what an endpoint's name stands for."""
 
+from gateway_batch.config.coordination import is_redis, redis_url
 from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.config.defaults import WAREHOUSE, spool_folder, system_user
 from gateway_batch.config.endpoints import CHAT, EMBEDDINGS, SCORING, resolve_service
@@ -14,6 +15,8 @@ __all__ = [
     "EndpointConfig",
     "GatewayConfig",
     "credential_reference",
+    "is_redis",
+    "redis_url",
     "resolve_service",
     "spool_folder",
     "system_user",

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway_batch.config.coordination import check_coordination, coordination_reference, is_credential
 from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.errors import ConfigError
 
@@ -114,7 +115,16 @@ class GatewayConfig(BaseSettings):
         default="query",
         description="`query`: identical requests of a query or a micro-batch are sent once on a host; `off`: each is",
     )
-    coordination: Literal["host"] = Field(default="host", description="What tasks share limits; one machine so far")
+    coordination: Annotated[str | SecretStr, BeforeValidator(check_coordination)] = Field(
+        default="host",
+        description="What tasks share limits and answers through: `host`: their machine; `driver`: the driver; a Redis "
+        "URL (`redis://`, `rediss://`, `unix://`), or `env:NAME` or `file:PATH` that hold one. Needs the extra `redis`",
+    )
+    coordination_name: str = Field(
+        default="default",
+        pattern=r"\A[A-Za-z0-9_.-]{1,100}\z",
+        description="What applications that share a Redis have in common: its limits, budget and `run:` answers",
+    )
 
     task_endpoint: str = Field(
         default="databricks-gpt-5-4", description="Chat endpoint behind `ai_gen`, `ai_classify`, ..."
@@ -178,15 +188,17 @@ class GatewayConfig(BaseSettings):
         return config
 
     def tokens(self) -> dict[str, str]:
-        """The token settings by name, values among them: keep them in this process."""
+        """The settings that are secrets or refer to one, by name, values among them: keep them in this process."""
         tokens = {} if self.token is None else {"token": self.token.get_secret_value()}
         for name, endpoint in self.endpoints.items():
             if endpoint.token is not None:
                 tokens[f"endpoints.{name}.token"] = endpoint.token.get_secret_value()
+        if is_credential(coordination := self._coordination()):
+            tokens["coordination"] = coordination
         return tokens
 
     def credentials(self) -> Credentials:
-        """The tokens that this process can resolve."""
+        """The secrets that this process can resolve."""
         return Credentials.of(self.tokens())
 
     def credential_of(self, endpoint: str | None) -> str | None:
@@ -194,6 +206,14 @@ class GatewayConfig(BaseSettings):
         where = "token" if endpoint is None else f"endpoints.{endpoint}.token"
         token = self.tokens().get(where)
         return None if token is None else credential_reference(token, where)
+
+    def coordination_reference(self) -> str:
+        """The coordination as plans carry it: without a password."""
+        return coordination_reference(self._coordination())
+
+    def _coordination(self) -> str:
+        given = self.coordination
+        return given.get_secret_value() if isinstance(given, SecretStr) else given
 
 
 def _check_variables(model: type[BaseSettings]) -> None:

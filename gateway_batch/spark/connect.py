@@ -160,7 +160,8 @@ def _check_tokens(config: GatewayConfig) -> None:
     for where, token in config.tokens().items():
         if credential_reference(token, where).startswith("value:"):
             raise ConfigError(
-                f"{where}: on Spark Connect a token can't be given by value, as it would be part of every query: put "
+                f"{where}: on Spark Connect a {'URL with a password' if where == 'coordination' else 'token'} can't be "
+                "given by value, as it would be part of every query: put "
                 "it into the environment of the session's workers, or into a file there, and give env:NAME or file:PATH"
             )
 
