@@ -56,6 +56,19 @@ RequestTags = Annotated[dict[str, str], BeforeValidator(_tags)]
 TableName = Annotated[str, AfterValidator(_three_parts_at_most)]
 
 
+class PriceConfig(BaseModel):
+    """What an endpoint's tokens cost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    input: float = Field(ge=0, description="US dollars for a million tokens of requests, cached ones left out")
+    output: float = Field(default=0.0, ge=0, description="US dollars for a million tokens of answers")
+    cache_read: float | None = Field(default=None, ge=0, description="Of those read from a cache; unset: as `input`")
+    cache_creation: float | None = Field(
+        default=None, ge=0, description="Of those written to a cache; unset: as `input`"
+    )
+
+
 class EndpointConfig(BaseModel):
     """One named target of `ai_query` that is not simply a model service of `host`."""
 
@@ -72,13 +85,27 @@ class EndpointConfig(BaseModel):
     embedding_rows: int = Field(
         default=16, ge=1, le=2048, description="Rows of an embedding service in one request; fewer where they are long"
     )
+    prices: PriceConfig | None = Field(
+        default=None, description="For `budget.max_cost_usd`; unset: the model's list price, as `genai-prices` has it"
+    )
+
+
+class Budget(BaseModel):
+    """What may be spent in all: by a registration or a client; through Redis, by all of one `coordination_name`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    max_requests: int | None = Field(default=None, ge=1, description="HTTP attempts")
+    max_total_tokens: int | None = Field(default=None, ge=1, description="Tokens of requests and answers")
+    max_cost_usd: float | None = Field(default=None, gt=0, description="US dollars, by the endpoints' prices")
 
 
 class GatewayConfig(BaseSettings):
     """Settings of the gateway, the limits and the ledger.
 
-    Each field is a keyword argument or the environment variable `GATEWAY_BATCH_<FIELD>` (JSON for `endpoints` and
-    `request_tags`); `host` and `token` are `DATABRICKS_HOST` and `DATABRICKS_TOKEN`, as in every Databricks tool.
+    Each field is a keyword argument or the environment variable `GATEWAY_BATCH_<FIELD>` (JSON for `endpoints`,
+    `request_tags` and `budget`); `host` and `token` are `DATABRICKS_HOST` and `DATABRICKS_TOKEN`, as in every
+    Databricks tool.
     """
 
     model_config = SettingsConfigDict(
@@ -102,6 +129,21 @@ class GatewayConfig(BaseSettings):
         le=4096,
         description="Requests in flight at once, over a host's tasks of all registrations with the same value, or of a "
         "`gb.Client`",
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description="HTTP attempts in any 60 s, over all tasks; unset: no limit",
+    )
+    tokens_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000_000,
+        description="Tokens a minute, over all tasks: estimated as a request is sent, corrected by its answer",
+    )
+    budget: Budget = Field(
+        default=Budget(), description="What may be spent in all; then nothing more is sent, and rows have an error"
     )
     request_timeout: float = Field(default=120.0, gt=0, le=86_400, description="Seconds for one HTTP attempt")
     row_deadline: float = Field(
