@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from gateway_batch.errors import ConfigError
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _WITHIN_S = 2.0
 _ALL_WITHIN_S = 5.0
 _HEALTHY_FOR_S = 30
+
+
+_TRIES = 50
 
 
 class RedisError(Exception):
@@ -62,3 +65,34 @@ async def asking_redis() -> AsyncIterator[None]:
             yield
     except (redis.RedisError, OSError) as error:  # TimeoutError is one
         raise RedisError(f"Redis does not answer as it should: {type(error).__name__} {error}".rstrip()) from error
+
+
+async def update(redis: Redis, key: str, change: Callable[[bytes | None, float], bytes], *, kept_s: int) -> None:
+    """Replaces a value by what is made of it, with no other change in between.
+
+    Args:
+        redis: the connection.
+        key: of the value.
+        change: from the value, None if there is none, and the server's time in seconds to the new value; may be called
+            again, with a later value.
+        kept_s: seconds after which the value goes, if nobody updates it.
+
+    Raises:
+        RedisError: Redis can't be used.
+    """
+    from redis.exceptions import WatchError
+
+    async with asking_redis():
+        for _ in range(_TRIES):
+            async with redis.pipeline() as pipe:
+                await pipe.watch(key)
+                seconds, microseconds = await pipe.time()
+                kept = await pipe.get(key)
+                assert not isinstance(kept, str)  # of a client that decodes nothing
+                changed = change(kept, seconds + microseconds / 1e6)
+                pipe.multi()  # type: ignore[no-untyped-call]
+                pipe.set(key, changed, ex=kept_s)
+                with contextlib.suppress(WatchError):  # another was faster
+                    await pipe.execute()
+                    return
+    raise RedisError(f"others changed a value {_TRIES} times in the middle")

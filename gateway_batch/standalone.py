@@ -28,6 +28,7 @@ from gateway_batch.call_options import (
 )
 from gateway_batch.config import (
     CHAT,
+    DRIVER,
     EMBEDDINGS,
     GatewayConfig,
     resolve_service,
@@ -344,6 +345,10 @@ class Client:
 def _open_runtime(
     config: GatewayConfig, application_id: str, open_transport: Callable[[], Transport] | None
 ) -> Runtime:
+    if config.coordination == DRIVER:
+        raise ConfigError(
+            "coordination: a Client has no driver: share its limits through Redis, or keep them with host"
+        )
     number = next(_clients)
     settings = RuntimeSettings.of(
         config, scope=f"{application_id}-{number}", registration=number, spool_dir=spool_folder(config)
