@@ -48,7 +48,7 @@ def answers(spark: SparkSession, slow_gateway: gb.Gateway) -> DataFrame:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.02)
