@@ -38,7 +38,7 @@ class Host:
 
     def executors(self) -> list[int]:
         """Process ids of the executors that run on it."""
-        return children(self.pid)
+        return children(self.pid, "CoarseGrainedExecutorBackend")
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ def cluster_running(folder: Path) -> Iterator[Cluster]:
         yield Cluster(master, tuple(hosts))
 
 
-def children(pid: int) -> list[int]:
-    """Process ids of a process' children."""
-    found = subprocess.run(["ps", "-A", "-o", "pid=", "-o", "ppid="], capture_output=True, text=True, check=True).stdout
-    pairs = (line.split() for line in found.splitlines())
-    return [int(child) for child, parent in pairs if int(parent) == pid]
+def children(pid: int, name: str = "") -> list[int]:
+    """Process ids of a process' children that have a word in their command line."""
+    columns = [word for column in ("pid=", "ppid=", "args=") for word in ("-o", column)]
+    found = subprocess.run(["ps", "-A", "-ww", *columns], capture_output=True, text=True, check=True).stdout
+    processes = (line.split(maxsplit=2) for line in found.splitlines())
+    return [int(child) for child, parent, *command in processes if int(parent) == pid and name in "".join(command)]
 
 
 def tree(pid: int) -> list[int]:
