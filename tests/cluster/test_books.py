@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
 from gateway_batch.spark.reconcile import books_agree
-from tests.cluster.conftest import MODEL, OnCluster, Register
+from tests.cluster.conftest import MODEL, OnCluster, Register, wait_until
 from tests.cluster.standalone import HOSTS, kill, tree
 
 
@@ -57,10 +55,3 @@ def kill_an_executor_at_work(on: OnCluster, *, whole: bool) -> None:
     (executor,) = on.cluster.hosts[1].executors()
     for pid in tree(executor) if whole else [executor]:
         kill(pid)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)

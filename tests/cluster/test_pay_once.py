@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway_batch.spark.reconcile import books_agree
-from tests.cluster.conftest import MODEL, Register
+from tests.cluster.conftest import MODEL, Register, wait_until
 
 SPECULATION = {
     "spark.speculation": "true",
@@ -38,6 +38,7 @@ def test_speculation(register: Register, settings: dict[str, Any], *, shared: bo
     assert copies, "Spark did not speculate"
     assert {task.status for task in copies} <= {"SUCCESS", "KILLED"}
     assert books_agree(on.classes())
-    sent, distinct = on.server.stats()["requests"], on.server.stats()["distinct_prompts"]
-    assert distinct == ROWS
-    assert sent == (ROWS if shared else ROWS + ROWS // 2)
+    wait_until(lambda: on.server.stats()["in_flight"] == 0)
+    stats = on.server.stats()
+    assert stats["distinct_prompts"] == ROWS
+    assert stats["requests"] == (ROWS if shared else ROWS + ROWS // 2)
