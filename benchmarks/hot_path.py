@@ -122,7 +122,7 @@ class Worker:
         """Answers that many rows."""
         before = self._now()
         for answers in answer_in_order(_batches(rows), self._infer, self.runtime.loop, self._window):
-            assert all(isinstance(answer, InferenceResult) for answer in answers)
+            assert all(isinstance(answer, InferenceResult) for answer in answers or ())
         after = self._now()
         return Cost(*(end - start for start, end in zip(before, after, strict=True)))
 

@@ -16,6 +16,7 @@ from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark import read_files
 from gateway_batch.spark.expressions import Expressions
 from gateway_batch.spark.function import CallBuilder, install, install_table_function, uninstall
+from gateway_batch.spark.interrupt import cancel_jobs_on_interrupt
 from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.leases import lease_server_of
 from gateway_batch.spark.limit_rule import install_limit_rule
@@ -43,6 +44,7 @@ class ClassicFunctions(SessionFunctions):
 
     def __init__(self, spark: SparkSession, config: GatewayConfig, spool_dir: Path) -> None:
         self._spark = spark
+        cancel_jobs_on_interrupt()
         context = spark.sparkContext
         leases = lease_server_of(context) if config.coordination == DRIVER else None
         runtime = RuntimeSettings.of(
