@@ -18,7 +18,8 @@ INTRODUCTION = """\
 Written by `scripts/write_configuration_doc.py` from the fields themselves.
 
 Keyword arguments of `gb.GatewayConfig.from_env(...)` come first, then the environment: `GATEWAY_BATCH_<NAME>` in
-capitals, JSON for `endpoints`, `request_tags` and `budget`. `host` and `token` are also `DATABRICKS_HOST` and `DATABRICKS_TOKEN`.
+capitals, JSON for `endpoints`, `request_tags` and `budget`. `host` and `token` are also `DATABRICKS_HOST` and
+`DATABRICKS_TOKEN`.
 A setting that doesn't exist, a wrong value, and an unknown `GATEWAY_BATCH_` variable are refused with their names.
 """
 
