@@ -69,7 +69,7 @@ class Client:
     flush, or `gateway-batch usage`, brings to the table what is sealed: two to three seconds later, and at `close`.
 
     Args:
-        config: settings; None reads the environment. `max_concurrency` is of this client alone.
+        config: settings; None reads the environment. Limits are this client's alone, unless `coordination` is a Redis.
         open_transport: makes what moves requests, in place of the network; for tests.
 
     Attributes:

@@ -127,7 +127,7 @@ class GatewayConfig(BaseSettings):
         default=64,
         ge=1,
         le=4096,
-        description="Requests in flight at once, over a host's tasks of all registrations with the same value, or of a "
+        description="Requests in flight at once, over all tasks of registrations with the same limits, or of a "
         "`gb.Client`",
     )
     requests_per_minute: int | None = Field(

@@ -124,7 +124,7 @@ def test_a_status_has_its_kind(status: int, kind: str) -> None:
             {
                 "status": "RESOURCE_EXHAUSTED",
                 "message": "m",
-                "details": [{"violations": [{"quotaId": "ReqsPerMinute"}]}],
+                "details": [{"violations": [{"quotaId": "PerMinute"}]}],
             },
             ErrorKind.RATE_LIMIT,
         ),
