@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import uvloop
+
 from gateway_batch.cache import AnswerStore, Flights
 from gateway_batch.client import CallPolicy, InferenceClient
 from gateway_batch.config import Credentials, GatewayConfig, is_redis
@@ -102,7 +104,7 @@ class Runtime:
         open_transport: Callable[[], Transport] = _over_the_network,
     ) -> None:
         self.settings = settings
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._process = os.getpid()
         self._closed = False
         self._flights: Flights | None = None

@@ -17,7 +17,7 @@ Int32 = Annotated[int, "INT"]
 SCHEMA_VERSION = 1
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Destination:
     """A model behind an endpoint."""
 
@@ -26,7 +26,7 @@ class Destination:
     traffic_percentage: Int32 | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class EndpointMetadata:
     """The endpoint's configuration at the time of the call."""
 
@@ -38,7 +38,7 @@ class EndpointMetadata:
     fallbacks: tuple[Destination, ...] | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class TokenDetails:
     """Parts of the token counts; None where the provider did not report one."""
 
@@ -47,7 +47,7 @@ class TokenDetails:
     output_reasoning_tokens: int | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class RoutingAttempt:
     """One destination that the gateway tried."""
 
@@ -62,14 +62,14 @@ class RoutingAttempt:
     end_time: datetime | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class RoutingInformation:
     """What the gateway tried, in order."""
 
     attempts: tuple[RoutingAttempt, ...] | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class McpMetadata:
     """MCP calls only."""
 
@@ -78,7 +78,7 @@ class McpMetadata:
     json_rpc_method: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class InvocationMetadata:
     """Where the call came from: `AI_QUERY` for the SQL function, `EXTERNAL_CLIENT` for other clients."""
 
@@ -86,7 +86,7 @@ class InvocationMetadata:
     service_tier: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class SessionMetadata:
     """Groups the calls of a conversation or a coding agent."""
 
@@ -99,7 +99,7 @@ class SessionMetadata:
     smart_router_name: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class ClientMetadata:
     """What only the caller knows; not part of Databricks' table.
 
@@ -129,7 +129,7 @@ class ClientMetadata:
     job_run_id: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class UsageRecord:
     """One HTTP attempt at one call: one row of the usage table.
 

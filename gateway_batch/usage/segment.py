@@ -2,8 +2,8 @@
 
 A line is `<crc32 of the rest, 8 hex digits> <kind> <JSON>`. Kinds: `H` a segment's header with the format's version,
 `I` an intent, written before a request's bytes leave, `O` an outcome. Intent and outcome both hold a whole usage
-record: an outcome needs no other line to become a row, and an intent whose writer died is a row of unknown outcome
-as it stands. Readers take a line only if its checksum holds.
+record, columns that are NULL left out: an outcome needs no other line to become a row, and an intent whose writer died
+is a row of unknown outcome as it stands. Readers take a line only if its checksum holds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from gateway_batch.usage.record import UsageRecord
+
 FORMAT_VERSION = 1
 
 
@@ -27,8 +29,12 @@ class Kind(StrEnum):
     OUTCOME = "O"
 
 
-def encode(kind: Kind, payload: Any) -> bytes:
-    """One line, its newline included; `payload` is what orjson takes, dataclasses and times among it."""
+def encode(kind: Kind, record: UsageRecord) -> bytes:
+    """An intent's or outcome's line, its newline included."""
+    return _line(kind, {name: value for name, value in vars(record).items() if value is not None})
+
+
+def _line(kind: Kind, payload: dict[str, Any]) -> bytes:
     body = b"%b %b" % (kind.encode(), orjson.dumps(payload, option=orjson.OPT_UTC_Z))
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
@@ -41,7 +47,7 @@ def as_outcome(intent: bytes) -> bytes:
 
 def header(writer: str) -> bytes:
     """A segment's first line."""
-    return encode(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer})
+    return _line(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer})
 
 
 def read_lines(path: Path) -> Iterator[tuple[Kind, bytes]]:

@@ -13,7 +13,7 @@ import orjson
 
 from gateway_batch.types import HttpReply, Service
 from gateway_batch.usage.attempts import Caller, intended
-from gateway_batch.usage.record import UsageRecord
+from gateway_batch.usage.record import UsageRecord, columns
 from gateway_batch.usage.segment import Kind, read_lines
 from gateway_batch.usage.spool import SpoolWriter, active_dir, sealed_dir
 
@@ -66,8 +66,11 @@ def open_writer(spool_dir: Path) -> SpoolWriter:
 
 
 def rows_in(paths: list[Path]) -> list[dict[str, Any]]:
-    """The outcomes of segments, as the drain takes them."""
-    return [orjson.loads(line[11:]) for path in paths for kind, line in read_lines(path) if kind is Kind.OUTCOME]
+    """The outcomes of segments, columns that are NULL put back."""
+    empty = dict.fromkeys(name for name, _ in columns(UsageRecord))
+    return [
+        empty | orjson.loads(line[11:]) for path in paths for kind, line in read_lines(path) if kind is Kind.OUTCOME
+    ]
 
 
 def sealed_rows(spool_dir: Path) -> list[dict[str, Any]]:
