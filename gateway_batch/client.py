@@ -11,7 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway_batch.apis import Api, api_for
@@ -135,7 +135,7 @@ class InferenceClient:
             headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
         if call.tags:
             headers[TAGS_HEADER] = json.dumps(dict(call.tags))
-        return replace(request, headers=headers)
+        return HttpRequest(request.url, request.body, headers)
 
     def _intend(self, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot) -> UsageRecord:
         record = attempts.intended(
@@ -153,10 +153,10 @@ class InferenceClient:
     ) -> InferenceResult:
         started = self._clock()
         assert record.invocation_id is not None
-        request = replace(request, headers={**request.headers, EVENT_ID_HEADER: record.invocation_id})
+        headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
         timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
         try:
-            reply = await self._transport.send(request, timeout_s)
+            reply = await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s)
             attempts.note_reply(record, reply, self._milliseconds(started))
             result = api.parse(reply)
             attempts.note_result(record, result)

@@ -141,8 +141,10 @@ class Limiter:
             self._slots.give()
         if self._ration is not None:
             self._ration.give(need, used)
-        self._grant()
-        self._look_later()
+        if self._waiting:
+            self._grant()
+        if self._timer is None or self._waiting:
+            self._look_later()
 
     def _take(self, service: _Service, need: Amount, now: float) -> bool:
         opens_at = service.window.opens_at(now)
@@ -170,8 +172,8 @@ class Limiter:
             raise
 
     def _count_waiting(self, more: int, need: Amount) -> None:
+        self._waiting += more
         if self._ration is not None:
-            self._waiting += more
             self._waiting_need += need.times(more)
             self._ration.wait(self._waiting, self._waiting_need.times(1 / self._waiting) if self._waiting else need)
 
@@ -214,7 +216,7 @@ class Limiter:
         self._timer = None
         self._refuse_the_late()
         self._grant()
-        if any(service.waiting for service in self._services.values()):
+        if self._waiting:
             self._look_later()
         elif self._slots is not None and not any(service.window.in_flight for service in self._services.values()):
             self._slots.leave()
