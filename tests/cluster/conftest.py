@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from tests.cluster.standalone import QUICK_START, Cluster, cluster_running
+from tests.redis_server import RedisServer, redis_running
 
 TOKEN = "cluster-tests-token"
 MODEL = "databricks-gpt-5-4"
@@ -102,6 +103,12 @@ def _doubles(spark: SparkSession) -> Any:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster_running(tmp_path_factory.mktemp("cluster")) as running_cluster:
         yield running_cluster
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_running(tmp_path_factory.mktemp("redis"), password="cluster-secret") as running_redis:
+        yield running_redis
 
 
 class Sessions:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,13 +11,7 @@ from pyspark.sql import Row
 
 from gateway_batch.spark.reconcile import books_agree
 from tests.cluster.conftest import MODEL, OnCluster, Register, wait_until
-from tests.redis_server import RedisServer, redis_running
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_running(tmp_path_factory.mktemp("redis"), password="cluster-secret") as server:
-        yield server
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture(params=["driver", "redis"])

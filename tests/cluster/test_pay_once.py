@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from gateway_batch.spark.reconcile import books_agree
 from tests.cluster.conftest import MODEL, Register, wait_until
+from tests.redis_server import RedisServer
 
 SPECULATION = {
     "spark.speculation": "true",
@@ -20,13 +19,10 @@ ROWS = 40
 
 
 @pytest.mark.parametrize(
-    ("settings", "shared"),
-    [
-        pytest.param({}, False, id="answers kept on each host"),
-        # Answers that hosts share (Redis) are one more case: its settings, and True.
-    ],
+    "shared", [pytest.param(False, id="answers kept on each host"), pytest.param(True, id="answers shared in Redis")]
 )
-def test_speculation(register: Register, settings: dict[str, Any], *, shared: bool) -> None:
+def test_speculation(register: Register, redis: RedisServer, *, shared: bool) -> None:
+    settings = {"coordination": redis.url, "coordination_name": "speculation"} if shared else {}
     on = register(spark=SPECULATION, **settings)
     on.spark.range(0, 2, 1, 2).selectExpr(f"ai_query('{MODEL}', 'to start the workers ' || id)").collect()
     on.server.reset()

@@ -74,12 +74,12 @@ def test_max_requests_are_sent_and_the_other_rows_say_why_not(
 
 
 def test_tokens_stop_within_what_is_in_flight_and_the_ledger_agrees(
-    spark: SparkSession, register: Register, server: RunningGateway, shared: dict[str, Any]
+    spark: SparkSession, register: Register, server: RunningGateway
 ) -> None:
     gateway = register(max_concurrency=4)
     ask(spark)
     of_all = spent(spark, gateway)
-    gateway = register(budget={"max_total_tokens": of_all // 2}, max_concurrency=4, cache="off", **shared)
+    gateway = register(budget={"max_total_tokens": of_all // 2}, max_concurrency=4, cache="off")
     server.reset()
     answered = sum(row.a.result is not None for row in ask(spark))
     used = spent(spark, gateway) - of_all
