@@ -11,7 +11,7 @@ OTHER_SPARKS := 4.1.1
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
 	@echo "make test         all checks and tests"
-	@echo "make faults       streams killed again and again (about 2 minutes)"
+	@echo "make faults       streams killed again and again, outages, interrupts (about 8 minutes)"
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
 	@echo "make bench        throughput against a raw client loop in the same run (about 6 minutes)"

@@ -20,14 +20,6 @@ from tests.spark.conftest import MODEL, TOKEN
 ROWS, DOWN_S = 10_000, 20.0
 
 
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    settings = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
-    session = gb.local_session(tmp_path_factory.mktemp("spark") / "warehouse", "local[2,4]", settings=settings)
-    yield session
-    session.stop()
-
-
 class Server:
     """A gateway that can go and come back at the same address, with the same ledger."""
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from tests.spark.conftest import MODEL, TOKEN
 
@@ -56,7 +55,7 @@ def wait_for_requests(server: RunningGateway, count: int) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_stream_that_is_killed_again_and_again_pays_each_row_once(tmp_path: Path) -> None:
+def test_a_stream_that_is_killed_again_and_again_pays_each_row_once(spark: SparkSession, tmp_path: Path) -> None:
     write_input(tmp_path)
     with running(Settings(port=0, token=TOKEN, latency_ms=30, ledger=tmp_path / "ledger.sqlite")) as server:
         for kill in range(KILLS):
@@ -67,11 +66,7 @@ def test_a_stream_that_is_killed_again_and_again_pays_each_row_once(tmp_path: Pa
         output, _ = start(server, tmp_path).communicate(timeout=240)
         assert output.endswith("finished\n")
         sent = server.stats()["requests"]
-    spark = gb.local_session(warehouse=tmp_path / "own", master="local[2]", settings={"spark.log.level": "ERROR"})
-    try:
-        check_output(spark, tmp_path, sent)
-    finally:
-        spark.stop()
+    check_output(spark, tmp_path, sent)
 
 
 def check_output(spark: SparkSession, tmp_path: Path, sent: int) -> None:
