@@ -6,12 +6,13 @@ ROWS ?= 2000
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults lint unit integration classic apart bench format lock clean
+.PHONY: help demo test test-matrix faults cluster lint unit integration classic apart bench format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
 	@echo "make test         all checks and tests"
 	@echo "make faults       streams killed again and again (about 2 minutes)"
+	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
 	@echo "make bench        throughput against a raw client loop in the same run (about 6 minutes)"
 	@echo "make lint         formatting, style, types, layers"
@@ -51,6 +52,10 @@ faults:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/faults
 
+cluster:
+	@scripts/setup.sh dev
+	$(BIN)/python -m pytest tests/cluster
+
 test-matrix:
 	@scripts/setup.sh dev
 	@for version in $(OTHER_SPARKS); do scripts/matrix.sh $$version || exit 1; done
@@ -68,4 +73,4 @@ lock:
 	@scripts/lock.sh
 
 clean:
-	rm -rf .venv .venv-spark-* build dist demo spark-warehouse artifacts .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .tools .venv-spark-* build dist demo spark-warehouse artifacts .mypy_cache .pytest_cache .ruff_cache

@@ -28,6 +28,8 @@ from benchmarks.load import MODEL, PATH, Load, prompt
 from gateway_batch.apis import api_for
 from gateway_batch.batch import Window, answer_in_order
 from gateway_batch.config import Credentials
+from gateway_batch.joining import Sharing
+from gateway_batch.limits import Limits
 from gateway_batch.runtime import Runtime, RuntimeSettings
 from gateway_batch.types import InferenceRequest, InferenceResult, Service
 from gateway_batch.usage.attempts import Caller
@@ -106,7 +108,7 @@ class Worker:
             scope=f"hot_path-{secrets.token_hex(4)}",
             registration=1,
             spool_dir=spool_dir,
-            max_concurrency=load.in_flight,
+            sharing=Sharing(Limits(concurrency=load.in_flight), budget="hot_path"),
             request_timeout_s=120.0,
             row_deadline_s=900.0,
             max_attempts=5,
@@ -120,7 +122,7 @@ class Worker:
         """Answers that many rows."""
         before = self._now()
         for answers in answer_in_order(_batches(rows), self._infer, self.runtime.loop, self._window):
-            assert all(isinstance(answer, InferenceResult) for answer in answers)
+            assert all(isinstance(answer, InferenceResult) for answer in answers or ())
         after = self._now()
         return Cost(*(end - start for start, end in zip(before, after, strict=True)))
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -30,11 +32,13 @@ class Window:
         lanes: calls worked on at once: in flight, waiting for a slot, or between two attempts.
         ahead: rows read and not yet handed out, at most, above the last batch read.
         fail_fast: the first failed call ends the partition; else it is that row's answer.
+        beat_s: after so long without an answered batch, None is handed out.
     """
 
     lanes: int
     ahead: int
     fail_fast: bool
+    beat_s: float = math.inf
 
 
 class _Batch(Generic[Call, Answer]):
@@ -151,7 +155,8 @@ def answer_in_order(
     answer: Callable[[Call], Awaitable[Answer]],
     loop: asyncio.AbstractEventLoop,
     window: Window,
-) -> Iterator[list[Answer | CallError | None]]:
+    clock: Callable[[], float] = time.monotonic,
+) -> Generator[list[Answer | CallError | None] | None, None, None]:
     """Answers batches of calls, in order, while calls of later batches are under way.
 
     Args:
@@ -159,9 +164,11 @@ def answer_in_order(
         answer: one call's answer; runs on `loop`.
         loop: an event loop that runs in another thread.
         window: how much at once.
+        clock: monotonic seconds.
 
     Yields:
-        For each batch its answers: a value, the call's error, or None for a None.
+        For each batch its answers: a value, the call's error, or None for a None. Between them None, each time that
+        `beat_s` have passed without any.
 
     Raises:
         CallError: with `fail_fast`, the first call that failed.
@@ -170,7 +177,7 @@ def answer_in_order(
     """
     lanes: _Lanes[Call, Answer] = _Lanes(loop, answer, window)
     source, pending, unanswered = iter(batches), deque[_Batch[Call, Answer]](), 0
-    more = True
+    more, beat_at = True, clock() + window.beat_s
     try:
         while more or pending:
             if lanes.failure is not None:
@@ -180,6 +187,10 @@ def answer_in_order(
                 unanswered -= len(answers)
                 yield answers
                 del answers
+                beat_at = clock() + window.beat_s
+            elif (until_beat_s := beat_at - clock()) <= 0:
+                yield None
+                beat_at = clock() + window.beat_s
             elif more and lanes.hungry() and unanswered < window.ahead:
                 calls = next(source, None)
                 if calls is None:
@@ -192,7 +203,7 @@ def answer_in_order(
                 lanes.feed(batch)
                 del batch
             else:
-                lanes.wake.wait()
+                lanes.wake.wait(min(until_beat_s, threading.TIMEOUT_MAX))
                 lanes.wake.clear()
     finally:
         lanes.stop()

@@ -11,16 +11,16 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway_batch.apis import Api, api_for
 from gateway_batch.config import Credentials
-from gateway_batch.errors import CallError, ErrorKind, UnreachableError
-from gateway_batch.limits import Limiter
-from gateway_batch.retry import RetryPolicy
+from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
+from gateway_batch.limits import Limiter, Size, Slot
+from gateway_batch.retry import OF_THE_SERVICE, RetryPolicy
 from gateway_batch.transport import Transport
-from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, InferenceResult, Service
+from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, InferenceRequest, InferenceResult, Service
 from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
@@ -101,23 +101,27 @@ class InferenceClient:
         """
         api = api_for(service.api)
         request = self._authorized(api.build(call, service), call, service, caller)
+        size = _size(request, call, service) if self._limiter.counts_tokens else None
         deadline = self._clock() + self._policy.row_deadline_s
-        window = f"{service.url} {service.model}"  # a host's services share one URL, and each has limits of its own
+        name = f"{service.url} {service.model}"  # a host's services share one URL, and each has limits of its own
         attempt = failures = throttled = 0
         failure: CallError | None = None
         while True:
             attempt += 1
+            slot = self._limiter.slot(name, deadline, size)
             try:
-                async with self._limiter.slot(window, deadline):
-                    record = self._intend(call, service, caller, attempt)
-                    return await self._attempt(api, request, record, window, deadline)
+                async with slot:
+                    record = self._intend(call, service, caller, attempt, slot)
+                    return await self._attempt(api, call, request, record, slot, deadline)
             except CallError as error:
                 failure = _out_of_time(failure) if error.kind is ErrorKind.DEADLINE and failure else error
             if failure.kind is ErrorKind.RATE_LIMIT:
                 throttled += 1
                 if throttled > 1 and _may_be_too_large(call, failure):
                     raise failure
-                continue  # the limiter was told: the next slot comes when the service wants it, or the deadline does
+                continue  # the next slot comes when the service wants it, or the deadline does
+            if slot.service_is_down:
+                continue  # the next slot comes when it is back, or to probe it
             failures += 1
             delay_s = self._policy.retry.delay_s(failures, failure, self._chance(), deadline - self._clock())
             if delay_s is None:
@@ -131,35 +135,43 @@ class InferenceClient:
             headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
         if call.tags:
             headers[TAGS_HEADER] = json.dumps(dict(call.tags))
-        return replace(request, headers=headers)
+        return HttpRequest(request.url, request.body, headers)
 
-    def _intend(self, call: AnyRequest, service: Service, caller: Caller, attempt: int) -> UsageRecord:
+    def _intend(self, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot) -> UsageRecord:
         record = attempts.intended(
             caller, service, dict(call.tags), event_id=str(uuid.uuid4()), attempt=attempt, now=time.time()
         )
-        self._ledger.intend(record)
+        try:
+            self._ledger.intend(record)
+        except LedgerError:
+            slot.not_sent()
+            raise
         return record
 
     async def _attempt(
-        self, api: Api[Any], request: HttpRequest, record: UsageRecord, window: str, deadline: float
+        self, api: Api[Any], call: AnyRequest, request: HttpRequest, record: UsageRecord, slot: Slot, deadline: float
     ) -> InferenceResult:
         started = self._clock()
         assert record.invocation_id is not None
-        request = replace(request, headers={**request.headers, EVENT_ID_HEADER: record.invocation_id})
+        headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
         timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
         try:
-            reply = await self._transport.send(request, timeout_s)
+            reply = await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s)
             attempts.note_reply(record, reply, self._milliseconds(started))
             result = api.parse(reply)
             attempts.note_result(record, result)
-            self._limiter.succeeded(window)
+            slot.used(result.usage)
+            slot.succeeded()
             return result
         except CallError as error:
             attempts.note_failure(record, error, self._milliseconds(started))
             if error.paid is not None:
                 attempts.note_result(record, error.paid)
+                slot.used(error.paid.usage)
             if error.kind is ErrorKind.RATE_LIMIT:
-                self._limiter.throttled(window, started, error.retry_after_s)
+                slot.throttled(error.retry_after_s)
+            elif error.kind in OF_THE_SERVICE:
+                slot.failed(id(call))
             raise
         except BaseException:
             stopped = UnreachableError(ErrorKind.CANCELLED, "stopped by the caller")
@@ -170,6 +182,13 @@ class InferenceClient:
 
     def _milliseconds(self, since: float) -> int:
         return round((self._clock() - since) * 1000)
+
+
+def _size(request: HttpRequest, call: AnyRequest, service: Service) -> Size:
+    if not isinstance(call, InferenceRequest):
+        return Size(len(request.body), 0, service.price)
+    most = (call.parameters.get(name) for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"))
+    return Size(len(request.body), next((each for each in most if isinstance(each, int)), None), service.price)
 
 
 def _may_be_too_large(call: AnyRequest, failure: CallError) -> bool:

@@ -40,6 +40,7 @@ class ErrorKind(StrEnum):
     POLICY = "policy"
     NOT_JSON = "not_json"
     NOT_THE_API = "not_the_api"
+    BUDGET = "budget"
 
 
 class GatewayBatchError(Exception):

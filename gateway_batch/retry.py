@@ -19,6 +19,9 @@ RETRYABLE = frozenset(
     }
 )
 
+# What a service that is down answers with, or not at all.
+OF_THE_SERVICE = frozenset({ErrorKind.CONNECT, ErrorKind.DISCONNECT, ErrorKind.TIMEOUT, ErrorKind.SERVER})
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import sys
 import tempfile
 import threading
@@ -22,8 +21,8 @@ import uvloop
 
 from gateway_batch.cache import AnswerStore, Flights
 from gateway_batch.client import CallPolicy, InferenceClient
-from gateway_batch.config import Credentials, GatewayConfig
-from gateway_batch.limits import HostSlots, Limiter
+from gateway_batch.config import Credentials, GatewayConfig, is_redis
+from gateway_batch.joining import Sharing, limits_of, open_limiter
 from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import ReqwestTransport, Transport
 from gateway_batch.usage.spool import SpoolWriter
@@ -43,12 +42,13 @@ class RuntimeSettings:
     Attributes:
         scope: names what shares its slots on a host: a Spark application, or one client.
         registration: counts the registrations of a scope, whose credentials may differ.
+        sharing: the limits, and what they hold for.
     """
 
     scope: str
     registration: int
     spool_dir: str
-    max_concurrency: int
+    sharing: Sharing
     request_timeout_s: float
     row_deadline_s: float
     max_attempts: int
@@ -56,16 +56,25 @@ class RuntimeSettings:
     @property
     def lanes(self) -> int:
         """Calls to work on at once: some wait for a slot or between two attempts, and leave no slot idle."""
-        return 2 * self.max_concurrency
+        return 2 * self.sharing.concurrency
 
     @classmethod
-    def of(cls, config: GatewayConfig, *, scope: str, registration: int, spool_dir: Path) -> RuntimeSettings:
-        """The part of the configuration that a runtime needs."""
+    def of(
+        cls, config: GatewayConfig, *, scope: str, registration: int, spool_dir: Path, leases: str | None = None
+    ) -> RuntimeSettings:
+        """The part of the configuration that a runtime needs; `leases` is the URL of the driver's lease service."""
+        coordination = config.coordination_reference()
         return cls(
             scope=scope,
             registration=registration,
             spool_dir=str(spool_dir),
-            max_concurrency=config.max_concurrency,
+            sharing=Sharing(
+                limits_of(config),
+                budget="shared" if is_redis(coordination) else f"registration {registration}",
+                coordination=coordination,
+                coordination_name=config.coordination_name,
+                leases=leases,
+            ),
             request_timeout_s=config.request_timeout,
             row_deadline_s=config.row_deadline,
             max_attempts=config.max_attempts,
@@ -189,9 +198,10 @@ class Runtime:
     def _open(self, credentials: Credentials, open_transport: Callable[[], Transport]) -> InferenceClient:
         settings = self.settings
         self._spool = SpoolWriter(Path(settings.spool_dir), self.loop.call_soon)
-        slots = HostSlots(shared_dir(settings.scope) / f"slots-{settings.max_concurrency}", settings.max_concurrency)
-        self._limiter = Limiter(slots, settings.max_concurrency, self.loop.time, random.random)
         self._transport = open_transport()
+        self._limiter = open_limiter(
+            settings.sharing, shared_dir(settings.scope), credentials, self._transport.send, self.loop.time
+        )
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
         policy = CallPolicy(
             RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
@@ -211,9 +221,9 @@ class Runtime:
         if under_way:
             await asyncio.wait(under_way, timeout=_STOP_WITHIN_S)
         self._close_flights()
-        await self._transport.close()
         self._timer.cancel()
-        self._limiter.close()
+        await self._limiter.close()
+        await self._transport.close()
         self._spool.close()
 
     def _close_flights(self) -> None:

@@ -28,6 +28,7 @@ from gateway_batch.call_options import (
 )
 from gateway_batch.config import (
     CHAT,
+    DRIVER,
     EMBEDDINGS,
     GatewayConfig,
     resolve_service,
@@ -68,7 +69,7 @@ class Client:
     flush, or `gateway-batch usage`, brings to the table what is sealed: two to three seconds later, and at `close`.
 
     Args:
-        config: settings; None reads the environment. `max_concurrency` is of this client alone.
+        config: settings; None reads the environment. Limits are this client's alone, unless `coordination` is a Redis.
         open_transport: makes what moves requests, in place of the network; for tests.
 
     Attributes:
@@ -344,6 +345,10 @@ class Client:
 def _open_runtime(
     config: GatewayConfig, application_id: str, open_transport: Callable[[], Transport] | None
 ) -> Runtime:
+    if config.coordination == DRIVER:
+        raise ConfigError(
+            "coordination: a Client has no driver: share its limits through Redis, or keep them with host"
+        )
     number = next(_clients)
     settings = RuntimeSettings.of(
         config, scope=f"{application_id}-{number}", registration=number, spool_dir=spool_folder(config)

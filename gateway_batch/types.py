@@ -20,6 +20,32 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a model's tokens cost, in US dollars a million.
+
+    Attributes:
+        input: tokens of requests, cached ones left out.
+        output: tokens of answers, reasoning included.
+        cache_read, cache_creation: input tokens read from a provider's cache and written to it; None: as `input`.
+    """
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_creation: float | None = None
+
+    def cost_usd(self, usage: TokenUsage) -> float:
+        """Of one request; tokens that were not reported cost nothing."""
+        read, created = usage.cache_read_tokens or 0, usage.cache_creation_tokens or 0
+        plain = max(0, (usage.input_tokens or 0) - read - created)
+        read_price = self.input if self.cache_read is None else self.cache_read
+        created_price = self.input if self.cache_creation is None else self.cache_creation
+        return (
+            plain * self.input + read * read_price + created * created_price + (usage.output_tokens or 0) * self.output
+        ) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """Where an endpoint's calls go: an endpoint name resolved against the configuration.
 
@@ -32,6 +58,7 @@ class Service:
         key_header: the header that takes the bare token, as some vendors' own hosts want it; None sends
             `Authorization: Bearer <token>`.
         embedding_rows: how many rows of an embedding service go into one request.
+        price: of the model's tokens, where a budget needs it.
     """
 
     endpoint: str
@@ -41,6 +68,7 @@ class Service:
     credential: str | None = None
     key_header: str | None = None
     embedding_rows: int = 16
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)

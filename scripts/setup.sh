@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes .venv with the locked requirements and this package in it.
 #   scripts/setup.sh runtime     what `make demo` needs
-#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use
-# Does nothing when the lock file has not changed since the last time. PYTHON names the interpreter (default python3).
+#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, and a redis-server for them
+# Does nothing more when the lock file has not changed since the last time. PYTHON names the interpreter (default python3).
 set -eu
 cd "$(dirname "$0")/.."
 kind=${1:?usage: scripts/setup.sh runtime|dev}
@@ -26,7 +26,9 @@ case $version in
     *) fail "Java ${version:-of unknown version} found, Spark needs 17 or 21: install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it" ;;
 esac
 
-cmp -s "$lock" ".venv/$kind.lock" && exit 0
+redis_for_tests() { [ "$kind" = runtime ] || scripts/redis.sh; }
+
+cmp -s "$lock" ".venv/$kind.lock" && { redis_for_tests; exit; }
 # What the developers' lock holds, the runtime's holds too, in the same versions.
 [ "$kind" = runtime ] && cmp -s requirements/dev.txt .venv/dev.lock && exit 0
 
@@ -51,4 +53,5 @@ with tempfile.TemporaryDirectory() as folder:
     gb.local_session(warehouse=folder, master="local[1]").stop()
 END
     fail "Spark could not start with Delta's jars: check that this machine reaches a Maven repository; details in .venv/setup.log"
+redis_for_tests
 cp "$lock" ".venv/$kind.lock"

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from gateway_batch.config import EndpointConfig, GatewayConfig
+from gateway_batch.config import Budget, EndpointConfig, GatewayConfig, PriceConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 INTRODUCTION = """\
@@ -18,13 +18,14 @@ INTRODUCTION = """\
 Written by `scripts/write_configuration_doc.py` from the fields themselves.
 
 Keyword arguments of `gb.GatewayConfig.from_env(...)` come first, then the environment: `GATEWAY_BATCH_<NAME>` in
-capitals, JSON for `endpoints` and `request_tags`. `host` and `token` are also `DATABRICKS_HOST` and `DATABRICKS_TOKEN`.
+capitals, JSON for `endpoints`, `request_tags` and `budget`. `host` and `token` are also `DATABRICKS_HOST` and
+`DATABRICKS_TOKEN`.
 A setting that doesn't exist, a wrong value, and an unknown `GATEWAY_BATCH_` variable are refused with their names.
 """
 
 
 def _default(value: Any) -> str:
-    if value is PydanticUndefined or value is None or value == {}:
+    if value is PydanticUndefined or value is None or value == {} or value == Budget():
         return "-"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
@@ -38,7 +39,16 @@ def _table(model: type[BaseModel]) -> str:
 
 def page() -> str:
     """The page's text."""
-    return f"{INTRODUCTION}\n{_table(GatewayConfig)}\n\n## An entry of `endpoints`\n\n{_table(EndpointConfig)}\n"
+    parts = [
+        _table(GatewayConfig),
+        "## `budget`",
+        _table(Budget),
+        "## An entry of `endpoints`",
+        _table(EndpointConfig),
+        "## Its `prices`",
+        _table(PriceConfig),
+    ]
+    return "\n\n".join([INTRODUCTION.rstrip("\n"), *parts]) + "\n"
 
 
 if __name__ == "__main__":

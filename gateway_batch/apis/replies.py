@@ -30,6 +30,8 @@ _KINDS = {
     429: ErrorKind.RATE_LIMIT,
 }
 
+_OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+
 # What a body's error code stands for; other words are faults of the request.
 _CODES = {
     "server_error": ErrorKind.SERVER,
@@ -93,9 +95,8 @@ def rejection(reply: HttpReply) -> RejectedError:
     """The error that a status other than 2xx stands for, with the gateway's own words."""
     body = _json(reply)
     kind = _kind_of_status(reply.status)
-    match body:
-        case {"error": {"code": "insufficient_quota"}}:  # OpenAI's 429 that no waiting ends
-            kind = ErrorKind.PERMISSION
+    if kind is ErrorKind.RATE_LIMIT and _is_out_of_quota(body):
+        kind = ErrorKind.PERMISSION
     wait_s = retry_after_s(reply.headers, reply.received_at)
     return RejectedError(
         kind,
@@ -134,6 +135,22 @@ def check_error(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> No
             code = rest.get("code")
             what = f"{code}: {message}" if isinstance(code, str | int) else message
             raise body_error(reply, _kind_of_code(code), what, paid)
+
+
+def _is_out_of_quota(body: Any) -> bool:
+    """Whether a 429 means what no waiting ends: money or a day's quota is used up, and not that calls come too fast."""
+    match body:
+        case {"error": {"code": str(word)}} | {"error": {"type": str(word)}} if word in _OUT_OF_QUOTA:
+            return True
+        case {"error": {"details": [*details]}}:  # Google's google.rpc.QuotaFailure
+            found = (detail.get("violations") for detail in details if isinstance(detail, dict))
+            return any(
+                isinstance(violation, dict) and "PerDay" in str(violation.get("quotaId"))
+                for violations in found
+                if isinstance(violations, list)
+                for violation in violations
+            )
+    return False
 
 
 def _kind_of_code(code: Any) -> ErrorKind:

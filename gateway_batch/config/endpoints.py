@@ -7,7 +7,8 @@ from urllib.parse import quote, urlsplit
 
 from gateway_batch.config.settings import EndpointConfig, GatewayConfig
 from gateway_batch.errors import ConfigError
-from gateway_batch.types import Service
+from gateway_batch.pricing import list_price
+from gateway_batch.types import Price, Service
 
 CHAT = "mlflow/v1/chat/completions"
 EMBEDDINGS = "mlflow/v1/embeddings"
@@ -72,10 +73,24 @@ def resolve_service(
         api=api,
         url=base + path,
         model=model,
+        price=_price(config, settings, endpoint, model),
         credential=config.credential_of(entry if own else None),
         embedding_rows=settings.embedding_rows,
         key_header=_KEY_HEADERS.get((urlsplit(base).hostname or "", api)),
     )
+
+
+def _price(config: GatewayConfig, settings: EndpointConfig, endpoint: str, model: str) -> Price | None:
+    """What a budget in dollars needs; None without such a budget."""
+    if config.budget.max_cost_usd is None:
+        return None
+    price = list_price(model) if settings.prices is None else Price(**settings.prices.model_dump())
+    if price is None:
+        raise ConfigError(
+            f"budget.max_cost_usd: no list price is known of {model}: set endpoints[{endpoint!r}].prices, in dollars "
+            "for a million tokens"
+        )
+    return price
 
 
 def _entry(config: GatewayConfig, endpoint: str) -> str | None:

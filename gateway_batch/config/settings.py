@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway_batch.config.coordination import check_coordination, coordination_reference, is_credential
 from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.errors import ConfigError
 
@@ -55,6 +56,19 @@ RequestTags = Annotated[dict[str, str], BeforeValidator(_tags)]
 TableName = Annotated[str, AfterValidator(_three_parts_at_most)]
 
 
+class PriceConfig(BaseModel):
+    """What an endpoint's tokens cost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    input: float = Field(ge=0, description="US dollars for a million tokens of requests, cached ones left out")
+    output: float = Field(default=0.0, ge=0, description="US dollars for a million tokens of answers")
+    cache_read: float | None = Field(default=None, ge=0, description="Of those read from a cache; unset: as `input`")
+    cache_creation: float | None = Field(
+        default=None, ge=0, description="Of those written to a cache; unset: as `input`"
+    )
+
+
 class EndpointConfig(BaseModel):
     """One named target of `ai_query` that is not simply a model service of `host`."""
 
@@ -71,13 +85,27 @@ class EndpointConfig(BaseModel):
     embedding_rows: int = Field(
         default=16, ge=1, le=2048, description="Rows of an embedding service in one request; fewer where they are long"
     )
+    prices: PriceConfig | None = Field(
+        default=None, description="For `budget.max_cost_usd`; unset: the model's list price, as `genai-prices` has it"
+    )
+
+
+class Budget(BaseModel):
+    """What may be spent in all: by a registration or a client; through Redis, by all of one `coordination_name`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    max_requests: int | None = Field(default=None, ge=1, description="HTTP attempts")
+    max_total_tokens: int | None = Field(default=None, ge=1, description="Tokens of requests and answers")
+    max_cost_usd: float | None = Field(default=None, gt=0, description="US dollars, by the endpoints' prices")
 
 
 class GatewayConfig(BaseSettings):
     """Settings of the gateway, the limits and the ledger.
 
-    Each field is a keyword argument or the environment variable `GATEWAY_BATCH_<FIELD>` (JSON for `endpoints` and
-    `request_tags`); `host` and `token` are `DATABRICKS_HOST` and `DATABRICKS_TOKEN`, as in every Databricks tool.
+    Each field is a keyword argument or the environment variable `GATEWAY_BATCH_<FIELD>` (JSON for `endpoints`,
+    `request_tags` and `budget`); `host` and `token` are `DATABRICKS_HOST` and `DATABRICKS_TOKEN`, as in every
+    Databricks tool.
     """
 
     model_config = SettingsConfigDict(
@@ -99,8 +127,23 @@ class GatewayConfig(BaseSettings):
         default=64,
         ge=1,
         le=4096,
-        description="Requests in flight at once, over a host's tasks of all registrations with the same value, or of a "
+        description="Requests in flight at once, over all tasks of registrations with the same limits, or of a "
         "`gb.Client`",
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description="HTTP attempts in any 60 s, over all tasks; unset: no limit",
+    )
+    tokens_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000_000,
+        description="Tokens a minute, over all tasks: estimated as a request is sent, corrected by its answer",
+    )
+    budget: Budget = Field(
+        default=Budget(), description="What may be spent in all; then nothing more is sent, and rows have an error"
     )
     request_timeout: float = Field(default=120.0, gt=0, le=86_400, description="Seconds for one HTTP attempt")
     row_deadline: float = Field(
@@ -114,7 +157,16 @@ class GatewayConfig(BaseSettings):
         default="query",
         description="`query`: identical requests of a query or a micro-batch are sent once on a host; `off`: each is",
     )
-    coordination: Literal["host"] = Field(default="host", description="What tasks share limits; one machine so far")
+    coordination: Annotated[str | SecretStr, BeforeValidator(check_coordination)] = Field(
+        default="host",
+        description="What tasks share limits and answers through: `host`: their machine; `driver`: the driver; a Redis "
+        "URL (`redis://`, `rediss://`, `unix://`), or `env:NAME` or `file:PATH` that hold one. Needs the extra `redis`",
+    )
+    coordination_name: str = Field(
+        default="default",
+        pattern=r"\A[A-Za-z0-9_.-]{1,100}\z",
+        description="What applications that share a Redis have in common: its limits, budget and `run:` answers",
+    )
 
     task_endpoint: str = Field(
         default="databricks-gpt-5-4", description="Chat endpoint behind `ai_gen`, `ai_classify`, ..."
@@ -178,15 +230,17 @@ class GatewayConfig(BaseSettings):
         return config
 
     def tokens(self) -> dict[str, str]:
-        """The token settings by name, values among them: keep them in this process."""
+        """The settings that are secrets or refer to one, by name, values among them: keep them in this process."""
         tokens = {} if self.token is None else {"token": self.token.get_secret_value()}
         for name, endpoint in self.endpoints.items():
             if endpoint.token is not None:
                 tokens[f"endpoints.{name}.token"] = endpoint.token.get_secret_value()
+        if is_credential(coordination := self._coordination()):
+            tokens["coordination"] = coordination
         return tokens
 
     def credentials(self) -> Credentials:
-        """The tokens that this process can resolve."""
+        """The secrets that this process can resolve."""
         return Credentials.of(self.tokens())
 
     def credential_of(self, endpoint: str | None) -> str | None:
@@ -194,6 +248,14 @@ class GatewayConfig(BaseSettings):
         where = "token" if endpoint is None else f"endpoints.{endpoint}.token"
         token = self.tokens().get(where)
         return None if token is None else credential_reference(token, where)
+
+    def coordination_reference(self) -> str:
+        """The coordination as plans carry it: without a password."""
+        return coordination_reference(self._coordination())
+
+    def _coordination(self) -> str:
+        given = self.coordination
+        return given.get_secret_value() if isinstance(given, SecretStr) else given
 
 
 def _check_variables(model: type[BaseSettings]) -> None:

@@ -1,6 +1,10 @@
-"""How much may be in flight: slots shared by a host's processes, adapted to what each service bears."""
+"""How much may be sent: slots, rates and budgets that all tasks share, adapted to what each service bears."""
 
+from gateway_batch.limits.estimate import Size
 from gateway_batch.limits.host_slots import HostSlots
-from gateway_batch.limits.limiter import Limiter
+from gateway_batch.limits.limiter import Limiter, Slot
+from gateway_batch.limits.pools import HostPool, RedisPool, RemotePool
+from gateway_batch.limits.ration import Pool, Ration
+from gateway_batch.limits.sharing import Limits
 
-__all__ = ["HostSlots", "Limiter"]
+__all__ = ["HostPool", "HostSlots", "Limiter", "Limits", "Pool", "Ration", "RedisPool", "RemotePool", "Size", "Slot"]

@@ -1,37 +1,57 @@
-"""Who may send now: a slot of the host, and a window per service that answers 429 narrow."""
+"""Who may send now: a slot of those that all tasks share, leave by their rates and budget, and the service's window."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
 
 from gateway_batch.errors import ErrorKind, UnreachableError
-from gateway_batch.limits.host_slots import HostSlots
+from gateway_batch.limits.amount import NOTHING, ONE_REQUEST, Amount
+from gateway_batch.limits.estimate import Estimator, Size
+from gateway_batch.limits.ration import Ration
+from gateway_batch.limits.window import Window
+from gateway_batch.types import TokenUsage
 
-_CUT = 0.7
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 60.0
 _LOOK_AGAIN_S = 0.02
+
+
+class Slots(Protocol):
+    """Requests in flight at once, shared with other processes."""
+
+    def take(self) -> bool:
+        """Takes a slot for a call; False if there is none to have now."""
+        ...
+
+    def give(self) -> None:
+        """Gives a call's slot back."""
+        ...
+
+    def leave(self) -> None:
+        """Gives idle slots back to the other processes."""
+        ...
+
+    def close(self) -> None:
+        """Gives everything back."""
+        ...
 
 
 @dataclass(slots=True)
 class _Waiter:
     granted: asyncio.Future[None]
     deadline: float
+    need: Amount
 
 
 @dataclass(slots=True)
-class _Window:
-    """Calls in flight at one service: starts wide open, is cut once per burst of 429s, grows with each success."""
+class _Service:
+    """What is known of a service, and who waits for it."""
 
-    limit: float
-    in_flight: int = 0
-    closed_until: float = 0.0
-    cut_at: float = float("-inf")
-    bursts: int = 0
+    window: Window
+    estimator: Estimator = field(default_factory=Estimator)
     waiting: deque[_Waiter] = field(default_factory=deque)
 
 
@@ -39,130 +59,231 @@ class Limiter:
     """Grants slots in the order asked, per service. Belongs to one event loop.
 
     Args:
-        slots: what all processes of the host share.
-        ceiling: calls in flight at most, the same number as `slots` has.
+        slots: what all processes of the host share; None where a ration grants slots too.
+        ceiling: calls in flight at most.
         clock: monotonic seconds, the loop's own.
         chance: in [0, 1), for the jitter of pauses.
+
+    Attributes:
+        counts_tokens: whether it wants the size of each request.
     """
 
-    def __init__(self, slots: HostSlots, ceiling: int, clock: Callable[[], float], chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        slots: Slots | None,
+        ceiling: int,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self.counts_tokens = False
         self._slots = slots
+        self._ration: Ration | None = None
         self._ceiling = ceiling
         self._clock = clock
         self._chance = chance
-        self._windows: dict[str, _Window] = {}
+        self._services: dict[str, _Service] = {}
+        self._waiting = 0
+        self._waiting_need = NOTHING
         self._timer: asyncio.TimerHandle | None = None
+        self._look_at = 0.0
 
-    @contextlib.asynccontextmanager
-    async def slot(self, service: str, deadline: float) -> AsyncIterator[None]:
-        """Holds a slot for one attempt.
+    def join(self, ration: Ration) -> None:
+        """From now on a slot needs leave by the limits that all tasks share, too."""
+        self._ration = ration
+        self.counts_tokens = ration.limits.counts_tokens
 
-        Raises:
-            UnreachableError: of kind `deadline`, if none came free by then.
+    def slot(self, service: str, deadline: float, size: Size | None = None) -> Slot:
+        """A slot for one attempt, to be held with `async with`.
+
+        Args:
+            service: names it; each has a window of its own.
+            deadline: by the clock.
+            size: of the request, where `counts_tokens`.
         """
-        window = self._windows.get(service) or self._open(service)
-        if deadline <= max(self._clock(), window.closed_until):
-            raise _too_late()
-        if window.waiting or not self._take(window):
-            await self._wait(window, deadline)
-        try:
-            yield
-        finally:
-            window.in_flight -= 1
-            self._slots.give()
-            self._grant()
-            self._look_later()
+        known = self._services.get(service)
+        if known is None:
+            known = self._services[service] = _Service(Window(self._ceiling, self._chance))
+        return Slot(self, known, deadline, size)
 
-    def succeeded(self, service: str) -> None:
-        """A call was answered with a result."""
-        window = self._windows[service]
-        window.bursts = 0
-        window.limit = min(self._ceiling, window.limit + 1 / window.limit)
-
-    def throttled(self, service: str, sent_at: float, retry_after_s: float | None) -> None:
-        """A 429 arrived for a call sent at `sent_at`: close the window as long as asked, and cut it once a burst."""
-        window, now = self._windows[service], self._clock()
-        if sent_at >= window.cut_at:
-            window.cut_at = now
-            window.bursts += 1
-            window.limit = max(1.0, min(window.limit, window.in_flight) * _CUT)
-        if retry_after_s is None:
-            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(window.bursts - 1, 10)) * (
-                0.5 + self._chance()
-            )
-        window.closed_until = max(window.closed_until, now + retry_after_s)
+    def look(self) -> None:
+        """Hands out what came free, as when a ration was granted."""
+        self._grant()
+        self._look_later()
 
     def leave(self) -> None:
-        """Gives idle slots back to the other processes."""
-        self._slots.leave()
+        """Gives what is idle back to the other processes."""
+        if self._slots is not None:
+            self._slots.leave()
+        if self._ration is not None:
+            self._ration.leave()
 
-    def close(self) -> None:
-        """Gives all slots back."""
+    async def close(self) -> None:
+        """Gives everything back."""
         if self._timer is not None:
             self._timer.cancel()
-        self._slots.close()
+        if self._slots is not None:
+            self._slots.close()
+        if self._ration is not None:
+            await self._ration.close()
 
-    def _open(self, service: str) -> _Window:
-        window = self._windows[service] = _Window(float(self._ceiling))
-        return window
+    async def _enter(self, service: _Service, deadline: float, need: Amount) -> None:
+        if self._ration is not None and (refusal := self._ration.refusal) is not None:
+            raise refusal
+        now = self._clock()
+        if deadline <= now or deadline <= (service.window.opens_at(now) or now):
+            raise _too_late()
+        if service.waiting or not self._take(service, need, now):
+            await self._wait(service, deadline, need)
 
-    def _take(self, window: _Window) -> bool:
-        free = window.in_flight < int(window.limit) and window.closed_until <= self._clock()
-        if not (free and self._slots.take()):
+    def _leave(self, service: _Service, need: Amount, used: Amount) -> None:
+        service.window.ended()
+        if self._slots is not None:
+            self._slots.give()
+        if self._ration is not None:
+            self._ration.give(need, used)
+        if self._waiting:
+            self._grant()
+        if self._timer is None or self._waiting:
+            self._look_later()
+
+    def _take(self, service: _Service, need: Amount, now: float) -> bool:
+        opens_at = service.window.opens_at(now)
+        if opens_at is None or opens_at > now:
             return False
-        window.in_flight += 1
+        if self._slots is not None and not self._slots.take():
+            return False
+        if self._ration is not None and not self._ration.take(need):
+            if self._slots is not None:
+                self._slots.give()
+            return False
+        service.window.sent(now)
         return True
 
-    async def _wait(self, window: _Window, deadline: float) -> None:
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), deadline)
-        window.waiting.append(waiter)
+    async def _wait(self, service: _Service, deadline: float, need: Amount) -> None:
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), deadline, need)
+        service.waiting.append(waiter)
+        self._count_waiting(1, need)
         self._look_later()
         try:
             await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.done() and not waiter.granted.cancelled() and waiter.granted.exception() is None:
-                window.in_flight -= 1
-                self._slots.give()
+                self._leave(service, need, NOTHING)
             raise
 
+    def _count_waiting(self, more: int, need: Amount) -> None:
+        self._waiting += more
+        if self._ration is not None:
+            self._waiting_need += need.times(more)
+            self._ration.wait(self._waiting, self._waiting_need.times(1 / self._waiting) if self._waiting else need)
+
     def _grant(self) -> None:
-        """Hands free slots to those who wait, and refuses those whose time is over."""
+        """Hands free slots to those who wait, and refuses those whose time is over, or all once the budget is spent."""
         now = self._clock()
-        for window in self._windows.values():
-            waiting = window.waiting
+        refusal = None if self._ration is None else self._ration.refusal
+        for service in self._services.values():
+            waiting = service.waiting
             while waiting:
                 waiter = waiting[0]
                 if waiter.granted.done():
-                    waiting.popleft()
-                elif waiter.deadline <= now:
-                    waiting.popleft()
-                    waiter.granted.set_exception(_too_late())
-                elif self._take(window):
-                    waiting.popleft()
+                    self._drop_first(waiting)
+                elif refusal is not None or waiter.deadline <= now:
+                    waiter.granted.set_exception(refusal or _too_late())
+                    self._drop_first(waiting)
+                elif self._take(service, waiter.need, now):
                     waiter.granted.set_result(None)
+                    self._drop_first(waiting)
                 else:
                     break
 
+    def _drop_first(self, waiting: deque[_Waiter]) -> None:
+        self._count_waiting(-1, waiting.popleft().need)
+
     def _look_later(self) -> None:
-        """Slots come free in other processes too, and closed windows open by themselves."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._look)
+        """Slots come free in other processes too, and windows open by themselves."""
+        now = self._clock()
+        at = now + _LOOK_AGAIN_S
+        for service in self._services.values():
+            if service.waiting and (opens_at := service.window.opens_at(now)) is not None and opens_at > now:
+                at = min(at, opens_at)
+        if self._timer is None or at < self._look_at - 0.001:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._look_at = at
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._look)
 
     def _look(self) -> None:
         self._timer = None
         self._refuse_the_late()
         self._grant()
-        if any(window.waiting for window in self._windows.values()):
+        if self._waiting:
             self._look_later()
-        elif not any(window.in_flight for window in self._windows.values()):
+        elif self._slots is not None and not any(service.window.in_flight for service in self._services.values()):
             self._slots.leave()
 
     def _refuse_the_late(self) -> None:
         now = self._clock()
-        for window in self._windows.values():
-            for waiter in window.waiting:
+        for service in self._services.values():
+            for waiter in service.waiting:
                 if waiter.deadline <= now and not waiter.granted.done():
                     waiter.granted.set_exception(_too_late())
+
+
+class Slot:
+    """Leave for one attempt, and what became of it. Entering it waits.
+
+    Entering raises:
+        UnreachableError: of kind `deadline`, if none came free by then.
+        CallError: of kind `budget`, if nothing more may be sent.
+
+    Attributes:
+        service_is_down: the attempt failed as all do, so it is not the row's failure.
+    """
+
+    __slots__ = ("_deadline", "_limiter", "_need", "_sent_at", "_service", "_size", "_used", "service_is_down")
+
+    def __init__(self, limiter: Limiter, service: _Service, deadline: float, size: Size | None) -> None:
+        self._limiter = limiter
+        self._service = service
+        self._deadline = deadline
+        self._size = size
+        self._need = self._used = ONE_REQUEST
+        self._sent_at = 0.0
+        self.service_is_down = False
+
+    async def __aenter__(self) -> Self:
+        if self._size is not None:
+            self._need = self._service.estimator.estimate(self._size)
+        await self._limiter._enter(self._service, self._deadline, self._need)
+        self._sent_at = self._limiter._clock()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._limiter._leave(self._service, self._need, self._used)
+
+    def used(self, usage: TokenUsage) -> None:
+        """The attempt took tokens, whatever its answer was."""
+        if self._size is not None:
+            self._used = self._service.estimator.settle(self._size, usage)
+
+    def not_sent(self) -> None:
+        """The attempt took nothing: it never left."""
+        self._used = NOTHING
+
+    def succeeded(self) -> None:
+        """It was answered with a result."""
+        self._service.window.succeeded()
+
+    def throttled(self, retry_after_s: float | None) -> None:
+        """It was answered 429."""
+        self._service.window.throttled(self._limiter._clock(), self._sent_at, retry_after_s)
+
+    def failed(self, row: int) -> None:
+        """It failed in a way that the service may be at fault for; `row` tells a row's attempts from others'."""
+        counts = self._service.window.failed(self._limiter._clock(), self._sent_at, row)
+        self.service_is_down = not counts
 
 
 def _too_late() -> UnreachableError:

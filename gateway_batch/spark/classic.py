@@ -10,12 +10,15 @@ from typing import Any
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
-from gateway_batch.config import GatewayConfig
+from gateway_batch.config import DRIVER, GatewayConfig
+from gateway_batch.joining import LEASE_TOKEN
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark import read_files
 from gateway_batch.spark.expressions import Expressions
 from gateway_batch.spark.function import CallBuilder, install, install_table_function, uninstall
+from gateway_batch.spark.interrupt import cancel_jobs_on_interrupt
 from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.leases import lease_server_of
 from gateway_batch.spark.limit_rule import install_limit_rule
 from gateway_batch.spark.plan import CallerSettings
 from gateway_batch.spark.planning import Planner
@@ -41,9 +44,15 @@ class ClassicFunctions(SessionFunctions):
 
     def __init__(self, spark: SparkSession, config: GatewayConfig, spool_dir: Path) -> None:
         self._spark = spark
+        cancel_jobs_on_interrupt()
         context = spark.sparkContext
+        leases = lease_server_of(context) if config.coordination == DRIVER else None
         runtime = RuntimeSettings.of(
-            config, scope=context.applicationId, registration=next(_registrations), spool_dir=spool_dir
+            config,
+            scope=context.applicationId,
+            registration=next(_registrations),
+            spool_dir=spool_dir,
+            leases=None if leases is None else leases.url,
         )
         caller = CallerSettings(
             application_id=context.applicationId,
@@ -59,7 +68,10 @@ class ClassicFunctions(SessionFunctions):
             parse_type=expressions.parse_type,
             time_zone=lambda: expressions.time_zone(spark.conf.get("spark.sql.session.timeZone") or "UTC"),
         )
-        self._builder = CallBuilder(spark, planner, context.broadcast(config.credentials().values()))
+        values = config.credentials().values()
+        if leases is not None:
+            values[LEASE_TOKEN] = leases.token
+        self._builder = CallBuilder(spark, planner, context.broadcast(values))
 
     @staticmethod
     def has_anothers(spark: SparkSession, name: str) -> bool:

@@ -7,6 +7,7 @@ have any type. No secret may enter a plan: tokens are references that the worker
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from gateway_batch.apis import task_of
-from gateway_batch.config import GatewayConfig, credential_reference, resolve_service
+from gateway_batch.config import DRIVER, GatewayConfig, credential_reference, resolve_service
 from gateway_batch.errors import ConfigError
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark import connect_sql
@@ -48,6 +49,11 @@ class ConnectFunctions(SessionFunctions):
 
     def __init__(self, spark: SparkSession, config: GatewayConfig, spool_dir: Path) -> None:
         _check_tokens(config)
+        if config.coordination == DRIVER:
+            raise ConfigError(
+                "coordination: a Spark Connect client runs in no driver: share limits through Redis, or on one machine "
+                "with host"
+            )
         check_spool_is_shared(spark, spool_dir)
         self._spark = spark
         self._python = ""
@@ -55,7 +61,7 @@ class ConnectFunctions(SessionFunctions):
         application = spark.conf.get("spark.app.id", None) or self.scope
         self._planner = Planner(
             config,
-            RuntimeSettings.of(config, scope=application, registration=0, spool_dir=spool_dir),
+            RuntimeSettings.of(config, scope=application, registration=secrets.randbits(31), spool_dir=spool_dir),
             CallerSettings(
                 application_id=application,
                 requester=config.requester or _user(spark),
@@ -160,7 +166,8 @@ def _check_tokens(config: GatewayConfig) -> None:
     for where, token in config.tokens().items():
         if credential_reference(token, where).startswith("value:"):
             raise ConfigError(
-                f"{where}: on Spark Connect a token can't be given by value, as it would be part of every query: put "
+                f"{where}: on Spark Connect a {'URL with a password' if where == 'coordination' else 'token'} can't be "
+                "given by value, as it would be part of every query: put "
                 "it into the environment of the session's workers, or into a file there, and give env:NAME or file:PATH"
             )
 

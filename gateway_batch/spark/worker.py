@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -17,6 +18,7 @@ from gateway_batch.errors import CallError, as_ai_function_error
 from gateway_batch.packing import Embedder, PackedBatches, PackSize, Vector
 from gateway_batch.runtime import Runtime
 from gateway_batch.spark.answers import column_writer
+from gateway_batch.spark.cancelling import BEAT_S, ended_by_exception, flusher
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.rows import request_reader
 from gateway_batch.spark.runtime import runtime_for
@@ -35,6 +37,8 @@ _AHEAD = 16_384
 
 Columns: TypeAlias = "pa.Array | tuple[pa.Array, ...]"
 Batches = Iterator[list[Any]]
+Answers = Generator[list[Any] | None, None, None]
+"""None: there are none yet."""
 
 
 def make_function(
@@ -54,7 +58,10 @@ def make_function(
 
 
 def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Columns]) -> Iterator[pa.Array]:
-    """Answers a partition's rows, in order.
+    """Answers a partition's rows, in order; closed or not read any more, it ends what is in flight and records it.
+
+    Yields:
+        A column for each of `batches`, and columns of no rows between them (`cancelling`).
 
     Raises:
         AiFunctionError: with `fail_on_error`, the first failed row's.
@@ -63,16 +70,20 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
     read, to_column = request_reader(plan), column_writer(plan)
     requests = map(lambda columns: read(columns if isinstance(columns, tuple) else (columns,)), batches)
     answered = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
-    try:
-        for answers in answered(plan, runtime, requests):
-            yield to_column(answers)
-    except CallError as error:
-        raise as_ai_function_error(error, plan.function) from None
-    finally:
-        runtime.end_task()
+    flush = flusher()
+    with ended_by_exception():
+        try:
+            with contextlib.closing(answered(plan, runtime, requests)) as batches_of_answers:
+                for answers in batches_of_answers:
+                    yield to_column(answers or [])
+                    flush()
+        except CallError as error:
+            raise as_ai_function_error(error, plan.function) from None
+        finally:
+            runtime.end_task()
 
 
-def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
+def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
     infer, flights, keys = _sender(plan, runtime), _flights(plan, runtime), KeyMaker(plan.service)
 
     async def value_of(request: InferenceRequest | RecordRequest) -> Any:
@@ -88,7 +99,7 @@ def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
     return answer_in_order(batches, answer, runtime.loop, _window(plan, rows_a_call=1))
 
 
-def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batches:
+def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
     packed, keys = PackedBatches(PackSize(plan.service.embedding_rows)), KeyMaker(plan.service)
     embedder, flights = Embedder(_sender(plan, runtime)), _flights(plan, runtime)
 
@@ -108,7 +119,8 @@ def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Batche
     packs = (packed.split(rows) for rows in batches)
     window = _window(plan, rows_a_call=plan.service.embedding_rows)
     for answers in answer_in_order(packs, answer, runtime.loop, window):
-        yield packed.join(cast(list[list[Vector | CallError]], answers))  # a pack is never None, and never fails alone
+        # A pack is never None, and never fails alone.
+        yield None if answers is None else packed.join(cast(list[list[Vector | CallError]], answers))
 
 
 def _sender(plan: CallPlan, runtime: Runtime) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
@@ -127,7 +139,7 @@ def _flights(plan: CallPlan, runtime: Runtime) -> Flights | None:
 
 def _window(plan: CallPlan, rows_a_call: int) -> Window:
     lanes = plan.runtime.lanes
-    return Window(lanes=lanes, ahead=max(lanes, _AHEAD // rows_a_call), fail_fast=plan.fail_on_error)
+    return Window(lanes=lanes, ahead=max(lanes, _AHEAD // rows_a_call), fail_fast=plan.fail_on_error, beat_s=BEAT_S)
 
 
 def _caller(plan: CallPlan) -> Caller:

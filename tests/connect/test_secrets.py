@@ -14,6 +14,14 @@ from gateway_batch.spark.messages import first_line
 from tests.connect.conftest import MODEL, TOKEN, Register
 
 
+def test_a_redis_url_with_a_password_given_by_value_is_refused(register: Register) -> None:
+    with pytest.raises(
+        gb.ConfigError, match=r"^coordination: on Spark Connect a URL with a password can't be"
+    ) as caught:
+        register(coordination="redis://:dapi-PLANTED@127.0.0.1:1/0")
+    assert "PLANTED" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("settings", "where"),
     [

@@ -37,9 +37,9 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.timeout(300)
 def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text(REVIEWS)
-    (python, columns, standalone), (sql,) = blocks("python"), blocks("sql")
+    (python, columns, standalone, limits), (sql,) = blocks("python"), blocks("sql")
     statements = [statement for statement in sql.split(";") if statement.strip()]
-    script = python + columns + RUN_SQL.format(statements=statements) + standalone + RUN_CLIENT
+    script = python + columns + RUN_SQL.format(statements=statements) + standalone + RUN_CLIENT + limits
     with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
         environment = {"DATABRICKS_HOST": server.host, "DATABRICKS_TOKEN": "t0ken", "PATH": "/usr/bin:/bin"}
         done = subprocess.run(

@@ -56,6 +56,7 @@ def test_one_answer_a_row_in_order_within_the_window(
 
     found: list[list[str | int | None]] = []
     for answers in answer_in_order(source(), answer, loop, Window(lanes, ahead, fail_fast=False)):
+        assert answers is not None
         found.append([str(a) if isinstance(a, CallError) else a for a in answers])
         handed_out += len(answers)
     assert found == [

@@ -35,21 +35,22 @@ async def play(limiter: Limiter, ceiling: int, calls: list[tuple[float, float, f
         await asyncio.sleep(comes)
         deadline = now() + waits
         try:
-            async with limiter.slot(service, deadline):
+            async with limiter.slot(service, deadline) as slot:
                 assert now() >= closed_until[service], "sent while the server asked to wait"
                 in_flight += 1
                 try:
                     assert in_flight <= ceiling
-                    sent = now()
                     await asyncio.sleep(takes)
                 finally:
                     in_flight -= 1
                 if answer == "success":
-                    limiter.succeeded(service)
+                    slot.succeeded()
                 elif answer == "throttled":
-                    limiter.throttled(service, sent, retry_after_s)
+                    slot.throttled(retry_after_s)
                     throttled.add(service)
                     closed_until[service] = max(closed_until[service], now() + (retry_after_s or 0))
+                elif answer == "failed":
+                    slot.failed(int(comes * 1e6))
         except UnreachableError as error:
             # before the deadline only if the service asked to wait beyond it
             refusals.append((error.kind, now() >= deadline or service in throttled))
@@ -88,6 +89,6 @@ def test_never_over_the_ceiling_never_early_and_nothing_leaks(
             try:
                 await play(limiter, ceiling, calls)
             finally:
-                limiter.close()
+                await limiter.close()
 
     run(main())

@@ -111,6 +111,30 @@ def test_a_status_has_its_kind(status: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}, ErrorKind.RATE_LIMIT),
+        ({"message": "pay first", "type": "insufficient_quota", "code": None}, ErrorKind.PERMISSION),
+        ({"message": "pay first", "code": "billing_hard_limit_reached"}, ErrorKind.PERMISSION),
+        (
+            {"status": "RESOURCE_EXHAUSTED", "message": "m", "details": [{"violations": [{"quotaId": "ReqsPerDay"}]}]},
+            ErrorKind.PERMISSION,
+        ),
+        (
+            {
+                "status": "RESOURCE_EXHAUSTED",
+                "message": "m",
+                "details": [{"violations": [{"quotaId": "PerMinute"}]}],
+            },
+            ErrorKind.RATE_LIMIT,
+        ),
+    ],
+)
+def test_a_429_that_no_waiting_ends_is_no_rate_limit(error: dict[str, Any], kind: ErrorKind) -> None:
+    assert rejection(429, orjson.dumps({"error": error})).kind is kind
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         (b'{"error_code": "BAD_REQUEST", "message": "no"}', "500: BAD_REQUEST: no"),

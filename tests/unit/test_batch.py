@@ -5,6 +5,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -143,7 +144,7 @@ def test_no_more_rows_are_read_ahead_than_allowed(loop: Loop) -> None:
     loop.call_soon_threadsafe(loop.call_later, 0.2, head_may_go.set)
     assert next(answers) == [0, 1, 2]
     assert read == 12, "10 rows, and the batch that reached them"
-    assert [row for batch in answers for row in batch] == list(range(3, 60))
+    assert [row for batch in answers for row in batch or ()] == list(range(3, 60))
 
 
 def test_no_batch_is_read_before_there_is_work_for_it(loop: Loop) -> None:
@@ -217,7 +218,7 @@ def test_an_early_close_cancels_what_runs_and_waits_for_its_outcome(loop: Loop) 
 
     answers = answer_in_order([[1], [2, 3, 4]], answer, loop, window(lanes=4))
     assert next(answers) == [1]
-    answers.close()  # type: ignore[attr-defined]
+    answers.close()
     assert sorted(stopped) == [1, 2, 3, 4]
 
 
@@ -231,10 +232,36 @@ def test_nothing_starts_after_an_early_close(loop: Loop) -> None:
 
     answers = answer_in_order([[1], *([n] for n in range(500))], answer, loop, window(lanes=2, ahead=4))
     next(answers)
-    answers.close()  # type: ignore[attr-defined]
+    answers.close()
     count = len(started)
     time.sleep(0.05)
     assert len(started) == count < 50
+
+
+def test_without_answers_there_is_a_beat(loop: Loop) -> None:
+    may_go = asyncio.Event()
+
+    async def answer(call: int) -> int:
+        await may_go.wait()
+        return call
+
+    answers = answer_in_order([[1, 2]], answer, loop, replace(window(), beat_s=0.01))
+    assert [next(answers) for _ in range(3)] == [None] * 3
+    loop.call_soon_threadsafe(may_go.set)
+    assert [batch for batch in answers if batch is not None] == [[1, 2]]
+
+
+def test_beats_come_although_the_loop_wakes_again_and_again(loop: Loop) -> None:
+    head_may_go = asyncio.Event()
+
+    async def answer(call: int) -> int:
+        await (head_may_go.wait() if call == 0 else asyncio.sleep(0.005))
+        return call
+
+    answers = answer_in_order(([n] for n in range(300)), answer, loop, replace(window(lanes=2, ahead=400), beat_s=0.05))
+    assert next(answers) is None, "calls behind the first are answered all the time, and none can be handed out"
+    loop.call_soon_threadsafe(head_may_go.set)
+    assert [batch for batch in answers if batch is not None] == [[n] for n in range(300)]
 
 
 def test_an_error_of_the_source_propagates_after_clean_up(loop: Loop) -> None:
@@ -289,7 +316,7 @@ def test_a_batch_that_comes_as_the_last_call_ends_is_answered(loop: Loop) -> Non
         return call
 
     finished = threading.Event()
-    answers: list[list[int | CallError | None]] = []
+    answers: list[list[int | CallError | None] | None] = []
 
     def consume() -> None:
         answers.extend(answer_in_order(source(), answer, loop, window(lanes=1)))

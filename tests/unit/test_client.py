@@ -116,7 +116,7 @@ def play(tmp_path: Path) -> Callable[..., Any]:
             try:
                 return await scene(Bench(client, transport, tmp_path / "spool", naps, sent_at))
             finally:
-                limiter.close()
+                await limiter.close()
                 spool.close()
 
         return run(main()), sealed_rows(tmp_path / "spool")

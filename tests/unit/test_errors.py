@@ -159,4 +159,5 @@ def test_the_kinds_are_the_closed_list_that_the_usage_table_is_grouped_by() -> N
         "policy",
         "not_json",
         "not_the_api",
+        "budget",
     }

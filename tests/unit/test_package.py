@@ -57,6 +57,7 @@ def test_importing_the_package_loads_no_spark_and_no_network() -> None:
         "delta",
         "pyreqwest",
         "pydantic",
+        "redis",
     }
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pickle
 
 from gateway_batch.config import GatewayConfig, resolve_service
+from gateway_batch.joining import Sharing
+from gateway_batch.limits import Limits
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.types import ResponseFormat
@@ -25,7 +27,7 @@ def plan_of(config: GatewayConfig, registration: int = 1) -> CallPlan:
         tags=(("team", "search"),),
         inputs=(Input.REQUEST, Input.TAGS),
         pay_once=True,
-        runtime=RuntimeSettings("app-1", registration, "/spool", 8, 60.0, 600.0, 5),
+        runtime=RuntimeSettings("app-1", registration, "/spool", Sharing(Limits(concurrency=8), "b"), 60.0, 600.0, 5),
         caller=CallerSettings("app-1", "ana@example.com", None, None),
     )
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway_batch.config import EndpointConfig, GatewayConfig
+from gateway_batch.config import Credentials, EndpointConfig, GatewayConfig, is_redis, redis_url
 from gateway_batch.errors import ConfigError
 
 SECRET = "dapi-very-secret"
@@ -167,7 +168,6 @@ def test_a_table_name_that_could_be_anything_else_is_refused(name: str) -> None:
         ("max_attempts", 101),
         ("flush_interval", -0.1),
         ("cache", "run:nightly"),
-        ("coordination", "redis://h"),
     ],
 )
 def test_a_value_out_of_range_is_one_clear_error(setting: str, value: object) -> None:
@@ -181,6 +181,80 @@ def test_a_value_out_of_range_is_one_clear_error(setting: str, value: object) ->
 def test_a_time_must_be_finite(setting: str) -> None:
     """No timer takes infinity: the first call, or the drain's thread, would raise OverflowError."""
     assert refusal(**{setting: float("inf")}).startswith(f"{setting}: ")
+
+
+@pytest.mark.parametrize(
+    "coordination",
+    ["host", "driver", "redis://h", "redis://h:6379/2", "redis://[::1]:1", "rediss://h", "unix:///run/r.sock?db=1"],
+)
+def test_a_coordination_without_a_password_stands_in_plans_as_it_is(coordination: str) -> None:
+    config = GatewayConfig.from_env(coordination=coordination)
+    assert config.coordination_reference() == coordination
+    assert redis_url(config.coordination_reference(), Credentials()) == coordination
+    assert is_redis(coordination) == (coordination not in ("host", "driver"))
+    assert config.tokens() == {}
+    assert coordination in repr(config)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{SECRET}@h:6379/0",
+        f"rediss://user:{SECRET}@h",
+        f"redis://h?password={SECRET}",
+        f"unix://:{SECRET}@/run/redis.sock?db=1",
+    ],
+)
+def test_a_redis_url_with_a_password_is_a_secret(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = GatewayConfig.from_env(coordination=url)
+    assert config.coordination_reference() == "value:coordination"
+    assert redis_url("value:coordination", config.credentials()) == url
+    for shown in (repr(config), config.model_dump_json(), f"{config.model_dump()}"):
+        assert SECRET not in shown
+    monkeypatch.setenv("SHARED_REDIS", url)
+    config = GatewayConfig.from_env(coordination="env:SHARED_REDIS")
+    assert config.coordination_reference() == "env:SHARED_REDIS"
+    assert redis_url("env:SHARED_REDIS", Credentials(config.credentials().values())) == url
+
+
+def test_what_a_reference_stands_for_must_be_a_redis_url(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(f"http://{SECRET}@h")
+    config = GatewayConfig.from_env(coordination=f"file:{tmp_path / 'url'}")
+    with pytest.raises(ConfigError, match=r"^coordination: file:.* holds no Redis URL") as caught:
+        redis_url(config.coordination_reference(), config.credentials())
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "coordination",
+    [
+        "",
+        "hosts",
+        "redis://",
+        "redis:///0",
+        "http://h",
+        f"redis://:{SECRET}/x@h",
+        f"redis://:{SECRET}#@h",
+        f"redis://h:{SECRET}",
+        "redis://h:99999",
+        "redis://a b",
+        "redis://h/x",
+        "unix://",
+        "{{secrets/a/b}}",
+        3,
+    ],
+)
+def test_what_is_no_coordination_is_refused_unseen(coordination: object) -> None:
+    message = refusal(coordination=coordination)
+    assert message.startswith("coordination: is not host, driver, a URL such as redis://host:6379/0")
+    assert SECRET not in message
+    assert ";" not in message
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a/b", "x" * 101, "a\n", "ä"])
+def test_a_coordination_name_that_could_be_anything_else_is_refused(name: str) -> None:
+    assert GatewayConfig.from_env(coordination_name="team-a_1.x").coordination_name == "team-a_1.x"
+    assert refusal(coordination_name=name).startswith("coordination_name: ")
 
 
 def test_all_wrong_settings_are_named_at_once() -> None:

@@ -212,6 +212,21 @@ def test_a_failed_call_stands_in_its_place_if_asked(bench: Bench) -> None:
     assert answers[1].kind is ErrorKind.BAD_REQUEST
 
 
+def test_a_budget_ends_what_a_client_sends(bench: Bench) -> None:
+    client = bench.open(budget={"max_requests": 3}, max_concurrency=2)
+    answers = client.query_many(MODEL, [f"q{number}" for number in range(8)], fail_on_error=False)
+    refused = [answer for answer in answers if isinstance(answer, CallError)]
+    assert len(answers) - len(refused) == len(bench.sent) == 3
+    assert {error.kind for error in refused} == {ErrorKind.BUDGET}
+    with pytest.raises(CallError, match="max_requests is 3, and 3 requests were sent"):
+        bench.clients[0].query(MODEL, "once more")
+
+
+def test_a_client_shares_no_limits_through_a_driver(bench: Bench) -> None:
+    with pytest.raises(ConfigError, match="a Client has no driver"):
+        bench.open(coordination="driver")
+
+
 def test_texts_become_vectors_in_their_order(bench: Bench) -> None:
     client = bench.open(embed)
     assert client.embed(VECTORS, ["a", "bb", "ccc"]) == [[1], [2], [3]]

@@ -1,0 +1,57 @@
+"""The books of a query over two hosts, whatever dies."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from gateway_batch.spark.reconcile import books_agree
+from tests.cluster.conftest import MODEL, OnCluster, Register, wait_until
+from tests.cluster.standalone import HOSTS, kill, tree
+
+
+def test_both_hosts_send_and_the_books_agree(register: Register) -> None:
+    on = register()
+    rows = on.spark.range(0, 400, 1, 4).selectExpr("id", f"ai_query('{MODEL}', 'Lake ' || id) AS answer").collect()
+    assert [row.id for row in rows] == list(range(400))
+    assert all(row.answer for row in rows)
+    assert on.classes() == {}
+    sent = on.requests_by_host()
+    assert set(sent) == set(HOSTS)
+    assert sum(sent.values()) == 400
+
+
+def test_hosts_share_no_state(register: Register) -> None:
+    on = register()
+    on.spark.range(0, 40, 1, 2).selectExpr(f"ai_query('{MODEL}', 'Lake ' || id)").collect()
+    application = on.spark.sparkContext.applicationId
+    for host in on.cluster.hosts:
+        assert list(host.folder.glob(f"gateway_batch-*/{application}/slots-*")), host.name
+
+
+@pytest.mark.parametrize("victim", ["its JVM", "all of its processes"])
+def test_a_killed_executor_loses_no_record(register: Register, victim: str) -> None:
+    on = register(max_concurrency=16)
+    on.spark.range(0, 2, 1, 2).selectExpr(f"ai_query('{MODEL}', 'to start the workers ' || id)").collect()
+    on.server.configure(latency_ms=200)
+    frame = on.spark.range(0, 600, 1, 4).selectExpr("id", f"ai_query('{MODEL}', 'Lake ' || id) AS answer")
+    killer = threading.Thread(target=lambda: kill_an_executor_at_work(on, whole=victim != "its JVM"))
+    killer.start()
+    rows = frame.collect()
+    killer.join()
+    assert sorted(row.id for row in rows) == list(range(600))
+    assert all(row.answer for row in rows)
+    found = on.classes()
+    assert books_agree(found)
+    open_outcomes = found.get("unknown_resolved", 0) + found.get("never_sent", 0)
+    assert 0 < open_outcomes <= 32
+    unknown = on.spark.table(on.gateway.usage.table).where("client_metadata.outcome = 'unknown'").count()
+    assert (unknown > 0) == (victim != "its JVM"), "without its JVM a worker still records what was in flight"
+
+
+def kill_an_executor_at_work(on: OnCluster, *, whole: bool) -> None:
+    wait_until(lambda: on.server.stats()["requests"] > 100)
+    (executor,) = on.cluster.hosts[1].executors()
+    for pid in tree(executor) if whole else [executor]:
+        kill(pid)

@@ -1,0 +1,167 @@
+"""Pools where they are kept: a file of several processes, the driver's service, a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.lease_server import LeaseServer
+from gateway_batch.limits import HostPool, Pool, RedisPool, RemotePool
+from gateway_batch.limits.amount import ONE_REQUEST
+from gateway_batch.limits.ration import PoolUnreachableError
+from gateway_batch.limits.sharing import Ask, Limits
+from gateway_batch.redis_link import connect
+from gateway_batch.transport import ReqwestTransport
+from tests.redis_server import RedisServer, redis_running
+
+LIMITS = Limits(concurrency=5, max_requests=1000)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_running(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LeaseServer]:
+    server = LeaseServer("127.0.0.1", "127.0.0.1")
+    yield server
+    server.close()
+
+
+Open = Callable[[], Any]
+
+
+@pytest.fixture(params=["host", "driver", "redis"])
+def open_pool(request: pytest.FixtureRequest, tmp_path: Path, redis: RedisServer, server: LeaseServer) -> Open:
+    """Opens one more connection to one pool."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Pool]:
+        transport = None
+        if request.param == "host":
+            pool: Pool = HostPool(tmp_path / "limits.sqlite")
+        elif request.param == "redis":
+            pool = RedisPool(connect(redis.url), f"limits:{tmp_path.name}")
+        else:
+            transport = ReqwestTransport("test")
+            pool = RemotePool(server.url, tmp_path.name, server.token, transport.send)
+        try:
+            yield pool
+        finally:
+            await pool.close()
+            if transport is not None:
+                await transport.close()
+
+    return opened
+
+
+def ask(member: str, number: int, **told: Any) -> Ask:
+    return Ask(member, number, LIMITS, "b", need=ONE_REQUEST, **told)
+
+
+def test_members_share_one_state(open_pool: Open) -> None:
+    async def main() -> None:
+        async with open_pool() as one, open_pool() as other:
+            first = await one.exchange(ask("one", 1, wants_slots=3, waiting=600))
+            assert (first.slots, first.requests) == (3, 600)
+            second = await other.exchange(ask("other", 1, wants_slots=9, waiting=600))
+            assert (second.slots, second.requests) == (2, 200)  # it shares what is left with the one that waits
+            assert second.pool == first.pool
+
+    asyncio.run(main())
+
+
+def test_exchanges_at_the_same_time_lose_nothing(open_pool: Open) -> None:
+    async def member(name: str) -> None:
+        async with open_pool() as pool:
+            for number in range(1, 26):
+                await pool.exchange(ask(name, number, settled=ONE_REQUEST))
+
+    async def main() -> float:
+        await asyncio.gather(*(member(f"m{place}") for place in range(6)))
+        async with open_pool() as pool:
+            return float((await pool.exchange(ask("last", 1))).spent.requests)
+
+    assert asyncio.run(main()) == 150
+
+
+def settle_often(path: Path, name: str, times: int) -> None:
+    async def main() -> None:
+        pool = HostPool(path)
+        for number in range(1, times + 1):
+            await pool.exchange(ask(name, number, settled=ONE_REQUEST))
+        await pool.close()
+
+    asyncio.run(main())
+
+
+def test_processes_of_a_host_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "limits.sqlite"
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=settle_often, args=(path, f"m{place}", 200)) for place in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+
+    async def spent() -> float:
+        return (await HostPool(path).exchange(ask("last", 1))).spent.requests
+
+    assert asyncio.run(spent()) == 600
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def unreachable(open_: Callable[[], Awaitable[Pool]]) -> str:
+    async def main() -> str:
+        pool = await open_()
+        with pytest.raises(PoolUnreachableError) as caught:
+            await pool.exchange(ask("one", 1))
+        return str(caught.value)
+
+    return asyncio.run(main())
+
+
+def test_the_drivers_service_wants_its_token(server: LeaseServer) -> None:
+    async def open_() -> Pool:
+        return RemotePool(server.url, "limits", "guessed", ReqwestTransport("test").send)
+
+    assert "401" in unreachable(open_)
+
+
+def test_a_driver_that_is_gone_is_said(server: LeaseServer) -> None:
+    gone = LeaseServer("127.0.0.1", "127.0.0.1")
+    gone.close()
+
+    async def open_() -> Pool:
+        return RemotePool(gone.url, "limits", gone.token, ReqwestTransport("test").send)
+
+    said = unreachable(open_)
+    assert "the driver doesn't answer" in said
+    assert gone.token not in said
+
+
+def test_a_redis_that_is_gone_is_said(tmp_path: Path) -> None:
+    with redis_running(tmp_path, password="very-secret") as gone:
+        url = gone.url
+
+    async def open_() -> Pool:
+        return RedisPool(connect(url), "limits")
+
+    said = unreachable(open_)
+    assert "Redis" in said
+    assert "very-secret" not in said
+
+
+def test_a_service_that_can_not_listen_says_where() -> None:
+    with pytest.raises(ConfigError, match=r"can't listen on 203\.0\.113\.1"):
+        LeaseServer("203.0.113.1", "203.0.113.1")

@@ -1,0 +1,80 @@
+"""The connection to Redis, to a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.redis_link import RedisError, asking_redis, connect
+from tests.redis_server import RedisServer, redis_running
+
+SECRET = "dapi-very-secret"
+
+
+async def ping(url: str) -> bool:
+    redis = connect(url)
+    try:
+        async with asking_redis():
+            return bool(await redis.ping())
+    finally:
+        await redis.aclose()
+
+
+def test_a_server_with_a_password_answers(tmp_path: Path) -> None:
+    with redis_running(tmp_path, SECRET) as server:
+        assert asyncio.run(ping(server.url))
+        with pytest.raises(RedisError) as caught:
+            asyncio.run(ping(server.url.replace(SECRET, SECRET + "-2")))
+    assert SECRET not in str(caught.value)
+
+
+def test_a_connection_outlives_the_server_it_was_made_to(tmp_path: Path) -> None:
+    async def work(server: RedisServer) -> bool:
+        redis = connect(server.url)
+        try:
+            async with asking_redis():
+                await redis.set("a", "b")
+                server.kill()
+                with pytest.raises(RedisError):
+                    async with asking_redis():
+                        await redis.get("a")
+                server.start()
+                return await redis.get("a") is None  # nothing is kept on disk
+        finally:
+            await redis.aclose()
+
+    with redis_running(tmp_path) as server:
+        assert asyncio.run(work(server))
+
+
+def test_a_server_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+    async def work() -> float:
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+        started = time.monotonic()
+        with pytest.raises(RedisError):
+            await ping(f"redis://127.0.0.1:{silent.sockets[0].getsockname()[1]}")
+        silent.close()
+        return time.monotonic() - started
+
+    assert asyncio.run(work()) < 5.5
+
+
+def test_a_missing_package_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(ConfigError, match=r"pip install 'gateway-batch\[redis\]'"):
+        connect("redis://127.0.0.1")
+
+
+def test_a_url_that_the_package_refuses_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match="is no URL of a Redis") as caught:
+        connect(f"http://{SECRET}@h")
+    assert SECRET not in str(caught.value)

@@ -1,0 +1,211 @@
+"""What a limiter makes of a service's limits: simulated services, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gateway_batch.limits import HostSlots, Limiter
+from gateway_batch.limits.window import Window
+
+from .virtual_time import now, run
+
+
+@dataclass
+class Told:
+    """When a service was asked, and what it answered."""
+
+    accepted: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    failed: list[float] = field(default_factory=list)
+
+
+@dataclass
+class TokenBucket:
+    """Answers 429 at once when its bucket is empty, else after its latency."""
+
+    rate: float
+    burst: float
+    latency_s: float
+    whole_seconds: bool = True
+    level: float = field(init=False)
+    filled_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.level = self.burst
+
+    def refuses(self) -> float | None:
+        """Seconds to wait, None if it lets the call through."""
+        self.level = min(self.burst, self.level + (now() - self.filled_at) * self.rate)
+        self.filled_at = now()
+        if self.level >= 1:
+            self.level -= 1
+            return None
+        wait_s = (1 - self.level) / self.rate
+        return max(1.0, math.ceil(wait_s)) if self.whole_seconds else wait_s
+
+
+async def call_for(seconds: float, limiter: Limiter, service: TokenBucket, told: Told, lanes: int = 128) -> None:
+    """Keeps calling a service, with more calls at hand than the limiter lets through."""
+    until = now() + seconds
+
+    async def lane() -> None:
+        while now() < until:
+            async with limiter.slot("s", until + 900) as slot:
+                if now() >= until:
+                    return
+                if (wait_s := service.refuses()) is not None:
+                    told.refused.append(now())
+                    slot.throttled(wait_s)
+                    continue
+                told.accepted.append(now())
+                await asyncio.sleep(service.latency_s)
+                slot.succeeded()
+
+    await asyncio.gather(*(lane() for _ in range(lanes)))
+
+
+def simulate(tmp_path: Path, scene: Callable[[Limiter], Awaitable[None]], ceiling: int = 64) -> None:
+    async def main() -> None:
+        limiter = Limiter(HostSlots(tmp_path / "slots", ceiling), ceiling, now, lambda: 0.5)
+        try:
+            await scene(limiter)
+        finally:
+            await limiter.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("latency_s", [0.05, 0.5])
+@pytest.mark.parametrize("whole_seconds", [True, False])
+@pytest.mark.parametrize("rate", [50.0, 300.0])
+def test_a_rate_limit_is_used_to_the_full_with_few_429s(
+    tmp_path: Path, rate: float, whole_seconds: bool, latency_s: float
+) -> None:
+    told, service = Told(), TokenBucket(rate, rate, latency_s, whole_seconds)
+    reach = min(rate, 64 / latency_s)
+    simulate(tmp_path, lambda limiter: call_for(60, limiter, service, told))
+    assert sum(5 <= at < 60 for at in told.accepted) >= 0.95 * 55 * reach
+    assert len(told.refused) <= 0.02 * (len(told.accepted) + len(told.refused))
+
+
+def test_a_service_that_spaces_its_calls_is_used_well(tmp_path: Path) -> None:
+    told, service = Told(), TokenBucket(50.0, 1.0, 0.05)
+    simulate(tmp_path, lambda limiter: call_for(120, limiter, service, told))
+    assert sum(60 <= at < 120 for at in told.accepted) >= 0.75 * 60 * 50
+    assert len(told.refused) <= 0.02 * (len(told.accepted) + len(told.refused))
+
+
+def test_a_pace_grows_again_when_the_service_bears_more(tmp_path: Path) -> None:
+    told, service = Told(), TokenBucket(20.0, 20.0, 0.05)
+
+    async def scene(limiter: Limiter) -> None:
+        await call_for(20, limiter, service, told)
+        service.rate = service.burst = 200.0
+        await call_for(100, limiter, service, told)
+
+    simulate(tmp_path, scene)
+    assert sum(100 <= at < 110 for at in told.accepted) >= 0.9 * 10 * 200
+
+
+rows = itertools.count()
+
+
+def open_window(ceiling: int = 64) -> Window:
+    return Window(ceiling, lambda: 0.5)
+
+
+def width(window: Window, at: float) -> int:
+    """How many calls it lets out at once."""
+    while window.opens_at(at) == at:
+        window.sent(at)
+    calls = window.in_flight
+    for _ in range(calls):
+        window.ended()
+    return calls
+
+
+def test_a_burst_of_429s_cuts_it_once_and_successes_open_it_again() -> None:
+    window = open_window(10)
+    assert width(window, 0.0) == 10
+    for _ in range(10):
+        window.sent(0.0)
+    for at in (1.0, 1.1, 1.2):
+        window.throttled(at, 0.0, 0.0)
+        window.ended()
+    for _ in range(7):
+        window.ended()
+    assert width(window, 2.0) == 4  # it starts again from there, faster up to 0.7 of what was in flight
+    for _ in range(3):
+        window.succeeded()
+    assert width(window, 3.0) == 7
+    window.succeeded()
+    assert width(window, 4.0) == 7
+    for _ in range(30):
+        window.succeeded()
+    assert width(window, 5.0) == 10
+
+
+def test_one_call_is_always_allowed() -> None:
+    window = open_window(2)
+    for at in range(10):
+        window.sent(at + 0.0)
+        window.throttled(at + 0.5, at + 0.0, 0.0)
+        window.ended()
+    assert width(window, 100.0) >= 1
+
+
+def fail(window: Window, at: float, calls: int) -> list[bool]:
+    """So many rows' calls fail together; says of each whether it counts."""
+    for _ in range(calls):
+        window.sent(at)
+    counted = [window.failed(at, at, next(rows)) for _ in range(calls)]
+    for _ in range(calls):
+        window.ended()
+    return counted
+
+
+def test_a_service_that_answered_and_fails_call_after_call_is_probed_by_single_calls() -> None:
+    window = open_window()
+    window.succeeded()
+    assert fail(window, 1.0, 64) == [True] * 8 + [False] * 56
+    probes, at = 0, 1.0
+    while at < 21.0:
+        at = window.opens_at(at) or at
+        assert width(window, at) == 1
+        assert fail(window, at, 1) == [False]
+        probes += 1
+    assert probes <= 10
+    at = window.opens_at(at) or at
+    window.sent(at)
+    window.succeeded()
+    window.ended()
+    assert width(window, at) == 4
+    assert fail(window, at, 1) == [True]
+
+
+def test_a_service_that_never_answered_is_not_waited_for() -> None:
+    assert all(fail(open_window(), 1.0, 200))
+
+
+def test_failures_among_successes_count() -> None:
+    window = open_window()
+    for at in range(100):
+        window.succeeded()
+        assert fail(window, at + 0.0, 4) == [True] * 4
+
+
+def test_one_row_that_fails_again_and_again_is_no_outage() -> None:
+    window = open_window()
+    window.succeeded()
+    row = next(rows)
+    for at in range(100):
+        window.sent(at + 0.0)
+        assert window.failed(at + 0.0, at + 0.0, row)
+        window.ended()
