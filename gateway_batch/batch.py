@@ -42,13 +42,14 @@ class Window:
 
 
 class _Batch(Generic[Call, Answer]):
-    __slots__ = ("answers", "calls", "left", "next")
+    """A batch's calls that have not been started, and its answers. A call is let go as it is started."""
+
+    __slots__ = ("answers", "calls", "left")
 
     def __init__(self, calls: Sequence[Call | None]) -> None:
-        self.calls = calls
+        self.calls = deque(calls)
         self.answers: list[Answer | CallError | None] = [None] * len(calls)
         self.left = len(calls)
-        self.next = 0
 
 
 class _Lanes(Generic[Call, Answer]):
@@ -70,7 +71,7 @@ class _Lanes(Generic[Call, Answer]):
         self.wake = threading.Event()
 
     def feed(self, batch: _Batch[Call, Answer]) -> None:
-        self.fed += len(batch.calls)
+        self.fed += len(batch.answers)
         self._loop.call_soon_threadsafe(self._enqueue, batch)
 
     def hungry(self) -> bool:
@@ -118,15 +119,14 @@ class _Lanes(Generic[Call, Answer]):
     def _next(self) -> tuple[_Batch[Call, Answer], int, Call] | None:
         while self._queue and not self._stopped:
             batch = self._queue[0]
-            index = batch.next
-            if index == len(batch.calls):
+            if not batch.calls:
                 self._queue.popleft()
                 continue
-            batch.next = index + 1
+            index = len(batch.answers) - len(batch.calls)
+            call = batch.calls.popleft()
             self.started += 1
             if self.fed - self.started == self._window.lanes - 1:
                 self.wake.set()
-            call = batch.calls[index]
             if call is not None:
                 return batch, index, call
             self._done(batch)
@@ -183,9 +183,10 @@ def answer_in_order(
             if lanes.failure is not None:
                 raise lanes.failure
             if pending and pending[0].left == 0:
-                done = pending.popleft()
-                unanswered -= len(done.calls)
-                yield done.answers
+                answers = pending.popleft().answers
+                unanswered -= len(answers)
+                yield answers
+                del answers
                 beat_at = clock() + window.beat_s
             elif (until_beat_s := beat_at - clock()) <= 0:
                 yield None
@@ -196,9 +197,11 @@ def answer_in_order(
                     more = False
                     continue
                 batch = _Batch[Call, Answer](calls)
-                unanswered += len(calls)
+                del calls
+                unanswered += batch.left
                 pending.append(batch)
                 lanes.feed(batch)
+                del batch
             else:
                 lanes.wake.wait(min(until_beat_s, threading.TIMEOUT_MAX))
                 lanes.wake.clear()

@@ -8,6 +8,8 @@ from gateway_batch.apis.replies import check_error, check_policy, count, json_ob
 from gateway_batch.apis.requests import json_request
 from gateway_batch.types import EmbeddingRequest, HttpReply, HttpRequest, InferenceResult, Service, Task, TokenUsage
 
+_NUMBERS = {float, int}  # as JSON has them: a boolean is none
+
 
 class OpenAIEmbeddings:
     """Embeddings, of one input or several a request."""
@@ -33,7 +35,7 @@ class OpenAIEmbeddings:
         vectors: list[list[float]] = [[]] * len(entries)
         for place, entry in enumerate(entries):
             match entry:
-                case {"embedding": [*vector]} if vector and all(_is_number(x) for x in vector):
+                case {"embedding": list(vector)} if vector and _NUMBERS.issuperset(map(type, vector)):
                     index = count(entry, "index")
                     vectors[place if index is None or index >= len(entries) else index] = vector
                 case _:
@@ -41,10 +43,6 @@ class OpenAIEmbeddings:
         if not all(vectors):
             raise not_the_api(reply, "two vectors at data have the same index", paid)
         return InferenceResult(vectors, paid.usage, paid.model)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _usage(block: Any) -> TokenUsage:

@@ -68,7 +68,7 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
     """
     runtime = runtime_for(plan.runtime, credentials)
     read, to_column = request_reader(plan), column_writer(plan)
-    requests = (read(columns if isinstance(columns, tuple) else (columns,)) for columns in batches)
+    requests = map(lambda columns: read(columns if isinstance(columns, tuple) else (columns,)), batches)
     answered = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
     flush = flusher()
     with ended_by_exception():

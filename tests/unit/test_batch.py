@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -69,6 +70,27 @@ def test_empty_batches_are_answered_empty(loop: Loop) -> None:
 def test_no_batches_no_answers(loop: Loop) -> None:
     no_batches: list[list[int]] = []
     assert list(answer_in_order(no_batches, double, loop, window())) == []
+
+
+def test_calls_are_let_go_while_an_earlier_one_still_runs(loop: Loop) -> None:
+    class Prompt:
+        pass
+
+    alive, started = weakref.WeakSet[Prompt](), list[int]()
+
+    def batches() -> Iterator[list[Prompt]]:
+        prompts = [Prompt() for _ in range(60)]
+        alive.update(prompts)
+        yield prompts
+
+    async def answer(call: Prompt) -> int:
+        started.append(id(call))
+        if len(started) == 1:
+            await asyncio.sleep(0.3)
+            return len(alive)
+        return 0
+
+    assert list(answer_in_order(batches(), answer, loop, window(lanes=2))) == [[1, *[0] * 59]]
 
 
 def test_a_failed_call_is_its_rows_answer(loop: Loop) -> None:
