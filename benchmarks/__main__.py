@@ -13,13 +13,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import cold_start, cpu_per_row, ledger_overhead, memory, pay_once, throughput
+from benchmarks import cold_start, cpu_per_row, ledger_overhead, memory, pay_once, rate_limit, throughput
 from benchmarks.goals import Verdict, worst
 from benchmarks.report import WrongRunError, save, show
 from benchmarks.suite import Benchmark
 
 RESULTS = Path("artifacts/benchmarks")
-_MODULES = (throughput, cpu_per_row, memory, pay_once, ledger_overhead, cold_start)
+_MODULES = (throughput, cpu_per_row, memory, rate_limit, pay_once, ledger_overhead, cold_start)
 _ALL = {benchmark.name: benchmark for module in _MODULES for benchmark in module.BENCHMARKS}
 
 

@@ -12,6 +12,7 @@ from benchmarks.bucket import TokenBucket
 from benchmarks.latency import Latency
 from benchmarks.load import Load, body, prompt
 from benchmarks.processes import memory_of, parse_process, parse_sizes, tree
+from benchmarks.rate_limit import Used, used
 from benchmarks.sampling import CpuClock
 
 HEAVY = Latency(80, sigma=1.2, cap_ms=5_000)
@@ -95,3 +96,13 @@ def test_the_clock_counts_this_process() -> None:
             pass
     assert cpu.tree_s == pytest.approx(0.3, abs=0.1)
     assert cpu.workers_s == 0.0
+
+
+def test_the_limit_is_used_as_much_as_passed_after_the_warm_up_of_what_could_have() -> None:
+    passed, refused = [50, 10, 50, 40, 99], [30, 0, 10, 0, 99]
+    found = used(passed, refused, rate=50, warm_up_s=2, seconds=4)
+    assert found == Used(share=90 / 100, refused=40 / 190, refused_later=10 / 100)
+
+
+def test_a_run_that_ended_early_used_less() -> None:
+    assert used([50, 50], [0, 0], rate=50, warm_up_s=1, seconds=3) == Used(0.5, 0.0, 0.0)
