@@ -13,7 +13,10 @@ RESULT: dict[str, Any] = {
     "machine": {"cores": 2, "cpu": "a processor", "memory_gib": 24, "load_before": 0.5},
     "versions": {"python": "3.11.7"},
 }
-PAGE = "before\n<!-- benchmark: fast -->\nold\n<!-- end -->\nbetween\n<!-- benchmark: other -->\nkept\n<!-- end -->\nafter\n"
+PAGE = (
+    "before\n<!-- benchmark: fast -->\nold\n<!-- end -->\n"
+    "between\n<!-- benchmark: other -->\nkept\n<!-- end -->\nafter\n"
+)
 
 
 def test_a_result_takes_the_place_between_its_marks() -> None:
