@@ -6,7 +6,7 @@ ROWS ?= 2000
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults cluster lint unit integration classic apart bench format lock clean
+.PHONY: help demo test test-matrix faults cluster lint unit integration classic apart bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -14,7 +14,8 @@ help:
 	@echo "make faults       streams killed again and again, outages, interrupts (about 8 minutes)"
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
-	@echo "make bench        throughput against a raw client loop in the same run (about 6 minutes)"
+	@echo "make bench        the benchmarks that matter most, each against its control in the same run (about 12 minutes)"
+	@echo "make bench-all    all benchmarks, other packages and a million rows among them (about an hour and a half)"
 	@echo "make lint         formatting, style, types, layers"
 	@echo "make format       mend formatting and what ruff can mend"
 	@echo "make lock         resolve requirements/*.txt anew from pyproject.toml"
@@ -62,7 +63,11 @@ test-matrix:
 
 bench:
 	@scripts/setup.sh dev
-	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks throughput cpu_per_row throughput_wide pay_once ledger_overhead cold_start
+
+bench-all: bench
+	$(BIN)/python -m benchmarks throughput_heavy_tail rate_limit peers
+	$(BIN)/python -m benchmarks memory --rows 1000000
 
 format:
 	@scripts/setup.sh dev

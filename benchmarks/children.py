@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.latency import Latency
 from benchmarks.load import PATH, Load
 
 _STOP_WITHIN_S = 10
@@ -18,11 +19,23 @@ _STOP_WITHIN_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The server's counters over one run."""
+    """The server's counters over one run.
+
+    Attributes:
+        requests: that arrived, refused ones too.
+        most_in_flight: at once.
+        cpu_s: the server's own CPU seconds.
+        distinct: different bodies; 0 unless the server inspects them.
+        passed: by the second since the first, where there is a rate limit.
+        refused: likewise.
+    """
 
     requests: int
     most_in_flight: int
     cpu_s: float
+    distinct: int
+    passed: list[int]
+    refused: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +65,17 @@ class Server:
 
 
 @contextmanager
-def running_server(latency_ms: float) -> Iterator[Server]:
-    """A server of that latency. It ends with the block, and with this process."""
-    command = [sys.executable, "-m", "benchmarks.server", "--latency-ms", str(latency_ms)]
+def running_server(latency: Latency, *, rate: float | None = None, inspect: bool = False) -> Iterator[Server]:
+    """A server of that latency. It ends with the block, and with this process.
+
+    Args:
+        latency: of its answers.
+        rate: requests a second that it lets through, one second's worth at once; None: no limit.
+        inspect: whether it looks at bodies.
+    """
+    command = [sys.executable, "-m", "benchmarks.server", *latency.arguments()]
+    command += [] if rate is None else ["--rate", str(rate)]
+    command += ["--inspect"] if inspect else []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -70,8 +91,16 @@ def running_server(latency_ms: float) -> Iterator[Server]:
 
 def run_control(server: Server, load: Load) -> tuple[float, float]:
     """Runs the raw loop; returns its seconds and its CPU seconds."""
-    options = ["--url", server.host + PATH, "--rows", str(load.rows), "--lanes", str(load.in_flight)]
-    command = [sys.executable, "-m", "benchmarks.control", *options]
+    return _run_control(server, load.rows, ["--lanes", str(load.in_flight)])
+
+
+def run_paced_control(server: Server, rows: int, rate: float) -> tuple[float, float]:
+    """Runs the raw loop at so many requests a second; returns its seconds and its CPU seconds."""
+    return _run_control(server, rows, ["--rate", str(rate)])
+
+
+def _run_control(server: Server, rows: int, options: list[str]) -> tuple[float, float]:
+    command = [sys.executable, "-m", "benchmarks.control", "--url", server.host + PATH, "--rows", str(rows), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result = json.loads(done.stdout)
     return result["seconds"], result["cpu_s"]

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.children import Server, running_server
+from benchmarks.latency import Latency
 from benchmarks.load import MODEL, PATH, Load, prompt
 from gateway_batch.apis import api_for
 from gateway_batch.batch import Window, answer_in_order
@@ -154,7 +155,7 @@ def _batches(rows: int) -> Iterator[list[InferenceRequest]]:
 @contextmanager
 def running_worker(load: Load) -> Iterator[Worker]:
     """A warm worker against a server of its own."""
-    with running_server(load.latency_ms) as server, tempfile.TemporaryDirectory(prefix="benchmarks-") as spool_dir:
+    with running_server(load.latency) as server, tempfile.TemporaryDirectory(prefix="benchmarks-") as spool_dir:
         worker = Worker(server, load, spool_dir)
         try:
             worker.answer(_WARM_UP_ROWS)
@@ -212,7 +213,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="cProfile of the event loop's thread")
     parser.add_argument("--functions", type=int, default=30, help="lines of the profile")
     options = parser.parse_args()
-    load = Load(options.rows, options.in_flight, options.latency_ms)
+    load = Load(options.rows, options.in_flight, Latency(options.latency_ms))
     console, clock = Console(), StepClock()
     with running_worker(load) as worker:
         plain = worker.answer(load.rows)

@@ -1,9 +1,11 @@
-"""What both sides of the comparison send."""
+"""What both sides of a comparison send."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+
+from benchmarks.latency import Latency
 
 MODEL = "bench-model"
 PATH = "/ai-gateway/mlflow/v1/chat/completions"
@@ -22,17 +24,20 @@ class Load:
     Attributes:
         rows: requests in all.
         in_flight: requests under way at once, at most.
-        latency_ms: what the server lets each request wait.
+        latency: what the server lets each request wait.
     """
 
     rows: int
     in_flight: int
-    latency_ms: float
+    latency: Latency
 
     @property
     def limit(self) -> float:
-        """Rows a second that no client can exceed."""
-        return self.in_flight / (self.latency_ms / 1000)
+        """Rows a second that no client can exceed: in flight over the mean latency."""
+        return self.in_flight / self.latency.mean_s(self.rows)
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows, {self.in_flight} in flight, {self.latency}"
 
 
 def prompt_sql(number: str) -> str:
