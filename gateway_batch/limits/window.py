@@ -1,16 +1,20 @@
 """How much one service bears, learned from its answers: calls in flight, calls a second, pauses. Pure.
 
-It starts wide open. A burst of 429s cuts the calls in flight once, each success adds to them again. From a second burst
-on the rate is known as well: what was let through between two moments at which the service had enough. Calls are paced
-at that rate then, and the pace grows slowly at first, faster the longer no 429 comes. A service that answered before
-and now fails call after call is taken for down: one call at a time probes it, and its failures are not the rows' own.
+It opens wide within a fraction of a second. A burst of 429s cuts the calls in flight once, each success adds to them
+again. From a second burst on the rate is known as well: what was let through between two moments at which the service
+had enough. Calls are paced at that rate then, and the pace grows slowly at first, faster the longer no 429 comes. A
+service that answered before and now fails call after call is taken for down: one call at a time probes it, and its
+failures are not the rows' own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+_FIRST_CALLS, _DOUBLES_IN_S = 8, 0.02  # so that a 429 that comes at once finds few behind it
 _CUT = 0.7
+_GROWTH = 0.5  # a success, up to where it was cut
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
 
@@ -39,7 +43,8 @@ class Window:
         self._ceiling = float(ceiling)
         self._chance = chance
         self._limit = self._ceiling
-        self._threshold = self._ceiling  # up to here the limit grows by one a success, above by one a round
+        self._threshold = self._ceiling  # up to here the limit grows with each success, above by one a round
+        self._first_sent_at: float | None = None
         self._closed_until = 0.0
         self._bursts = 0
         self._burst_at: float | None = None
@@ -58,6 +63,8 @@ class Window:
             return self._closed_until
         if self.in_flight >= (1 if self._down_since is not None else int(self._limit)):
             return None
+        if self._burst_at is None:
+            return max(now, self._opening_at(self.in_flight + 1))
         self._measure()
         return now if self._pace is None else self._pace.ready_at(now)
 
@@ -65,6 +72,8 @@ class Window:
         """A call goes out."""
         self.in_flight += 1
         self._let_through += 1
+        if self._first_sent_at is None:
+            self._first_sent_at = now
         if self._pace is not None:
             self._pace.take(now)
 
@@ -83,7 +92,9 @@ class Window:
             self._probe_pause_s = _FIRST_PROBE_S
             self._limit = min(_SLOW_START, self._ceiling)
         elif self._limit < self._ceiling:
-            self._limit = min(self._ceiling, self._limit + (1 if self._limit < self._threshold else 1 / self._limit))
+            self._limit = min(
+                self._ceiling, self._limit + (_GROWTH if self._limit < self._threshold else 1 / self._limit)
+            )
 
     def throttled(self, now: float, sent_at: float, retry_after_s: float | None) -> None:
         """A call sent at `sent_at` was answered 429: pauses as long as asked, and slows down once a burst."""
@@ -118,6 +129,12 @@ class Window:
         self._threshold = max(_SLOW_START, self._limit * _CUT)
         self._pause_probes(now)
         return True
+
+    def _opening_at(self, calls: int) -> float:
+        """When so many calls may be in flight, as far as opening goes."""
+        if self._first_sent_at is None or calls <= _FIRST_CALLS:
+            return float("-inf")
+        return self._first_sent_at + _DOUBLES_IN_S * math.log2(calls / _FIRST_CALLS)
 
     def _pause_probes(self, now: float) -> None:
         self._closed_until = max(self._closed_until, now + self._probe_pause_s * (0.5 + self._chance()))
