@@ -41,7 +41,9 @@ class ClassicFunctions(SessionFunctions):
 
     def __init__(self, spark: SparkSession, config: GatewayConfig, spool_dir: Path) -> None:
         self._spark = spark
+        self.config = config
         context = spark.sparkContext
+        self.application_id = context.applicationId
         runtime = RuntimeSettings.of(
             config, scope=context.applicationId, registration=next(_registrations), spool_dir=spool_dir
         )
