@@ -2,7 +2,8 @@
 
 The client, its spool, slots and connections are a worker's own; calls go through `answer_in_order`. Steps are timed by
 their thread's CPU clock, which costs about 1 us a step. With `--profile` the event loop's thread runs under cProfile,
-which slows it down: take shares from it, and not figures.
+which slows it down: take shares from it, and not figures. With `--pay-once` rows go through the cache too, each run in
+a scope of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -28,11 +30,12 @@ from benchmarks.latency import Latency
 from benchmarks.load import MODEL, PATH, Load, prompt
 from gateway_batch.apis import api_for
 from gateway_batch.batch import Window, answer_in_order
+from gateway_batch.cache import AnswerScope, Flights, KeyMaker
 from gateway_batch.config import Credentials
 from gateway_batch.joining import Sharing
 from gateway_batch.limits import Limits
 from gateway_batch.runtime import Runtime, RuntimeSettings
-from gateway_batch.types import InferenceRequest, InferenceResult, Service
+from gateway_batch.types import InferenceRequest, Service
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
 
@@ -118,14 +121,20 @@ class Worker:
         self._service = Service(MODEL, _API, server.host + PATH, MODEL, "value:token")
         self._caller = Caller("AI_QUERY", USER_AGENT, requester="bench", application_id="local-0", stage_id=0)
         self._window = Window(lanes=2 * load.in_flight, ahead=16_384, fail_fast=True)
+        self._keys = KeyMaker(self._service)
+        self._flights: Flights | None = None
 
     def answer(self, rows: int) -> Cost:
         """Answers that many rows."""
         before = self._now()
-        for answers in answer_in_order(_batches(rows), self._infer, self.runtime.loop, self._window):
-            assert all(isinstance(answer, InferenceResult) for answer in answers or ())
+        for answers in answer_in_order(_batches(rows), self._answer, self.runtime.loop, self._window):
+            assert all(isinstance(answer, str) for answer in answers or ())
         after = self._now()
         return Cost(*(end - start for start, end in zip(before, after, strict=True)))
+
+    def pay_once(self, folder: Path) -> None:
+        """From now on calls go through the cache, in a scope of their own."""
+        self._flights = self.runtime.flights(AnswerScope(folder.name, folder, "local-0", folder.name, 3_600))
 
     def watch(self, clock: StepClock) -> None:
         """Times the steps from now on."""
@@ -140,8 +149,13 @@ class Worker:
         """Calls a function in the event loop's thread."""
         return self.runtime._on_loop(function)
 
-    async def _infer(self, call: InferenceRequest) -> InferenceResult:
-        return await self.runtime.client.infer(call, self._service, self._caller)
+    async def _answer(self, call: InferenceRequest) -> Any:
+        if self._flights is None:
+            return await self._value(call)
+        return await self._flights.answer(self._keys.of(call), self._value, call)
+
+    async def _value(self, call: InferenceRequest) -> Any:
+        return (await self.runtime.client.infer(call, self._service, self._caller)).value
 
     def _now(self) -> tuple[float, float, float, float]:
         return time.perf_counter(), time.process_time(), self.on_loop(time.thread_time), time.thread_time()
@@ -210,14 +224,23 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--in-flight", type=int, default=32, help="half of the default of a machine with two workers")
     parser.add_argument("--latency-ms", type=float, default=50.0)
+    parser.add_argument("--pay-once", action="store_true", help="through the cache too")
     parser.add_argument("--profile", action="store_true", help="cProfile of the event loop's thread")
     parser.add_argument("--functions", type=int, default=30, help="lines of the profile")
     options = parser.parse_args()
     load = Load(options.rows, options.in_flight, Latency(options.latency_ms))
     console, clock = Console(), StepClock()
-    with running_worker(load) as worker:
+    with running_worker(load) as worker, tempfile.TemporaryDirectory(prefix="benchmarks-") as scopes:
+
+        def new_scope(name: str) -> None:
+            if options.pay_once:
+                worker.pay_once(Path(scopes) / name)
+
+        new_scope("plain")
         plain = worker.answer(load.rows)
+        new_scope("profiled")
         profile = profiled(worker, load.rows)[1] if options.profile else None
+        new_scope("watched")
         worker.watch(clock)
         watched = worker.answer(load.rows)
     show_steps(plain, watched, clock, load, console)

@@ -6,27 +6,49 @@ Spark's workers have one (`spark/runtime`), and so does each `gb.Client`. Made a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
 
-from gateway_batch.cache import AnswerStore, Flights
+from gateway_batch import redis_link
+from gateway_batch.cache import (
+    AnswerScope,
+    AnswerStore,
+    FallbackStore,
+    Flights,
+    HostAnswerStore,
+    RedisAnswerStore,
+    Savings,
+)
+from gateway_batch.cache.savings import (
+    add_savings,
+    add_shared_savings,
+    read_savings,
+    read_shared_savings,
+    savings_key,
+    sum_savings,
+)
 from gateway_batch.client import CallPolicy, InferenceClient
-from gateway_batch.config import Credentials, GatewayConfig, is_redis
+from gateway_batch.config import Credentials, GatewayConfig, is_redis, redis_url
+from gateway_batch.errors import ConfigError
 from gateway_batch.joining import Sharing, limits_of, open_limiter
 from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import ReqwestTransport, Transport
 from gateway_batch.usage.spool import SpoolWriter
 from gateway_batch.version import USER_AGENT
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 _LOOK_AT_SEGMENT_S = 0.5
 _STOP_WITHIN_S = 10.0
@@ -52,6 +74,7 @@ class RuntimeSettings:
     request_timeout_s: float
     row_deadline_s: float
     max_attempts: int
+    cache_quota_mb: int = 2048
 
     @property
     def lanes(self) -> int:
@@ -78,6 +101,7 @@ class RuntimeSettings:
             request_timeout_s=config.request_timeout,
             row_deadline_s=config.row_deadline,
             max_attempts=config.max_attempts,
+            cache_quota_mb=config.cache_quota_mb,
         )
 
 
@@ -107,8 +131,10 @@ class Runtime:
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._process = os.getpid()
         self._closed = False
+        self._credentials = credentials
         self._flights: Flights | None = None
-        self._flights_folder: Path | None = None
+        self._scope: AnswerScope | None = None
+        self._redis: Redis | None = None
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self.loop.run_forever, name="gateway_batch", daemon=True)
         self._thread.start()
@@ -140,30 +166,30 @@ class Runtime:
             self._check_usable()
             return asyncio.run_coroutine_threadsafe(run(), self.loop)
 
-    def flights(self, folder: Path, *, keep_failures: bool) -> Flights:
+    def flights(self, scope: AnswerScope) -> Flights:
         """The answers of a scope, for calls on the loop; those of the scope before are let go.
 
-        Args:
-            folder: of the scope.
-            keep_failures: whether failures that would repeat themselves are answers, too.
+        Raises:
+            ConfigError: answers are shared by a Redis whose URL or package is missing.
         """
 
-        def open_flights() -> Flights:
-            if self._flights is None or self._flights_folder != folder:
-                self._close_flights()
-                self._flights = Flights(AnswerStore(folder), keep_failures=keep_failures)
-                self._flights_folder = folder
+        async def open_flights() -> Flights:
+            if self._flights is None or self._scope != scope:
+                await self._close_flights()
+                self._flights = Flights(self._store(scope), keep_failures=bool(scope.query))
+                self._scope = scope
             return self._flights
 
-        return self._on_loop(open_flights)
+        return self._await_on_loop(open_flights)
 
     def end_task(self) -> None:
-        """Hands the task's records to the drain and idle slots to the other processes.
+        """Hands the task's answers, counts and records over, and idle slots to the other processes.
 
         Raises:
             LedgerError: the records could not be handed over.
         """
         self._on_loop(self._limiter.leave)
+        self._await_on_loop(self._flush_flights)
         self._on_loop(self._spool.seal)
 
     def close(self) -> None:
@@ -220,15 +246,46 @@ class Runtime:
             task.cancel()
         if under_way:
             await asyncio.wait(under_way, timeout=_STOP_WITHIN_S)
-        self._close_flights()
+        await self._close_flights()
+        if self._redis is not None:
+            await self._redis.aclose()
         self._timer.cancel()
         await self._limiter.close()
         await self._transport.close()
         self._spool.close()
 
-    def _close_flights(self) -> None:
+    def _store(self, scope: AnswerScope) -> AnswerStore:
+        settings, quota_bytes = self.settings, self.settings.cache_quota_mb << 20
+        host = HostAnswerStore(scope, quota_bytes)
+        if not is_redis(settings.sharing.coordination):
+            return host
+        if self._redis is None:
+            self._redis = redis_link.connect(redis_url(settings.sharing.coordination, self._credentials))
+        name = settings.sharing.coordination_name
+        shared = RedisAnswerStore(self._redis, scope, coordination_name=name, quota_bytes=quota_bytes)
+        return FallbackStore(shared, host, self.loop.time)
+
+    async def _flush_flights(self) -> None:
+        if self._flights is None or self._scope is None:
+            return
+        await self._flights.flush()
+        counts = Savings(*self._flights.take_counts())
+        if any(counts) and self._scope.execution_id:
+            await self._count(self._scope, counts)
+
+    async def _count(self, scope: AnswerScope, counts: Savings) -> None:
+        """Where several hosts share answers their counts are in Redis, too, and else each host's in its own file."""
+        if self._redis is not None:
+            key = savings_key(self.settings.sharing.coordination_name, scope.application_id)
+            with contextlib.suppress(redis_link.RedisError):
+                return await add_shared_savings(self._redis, key, scope.execution_id, counts)
+        with contextlib.suppress(OSError):
+            add_savings(savings_file(scope.application_id), scope.execution_id, counts)
+
+    async def _close_flights(self) -> None:
         if self._flights is not None:
-            self._flights.close()
+            await self._flush_flights()
+            await self._flights.close()
             self._flights = None
 
     def _stop_loop(self) -> None:
@@ -240,7 +297,10 @@ class Runtime:
         async def call() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
+        return self._await_on_loop(call)
+
+    def _await_on_loop(self, work: Callable[[], Coroutine[None, None, T]]) -> T:
+        return asyncio.run_coroutine_threadsafe(work(), self.loop).result()
 
 
 def _let_foreign_threads_leave() -> None:
@@ -259,3 +319,35 @@ def _let_foreign_threads_leave() -> None:
 def shared_dir(scope: str) -> Path:
     """What the processes of a scope share on this host, private to the user."""
     return Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / scope
+
+
+def savings_file(application_id: str) -> Path:
+    """Where an application's processes on this host count what the cache saved."""
+    return shared_dir(application_id) / "savings" / "counts"
+
+
+def savings_of(config: GatewayConfig, application_id: str) -> dict[str, Savings]:
+    """What the cache saved in an application's queries, by execution id: on this host and in its Redis.
+
+    Raises:
+        ConfigError: the Redis can't be asked.
+    """
+    here = read_savings(savings_file(application_id))
+    coordination = config.coordination_reference()
+    if not is_redis(coordination):
+        return here
+    url = redis_url(coordination, config.credentials())
+
+    async def read() -> dict[str, Savings]:
+        redis = redis_link.connect(url)
+        try:
+            return await read_shared_savings(redis, savings_key(config.coordination_name, application_id))
+        finally:
+            await redis.aclose()
+
+    with ThreadPoolExecutor(1) as thread:  # a notebook's own thread has a running loop
+        try:
+            shared = thread.submit(asyncio.run, read()).result()
+        except redis_link.RedisError as error:
+            raise ConfigError(f"coordination: {error}") from error
+    return sum_savings([*here.items(), *shared.items()])

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVarTuple, Unpack
 
 import orjson
 
-from gateway_batch.cache.store import AnswerStore, Claim
+from gateway_batch.cache.store import AnswerStore, Claim, Found, Outbox, StoreError
 from gateway_batch.errors import CallError, ErrorKind
 
-# These would fail again the same way, for as long as the scope lasts.
+# These would fail again the same way, for as long as the query lasts.
 PERMANENT = frozenset(
     {
         ErrorKind.AUTHENTICATION,
@@ -26,23 +25,26 @@ PERMANENT = frozenset(
     }
 )
 
-_ASK_TOGETHER_S = 0.002
+_SOONEST_S, _LATEST_S = 0.002, 0.05
+_PART_OF_A_REQUEST = 0.5
 _ASK_AGAIN_S = 0.05
 
 _log = logging.getLogger(__name__)
 
 Outcome = Any | CallError
 Send = Callable[[Sequence[int]], Awaitable[Sequence[Outcome]]]
+Ts = TypeVarTuple("Ts")
 
 
 class Flights:
     """Answers requests once a scope. Belongs to one event loop.
 
     Args:
-        store: of the scope, shared with the host's other processes.
-        keep_failures: whether a failure that would repeat itself is kept as an answer.
+        store: of the scope, shared with other processes.
+        keep_failures: whether a failure that would repeat itself is kept as an answer for the rest of the query.
 
     Attributes:
+        sent: requests that were sent from here.
         saved: requests that were not sent, as their answers were there.
     """
 
@@ -50,31 +52,58 @@ class Flights:
         self._store = store
         self._keep_failures = keep_failures
         self._loop = asyncio.get_running_loop()
-        self._here: dict[bytes, asyncio.Future[None]] = {}
-        self._asked: dict[bytes, asyncio.Future[Claim]] = {}
+        self._here: dict[bytes, asyncio.Future[tuple[Any] | None] | None] = {}
+        """Requests that a lane of this process is at work on; the future where another waits for it."""
+        self._asked: dict[bytes, asyncio.Future[Found]] = {}
+        self._outbox = Outbox()
         self._timer: asyncio.TimerHandle | None = None
-        self._done: list[tuple[bytes, bytes]] = []
-        self._given_up: list[bytes] = []
+        self._exchange: asyncio.Task[None] | None = None
         self._warned = False
+        self._took_s = 0.0
+        self._taken = (0, 0)
+        self.sent = 0
         self.saved = 0
 
-    async def answer(self, key: bytes, send: Callable[[], Awaitable[Any]]) -> Any:
+    async def answer(self, key: bytes, send: Callable[[Unpack[Ts]], Awaitable[Any]], *arguments: *Ts) -> Any:
         """The answer to one request: a kept one, or what `send` returns.
 
         Raises:
             CallError: what `send` raised, or a kept failure.
         """
-
-        async def send_one(places: Sequence[int]) -> Sequence[Outcome]:
-            try:
-                return [await send()]
-            except CallError as error:
-                return [error]
-
-        (outcome,) = await self.answer_all([key], send_one)
-        if isinstance(outcome, CallError):
-            raise outcome
-        return outcome
+        while key in self._here:
+            if (landed := await self._landing(key)) is not None:
+                self.saved += 1
+                return landed[0]
+        self._here[key] = landed = None
+        try:
+            found = await self._ask(key)
+            while found is Claim.HELD:
+                await asyncio.sleep(_ASK_AGAIN_S)
+                found = await self._ask(key)
+            if found is Claim.MINE:
+                self.sent += 1
+                started = self._loop.time()
+                try:
+                    value = await send(*arguments)
+                except CallError as error:
+                    self._settle(key, error)
+                    raise
+                self._took_s = self._loop.time() - started
+                self._settle(key, value)
+            else:
+                self.saved += 1
+                value = _decoded(found)
+                if isinstance(value, CallError):
+                    raise value
+            landed = (value,)
+            return value
+        except CallError:
+            raise
+        except BaseException:
+            self._give_up((key,))
+            raise
+        finally:
+            self._land(key, landed)
 
     async def answer_all(self, keys: Sequence[bytes], send: Send) -> list[Outcome]:
         """The answers to several requests; those that nobody has or is at work on go to `send` together.
@@ -85,113 +114,140 @@ class Flights:
         """
         found: dict[bytes, Outcome] = {}
         waiting = list(dict.fromkeys(keys))
+        self.saved += len(keys) - len(waiting)
         while waiting:
-            free = [key for key in waiting if key not in self._here]
-            if not free:
-                await asyncio.shield(self._here[waiting[0]])
-                free = [key for key in waiting if key not in self._here]
-            found |= await self._fly(free, keys, send)
+            if free := [key for key in waiting if key not in self._here]:
+                await self._fly(free, keys, send, found)
+            else:
+                await self._landing(waiting[0])
             waiting = [key for key in waiting if key not in found]
-        self.saved += len(keys) - len(set(keys))
         return [found[key] for key in keys]
 
-    def write(self) -> None:
-        """Writes what is done and given up."""
-        done, self._done = self._done, []
-        given_up, self._given_up = self._given_up, []
-        try:
-            if done:
-                self._store.keep(done)
-            if given_up:
-                self._store.release(given_up)
-        except sqlite3.Error as error:
-            self._warn(error)
+    async def flush(self) -> None:
+        """Waits until what is done and given up is written."""
+        while self._exchange is not None or self._outbox:
+            if self._exchange is None:
+                self._start_exchange()
+            assert self._exchange is not None
+            await asyncio.wait([self._exchange])
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Writes what is done, gives up all claims, and lets the store go."""
+        await self.flush()
         if self._timer is not None:
             self._timer.cancel()
-        self.write()
-        self._store.close()
+        await self._store.close()
 
-    async def _fly(self, free: list[bytes], keys: Sequence[bytes], send: Send) -> dict[bytes, Outcome]:
-        """Claims keys, sends those that are ours to send; returns what is known of them afterwards."""
-        flight = self._loop.create_future()
-        self._here |= dict.fromkeys(free, flight)
-        found: dict[bytes, Outcome] = {}
+    def take_counts(self) -> tuple[int, int]:
+        """`sent` and `saved` since it was last asked."""
+        counts = self.sent - self._taken[0], self.saved - self._taken[1]
+        self._taken = self.sent, self.saved
+        return counts
+
+    async def _fly(self, free: Sequence[bytes], keys: Sequence[bytes], send: Send, found: dict[bytes, Outcome]) -> None:
+        """Claims keys and sends those that are ours to send; then waits, with no claim, for those that others hold."""
+        self._here |= dict.fromkeys(free)
+        here = list(free)
         try:
-            asked = [(key, self._claim(key)) for key in free]
-            claims = {key: await claim for key, claim in asked}
-            for key, claim in claims.items():
-                if claim.answer is not None:
-                    found[key] = _decoded(claim.answer)
-                    self.saved += 1
-            if mine := [key for key, claim in claims.items() if claim.mine]:
-                outcomes = await send([keys.index(key) for key in mine])
-                for key, outcome in zip(mine, outcomes, strict=True):
-                    found[key] = outcome
-                    self._settle(key, outcome)
+            while here:
+                asked = [(key, self._ask(key)) for key in here]
+                stands = {key: await answer for key, answer in asked}
+                if mine := [key for key, stand in stands.items() if stand is Claim.MINE]:
+                    self.sent += len(mine)
+                    started = self._loop.time()
+                    outcomes = await send([keys.index(key) for key in mine])
+                    self._took_s = self._loop.time() - started
+                    for key, outcome in zip(mine, outcomes, strict=True):
+                        found[key] = outcome
+                        self._settle(key, outcome)
+                for key, stand in stands.items():
+                    if isinstance(stand, bytes):
+                        found[key] = _decoded(stand)
+                        self.saved += 1
+                here, asked_for = [key for key in here if key not in found], here
+                for key in found.keys() & set(asked_for):
+                    self._land(key, None if isinstance(found[key], CallError) else (found[key],))
+                if here:
+                    await asyncio.sleep(_ASK_AGAIN_S)
         except BaseException:
-            self._give_up([key for key in free if key not in found])
+            self._give_up(key for key in here if key not in found)
             raise
         finally:
-            for key in free:
-                del self._here[key]
-                self._asked.pop(key, None)
-            flight.set_result(None)
-        return found
+            for key in here:
+                self._land(key, None)
 
-    def _claim(self, key: bytes) -> asyncio.Future[Claim]:
-        """A claim that is ours or has an answer, once there is one. Claims of several calls are made together."""
-        future: asyncio.Future[Claim] = self._loop.create_future()
-        self._asked[key] = future
-        self._ask_in(_ASK_TOGETHER_S)
+    def _landing(self, key: bytes) -> asyncio.Future[tuple[Any] | None]:
+        """The answer that a lane of this process is at work on; None if there will be none to share."""
+        future = self._here[key]
+        if future is None:
+            future = self._here[key] = self._loop.create_future()
+        return asyncio.shield(future)
+
+    def _land(self, key: bytes, landed: tuple[Any] | None) -> None:
+        if (future := self._here.pop(key)) is not None:
+            future.set_result(landed)
+
+    def _ask(self, key: bytes) -> asyncio.Future[Found]:
+        """How a request stands. What several lanes ask is asked together."""
+        future = self._asked[key] = self._loop.create_future()
+        self._wake()
         return future
 
-    def _ask_in(self, delay_s: float) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(delay_s, self._ask)
-
-    def _ask(self) -> None:
-        self._timer = None
-        self.write()  # first: a claim that is given up but still written down would look as if it were ours
-        try:
-            claims = self._store.claim(self._asked)
-        except sqlite3.Error as error:
-            self._warn(error)
-            claims = dict.fromkeys(self._asked, Claim(mine=True))
-        for key, claim in claims.items():
-            if claim.mine or claim.answer is not None:
-                future = self._asked.pop(key)
-                if not future.done():  # cancelled: what it would have claimed is given up with it
-                    future.set_result(claim)
-        if self._asked:
-            self._ask_in(_ASK_AGAIN_S)
-
     def _settle(self, key: bytes, outcome: Outcome) -> None:
-        failed = isinstance(outcome, CallError)
-        if failed and not (self._keep_failures and outcome.kind in PERMANENT):
-            self._give_up([key])
-            return
-        if not self._done:
-            self._loop.call_soon(self.write)
-        self._done.append((key, _encoded(outcome)))
+        if not isinstance(outcome, CallError):
+            self._outbox.answers.append((key, orjson.dumps({"value": outcome})))
+        elif self._keep_failures and outcome.kind in PERMANENT:
+            failure = {"kind": outcome.kind, "message": str(outcome), "status": outcome.status}
+            self._outbox.failures.append((key, orjson.dumps(failure)))
+        else:
+            self._outbox.released.append(key)
+        self._wake()
 
     def _give_up(self, keys: Iterable[bytes]) -> None:
-        if not self._given_up:
-            self._loop.call_soon(self.write)
-        self._given_up += keys
+        for key in keys:
+            self._asked.pop(key, None)
+            self._outbox.released.append(key)
+        self._wake()
 
-    def _warn(self, error: sqlite3.Error) -> None:
+    def _wake(self) -> None:
+        """Exchanges soon: not at once, as a store's transaction costs much the same for one request and for ten.
+
+        A lane waits as long, so it is a part of what a request takes: with twice as many lanes as slots none is idle.
+        """
+        if self._timer is None and self._exchange is None:
+            delay_s = min(max(self._took_s * _PART_OF_A_REQUEST, _SOONEST_S), _LATEST_S)
+            self._timer = self._loop.call_later(delay_s, self._start_exchange)
+
+    def _start_exchange(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._exchange = self._loop.create_task(self._exchange_once())
+
+    async def _exchange_once(self) -> None:
+        """One at a time: a claim that is given up but still written down would look as if it were ours."""
+        outbox, self._outbox = self._outbox, Outbox()
+        asked, self._asked = self._asked, {}
+        stands: Sequence[Found] = [Claim.MINE] * len(asked)
+        try:
+            stands = await self._store.exchange(outbox, list(asked))
+        except StoreError as error:
+            self._warn(error)
+        except BaseException:
+            self._outbox.put_back(outbox)
+            raise
+        finally:
+            self._exchange = None
+            for future, stand in zip(asked.values(), stands, strict=True):
+                if not future.done():  # cancelled: what it would have claimed is given up with it
+                    future.set_result(stand)
+            if self._asked or self._outbox:
+                self._wake()
+
+    def _warn(self, error: StoreError) -> None:
         if not self._warned:
             self._warned = True
             _log.warning("answers can't be shared for now, so identical requests may be sent again: %s", error)
-
-
-def _encoded(outcome: Outcome) -> bytes:
-    if isinstance(outcome, CallError):
-        return orjson.dumps({"kind": outcome.kind, "message": str(outcome), "status": outcome.status})
-    return orjson.dumps({"value": outcome})
 
 
 def _decoded(answer: bytes) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ class KeyMaker:
 
     def __init__(self, service: Service) -> None:
         self._start = _hashed([service.api, service.url, service.model, service.credential or ""])
+        self._last: tuple[object, ...] = (self,) * 4  # nothing yet
+        self._last_common = b""
 
     def of(self, request: InferenceRequest | RecordRequest) -> bytes:
         """The key of a request that is answered by itself."""
@@ -31,15 +34,24 @@ class KeyMaker:
         """The key of a chat request."""
         key = self._start.copy()
         _add(key, request.text.encode("utf-8", "surrogatepass"))
-        wanted = request.response_format
-        _add_json(
-            key,
-            [request.parameters, request.tags, request.instructions],
-            None if wanted is None else [wanted.schema, wanted.name, wanted.strict],
-        )
+        key.update(self._common(request))
         for image in request.images:
             _add(key, image.data)
         return key.digest()
+
+    def _common(self, request: InferenceRequest) -> bytes:
+        """What the rows of a call mostly have in common, and then as the same objects."""
+        wanted = request.response_format
+        common = (request.parameters, request.tags, request.instructions, wanted)
+        if not all(map(operator.is_, self._last, common)):
+            key = hashlib.blake2b(digest_size=_SIZE)
+            _add_json(
+                key,
+                [request.parameters, request.tags, request.instructions],
+                None if wanted is None else [wanted.schema, wanted.name, wanted.strict],
+            )
+            self._last, self._last_common = common, key.digest()
+        return self._last_common
 
     def of_texts(self, request: EmbeddingRequest) -> list[bytes]:
         """The keys of an embedding request's texts."""

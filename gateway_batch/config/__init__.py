@@ -1,5 +1,6 @@
 """Settings: what the user writes, where each value came from, and what an endpoint's name stands for."""
 
+from gateway_batch.config.cache_scope import run_of
 from gateway_batch.config.coordination import DRIVER, HOST, is_redis, redis_url
 from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.config.defaults import WAREHOUSE, spool_folder, system_user
@@ -22,6 +23,7 @@ __all__ = [
     "is_redis",
     "redis_url",
     "resolve_service",
+    "run_of",
     "spool_folder",
     "system_user",
 ]

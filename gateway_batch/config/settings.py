@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway_batch.config.cache_scope import check_cache
 from gateway_batch.config.coordination import check_coordination, coordination_reference, is_credential
 from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.errors import ConfigError
@@ -153,9 +154,14 @@ class GatewayConfig(BaseSettings):
         default=5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted"
     )
 
-    cache: Literal["query", "off"] = Field(
+    cache: Annotated[str, AfterValidator(check_cache)] = Field(
         default="query",
-        description="`query`: identical requests of a query or a micro-batch are sent once on a host; `off`: each is",
+        description="`query`: identical requests of a query or a micro-batch are sent once on a host, or once where "
+        "`coordination` is a Redis; `run:NAME`: those of all queries and applications with that name, until a week "
+        "after the last; `off`: each is sent",
+    )
+    cache_quota_mb: int = Field(
+        default=2048, ge=1, le=1_000_000, description="MB of answers of a query or run; past it new ones are not kept"
     )
     coordination: Annotated[str | SecretStr, BeforeValidator(check_coordination)] = Field(
         default="host",

@@ -44,8 +44,10 @@ class ClassicFunctions(SessionFunctions):
 
     def __init__(self, spark: SparkSession, config: GatewayConfig, spool_dir: Path) -> None:
         self._spark = spark
+        self.config = config
         cancel_jobs_on_interrupt()
         context = spark.sparkContext
+        self.application_id = context.applicationId
         leases = lease_server_of(context) if config.coordination == DRIVER else None
         runtime = RuntimeSettings.of(
             config,

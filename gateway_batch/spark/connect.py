@@ -58,7 +58,8 @@ class ConnectFunctions(SessionFunctions):
         self._spark = spark
         self._python = ""
         self.scope = spark.session_id  # type: ignore[attr-defined]
-        application = spark.conf.get("spark.app.id", None) or self.scope
+        self.config = config
+        application = self.application_id = spark.conf.get("spark.app.id", None) or self.scope
         self._planner = Planner(
             config,
             RuntimeSettings.of(config, scope=application, registration=secrets.randbits(31), spool_dir=spool_dir),

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlparse
 
 from pyspark.sql import Column, DataFrame, SparkSession
 
+from gateway_batch.cache import Savings
 from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
 from gateway_batch.spark.reconcile import Ledger, reconcile
@@ -116,6 +117,18 @@ class Gateway:
     ) -> None:
         """Closes it."""
         self.close()
+
+    def saved(self) -> dict[int, Savings]:
+        """What the cache saved, by the execution id of the session's queries (as in the ledger and in Spark's UI).
+
+        Counted as tasks end, also after a query's answers were removed. Those of a host that is not this one are known
+        only where `coordination` is a Redis; what a killed worker did since its task began is not counted.
+
+        Returns:
+            For each query that had answers to share: `sent` and `saved`, in requests, or rows of an embedding service.
+        """
+        counts = self._functions.savings()
+        return {int(execution_id): counts[execution_id] for execution_id in sorted(counts, key=int)}
 
     def column(self, task: TaskFunction | None, data: Mapping[str, Column], constants: Mapping[str, Any]) -> Column:
         """A call as a Column, for `gateway_batch.functions`; see `SessionFunctions.column`."""

@@ -58,7 +58,7 @@ class CallPlan:
         result_type: SQL type of an answer, as Spark's JSON; the `errorMessage` struct around it is not part of it.
         tags: constant request tags.
         inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.
-        pay_once: whether identical requests of a query share an answer.
+        cache: the setting: what shares the answers of identical requests.
     """
 
     function: str
@@ -73,6 +73,6 @@ class CallPlan:
     fail_on_error: bool
     tags: tuple[tuple[str, str], ...]
     inputs: tuple[Input, ...]
-    pay_once: bool
+    cache: str
     runtime: RuntimeSettings
     caller: CallerSettings

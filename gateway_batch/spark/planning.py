@@ -142,7 +142,7 @@ class Planner:
             fail_on_error=fail_on_error and not shape.is_envelope,
             tags=tuple(self.config.request_tags.items()),
             inputs=inputs,
-            pay_once=self.config.cache == "query",
+            cache=self.config.cache,
             runtime=self.runtime,
             caller=self.caller,
         )

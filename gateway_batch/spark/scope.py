@@ -1,4 +1,4 @@
-"""How far an answer reaches: a query of an application, or a micro-batch of a stream."""
+"""How far an answer reaches: a query of an application, a micro-batch of a stream, or a named run."""
 
 from __future__ import annotations
 
@@ -6,59 +6,60 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark import TaskContext
 
+from gateway_batch.cache import AnswerScope
+from gateway_batch.config import run_of
 from gateway_batch.runtime import shared_dir
 
-_KEPT_S = 7 * 86_400.0
-_IDLE_S = 3_600.0
+_KEPT_S = 7 * 86_400
+_DAY_S = 86_400
+_IDLE_S = 3_600
 _ROOT_EXECUTION = "spark.sql.execution.root.id"
 _STREAM, _BATCH = "sql.streaming.queryId", "streaming.sql.batchId"
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What shares its answers on a host.
-
-    Attributes:
-        folder: where they are kept.
-        keep_failures: False for a stream: its batch comes again after what was wrong is mended.
-    """
-
-    folder: Path
-    keep_failures: bool
-
-
-def scope_of(context: TaskContext, application_id: str) -> Scope | None:
-    """The scope of a task; None where Spark names no query, as in an action on an RDD.
+def scope_of(context: TaskContext, application_id: str, cache: str) -> AnswerScope | None:
+    """The scope of a task; None where there is none, as with `off`, or where Spark names no query.
 
     A micro-batch keeps its number when it is run again, also by another application from the checkpoint.
+
+    Args:
+        context: of the task.
+        application_id: of its application.
+        cache: the setting.
     """
+    execution = context.getLocalProperty(_ROOT_EXECUTION) or ""
     stream, batch = context.getLocalProperty(_STREAM), context.getLocalProperty(_BATCH)
+
+    def scope(name: str, kept_s: int) -> AnswerScope:
+        return AnswerScope(name, shared_dir(name), application_id, execution, kept_s)
+
+    if cache == "off":
+        return None
+    if (run := run_of(cache)) is not None:
+        return scope(f"runs/{run}", _KEPT_S)
     if stream and batch:
-        batches = shared_dir("streams") / stream
-        _remove_earlier(batches, int(batch))
-        return Scope(batches / batch, keep_failures=False)
-    execution = context.getLocalProperty(_ROOT_EXECUTION)
+        _remove_earlier(shared_dir("streams") / stream, int(batch))
+        return scope(f"streams/{stream}/{batch}", _DAY_S)
     if not execution:
         return None
-    scope = Scope(query_folder(application_id, execution), keep_failures=True)
-    if not scope.folder.exists():
-        _remove_idle(_queries(application_id))
-    return scope
+    found = scope(_query(application_id, execution), _IDLE_S)
+    if not found.folder.exists():
+        _remove_idle(found.folder.parent)
+    return found
 
 
 def query_folder(application_id: str, execution_id: str) -> Path:
     """Where a query's answers are kept."""
-    return _queries(application_id) / execution_id
+    return shared_dir(_query(application_id, execution_id))
 
 
 def kept_queries(application_id: str) -> Iterator[str]:
     """Execution ids of an application's queries that have answers on this host."""
-    folder = _queries(application_id)
+    folder = query_folder(application_id, "")
     return (path.name for path in folder.iterdir()) if folder.is_dir() else iter(())
 
 
@@ -68,9 +69,14 @@ def remove_query(application_id: str, execution_id: str) -> None:
 
 
 def remove_stale() -> None:
-    """Removes what applications and streams left on this host that did nothing for a week."""
-    for folder in [*shared_dir("streams").glob("*"), *shared_dir("").glob("*/answers")]:
-        _remove_unused(folder, _KEPT_S)
+    """Removes what applications, streams and runs left on this host that did nothing for a week."""
+    for kind in ("streams/*", "runs/*", "*/answers", "*/savings"):
+        for folder in shared_dir("").glob(kind):
+            _remove_unused(folder, _KEPT_S)
+
+
+def _query(application_id: str, execution_id: str) -> str:
+    return f"{application_id}/answers/{execution_id}"
 
 
 def _remove_idle(queries: Path) -> None:
@@ -83,10 +89,6 @@ def _remove_unused(folder: Path, seconds: float) -> None:
     with contextlib.suppress(OSError):
         if max(path.stat().st_mtime for path in [folder, *folder.iterdir()]) < time.time() - seconds:
             shutil.rmtree(folder)
-
-
-def _queries(application_id: str) -> Path:
-    return shared_dir(application_id) / "answers"
 
 
 def _remove_earlier(batches: Path, batch: int) -> None:

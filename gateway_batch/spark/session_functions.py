@@ -9,7 +9,9 @@ from typing import Any
 
 from pyspark.sql import Column, SparkSession
 
+from gateway_batch.cache import Savings
 from gateway_batch.config import GatewayConfig
+from gateway_batch.runtime import savings_of
 from gateway_batch.spark.tasks import TaskFunction
 
 
@@ -18,6 +20,9 @@ class SessionFunctions(ABC):
 
     scope: str
     """Where names are known: of registrations of one name and scope, the newest holds."""
+
+    config: GatewayConfig
+    application_id: str
 
     @abstractmethod
     def __init__(self, spark: SparkSession, config: GatewayConfig, spool_dir: Path) -> None:
@@ -64,6 +69,10 @@ class SessionFunctions(ABC):
         Args:
             all_that_ended: also those that the session no longer knows of.
         """
+
+    def savings(self) -> dict[str, Savings]:
+        """What the cache saved in the application's queries, by execution id."""
+        return savings_of(self.config, self.application_id)
 
     @abstractmethod
     def session_lives(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -12,7 +12,7 @@ from pyspark import TaskContext
 
 from gateway_batch.apis import task_of
 from gateway_batch.batch import Window, answer_in_order
-from gateway_batch.cache import Flights, KeyMaker
+from gateway_batch.cache import PERMANENT, Flights, KeyMaker, UnderWay
 from gateway_batch.config import Credentials
 from gateway_batch.errors import CallError, as_ai_function_error
 from gateway_batch.packing import Embedder, PackedBatches, PackSize, Vector
@@ -85,6 +85,7 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
 
 def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
     infer, flights, keys = _sender(plan, runtime), _flights(plan, runtime), KeyMaker(plan.service)
+    under_way = UnderWay()
 
     async def value_of(request: InferenceRequest | RecordRequest) -> Any:
         return (await infer(request)).value
@@ -94,7 +95,12 @@ def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
             raise request
         if flights is None:
             return await value_of(request)
-        return await flights.answer(keys.of(request), lambda: value_of(request))
+        try:
+            return await flights.answer(keys.of(request), under_way.send, value_of, request)
+        except CallError as error:
+            if plan.fail_on_error and error.kind in PERMANENT:
+                await under_way.end()
+            raise
 
     return answer_in_order(batches, answer, runtime.loop, _window(plan, rows_a_call=1))
 
@@ -102,19 +108,23 @@ def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
 def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
     packed, keys = PackedBatches(PackSize(plan.service.embedding_rows)), KeyMaker(plan.service)
     embedder, flights = Embedder(_sender(plan, runtime)), _flights(plan, runtime)
+    under_way = UnderWay()
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
         answers = await (embedder.embed(request) if flights is None else once(request, flights))
         failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
         if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept
+            if failure.kind in PERMANENT:
+                await under_way.end()
             raise failure
         return answers
 
     async def once(request: EmbeddingRequest, flights: Flights) -> list[Vector | CallError]:
-        return await flights.answer_all(
-            keys.of_texts(request),
-            lambda places: embedder.embed(replace(request, texts=tuple(request.texts[place] for place in places))),
-        )
+        async def embed(places: Sequence[int]) -> Sequence[Vector | CallError]:
+            texts = tuple(request.texts[place] for place in places)
+            return await under_way.send(embedder.embed, replace(request, texts=texts))
+
+        return await flights.answer_all(keys.of_texts(request), embed)
 
     packs = (packed.split(rows) for rows in batches)
     window = _window(plan, rows_a_call=plan.service.embedding_rows)
@@ -133,8 +143,8 @@ def _sender(plan: CallPlan, runtime: Runtime) -> Callable[[AnyRequest], Awaitabl
 
 
 def _flights(plan: CallPlan, runtime: Runtime) -> Flights | None:
-    scope = scope_of(_task(), plan.caller.application_id) if plan.pay_once else None
-    return None if scope is None else runtime.flights(scope.folder, keep_failures=scope.keep_failures)
+    scope = scope_of(_task(), plan.caller.application_id, plan.cache)
+    return None if scope is None else runtime.flights(scope)
 
 
 def _window(plan: CallPlan, rows_a_call: int) -> Window:

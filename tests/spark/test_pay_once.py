@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,11 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
+from gateway_batch.runtime import shared_dir
 from gateway_batch.spark.scope import kept_queries
-from tests.spark.conftest import MODEL, Count, Register
+from tests.redis_server import redis_running
+from tests.spark.conftest import MODEL, TOKEN, Count, Register
+from tests.spark.test_ledger import run_script
 
 CALL = f"ai_query('{MODEL}', 'Summarize the following text: ' || text_column)"
 ROWS = 40
@@ -25,6 +30,15 @@ pytestmark = pytest.mark.usefixtures("texts")
     [
         pytest.param(f"SELECT a FROM (SELECT {CALL} AS a FROM my_table) WHERE a LIKE '%ake%'", ROWS, id="filter on a"),
         pytest.param(f"SELECT {CALL} AS a FROM my_table ORDER BY a", ROWS, id="order by a"),
+        pytest.param(f"SELECT {CALL} AS a FROM my_table", ROWS, id="plain"),
+        pytest.param(f"SELECT id, {CALL} AS a FROM my_table ORDER BY id", ROWS, id="order by id"),
+        pytest.param(
+            f"SELECT row_number() OVER (PARTITION BY a ORDER BY id) AS n FROM (SELECT id, {CALL} AS a FROM my_table)",
+            ROWS,
+            id="window",
+        ),
+        pytest.param(f"SELECT /*+ REPARTITION(3) */ id, {CALL} AS a FROM my_table", ROWS, id="repartition"),
+        pytest.param(f"SELECT /*+ REPARTITION(3, a) */ id, {CALL} AS a FROM my_table", ROWS, id="repartition by a"),
         pytest.param(
             f"WITH q AS (SELECT id, {CALL} AS a FROM my_table) SELECT x.a, y.a FROM q AS x JOIN q AS y USING (id)",
             ROWS,
@@ -56,6 +70,111 @@ def test_sends_each_request_once(spark: SparkSession, requests: Count, query: st
     assert sent == expected or ("gte" in query and expected <= sent <= 4)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param(f"SELECT {CALL} AS a FROM my_table UNION ALL SELECT {CALL} FROM my_table", id="union with itself"),
+        pytest.param(
+            f"WITH q AS (SELECT id, {CALL} AS a FROM my_table) "
+            "SELECT a FROM q WHERE id % 2 = 0 UNION ALL SELECT max(a) FROM q GROUP BY id",
+            id="CTE used twice",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("gateway")
+def test_a_query_of_several_parts_sends_each_request_once(spark: SparkSession, requests: Count, query: str) -> None:
+    assert requests(lambda: spark.sql(query).collect()) == ROWS
+
+
+@pytest.mark.usefixtures("gateway")
+def test_merge_pays_once(spark: SparkSession, requests: Count) -> None:
+    merge = (
+        f"MERGE INTO merged USING (SELECT id, {CALL} AS a FROM my_table) AS s ON merged.id = s.id "
+        "WHEN MATCHED THEN UPDATE SET a = s.a WHEN NOT MATCHED THEN INSERT (id, a) VALUES (s.id, s.a)"
+    )
+    try:
+        spark.sql("CREATE TABLE merged USING DELTA AS SELECT id, 'old' AS a FROM my_table WHERE id % 2 = 0")
+        assert requests(lambda: spark.sql(merge)) == ROWS
+        assert spark.table("merged").where("a <> 'old'").count() == ROWS
+    finally:
+        spark.sql("DROP TABLE IF EXISTS merged")
+
+
+@pytest.mark.usefixtures("gateway")
+def test_two_actions_on_a_micro_batch_pay_once(spark: SparkSession, requests: Count, tmp_path: Path) -> None:
+    source = str(tmp_path / "source")
+    spark.table("my_table").write.format("delta").save(source)
+
+    def two_actions(batch: DataFrame, number: int) -> None:
+        for name in ("one", "two"):
+            batch.write.format("delta").mode("append").save(str(tmp_path / name))
+
+    def stream() -> None:
+        rows = spark.readStream.format("delta").load(source).selectExpr("id", f"{CALL} AS a")
+        writer = rows.writeStream.foreachBatch(two_actions).option("checkpointLocation", str(tmp_path / "checkpoint"))
+        writer.trigger(availableNow=True).start().awaitTermination()
+
+    assert requests(stream) == ROWS
+    for name in ("one", "two"):
+        assert spark.read.format("delta").load(str(tmp_path / name)).count() == ROWS
+
+
+@pytest.mark.usefixtures("gateway")
+def test_two_tasks_with_the_same_rows_in_opposite_order_pay_once(spark: SparkSession, requests: Count) -> None:
+    order = "CASE WHEN id < 200 THEN id ELSE 399 - id END"  # two partitions: 0 to 199, and 199 to 0
+    frame = spark.range(0, 400, 1, 2).selectExpr(f"ai_query('{MODEL}', 'Lake ' || ({order})) AS a")
+    answers: list[str] = []
+    assert requests(lambda: answers.extend(row.a for row in frame.collect())) == 200
+    assert answers[:200] == answers[:199:-1]
+
+
+def test_a_run_shares_with_the_next_query_and_says_what_it_saved(
+    spark: SparkSession, register: Register, requests: Count, server: RunningGateway, run: str
+) -> None:
+    gateway = register(cache=run)
+    query = f"SELECT {CALL} AS a FROM my_table"
+    assert requests(lambda: [spark.sql(query).collect() for _ in range(2)]) == ROWS
+    assert [tuple(counts) for counts in list(gateway.saved().values())[-2:]] == [(ROWS, 0), (0, ROWS)]
+    gateway.close()
+    register(cache=run)
+    assert requests(lambda: spark.sql(query).collect()) == 0
+
+
+def test_a_run_tries_again_what_failed_in_another_query(
+    spark: SparkSession, register: Register, requests: Count, server: RunningGateway, run: str
+) -> None:
+    register(cache=run)
+    query = (
+        f"SELECT ai_query('{MODEL}', 'Lake ' || id % 2, failOnError => false).errorMessage AS e FROM range(0, 8, 1, 2)"
+    )
+    server.configure(faults=[{"match": "Lake 1", "status": 403, "message": "not yours"}])
+    assert requests(lambda: spark.sql(query).collect()) == 2
+    server.configure(faults=[])
+    assert requests(lambda: spark.sql(query).collect()) == 1
+    assert spark.sql(query).where("e IS NULL").count() == 8
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a run whose answers go with the test."""
+    name = f"test-{os.getpid()}-{abs(hash(request.node.name)):x}"
+    yield f"run:{name}"
+    shutil.rmtree(shared_dir(f"runs/{name}"), ignore_errors=True)
+
+
+def test_with_redis_answers_are_shared_there(
+    spark: SparkSession, register: Register, requests: Count, tmp_path: Path
+) -> None:
+    with redis_running(tmp_path, "dapi-redis-password") as redis:
+        gateway = register(coordination=redis.url, coordination_name="spark-tests")
+        query = f"SELECT {CALL} AS a FROM my_table ORDER BY a"
+        assert requests(lambda: spark.sql(query).collect()) == ROWS
+        assert tuple(list(gateway.saved().values())[-1]) == (ROWS, ROWS)
+        assert not list(kept_queries(spark.sparkContext.applicationId))
+        redis.kill()
+        assert requests(lambda: spark.sql(query).collect()) == ROWS
+
+
 def test_without_the_cache_each_evaluation_is_paid(spark: SparkSession, register: Register, requests: Count) -> None:
     register(cache="off")
     assert requests(lambda: spark.sql(f"SELECT {CALL} AS a FROM my_table ORDER BY a").collect()) == 2 * ROWS
@@ -77,6 +196,30 @@ def test_a_row_that_always_fails_is_paid_once_for_all_tries_of_its_task(
     usage = spark.table(gateway.usage.table)
     assert usage.where("status_code = 400").count() == 1
     assert usage.where("status_code = 200").count() <= 99
+
+
+FOUR_TRIES = f"""
+import sys, gateway_batch as gb
+spark = gb.local_session(warehouse=sys.argv[2], master="local[1,4]", settings={{"spark.log.level": "OFF"}})
+config = gb.GatewayConfig.from_env(host=sys.argv[1], token="{TOKEN}")
+with gb.register_ai_query(spark, config) as gateway:
+    try:
+        spark.range(0, 100, 1, 1).selectExpr("ai_query('{MODEL}', 'Lake ' || id || ' is deep')").collect()
+    except Exception as error:
+        assert "no such lake" in str(error), error
+    else:
+        raise AssertionError("no row failed")
+tracker = spark.sparkContext.statusTracker()
+jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(None)]
+print("tries", max(tracker.getStageInfo(stage).numFailedTasks for job in jobs for stage in job.stageIds))
+spark.stop()
+"""
+
+
+def test_a_row_that_always_fails_is_paid_once_in_four_tries(server: RunningGateway, tmp_path: Path) -> None:
+    server.configure(faults=[{"match": "Lake 7 ", "status": 400, "message": "no such lake"}])
+    assert "tries 4" in run_script(FOUR_TRIES, server.host, str(tmp_path / "warehouse"))
+    assert server.stats()["requests"] == 100
 
 
 def test_create_table_as_with_order_by_pays_once(spark: SparkSession, gateway: gb.Gateway, requests: Count) -> None:
@@ -108,8 +251,6 @@ def test_answers_are_private_to_the_user(spark: SparkSession, gateway: gb.Gatewa
 
 
 def test_a_lost_store_costs_no_answer(spark: SparkSession, gateway: gb.Gateway, texts: DataFrame) -> None:
-    from gateway_batch.runtime import shared_dir
-
     frame = texts.selectExpr(f"{CALL} AS a")
     shutil.rmtree(Path(shared_dir(spark.sparkContext.applicationId)) / "answers", ignore_errors=True)
     assert len(frame.collect()) == ROWS

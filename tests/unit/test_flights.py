@@ -1,37 +1,61 @@
-"""Identical requests of a scope are sent once, by whichever process is first."""
+"""Identical requests of a scope are sent once, by whichever process is first; in both kinds of store."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from gateway_batch.cache import AnswerStore, Flights, KeyMaker
+from gateway_batch.cache import Claim, FallbackStore, Flights, HostAnswerStore, KeyMaker, Outbox, StoreError
 from gateway_batch.cache import flights as flights_module
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import EmbeddingRequest, Image, InferenceRequest, RecordRequest, ResponseFormat
+from tests.redis_server import RedisServer, redis_running
 
+from .answer_stores import LEASE_S, QUOTA, A, B, C, D, open_store, scope_in
 from .samples import CHAT
 
 T = TypeVar("T")
-A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
+ROOT = Path(__file__).parent.parent.parent
 
 
-def run(folder: Path, work: Callable[[Flights], Awaitable[T]], *, keep_failures: bool = True) -> T:
-    async def main() -> T:
-        flights = Flights(AnswerStore(folder), keep_failures=keep_failures)
-        try:
-            return await work(flights)
-        finally:
-            flights.close()
+@dataclass(frozen=True)
+class Store:
+    """Where a test's scope has its answers."""
 
-    return asyncio.run(main())
+    url: str
+    folder: Path
+
+    def run(self, work: Callable[[Flights], Awaitable[T]], *, query: str = "3", quota_bytes: int = QUOTA) -> T:
+        """What a process of its own would get: flights over a store opened anew."""
+
+        async def main() -> T:
+            async with open_store(self.url, scope_in(self.folder, query), quota_bytes) as opened:
+                flights = Flights(opened, keep_failures=bool(query))
+                try:
+                    return await work(flights)
+                finally:
+                    await flights.close()
+
+        return asyncio.run(main())
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_running(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=["host", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    url = request.getfixturevalue("redis").url if request.param == "redis" else ""
+    return Store(url, tmp_path)
 
 
 class Sender:
@@ -51,70 +75,76 @@ class Sender:
         return count
 
 
-def test_identical_requests_at_once_are_sent_once(tmp_path: Path) -> None:
+def test_identical_requests_at_once_are_sent_once(store: Store) -> None:
     send = Sender(delay_s=0.02)
-    answers = run(tmp_path, lambda flights: asyncio.gather(*(flights.answer(A, send) for _ in range(5))))
+    answers = store.run(lambda flights: asyncio.gather(*(flights.answer(A, send) for _ in range(5))))
     assert answers == [1] * 5
     assert send.calls == 1
 
 
-def test_an_answer_is_there_for_those_who_come_later(tmp_path: Path) -> None:
+def test_an_answer_is_there_for_those_who_come_later(store: Store) -> None:
     send = Sender()
 
     async def work(flights: Flights) -> list[Any]:
         return [await flights.answer(key, send) for key in (A, B, A)]
 
-    assert run(tmp_path, work) == [1, 2, 1]
-    assert run(tmp_path, work) == [1, 2, 1]
+    assert store.run(work) == [1, 2, 1]
+    assert store.run(work) == [1, 2, 1]
     assert send.calls == 2
 
 
-def test_a_failure_that_would_repeat_itself_is_kept(tmp_path: Path) -> None:
+def test_a_failure_that_would_repeat_itself_is_kept(store: Store) -> None:
     refused = CallError(ErrorKind.BAD_REQUEST, "no such lake", status=400)
     send = Sender(refused)
     for _ in range(2):
         with pytest.raises(CallError, match="no such lake") as caught:
-            run(tmp_path, lambda flights: flights.answer(A, send))
+            store.run(lambda flights: flights.answer(A, send))
         assert (caught.value.kind, caught.value.status) == (ErrorKind.BAD_REQUEST, 400)
     assert send.calls == 1
 
 
+def test_a_failure_holds_for_the_query_that_paid_it_and_answers_for_the_scope(store: Store) -> None:
+    send = Sender(CallError(ErrorKind.BAD_REQUEST, "no such lake", status=400), None)
+    with pytest.raises(CallError, match="no such lake"):
+        store.run(lambda flights: flights.answer(A, send), query="3")
+    assert store.run(lambda flights: flights.answer(A, send), query="4") == 2
+    assert store.run(lambda flights: flights.answer(A, send), query="3") == 2
+
+
 @pytest.mark.parametrize(
-    ("kind", "keep_failures"), [(ErrorKind.SERVER, True), (ErrorKind.DEADLINE, True), (ErrorKind.BAD_REQUEST, False)]
+    ("kind", "query"), [(ErrorKind.SERVER, "3"), (ErrorKind.DEADLINE, "3"), (ErrorKind.BAD_REQUEST, "")]
 )
-def test_other_failures_are_tried_again(tmp_path: Path, kind: ErrorKind, keep_failures: bool) -> None:
+def test_other_failures_are_tried_again(store: Store, kind: ErrorKind, query: str) -> None:
     send = Sender(CallError(kind, "not now"))
     with pytest.raises(CallError, match="not now"):
-        run(tmp_path, lambda flights: flights.answer(A, send), keep_failures=keep_failures)
-    assert run(tmp_path, lambda flights: flights.answer(A, send), keep_failures=keep_failures) == 2
+        store.run(lambda flights: flights.answer(A, send), query=query)
+    assert store.run(lambda flights: flights.answer(A, send), query=query) == 2
 
 
-def test_who_waits_for_a_failure_tries_itself(tmp_path: Path) -> None:
+def test_who_waits_for_a_failure_tries_itself(store: Store) -> None:
     send = Sender(CallError(ErrorKind.SERVER, "not now"), delay_s=0.01)
 
     async def work(flights: Flights) -> list[Any]:
         return await asyncio.gather(*(flights.answer(A, send) for _ in range(3)), return_exceptions=True)
 
-    answers = run(tmp_path, work)
+    answers = store.run(work)
     assert [type(answer) for answer in answers] == [CallError, int, int]
     assert send.calls == 2
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.01])
-def test_a_cancelled_request_leaves_its_claim_to_others(tmp_path: Path, after_s: float) -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.003, 0.03])
+def test_a_cancelled_request_leaves_its_claim_to_others(store: Store, after_s: float) -> None:
     async def work(flights: Flights) -> Any:
         stuck = asyncio.create_task(flights.answer(A, Sender(delay_s=60)))
         await asyncio.sleep(after_s)
         stuck.cancel()
         await asyncio.wait([stuck])
-        other = await asyncio.wait_for(flights.answer(A, Sender()), 5)
-        flights.write()
-        return other, AnswerStore
+        return await asyncio.wait_for(flights.answer(A, Sender()), 5)
 
-    assert run(tmp_path, work)[0] == 1
+    assert store.run(work) == 1
 
 
-def test_of_several_requests_only_new_ones_are_sent_together(tmp_path: Path) -> None:
+def test_of_several_requests_only_new_ones_are_sent_together(store: Store) -> None:
     sent: list[list[int]] = []
 
     async def send(places: Sequence[int]) -> list[Any]:
@@ -123,9 +153,9 @@ def test_of_several_requests_only_new_ones_are_sent_together(tmp_path: Path) -> 
 
     async def work(flights: Flights) -> list[Any]:
         first = await flights.answer_all([A, B], send)
-        return [first, await flights.answer_all([B, A, C, b"d" * 16, C], send)]
+        return [first, await flights.answer_all([B, A, C, D, C], send)]
 
-    first, second = run(tmp_path, work)
+    first, second = store.run(work)
     assert first == [0, 10]
     assert sent == [[0, 1], [2, 3]]
     assert second[:3] == [10, 0, 20]
@@ -133,59 +163,55 @@ def test_of_several_requests_only_new_ones_are_sent_together(tmp_path: Path) -> 
     assert second[4] == 20
 
 
-def test_what_was_saved_is_counted(tmp_path: Path) -> None:
-    async def work(flights: Flights) -> int:
+def test_what_was_sent_and_saved_is_counted(store: Store) -> None:
+    async def send_all(places: Sequence[int]) -> list[Any]:
+        return [place for place in places]
+
+    async def work(flights: Flights) -> list[tuple[int, int]]:
         await flights.answer(A, Sender())
-        await flights.answer(A, Sender())
-        return flights.saved
+        await asyncio.gather(*(flights.answer(A, Sender()) for _ in range(2)))
+        counts = [flights.take_counts()]
+        await asyncio.gather(*(flights.answer(B, Sender(delay_s=0.01)) for _ in range(3)))
+        await flights.answer_all([A, C, C], send_all)
+        return [*counts, flights.take_counts(), flights.take_counts()]
 
-    assert run(tmp_path, work) == 1
-
-
-HOLD = """
-import os, sys
-from pathlib import Path
-from gateway_batch.cache import AnswerStore
-store = AnswerStore(Path(sys.argv[1]))
-assert store.claim([b"a" * 16])[b"a" * 16].mine
-print("held", flush=True)
-sys.stdin.readline()
-store.keep([(b"a" * 16, b'{"value": "theirs"}')])
-print("kept", flush=True)
-sys.stdin.readline()
-"""
+    assert store.run(work) == [(1, 2), (2, 4), (0, 0)]
 
 
-def holder(folder: Path) -> subprocess.Popen[str]:
+def holder(store: Store) -> subprocess.Popen[str]:
     """Another process at work on request A."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.unit.answer_stores", store.url, str(store.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
 
 
-def test_what_another_process_is_at_work_on_is_waited_for(tmp_path: Path) -> None:
+def test_what_another_process_is_at_work_on_is_waited_for(store: Store) -> None:
     send = Sender()
-    with holder(tmp_path) as other:
+    with holder(store) as other:
 
         async def work(flights: Flights) -> Any:
             waiting = asyncio.create_task(flights.answer(A, send))
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(2 * LEASE_S if store.url else 0.2)
             assert not waiting.done()
             assert other.stdin is not None
             other.stdin.write("\n")
             other.stdin.flush()
             return await asyncio.wait_for(waiting, 10)
 
-        assert run(tmp_path, work) == "theirs"
+        assert store.run(work) == "theirs"
         other.kill()
     assert send.calls == 0
 
 
-def test_the_claim_of_a_process_that_died_is_taken_over(tmp_path: Path) -> None:
-    with holder(tmp_path) as other:
+def test_the_claim_of_a_process_that_died_is_taken_over(store: Store) -> None:
+    with holder(store) as other:
 
         async def work(flights: Flights) -> Any:
             waiting = asyncio.create_task(flights.answer(A, Sender()))
@@ -194,42 +220,158 @@ def test_the_claim_of_a_process_that_died_is_taken_over(tmp_path: Path) -> None:
             other.kill()
             return await asyncio.wait_for(waiting, 10)
 
-        assert run(tmp_path, work) == 1
+        assert store.run(work) == 1
 
 
-def test_a_successor_on_the_same_byte_does_not_hold_what_the_dead_held(tmp_path: Path) -> None:
-    with holder(tmp_path) as dead:
-        dead.kill()
-        dead.wait()
-    successor = AnswerStore(tmp_path)
-    assert run_in_another(tmp_path) == "mine\n"
-    successor.close()
+def test_what_is_ours_is_sent_before_what_others_hold_is_waited_for(store: Store) -> None:
+    sent: list[list[int]] = []
+
+    async def send(places: Sequence[int]) -> list[Any]:
+        sent.append(list(places))
+        return list(places)
+
+    with holder(store) as other:
+
+        async def work(flights: Flights) -> list[Any]:
+            waiting = asyncio.create_task(flights.answer_all([A, B], send))
+            await asyncio.sleep(0.2)
+            assert sent == [[1]]
+            other.kill()
+            return await asyncio.wait_for(waiting, 10)
+
+        assert store.run(work) == [0, 1]
+    assert sent == [[1], [0]]
 
 
-def run_in_another(folder: Path) -> str:
-    script = HOLD.splitlines()
-    code = "\n".join([*script[:5], 'print("mine" if store.claim([b"a" * 16])[b"a" * 16].mine else "held")'])
-    return subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True).stdout
+def test_a_store_that_was_closed_holds_nothing(store: Store) -> None:
+    async def main() -> list[Any]:
+        async with open_store(store.url, scope_in(store.folder)) as opened:
+            await opened.exchange(Outbox(), [A])
+        async with open_store(store.url, scope_in(store.folder)) as opened:
+            return list(await opened.exchange(Outbox(), [A]))
+
+    assert asyncio.run(main()) == [Claim.MINE]
 
 
-def test_a_store_that_fails_costs_the_sharing_and_not_the_answers(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_past_the_quota_answers_are_not_kept_and_one_warning_says_so(
+    store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     send = Sender()
 
     async def work(flights: Flights) -> list[Any]:
-        flights._store._database.execute("DROP TABLE answers")
-        return [await flights.answer(A, send), await flights.answer(A, send)]
+        answers = []
+        for key in (A, B, B, A):
+            answers.append(await flights.answer(key, send))
+            await flights.flush()
+        return answers
 
-    assert run(tmp_path, work) == [1, 2]
+    if store.url:  # its size is known with the answer, the file's before
+        assert store.run(work, quota_bytes=2) == [1, 2, 3, 1]
+    else:
+        assert store.run(work, quota_bytes=2) == [1, 2, 3, 4]
+    assert caplog.text.count("Raise cache_quota_mb") == 1
+
+
+def test_a_successor_on_the_same_byte_does_not_hold_what_the_dead_held(tmp_path: Path) -> None:
+    with holder(Store("", tmp_path)) as dead:
+        dead.kill()
+        dead.wait()
+
+    async def main() -> None:
+        async with open_store("", scope_in(tmp_path)) as successor:
+            await successor.exchange(Outbox(), [B])
+            with holder(Store("", tmp_path)) as other:  # it gets A, though the dead one's byte is locked again
+                other.kill()
+
+    asyncio.run(main())
+
+
+class Failing:
+    """A store that always fails."""
+
+    async def exchange(self, outbox: Outbox, wanted: Sequence[bytes]) -> Sequence[Any]:
+        raise StoreError("no room")
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_store_that_fails_costs_the_sharing_and_not_the_answers(caplog: pytest.LogCaptureFixture) -> None:
+    send = Sender()
+
+    async def main() -> list[Any]:
+        flights = Flights(Failing(), keep_failures=True)
+        answers = [await flights.answer(A, send), await flights.answer(A, send)]
+        await flights.close()
+        return answers
+
+    assert asyncio.run(main()) == [1, 2]
     assert caplog.text.count("answers can't be shared") == 1
     assert flights_module._log.name in caplog.text
 
 
+def test_a_folder_that_can_not_be_made_costs_the_sharing_and_not_the_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    assert Store("", tmp_path / "file" / "scope").run(lambda flights: flights.answer(A, Sender())) == 1
+    assert "NotADirectoryError" in caplog.text
+
+
+def test_while_redis_is_away_the_host_shares_and_afterwards_redis_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    send, now = Sender(), [0.0]
+    scope = scope_in(tmp_path)
+
+    async def main(server: RedisServer) -> list[Any]:
+        async with open_store(server.url, scope) as shared:
+            flights = Flights(FallbackStore(shared, HostAnswerStore(scope, QUOTA), lambda: now[0]), keep_failures=True)
+            answers = [await flights.answer(A, send)]
+            await flights.flush()
+            server.kill()
+            answers += [await flights.answer(A, send), await flights.answer(A, send)]
+            server.start()
+            answers.append(await flights.answer(A, send))
+            now[0] += 60
+            answers += [await flights.answer(A, send), await flights.answer(A, send)]
+            await flights.close()
+        return answers
+
+    with redis_running(tmp_path) as server:
+        assert asyncio.run(main(server)) == [1, 2, 2, 2, 3, 3]  # it kept nothing on disk
+    assert caplog.text.count("answers are shared on this host only for now") == 1
+
+
+def test_what_redis_holds_goes_by_itself(redis: RedisServer, tmp_path: Path) -> None:
+    from gateway_batch.redis_link import connect
+
+    async def main() -> dict[str, int]:
+        async with open_store(redis.url, scope_in(tmp_path)) as opened:
+            await opened.exchange(Outbox(), [A, B])
+            await opened.exchange(Outbox(answers=[(A, b'{"value": 1}')], failures=[(B, b"{}")]), [C])
+            client = connect(redis.url)
+            names = [name.decode() async for name in client.scan_iter("*")]
+            lives = {name: await client.ttl(name) for name in names if tmp_path.name in name or "owner" in name}
+            await client.aclose()
+            return lives
+
+    lives = asyncio.run(main())
+    assert len(lives) >= 5
+    assert all(name.startswith("gateway_batch:tests:") for name in lives)
+    assert all(seconds != -1 and seconds <= 60 for seconds in lives.values())  # -1: for ever; -2: gone meanwhile
+
+
 def test_the_files_are_the_users_own(tmp_path: Path) -> None:
-    AnswerStore(tmp_path / "scope").close()
-    assert os.stat(tmp_path / "scope").st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "scope").iterdir()} == {0o600}
+    folder = tmp_path / "scope"
+
+    async def main() -> set[int]:
+        async with open_store("", scope_in(folder)) as opened:
+            await opened.exchange(Outbox(), [A])
+            return {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+    assert asyncio.run(main()) == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_all_that_is_sent_is_in_the_key() -> None:

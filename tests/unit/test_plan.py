@@ -26,7 +26,7 @@ def plan_of(config: GatewayConfig, registration: int = 1) -> CallPlan:
         fail_on_error=True,
         tags=(("team", "search"),),
         inputs=(Input.REQUEST, Input.TAGS),
-        pay_once=True,
+        cache="query",
         runtime=RuntimeSettings("app-1", registration, "/spool", Sharing(Limits(concurrency=8), "b"), 60.0, 600.0, 5),
         caller=CallerSettings("app-1", "ana@example.com", None, None),
     )

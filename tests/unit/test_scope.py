@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway_batch.cache import AnswerScope
 from gateway_batch.spark import scope
 from gateway_batch.spark.scope import kept_queries, query_folder, remove_query, remove_stale, scope_of
 
@@ -31,8 +32,12 @@ def _shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scope, "shared_dir", lambda name: tmp_path / name)
 
 
-def folder_of(task: Task) -> Path:
-    found = scope_of(task, "app")  # type: ignore[arg-type]
+def scope_in(task: Task, cache: str = "query") -> AnswerScope | None:
+    return scope_of(task, "app", cache)  # type: ignore[arg-type]
+
+
+def folder_of(task: Task, cache: str = "query") -> Path:
+    found = scope_in(task, cache)
     assert found is not None
     found.folder.mkdir(parents=True, exist_ok=True)
     return found.folder
@@ -45,7 +50,8 @@ def age(folder: Path, seconds: float) -> None:
 def test_tasks_of_a_query_share_and_others_do_not() -> None:
     assert folder_of(Task(**{QUERY: "3"})) == folder_of(Task(**{QUERY: "3"})) == query_folder("app", "3")
     assert folder_of(Task(**{QUERY: "4"})) == query_folder("app", "4")
-    assert scope_of(Task(), "app") is None  # type: ignore[arg-type]
+    assert scope_in(Task()) is None
+    assert scope_in(Task(**{QUERY: "3"}), "off") is None
 
 
 def test_a_batch_that_is_run_again_shares_with_itself_whatever_query_it_is() -> None:
@@ -53,12 +59,21 @@ def test_a_batch_that_is_run_again_shares_with_itself_whatever_query_it_is() -> 
     assert folder_of(Task(**batch, **{QUERY: "3"})) == folder_of(Task(**batch, **{QUERY: "9"}))
 
 
-def test_failures_are_kept_in_a_query_and_not_in_a_stream() -> None:
-    query, batch = (scope_of(Task(**task), "app") for task in ({QUERY: "3"}, {STREAM: "s", BATCH: "7"}))  # type: ignore[arg-type]
-    assert query is not None
-    assert query.keep_failures
-    assert batch is not None
-    assert not batch.keep_failures
+def test_failures_hold_for_a_query_also_where_answers_outlive_it() -> None:
+    batch = {STREAM: "s", BATCH: "7"}
+    for cache, task in (("query", {}), ("query", batch), ("run:nightly", {})):
+        scopes = [scope_in(Task(**task, **{QUERY: query}), cache) for query in ("3", "4")]
+        assert [scope.query for scope in scopes if scope is not None] == ["app/3", "app/4"]
+    outside = scope_in(Task(), "run:nightly")
+    assert outside is not None
+    assert not outside.query
+
+
+def test_a_run_shares_with_all_of_its_name() -> None:
+    folder = folder_of(Task(**{QUERY: "3"}), "run:nightly")
+    assert folder == folder_of(Task(**{STREAM: "s", BATCH: "7"}), "run:nightly") == folder_of(Task(), "run:nightly")
+    assert folder != folder_of(Task(**{QUERY: "3"}), "run:weekly")
+    assert (folder.parent.name, folder.name) == ("runs", "nightly")
 
 
 def test_a_batch_removes_those_before_it() -> None:
@@ -85,7 +100,8 @@ def test_a_new_query_removes_those_that_were_not_used_for_an_hour() -> None:
 
 def test_what_was_left_a_week_ago_is_removed() -> None:
     stream, query = folder_of(Task(**{STREAM: "s", BATCH: "1"})).parent, folder_of(Task(**{QUERY: "1"})).parent
-    for folder in (stream, stream / "1"):
+    old, recent = folder_of(Task(), "run:old"), folder_of(Task(), "run:recent")
+    for folder in (stream, stream / "1", old):
         age(folder, 8 * 86_400)
     remove_stale()
-    assert (stream.exists(), query.exists()) == (False, True)
+    assert [folder.exists() for folder in (stream, query, old, recent)] == [False, True, False, True]

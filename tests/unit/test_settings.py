@@ -167,7 +167,7 @@ def test_a_table_name_that_could_be_anything_else_is_refused(name: str) -> None:
         ("max_attempts", 0),
         ("max_attempts", 101),
         ("flush_interval", -0.1),
-        ("cache", "run:nightly"),
+        ("cache_quota_mb", 0),
     ],
 )
 def test_a_value_out_of_range_is_one_clear_error(setting: str, value: object) -> None:
@@ -249,6 +249,18 @@ def test_what_is_no_coordination_is_refused_unseen(coordination: object) -> None
     assert message.startswith("coordination: is not host, driver, a URL such as redis://host:6379/0")
     assert SECRET not in message
     assert ";" not in message
+
+
+@pytest.mark.parametrize("cache", ["query", "off", "run:nightly", "run:2026-10.1_a"])
+def test_a_cache_reaches_over_a_query_or_a_run(cache: str) -> None:
+    assert GatewayConfig.from_env(cache=cache).cache == cache
+
+
+@pytest.mark.parametrize(
+    "cache", ["", "on", "run", "run:", "run:..", "run:a/b", "run:a b", f"run:{'x' * 101}", "run:a\n"]
+)
+def test_a_cache_that_could_be_anything_else_is_refused(cache: str) -> None:
+    assert refusal(cache=cache).startswith("cache: is not query, off or run:NAME")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a/b", "x" * 101, "a\n", "ä"])

@@ -1,0 +1,93 @@
+"""What the cache saved, by query: counts that the processes of an application add to, and its driver reads."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway_batch.redis_link import asking_redis
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+_KEPT_S = 7 * 86_400
+
+
+class Savings(NamedTuple):
+    """Counts of a query, in requests; of an embedding service, in rows.
+
+    Attributes:
+        sent: that were sent. Attempts after the first are not counted.
+        saved: that were not sent, as their answers were there.
+    """
+
+    sent: int
+    saved: int
+
+
+def add_savings(path: Path, execution_id: str, counts: Savings) -> None:
+    """Appends a line to the host's file of an application.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, f"{execution_id} {counts.sent} {counts.saved}\n".encode())
+    finally:
+        os.close(file)
+
+
+def read_savings(path: Path) -> dict[str, Savings]:
+    """Sums of a host's file, by execution id; none where there is no file."""
+    if not path.exists():
+        return {}
+    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
+    return sum_savings((execution_id, Savings(int(sent), int(saved))) for execution_id, sent, saved in lines)
+
+
+async def add_shared_savings(redis: Redis, key: str, execution_id: str, counts: Savings) -> None:
+    """Adds to an application's counts in Redis, kept for a week.
+
+    Raises:
+        RedisError: they may not have been added.
+    """
+    async with asking_redis(), redis.pipeline() as pipe:
+        for name, count in counts._asdict().items():
+            pipe.hincrby(key, f"{execution_id} {name}", count)
+        pipe.expire(key, _KEPT_S)
+        await pipe.execute()
+
+
+async def read_shared_savings(redis: Redis, key: str) -> dict[str, Savings]:
+    """An application's counts in Redis, by execution id.
+
+    Raises:
+        RedisError: they can't be read.
+    """
+    async with asking_redis():
+        counts: dict[bytes, bytes] = await redis.hgetall(key)  # type: ignore[assignment]
+    return sum_savings(_of_field(field.decode(), int(count)) for field, count in counts.items())
+
+
+def savings_key(coordination_name: str, application_id: str) -> str:
+    """Where an application's counts are in Redis."""
+    return f"gateway_batch:{coordination_name}:savings:{application_id}"
+
+
+def sum_savings(counts: Iterable[tuple[str, Savings]]) -> dict[str, Savings]:
+    """Sums by execution id."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for execution_id, (sent, saved) in counts:
+        sums[execution_id][0] += sent
+        sums[execution_id][1] += saved
+    return {execution_id: Savings(*both) for execution_id, both in sums.items()}
+
+
+def _of_field(field: str, count: int) -> tuple[str, Savings]:
+    execution_id, _, name = field.rpartition(" ")
+    return execution_id, Savings(**{"sent": 0, "saved": 0, name: count})

@@ -1,0 +1,49 @@
+"""What the cache saved is counted for each query."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway_batch import runtime
+from gateway_batch.cache import Savings
+from gateway_batch.cache.savings import add_savings, add_shared_savings, read_savings, savings_key
+from gateway_batch.config import GatewayConfig
+from gateway_batch.errors import ConfigError
+from gateway_batch.redis_link import connect
+from gateway_batch.runtime import savings_file, savings_of
+from tests.redis_server import RedisServer, redis_running
+
+
+@pytest.fixture(autouse=True)
+def _shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "shared_dir", lambda name: tmp_path / name)
+
+
+def test_counts_of_a_host_are_summed_by_query() -> None:
+    path = savings_file("app")
+    for execution_id, counts in (("3", Savings(5, 2)), ("4", Savings(1, 0)), ("3", Savings(0, 7))):
+        add_savings(path, execution_id, counts)
+    assert read_savings(path) == {"3": Savings(5, 9), "4": Savings(1, 0)}
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert savings_of(GatewayConfig.from_env(), "app") == read_savings(path)
+    assert savings_of(GatewayConfig.from_env(), "another") == {}
+
+
+def test_counts_of_all_hosts_are_in_redis(tmp_path: Path) -> None:
+    async def count(server: RedisServer) -> None:
+        redis = connect(server.url)
+        for counts in (Savings(5, 2), Savings(1, 1)):
+            await add_shared_savings(redis, savings_key("team", "app"), "3", counts)
+        await redis.aclose()
+
+    with redis_running(tmp_path, "dapi-very-secret") as server:
+        asyncio.run(count(server))
+        add_savings(savings_file("app"), "3", Savings(1, 0))  # what was counted while Redis was away
+        config = GatewayConfig.from_env(coordination=server.url, coordination_name="team")
+        assert savings_of(config, "app") == {"3": Savings(7, 3)}
+    with pytest.raises(ConfigError, match=r"^coordination: Redis does not answer") as caught:
+        savings_of(config, "app")
+    assert "secret" not in str(caught.value)
