@@ -6,49 +6,27 @@ Spark's workers have one (`spark/runtime`), and so does each `gb.Client`. Made a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import uvloop
 
-from gateway_batch import redis_link
-from gateway_batch.cache import (
-    AnswerScope,
-    AnswerStore,
-    FallbackStore,
-    Flights,
-    HostAnswerStore,
-    RedisAnswerStore,
-    Savings,
-)
-from gateway_batch.cache.savings import (
-    add_savings,
-    add_shared_savings,
-    read_savings,
-    read_shared_savings,
-    savings_key,
-    sum_savings,
-)
+from gateway_batch.cache import AnswerScope, Flights
 from gateway_batch.client import CallPolicy, InferenceClient
-from gateway_batch.config import Credentials, GatewayConfig, is_redis, redis_url
-from gateway_batch.errors import ConfigError
+from gateway_batch.config import Credentials, GatewayConfig, is_redis
 from gateway_batch.joining import Sharing, limits_of, open_limiter
+from gateway_batch.pay_once import PayOnce, shared_dir
 from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import ReqwestTransport, Transport
 from gateway_batch.usage.spool import SpoolWriter
 from gateway_batch.version import USER_AGENT
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 _LOOK_AT_SEGMENT_S = 0.5
 _STOP_WITHIN_S = 10.0
@@ -131,10 +109,6 @@ class Runtime:
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._process = os.getpid()
         self._closed = False
-        self._credentials = credentials
-        self._flights: Flights | None = None
-        self._scope: AnswerScope | None = None
-        self._redis: Redis | None = None
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self.loop.run_forever, name="gateway_batch", daemon=True)
         self._thread.start()
@@ -172,15 +146,7 @@ class Runtime:
         Raises:
             ConfigError: answers are shared by a Redis whose URL or package is missing.
         """
-
-        async def open_flights() -> Flights:
-            if self._flights is None or self._scope != scope:
-                await self._close_flights()
-                self._flights = Flights(self._store(scope), keep_failures=bool(scope.query))
-                self._scope = scope
-            return self._flights
-
-        return self._await_on_loop(open_flights)
+        return self._await_on_loop(lambda: self._pay_once.open(scope))
 
     def end_task(self) -> None:
         """Hands the task's answers, counts and records over, and idle slots to the other processes.
@@ -189,7 +155,7 @@ class Runtime:
             LedgerError: the records could not be handed over.
         """
         self._on_loop(self._limiter.leave)
-        self._await_on_loop(self._flush_flights)
+        self._await_on_loop(self._pay_once.flush)
         self._on_loop(self._spool.seal)
 
     def close(self) -> None:
@@ -228,6 +194,7 @@ class Runtime:
         self._limiter = open_limiter(
             settings.sharing, shared_dir(settings.scope), credentials, self._transport.send, self.loop.time
         )
+        self._pay_once = PayOnce(settings.sharing, settings.cache_quota_mb << 20, credentials, self.loop.time)
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
         policy = CallPolicy(
             RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
@@ -246,47 +213,11 @@ class Runtime:
             task.cancel()
         if under_way:
             await asyncio.wait(under_way, timeout=_STOP_WITHIN_S)
-        await self._close_flights()
-        if self._redis is not None:
-            await self._redis.aclose()
+        await self._pay_once.close()
         self._timer.cancel()
         await self._limiter.close()
         await self._transport.close()
         self._spool.close()
-
-    def _store(self, scope: AnswerScope) -> AnswerStore:
-        settings, quota_bytes = self.settings, self.settings.cache_quota_mb << 20
-        host = HostAnswerStore(scope, quota_bytes)
-        if not is_redis(settings.sharing.coordination):
-            return host
-        if self._redis is None:
-            self._redis = redis_link.connect(redis_url(settings.sharing.coordination, self._credentials))
-        name = settings.sharing.coordination_name
-        shared = RedisAnswerStore(self._redis, scope, coordination_name=name, quota_bytes=quota_bytes)
-        return FallbackStore(shared, host, self.loop.time)
-
-    async def _flush_flights(self) -> None:
-        if self._flights is None or self._scope is None:
-            return
-        await self._flights.flush()
-        counts = Savings(*self._flights.take_counts())
-        if any(counts) and self._scope.execution_id:
-            await self._count(self._scope, counts)
-
-    async def _count(self, scope: AnswerScope, counts: Savings) -> None:
-        """Where several hosts share answers their counts are in Redis, too, and else each host's in its own file."""
-        if self._redis is not None:
-            key = savings_key(self.settings.sharing.coordination_name, scope.application_id)
-            with contextlib.suppress(redis_link.RedisError):
-                return await add_shared_savings(self._redis, key, scope.execution_id, counts)
-        with contextlib.suppress(OSError):
-            add_savings(savings_file(scope.application_id), scope.execution_id, counts)
-
-    async def _close_flights(self) -> None:
-        if self._flights is not None:
-            await self._flush_flights()
-            await self._flights.close()
-            self._flights = None
 
     def _stop_loop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -314,40 +245,3 @@ def _let_foreign_threads_leave() -> None:
         if time.monotonic() > until:
             return
         time.sleep(0.001)
-
-
-def shared_dir(scope: str) -> Path:
-    """What the processes of a scope share on this host, private to the user."""
-    return Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / scope
-
-
-def savings_file(application_id: str) -> Path:
-    """Where an application's processes on this host count what the cache saved."""
-    return shared_dir(application_id) / "savings" / "counts"
-
-
-def savings_of(config: GatewayConfig, application_id: str) -> dict[str, Savings]:
-    """What the cache saved in an application's queries, by execution id: on this host and in its Redis.
-
-    Raises:
-        ConfigError: the Redis can't be asked.
-    """
-    here = read_savings(savings_file(application_id))
-    coordination = config.coordination_reference()
-    if not is_redis(coordination):
-        return here
-    url = redis_url(coordination, config.credentials())
-
-    async def read() -> dict[str, Savings]:
-        redis = redis_link.connect(url)
-        try:
-            return await read_shared_savings(redis, savings_key(config.coordination_name, application_id))
-        finally:
-            await redis.aclose()
-
-    with ThreadPoolExecutor(1) as thread:  # a notebook's own thread has a running loop
-        try:
-            shared = thread.submit(asyncio.run, read()).result()
-        except redis_link.RedisError as error:
-            raise ConfigError(f"coordination: {error}") from error
-    return sum_savings([*here.items(), *shared.items()])

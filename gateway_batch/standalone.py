@@ -37,7 +37,8 @@ from gateway_batch.config import (
 )
 from gateway_batch.errors import CallError, ConfigError
 from gateway_batch.packing import Embedder, PackSize, pack
-from gateway_batch.runtime import Runtime, RuntimeSettings, shared_dir
+from gateway_batch.pay_once import shared_dir
+from gateway_batch.runtime import Runtime, RuntimeSettings
 from gateway_batch.transport import Transport
 from gateway_batch.types import (
     AnyRequest,

@@ -69,6 +69,7 @@ class Ration:
         self._granted = granted
         self._name = secrets.token_hex(8)
         self._asks = 0
+        self._unanswered: Ask | None = None
         self._grant: Grant | None = None
         self._last_grant: Grant | None = None  # of an earlier stay too: what the pool told then
         self._lapses_at = 0.0
@@ -143,12 +144,17 @@ class Ration:
         self._hurry.set()
 
     async def close(self) -> None:
-        """Gives everything back."""
+        """Tells the last of what happened, and gives everything back."""
         if self._asking is not None:
-            self.leave()
-            await asyncio.wait([self._asking], timeout=_LEAVE_WITHIN_S)
-            if self._asking is not None:
-                self._asking.cancel()
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+        if self._asks:
+            self._waiting = self._sent_lately = 0
+            with contextlib.suppress(PoolUnreachableError, TimeoutError):
+                async with asyncio.timeout(_LEAVE_WITHIN_S):
+                    if self._unanswered is not None:
+                        await self._pool.exchange(self._unanswered)
+                    await self._pool.exchange(self._next_ask())
         await self._pool.close()
 
     def _spare(self) -> int:
@@ -171,7 +177,7 @@ class Ration:
 
     async def _ask(self) -> None:
         """Asks once, however long it takes to be answered."""
-        ask = self._next_ask()
+        ask = self._unanswered = self._next_ask()
         pause_s = _FIRST_PAUSE_S
         while True:
             asked_at = self._clock()
@@ -182,6 +188,7 @@ class Ration:
                 self._warn(error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+        self._unanswered = None
         if self._unreachable:
             self._unreachable = False
             _log.warning("the limits' pool answers again")

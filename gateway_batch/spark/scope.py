@@ -12,7 +12,7 @@ from pyspark import TaskContext
 
 from gateway_batch.cache import AnswerScope
 from gateway_batch.config import run_of
-from gateway_batch.runtime import shared_dir
+from gateway_batch.pay_once import shared_dir
 
 _KEPT_S = 7 * 86_400
 _DAY_S = 86_400

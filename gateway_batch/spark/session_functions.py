@@ -11,7 +11,7 @@ from pyspark.sql import Column, SparkSession
 
 from gateway_batch.cache import Savings
 from gateway_batch.config import GatewayConfig
-from gateway_batch.runtime import savings_of
+from gateway_batch.pay_once import savings_of
 from gateway_batch.spark.tasks import TaskFunction
 
 

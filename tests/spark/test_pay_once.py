@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.runtime import shared_dir
+from gateway_batch.pay_once import shared_dir
 from gateway_batch.spark.scope import kept_queries
 from tests.redis_server import redis_running
 from tests.spark.conftest import MODEL, TOKEN, Count, Register
