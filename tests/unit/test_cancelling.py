@@ -40,11 +40,12 @@ def test_the_end_of_spark_is_an_exception() -> None:
 
 
 def test_no_signal_is_handled_off_the_main_thread() -> None:
+    before = signal.getsignal(signal.SIGHUP)
     with ExitStack() as stack:
         thread = threading.Thread(target=lambda: stack.enter_context(ended_by_exception()))
         thread.start()
         thread.join()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) is before
 
 
 def test_what_a_worker_wrote_is_flushed_wherever_its_stream_is_on_the_stack() -> None:
