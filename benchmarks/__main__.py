@@ -15,11 +15,12 @@ from rich.table import Table
 
 from benchmarks import cold_start, cpu_per_row, ledger_overhead, memory, pay_once, rate_limit, throughput
 from benchmarks.goals import Verdict, worst
+from benchmarks.peers import side_by_side
 from benchmarks.report import WrongRunError, save, show
 from benchmarks.suite import Benchmark
 
 RESULTS = Path("artifacts/benchmarks")
-_MODULES = (throughput, cpu_per_row, memory, rate_limit, pay_once, ledger_overhead, cold_start)
+_MODULES = (throughput, cpu_per_row, memory, rate_limit, pay_once, ledger_overhead, cold_start, side_by_side)
 _ALL = {benchmark.name: benchmark for module in _MODULES for benchmark in module.BENCHMARKS}
 
 
@@ -36,7 +37,7 @@ def main() -> int:
     options = vars(parser.parse_args())
     names, results = options.pop("names"), options.pop("results")
     given = {name: value for name, value in options.items() if value is not None}
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     if not names:
         console.print(_list())
         return 0
@@ -65,9 +66,13 @@ def _run(benchmark: Benchmark, given: dict[str, object], results: Path, console:
 def _list() -> Table:
     table = Table("benchmark", "", "options", "minutes")
     for benchmark in _ALL.values():
-        options = (f"--{name} {getattr(benchmark.defaults, name)}" for name in sorted(benchmark.takes))
+        options = (f"--{name} {_written(getattr(benchmark.defaults, name))}" for name in sorted(benchmark.takes))
         table.add_row(benchmark.name, benchmark.purpose, " ".join(options), f"{benchmark.minutes:g}")
     return table
+
+
+def _written(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _positive(text: str) -> int:

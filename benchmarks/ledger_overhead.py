@@ -24,7 +24,7 @@ from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
 
-_IN_FLIGHT = 32
+_IN_FLIGHT = 64
 _RECORDS = 20_000
 _CPU = Goal("CPU of the ledger", Comparison.AT_MOST, 0.05, ".3f", "ms a row")
 _TIME = Goal("time with the ledger over time without", Comparison.AT_MOST, 1.05, ".3f")
@@ -117,5 +117,5 @@ def _table(kept: list[Cost], forgotten: list[Cost], making_ms: float, load: Load
 
 
 BENCHMARKS = [
-    Benchmark("ledger_overhead", "with and without the spool", _measure, Options(rows=20_000, repeats=3), 4),
+    Benchmark("ledger_overhead", "with and without the spool", _measure, Options(rows=50_000, repeats=3), 5),
 ]

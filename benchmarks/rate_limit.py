@@ -1,4 +1,4 @@
-"""How much of a gateway's rate limit is used, and how many requests it refuses: by 429s alone, and with the limit set."""
+"""How much of a gateway's rate limit is used, and how many requests it refuses; with and without the limit set."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _report(runs: dict[str, list[Used]], options: Options, machine: dict[str, An
         else f"the paced raw loop itself used only {control:.1%} of the limit: the machine was busy",
         notes=[
             f"Warm-up is the first {_WARM_UP_S} s after the first request. The gateway is a token bucket that answers "
-            "429 with whole seconds of Retry-After. Each run is a new registration, which knows nothing of the one before."
+            "429 with whole seconds of Retry-After. Each run is a new registration, which knows nothing of the last."
         ]
         + ([] if told in runs else [f"There is no setting {_SETTING} yet."]),
         measured={side: [asdict(run) for run in of_side] for side, of_side in runs.items()},
