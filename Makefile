@@ -63,11 +63,14 @@ test-matrix:
 
 bench:
 	@scripts/setup.sh dev
-	$(BIN)/python -m benchmarks throughput cpu_per_row throughput_wide pay_once ledger_overhead cold_start
+	@status=0; for run in "throughput cpu_per_row throughput_wide pay_once cold_start" "ledger_overhead --rows 10000"; do \
+		$(BIN)/python -m benchmarks $$run || status=$$?; done; exit $$status
 
-bench-all: bench
-	$(BIN)/python -m benchmarks throughput_heavy_tail rate_limit peers
-	$(BIN)/python -m benchmarks memory --rows 1000000
+bench-all:
+	@scripts/setup.sh dev
+	@status=0; for run in "throughput cpu_per_row throughput_wide throughput_heavy_tail pay_once ledger_overhead" \
+		"cold_start rate_limit" "memory --rows 1000000" peers; do \
+		$(BIN)/python -m benchmarks $$run || status=$$?; done; exit $$status
 
 format:
 	@scripts/setup.sh dev

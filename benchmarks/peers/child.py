@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 WARM = "warm"
 GO = "go"
-_WARM_UP_FROM = 10_000_000
+WARM_UP_FROM = 10_000_000
+"""The number of the first prompt that warms up."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def serve(open_side: Callable[[Job], Send], packages: Sequence[str]) -> None:
     parser.add_argument("--warm-up-rows", type=int, required=True)
     options = parser.parse_args()
     send = open_side(Job(options.host, options.in_flight, options.mode))
-    send(_WARM_UP_FROM, _WARM_UP_FROM + options.warm_up_rows)
+    send(WARM_UP_FROM, WARM_UP_FROM + options.warm_up_rows)
     print(WARM, flush=True)
     if sys.stdin.readline().strip() != GO:
         os._exit(1)

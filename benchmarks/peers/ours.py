@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from benchmarks.load import MODEL
-from benchmarks.peers.child import Job, Send, serve
+from benchmarks.peers.child import WARM_UP_FROM, Job, Send, serve
 from benchmarks.peers.plain_spark import PARTITIONS, sender
 
 
@@ -18,8 +18,15 @@ def _open(job: Job) -> Send:
         warehouse=warehouse, master=f"local[{PARTITIONS},4]", settings={"spark.ui.showConsoleProgress": "false"}
     )
     config = gb.GatewayConfig.from_env(host=job.host, token="bench", max_concurrency=job.in_flight)
-    gb.register_ai_query(spark, config)
-    return sender(spark, lambda text: F.call_function("ai_query", F.lit(MODEL), F.col(text)))
+    gateway = gb.register_ai_query(spark, config)
+    ask = sender(spark, lambda text: F.call_function("ai_query", F.lit(MODEL), F.col(text)))
+
+    def send(first: int, end: int) -> None:
+        ask(first, end)
+        if first >= WARM_UP_FROM:  # the first commit makes the table; later ones come by themselves, each ten seconds
+            gateway.usage.flush()
+
+    return send
 
 
 if __name__ == "__main__":

@@ -214,7 +214,7 @@ def _report(runs: dict[str, list[Run]], failed: dict[str, str], options: Options
         else f"the raw client loop itself reached only {reached:.1%} of {load.limit:,.0f} rows/s: the machine was busy",
         notes=[
             f"Each run is a new process, warmed up by {_WARM_UP_ROWS:,} rows. CPU is that of all its processes over "
-            "the run, not the server's. ai_query records its requests in its ledger meanwhile, the others nothing.",
+            "the run, not the server's. ai_query also records its requests in its ledger; the others record nothing.",
             "Packed rows are answered after the same 50 ms as one row, which no model does.",
             *(f"{name}: {reason}." for name, reason in failed.items()),
         ],
