@@ -172,6 +172,7 @@ def test_with_redis_answers_are_shared_there(
         assert tuple(list(gateway.saved().values())[-1]) == (ROWS, ROWS)
         assert not list(kept_queries(spark.sparkContext.applicationId))
         redis.kill()
+        redis.start()  # it has forgotten all
         assert requests(lambda: spark.sql(query).collect()) == ROWS
 
 
