@@ -37,11 +37,13 @@ class Place:
         spark: the session; it has a table `letters` of `id` and `text`.
         function: the SQL function to call.
         folder: empty.
+        rows: of the table.
     """
 
     spark: SparkSession
     function: str
     folder: Path
+    rows: int
 
     def call(self, text: str = "text", more: str = "") -> str:
         """SQL of a call."""
@@ -122,7 +124,8 @@ def _opposite_order(place: Place) -> None:
 
 
 def _failing_row(place: Place) -> None:
-    refused = f"concat(text, if(id = 300, '{REFUSED_TEXT.decode()}', ''))"
+    """The refused row is the 51st of the second task: among those in flight at first, so that it fails with others."""
+    refused = f"concat(text, if(id = {place.rows // 2 + 50}, '{REFUSED_TEXT.decode()}', ''))"
     with suppress(PythonException):
         run_to_nowhere(place.spark.sql(f"SELECT {place.call(refused)} AS a FROM {_TABLE}"))
         raise WrongRunError("a query with a refused row did not fail")
@@ -164,24 +167,32 @@ SHAPES = [
 
 def _measure(options: Options, console: Console) -> Report:
     machine = describe_machine()
-    paid = {(shape.name, function): Paid(0, 0) for shape in SHAPES for function in (_CACHED, _UNCACHED)}
+    cached: dict[str, list[Paid]] = {}
+    uncached: dict[str, Paid] = {}
     with _session(options.rows) as (spark, server):
         for shape in SHAPES:
-            for function in (_UNCACHED, _CACHED):
-                paid[shape.name, function] = _pay(shape, spark, server, function, options.rows)
-            console.print(f"{shape.name}: {paid[shape.name, _CACHED].each:.3f}")
+            uncached[shape.name] = _pay(shape, spark, server, _UNCACHED, options.rows)
+            cached[shape.name] = [_pay(shape, spark, server, _CACHED, options.rows) for _ in range(options.repeats)]
+            console.print(f"{shape.name}: {', '.join(f'{paid.each:.3f}' for paid in cached[shape.name])}")
+    worst = {name: max(paid.each for paid in runs) for name, runs in cached.items()}
     return Report(
         benchmark="pay_once",
-        load=f"{options.rows:,} prompts in two partitions, no two the same; requests for each distinct prompt.",
-        table=_table(paid),
-        figures=[Figure(replace(_GOAL, name=shape.name), paid[shape.name, _CACHED].each) for shape in SHAPES],
+        load=f"{options.rows:,} prompts in two partitions, no two the same; the worst of {options.repeats} runs.",
+        table=Table(
+            ["requests for each distinct prompt", "cache off", "ai_query"],
+            [[name, f"{uncached[name].each:.3f}", f"{each:.3f}"] for name, each in worst.items()],
+        ),
+        figures=[Figure(replace(_GOAL, name=name), each) for name, each in worst.items()],
         machine=machine,
         versions=describe_versions(),
         notes=[
-            "The control is the same query in the same session with cache=off: what Spark evaluates. A prompt is "
+            "The control is the same query in the same session with cache=off, once: what Spark evaluates. A prompt is "
             "distinct by the body that the server saw."
         ],
-        measured={f"{shape}, {function}": asdict(sent) for (shape, function), sent in paid.items()},
+        measured={
+            "cached": {name: [asdict(paid) for paid in runs] for name, runs in cached.items()},
+            "uncached": {name: asdict(paid) for name, paid in uncached.items()},
+        },
     )
 
 
@@ -201,7 +212,7 @@ def _session(rows: int) -> Iterator[tuple[SparkSession, Server]]:
 def _pay(shape: Shape, spark: SparkSession, server: Server, function: str, rows: int) -> Paid:
     server.reset()
     with TemporaryDirectory() as folder:
-        shape.run(Place(spark, function, Path(folder)))
+        shape.run(Place(spark, function, Path(folder), rows))
     served = _served_in_the_end(server)
     if shape.all_distinct and served.distinct != rows:
         raise WrongRunError(f"{shape.name}: the server saw {served.distinct} distinct prompts of {rows}")
@@ -217,14 +228,6 @@ def _served_in_the_end(server: Server) -> Served:
     return now
 
 
-def _table(paid: dict[tuple[str, str], Paid]) -> Table:
-    rows = [
-        [shape.name, f"{paid[shape.name, _UNCACHED].each:.3f}", f"{paid[shape.name, _CACHED].each:.3f}"]
-        for shape in SHAPES
-    ]
-    return Table(["requests for each distinct prompt", "cache off", "ai_query"], rows)
-
-
 BENCHMARKS = [
-    Benchmark("pay_once", "requests by the shape of the query", _measure, Options(rows=1_000), 2),
+    Benchmark("pay_once", "requests by the shape of the query", _measure, Options(rows=1_000, repeats=3), 3),
 ]
