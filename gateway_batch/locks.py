@@ -1,18 +1,31 @@
-"""Byte-range locks of a file: the kernel drops those of a process that dies.
+"""Locks that the kernel drops with the process that has them: of a file, and of its bytes.
 
-Such locks belong to a process, not to a file handle: a process must have one `ByteLocks` of a file, made after any
-fork, as closing another handle of the file would drop them all.
+Byte-range locks belong to a process, not to a file handle: a process must have one `ByteLocks` of a file, made after
+any fork, as closing another handle of the file would drop them all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 _MOST_OWNERS = 4096
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds a file's lock; waits for it. The file is made with mode 0600 if missing."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 class ByteLocks:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway_batch.cache.store import AnswerScope, Claim, Found, Outbox, StoreError
-from gateway_batch.locks import ByteLocks
+from gateway_batch.locks import ByteLocks, locked
 
 _BUSY_TIMEOUT_S = 30.0
 _MOST_VALUES = 500
@@ -77,6 +77,11 @@ class _File:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = folder / "answers.sqlite"
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        self._opening = folder / "opening"
+        with locked(self._opening):  # SQLite doesn't wait for a file whose journal mode another process sets
+            self._open(folder)
+
+    def _open(self, folder: Path) -> None:
         self._database = sqlite3.connect(
             self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
@@ -95,7 +100,11 @@ class _File:
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             self._give_up_all()
-        self._database.close()
+        try:
+            with locked(self._opening):  # nor for one that the last process closes
+                self._database.close()
+        except FileNotFoundError:  # the scope has ended, and its folder is gone
+            self._database.close()
         self._owners.close()
 
     def _give_up_all(self) -> None:

@@ -15,6 +15,7 @@ import orjson
 from gateway_batch.errors import CallError
 from gateway_batch.limits.ration import PoolUnreachableError
 from gateway_batch.limits.sharing import Ask, Grant, Pool, exchange, grant_of
+from gateway_batch.locks import locked
 from gateway_batch.redis_link import RedisError, update
 from gateway_batch.types import HttpReply, HttpRequest
 
@@ -52,10 +53,14 @@ class HostPool:
         self._clock = clock
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        self._database = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("CREATE TABLE IF NOT EXISTS pool (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
+        self._opening = path.with_name(path.name + ".lock")
+        with locked(self._opening):  # SQLite doesn't wait for a file whose journal mode another process sets
+            self._database = sqlite3.connect(
+                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._database.execute("PRAGMA synchronous = OFF")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("CREATE TABLE IF NOT EXISTS pool (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
 
     async def exchange(self, ask: Ask) -> Grant:
         """Answers one ask.
@@ -80,7 +85,11 @@ class HostPool:
 
     async def close(self) -> None:
         """Lets the file go."""
-        self._database.close()
+        try:
+            with locked(self._opening):  # nor for one that the last process closes
+                self._database.close()
+        except FileNotFoundError:  # the scope's folder is gone
+            self._database.close()
 
 
 class RemotePool:

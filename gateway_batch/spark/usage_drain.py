@@ -8,8 +8,6 @@ anywhere is taken up by the next one from the manifest; Delta ignores a commit o
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import orjson
 from pyspark.sql import SparkSession
 
 from gateway_batch.errors import LedgerError
+from gateway_batch.locks import locked
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.table_append import SparkTable, Table
@@ -60,7 +59,7 @@ class UsageDrain:
         Raises:
             LedgerError: the table can't be made or written. The records stay in the spool.
         """
-        with _in_this_process, _locked(self._spool_dir / "drain" / "lock"):
+        with _in_this_process, locked(self._spool_dir / "drain" / "lock"):
             adopt_dead_writers(self._spool_dir)
             committed = self._commit() if self._manifest.exists() else 0
             while segments := self._next_segments():
@@ -147,22 +146,11 @@ def _write_json(path: Path, value: object) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds a file's lock, which the system lets go with the process."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-@contextlib.contextmanager
 def _table_lock(table: Table) -> Iterator[None]:
     """Delta's log store for local disks orders the writers of one JVM only, so this orders the others."""
     folder = table.local_folder
     if folder is None:
         yield
         return
-    with _locked(folder / "_gateway_batch.lock"):
+    with locked(folder / "_gateway_batch.lock"):
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -119,6 +120,28 @@ def test_processes_of_a_host_lose_nothing(tmp_path: Path) -> None:
 
     assert asyncio.run(spent()) == 600
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def open_and_close(path: Path, times: int, together: Any) -> None:
+    async def main() -> None:
+        for number in range(times):
+            together.wait(30)
+            pool = HostPool(path / f"{number}.sqlite")
+            await pool.exchange(ask(f"{os.getpid()}", 1))
+            await pool.close()
+
+    asyncio.run(main())
+
+
+def test_processes_that_open_a_new_file_together_all_can(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(4)
+    processes = [context.Process(target=open_and_close, args=(tmp_path, 100, together)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
 
 
 def unreachable(open_: Callable[[], Awaitable[Pool]]) -> str:
