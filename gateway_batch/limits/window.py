@@ -21,7 +21,7 @@ _LONGEST_PAUSE_S = 60.0
 _MEASURED_OVER_S = 0.1  # at least
 _BELOW_MEASURED = 0.98
 _LARGEST_CUT_OF_PACE = 0.8
-_STEADY_S, _FIRST_GROWTH, _LATER_GROWTH, _MOST_GROWTH = 5.0, 0.005, 0.02, 0.5  # of the pace, a second
+_STEADY_S, _FIRST_GROWTH, _LATER_GROWTH, _MOST_GROWTH = 2.5, 0.01, 0.03, 0.5  # of the pace, a second
 _PACE_HOLDS_S = 0.05
 _ALMOST_ONE = 1 - 1e-6
 
@@ -178,14 +178,20 @@ class _Pace:
         return now if self._level >= _ALMOST_ONE else now + (1 - self._level) / self.rate
 
     def take(self, now: float) -> None:
-        """One call goes out: the rate is being used, so it may grow."""
+        """One call goes out. The rate may grow, unless calls are slower than it anyway."""
         self._fill(now)
+        is_full = self._level >= self._most()
         self._level -= 1
+        if is_full:
+            return
         self._used_s += 1 / self.rate
         later = _LATER_GROWTH * 2 ** min(10.0, self._used_s / _STEADY_S - 1)
         self.rate += _FIRST_GROWTH if self._used_s < _STEADY_S else min(_MOST_GROWTH, later)
 
+    def _most(self) -> float:
+        return 1 + self.rate * _PACE_HOLDS_S
+
     def _fill(self, now: float) -> None:
         passed_s = 0.0 if self._filled_at is None else max(0.0, now - self._filled_at)
-        self._level = min(1 + self.rate * _PACE_HOLDS_S, self._level + passed_s * self.rate)
+        self._level = min(self._most(), self._level + passed_s * self.rate)
         self._filled_at = now

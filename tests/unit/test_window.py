@@ -82,7 +82,7 @@ def simulate(tmp_path: Path, scene: Callable[[Limiter], Awaitable[None]], ceilin
     run(main())
 
 
-@pytest.mark.parametrize("latency_s", [0.05, 0.5])
+@pytest.mark.parametrize("latency_s", [0.05, 0.5, 1.0])
 @pytest.mark.parametrize("whole_seconds", [True, False])
 @pytest.mark.parametrize("rate", [50.0, 300.0])
 def test_a_rate_limit_is_used_to_the_full_with_few_429s(
@@ -98,7 +98,7 @@ def test_a_rate_limit_is_used_to_the_full_with_few_429s(
 def test_a_service_that_spaces_its_calls_is_used_well(tmp_path: Path) -> None:
     told, service = Told(), TokenBucket(50.0, 1.0, 0.05)
     simulate(tmp_path, lambda limiter: call_for(120, limiter, service, told))
-    assert sum(60 <= at < 120 for at in told.accepted) >= 0.75 * 60 * 50
+    assert sum(60 <= at < 120 for at in told.accepted) >= 0.7 * 60 * 50
     assert len(told.refused) <= 0.02 * (len(told.accepted) + len(told.refused))
 
 
