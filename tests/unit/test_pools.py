@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from gateway_batch.cache import AnswerScope, HostAnswerStore
+from gateway_batch.cache.store import Outbox
 from gateway_batch.errors import ConfigError
 from gateway_batch.lease_server import LeaseServer
 from gateway_batch.limits import HostPool, Pool, RedisPool, RemotePool
@@ -129,6 +131,10 @@ def open_and_close(path: Path, times: int, together: Any) -> None:
             pool = HostPool(path / f"{number}.sqlite")
             await pool.exchange(ask(f"{os.getpid()}", 1))
             await pool.close()
+            together.wait(30)
+            answers = HostAnswerStore(AnswerScope(f"{number}", path / f"{number}", "app", "1", 60), 1 << 20)
+            await answers.exchange(Outbox(), [b"request"])
+            await answers.close()
 
     asyncio.run(main())
 
