@@ -1,10 +1,11 @@
 """How much one service bears, learned from its answers: calls in flight, calls a second, pauses. Pure.
 
 It opens wide within a fraction of a second. A burst of 429s cuts the calls in flight once, each success adds to them
-again. From a second burst on the rate is known as well: what was let through between two moments at which the service
-had enough. Calls are paced at that rate then, and the pace grows slowly at first, faster the longer no 429 comes. A
-service that answered before and now fails call after call is taken for down: one call at a time probes it, and its
-failures are not the rows' own.
+again. Calls are paced from then on, so that the end of what the service lets through meets few of them: first in search
+of its rate, from a trickle to ever more. At the next burst the rate is known: what was let through between two moments
+at which the service had enough. Such a pace grows slowly at first, faster the longer no 429 comes. A service that
+answered before and now fails call after call is taken for down: one call at a time probes it, and its failures are not
+the rows' own.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-_FIRST_CALLS, _DOUBLES_IN_S = 8, 0.02  # so that a 429 that comes at once finds few behind it
+_FIRST_CALLS, _DOUBLES_IN_S = 8, 0.04  # so that a 429 that comes at once finds few behind it
 _CUT = 0.7
 _GROWTH = 0.5  # a success, up to where it was cut
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
 
+_FIRST_RATE, _SEARCH_DOUBLES_IN_S = 8.0, 0.1
 _MEASURED_OVER_S = 0.1  # at least
 _BELOW_MEASURED = 0.98
 _LARGEST_CUT_OF_PACE = 0.8
@@ -52,6 +54,7 @@ class Window:
         self._burst_is_new = False
         self._let_through = 0  # since the burst before
         self._pace: _Pace | None = None
+        self._rate_is_known = False
         self._has_answered = False
         self._failing: set[int] = set()
         self._down_since: float | None = None
@@ -142,7 +145,7 @@ class Window:
 
     def _begin_burst(self, now: float) -> None:
         self._bursts += 1
-        if self._pace is None:
+        if not self._rate_is_known:
             self._threshold = max(1.0, min(self._limit, self.in_flight) * _CUT)
             self._limit = min(_SLOW_START, self._threshold)
         self._burst_before_at, self._burst_at, self._burst_is_new = self._burst_at, now, True
@@ -156,18 +159,37 @@ class Window:
         over_s = 0.0 if self._burst_before_at is None else self._burst_at - self._burst_before_at
         if over_s > _MEASURED_OVER_S and self._let_through > 0:
             rate = self._let_through / over_s * _BELOW_MEASURED
-            if self._pace is not None:
+            if self._rate_is_known:
+                assert self._pace is not None
                 rate = max(rate, self._pace.rate * _LARGEST_CUT_OF_PACE)
-            self._pace = _Pace(rate)
+            self._pace, self._rate_is_known = _Pace(rate, _steady_growth), True
             self._limit = self._threshold = self._ceiling  # the pace is the narrower of the two
+        elif not self._rate_is_known:
+            self._pace = _Pace(_FIRST_RATE, _growth_in_search)
         self._let_through = 0
 
 
-class _Pace:
-    """Calls a second: a bucket that holds little, and a rate that grows while calls keep up with it."""
+def _growth_in_search(used_s: float) -> float:
+    return math.log(2) / _SEARCH_DOUBLES_IN_S
 
-    def __init__(self, rate: float) -> None:
+
+def _steady_growth(used_s: float) -> float:
+    if used_s < _STEADY_S:
+        return _FIRST_GROWTH
+    return min(_MOST_GROWTH, _LATER_GROWTH * 2 ** min(10.0, used_s / _STEADY_S - 1))
+
+
+class _Pace:
+    """Calls a second: a bucket that holds little, and a rate that grows while calls keep up with it.
+
+    Args:
+        rate: at first.
+        growth: of the rate, by its part a second, after so many seconds of use.
+    """
+
+    def __init__(self, rate: float, growth: Callable[[float], float]) -> None:
         self.rate = rate
+        self._growth = growth
         self._level = 1.0
         self._filled_at: float | None = None
         self._used_s = 0.0
@@ -185,8 +207,7 @@ class _Pace:
         if is_full:
             return
         self._used_s += 1 / self.rate
-        later = _LATER_GROWTH * 2 ** min(10.0, self._used_s / _STEADY_S - 1)
-        self.rate += _FIRST_GROWTH if self._used_s < _STEADY_S else min(_MOST_GROWTH, later)
+        self.rate += self._growth(self._used_s)
 
     def _most(self) -> float:
         return 1 + self.rate * _PACE_HOLDS_S

@@ -28,7 +28,7 @@ class Told:
 
 @dataclass
 class TokenBucket:
-    """Answers 429 at once when its bucket is empty, else after its latency."""
+    """Answers 429 when its bucket is empty, else after its latency."""
 
     rate: float
     burst: float
@@ -131,6 +131,18 @@ def width(window: Window, at: float) -> int:
     return calls
 
 
+def fill(window: Window, at: float) -> tuple[int, float]:
+    """How many calls it lets out in the end with none answered, and when it is full."""
+    calls = 0
+    while (opens_at := window.opens_at(at)) is not None:
+        at = opens_at
+        window.sent(at)
+        calls += 1
+    for _ in range(calls):
+        window.ended()
+    return calls, at
+
+
 def test_a_burst_of_429s_cuts_it_once_and_successes_open_it_again() -> None:
     window = open_window(10)
     assert width(window, 0.0) == 8
@@ -142,15 +154,35 @@ def test_a_burst_of_429s_cuts_it_once_and_successes_open_it_again() -> None:
         window.ended()
     for _ in range(7):
         window.ended()
-    assert width(window, 2.0) == 4  # it starts again from there, faster up to 0.7 of what was in flight
+    calls, at = fill(window, 2.0)
+    assert calls == 4  # it starts again from there, faster up to 0.7 of what was in flight
     for _ in range(6):
         window.succeeded()
-    assert width(window, 3.0) == 7
+    calls, at = fill(window, at)
+    assert calls == 7
     window.succeeded()
-    assert width(window, 4.0) == 7
+    calls, at = fill(window, at)
+    assert calls == 7
     for _ in range(30):
         window.succeeded()
-    assert width(window, 5.0) == 10
+    assert fill(window, at)[0] == 10
+
+
+def test_after_a_first_burst_it_searches_for_the_rate_from_a_trickle_on() -> None:
+    window = open_window(1000)
+    window.sent(0.0)
+    window.throttled(0.0, 0.0, 1.0)
+    window.ended()
+    at, sent_at = 1.0, []
+    for _ in range(200):
+        at = window.opens_at(at) or at
+        window.sent(at)
+        window.succeeded()
+        window.ended()
+        sent_at.append(at)
+    assert sum(at < 1.1 for at in sent_at) <= 3
+    assert sum(at < 1.2 for at in sent_at) >= 5
+    assert sent_at[-1] < 1.7
 
 
 def test_one_call_is_always_allowed() -> None:
