@@ -94,9 +94,10 @@ def _making_ms() -> float:
     caller = Caller("AI_QUERY", "bench", requester="bench", application_id="local-0", stage_id=0)
     reply = HttpReply(200, {"content-type": "application/json"}, b"{}")
     result = InferenceResult("answer", TokenUsage(90, 48, 138), MODEL)
+    intents = attempts.Intents()
     started = time.thread_time()
     for _ in range(_RECORDS):
-        record = attempts.intended(caller, service, {}, event_id="event", attempt=1, now=1.0)
+        record = intents.record(caller, service, {}, event_id=attempts.new_event_id(), attempt=1, now=1.0)
         attempts.note_reply(record, reply, 50)
         attempts.note_result(record, result)
     return (time.thread_time() - started) * 1000 / _RECORDS

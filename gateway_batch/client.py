@@ -9,7 +9,6 @@ import asyncio
 import json
 import random
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -90,6 +89,7 @@ class InferenceClient:
         self._clock = clock
         self._sleep = sleep
         self._chance = chance
+        self._intents = attempts.Intents()
 
     async def infer(self, call: AnyRequest, service: Service, caller: Caller) -> InferenceResult:
         """The answer to one call.
@@ -138,9 +138,8 @@ class InferenceClient:
         return HttpRequest(request.url, request.body, headers)
 
     def _intend(self, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot) -> UsageRecord:
-        record = attempts.intended(
-            caller, service, dict(call.tags), event_id=str(uuid.uuid4()), attempt=attempt, now=time.time()
-        )
+        event_id, now = attempts.new_event_id(), time.time()
+        record = self._intents.record(caller, service, dict(call.tags), event_id=event_id, attempt=attempt, now=now)
         try:
             self._ledger.intend(record)
         except LedgerError:

@@ -207,7 +207,7 @@ class HttpReply:
     """An answer that arrived whole.
 
     Attributes:
-        headers: lower-case names.
+        headers: to be asked by lower-case names.
         received_at: seconds since the epoch, to read HTTP dates against.
     """
 

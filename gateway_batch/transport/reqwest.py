@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 
 from pyreqwest.client import ClientBuilder
@@ -54,15 +53,11 @@ class ReqwestTransport:
             body = bytes(await response.bytes())
         except PyreqwestError as error:
             raise _unreachable(error) from None  # the cause's text holds the URL, and that may hold a name or a key
-        return HttpReply(response.status, _lower(response.headers), body, time.time())
+        return HttpReply(response.status, response.headers, body, time.time())
 
     async def close(self) -> None:
         """Closes the pool; a process must do so before it ends."""
         await self._client.close()
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _unreachable(error: PyreqwestError) -> UnreachableError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from gateway_batch.errors import CallError
 from gateway_batch.types import HttpReply, InferenceResult, Service
@@ -17,6 +19,8 @@ from gateway_batch.usage.record import (
 ANSWERED = "answered"
 NO_ANSWER = "no_answer"
 UNKNOWN = "unknown"
+
+_Row = TypeVar("_Row", UsageRecord, ClientMetadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +39,77 @@ class Caller:
     task_attempt: int | None = None
 
 
-def intended(
-    caller: Caller, service: Service, tags: dict[str, str], *, event_id: str, attempt: int, now: float
-) -> UsageRecord:
-    """The record of an attempt about to be sent: true as it stands if nothing more is ever known of it."""
+def new_event_id() -> str:
+    """A random UUID, in a third of the time that the standard library takes."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+class Intents:
+    """Makes the records of attempts about to be sent. What a task's records have in common is made once."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Caller, Service] | None = None
+
+    def record(
+        self, caller: Caller, service: Service, tags: dict[str, str], *, event_id: str, attempt: int, now: float
+    ) -> UsageRecord:
+        """A record that is true as it stands if nothing more is ever known of the attempt."""
+        if self._of is None or self._of[0] is not caller or self._of[1] is not service:
+            self._of = caller, service
+            self._record, self._client_metadata = _known(_record(caller, service)), _known(_client_metadata(caller))
+        metadata = _row(ClientMetadata, {**self._client_metadata, "event_id": event_id, "attempt": attempt})
+        return _row(
+            UsageRecord,
+            {
+                **self._record,
+                "request_id": event_id,
+                "invocation_id": event_id,
+                "event_time": datetime.fromtimestamp(now, UTC),
+                "request_tags": tags,
+                "client_metadata": metadata,
+            },
+        )
+
+
+def _record(caller: Caller, service: Service) -> UsageRecord:
     return UsageRecord(
         account_id=caller.account_id,
         workspace_id=caller.workspace_id,
-        request_id=event_id,
-        invocation_id=event_id,
         endpoint_name=service.endpoint,
-        event_time=datetime.fromtimestamp(now, UTC),
         requester=caller.requester,
         requester_type="USER" if caller.requester else None,
         url=service.url,
         user_agent=caller.user_agent,
         api_type=service.api,
-        request_tags=tags,
         service_type="MODEL_SERVICE",
         service_name=service.model if service.model.count(".") == 2 else None,
         invocation_metadata=InvocationMetadata(source=caller.source),
-        client_metadata=ClientMetadata(
-            event_id=event_id,
-            outcome=UNKNOWN,
-            attempt=attempt,
-            application_id=caller.application_id,
-            query_execution_id=caller.query_execution_id,
-            stage_id=caller.stage_id,
-            partition_id=caller.partition_id,
-            task_attempt=caller.task_attempt,
-        ),
     )
+
+
+def _client_metadata(caller: Caller) -> ClientMetadata:
+    return ClientMetadata(
+        event_id="",
+        outcome=UNKNOWN,
+        application_id=caller.application_id,
+        query_execution_id=caller.query_execution_id,
+        stage_id=caller.stage_id,
+        partition_id=caller.partition_id,
+        task_attempt=caller.task_attempt,
+    )
+
+
+def _known(row: UsageRecord | ClientMetadata) -> dict[str, Any]:
+    return {name: value for name, value in vars(row).items() if value is not None}
+
+
+def _row(kind: type[_Row], values: dict[str, Any]) -> _Row:
+    """A row without its `__init__`, which takes twice as long; what is left out is the class's own None."""
+    row = object.__new__(kind)
+    row.__dict__ = values
+    return row
 
 
 def note_reply(record: UsageRecord, reply: HttpReply, latency_ms: int) -> None:

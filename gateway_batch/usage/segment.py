@@ -2,8 +2,8 @@
 
 A line is `<crc32 of the rest, 8 hex digits> <kind> <JSON>`. Kinds: `H` a segment's header with the format's version,
 `I` an intent, written before a request's bytes leave, `O` an outcome. Intent and outcome both hold a whole usage
-record, columns that are NULL left out: an outcome needs no other line to become a row, and an intent whose writer died
-is a row of unknown outcome as it stands. Readers take a line only if its checksum holds.
+record, most columns that are NULL left out: an outcome needs no other line to become a row, and an intent whose writer
+died is a row of unknown outcome as it stands. Readers take a line only if its checksum holds.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ class Kind(StrEnum):
     OUTCOME = "O"
 
 
+_LETTERS = {kind: kind.encode() for kind in Kind}
+
+
 def encode(kind: Kind, record: UsageRecord) -> bytes:
     """An intent's or outcome's line, its newline included."""
-    return _line(kind, {name: value for name, value in vars(record).items() if value is not None})
+    return _line(kind, vars(record))
 
 
 def _line(kind: Kind, payload: dict[str, Any]) -> bytes:
-    body = b"%b %b" % (kind.encode(), orjson.dumps(payload, option=orjson.OPT_UTC_Z))
+    body = b"%b %b" % (_LETTERS[kind], orjson.dumps(payload, option=orjson.OPT_UTC_Z))
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 

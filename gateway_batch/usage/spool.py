@@ -127,9 +127,11 @@ class SpoolWriter:
             LedgerError: it could not be written; the request must not be sent.
         """
         line = encode(Kind.INTENT, record)
-        with self._failures():
-            self._write_outcomes()
-            self._current().append(line)
+        try:
+            self._current().append(b"".join((*self._outcomes, line)), rows=len(self._outcomes))
+        except OSError as error:
+            raise self._failure(error) from error
+        self._outcomes.clear()
         assert record.client_metadata is not None
         self._pending[record.client_metadata.event_id] = line
 
@@ -208,7 +210,7 @@ class SpoolWriter:
     def _write_outcomes(self) -> None:
         if self._outcomes:
             self._current().append(b"".join(self._outcomes), rows=len(self._outcomes))
-            self._outcomes = []
+            self._outcomes.clear()
 
     def _write_deferred(self) -> None:
         with contextlib.suppress(OSError):  # they are kept, and the next intent fails with this
@@ -219,6 +221,7 @@ class SpoolWriter:
         try:
             yield
         except OSError as error:
-            raise LedgerError(
-                f"usage can't be recorded in {self._spool_dir}: {error.strerror}; nothing more is sent"
-            ) from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> LedgerError:
+        return LedgerError(f"usage can't be recorded in {self._spool_dir}: {error.strerror}; nothing more is sent")

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from gateway_batch.types import HttpReply, Service
-from gateway_batch.usage.attempts import Caller, intended
+from gateway_batch.usage.attempts import Caller, Intents
 from gateway_batch.usage.record import UsageRecord, columns
 from gateway_batch.usage.segment import Kind, read_lines
 from gateway_batch.usage.spool import SpoolWriter, active_dir, sealed_dir
@@ -44,7 +44,7 @@ def chat_reply(text: str, **headers: str) -> HttpReply:
 
 def record(event_id: str) -> UsageRecord:
     """The intent of an attempt."""
-    return intended(CALLER, CHAT, {"team": "search"}, event_id=event_id, attempt=1, now=1_700_000_000.25)
+    return Intents().record(CALLER, CHAT, {"team": "search"}, event_id=event_id, attempt=1, now=1_700_000_000.25)
 
 
 def answered(event_id: str) -> UsageRecord:

@@ -26,8 +26,7 @@ def test_a_line_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_record_is_on_its_line_with_all_columns_that_are_not_null() -> None:
     whole = record("e-1")
     payload = orjson.loads(encode(Kind.INTENT, whole)[11:])
-    assert list(payload) == [name for name, _ in columns(UsageRecord) if getattr(whole, name) is not None]
-    assert list(payload)[:4] == ["request_id", "invocation_id", "schema_version", "endpoint_name"]
+    assert set(payload) == {name for name, _ in columns(UsageRecord) if getattr(whole, name) is not None}
     assert payload["event_time"] == "2023-11-14T22:13:20.250000Z"
     assert payload["client_metadata"]["event_id"] == "e-1"
 

@@ -97,7 +97,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def kinds(rows: list[dict[str, Any]]) -> list[str | None]:
-    return [row["client_metadata"]["error_kind"] for row in rows]
+    return [row["client_metadata"].get("error_kind") for row in rows]
 
 
 def test_a_prompt_is_answered_and_recorded(bench: Bench) -> None:
@@ -107,8 +107,8 @@ def test_a_prompt_is_answered_and_recorded(bench: Bench) -> None:
     assert row["invocation_metadata"]["source"] == "EXTERNAL_CLIENT"
     assert (row["endpoint_name"], row["requester"], row["workspace_id"]) == (MODEL, "ana@example.com", "123")
     assert (row["status_code"], row["total_tokens"]) == (200, 15)
-    spark_ids = ("query_execution_id", "stage_id", "partition_id", "task_attempt")
-    assert [row["client_metadata"][name] for name in spark_ids] == [None] * 4
+    spark_ids = {"query_execution_id", "stage_id", "partition_id", "task_attempt"}
+    assert not row["client_metadata"].keys() & spark_ids
     assert row["client_metadata"]["application_id"] == client.application_id
 
 

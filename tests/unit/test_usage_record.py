@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import uuid
+
 from gateway_batch.errors import ErrorKind, RejectedError, UnreachableError
 from gateway_batch.types import InferenceResult, Service, TokenUsage
-from gateway_batch.usage.attempts import Caller, intended, note_failure, note_reply, note_result
+from gateway_batch.usage.attempts import Caller, Intents, new_event_id, note_failure, note_reply, note_result
 from gateway_batch.usage.record import MIRRORED_COLUMNS, ClientMetadata, UsageRecord, columns
 
-from .samples import CALLER, record, reply
+from .samples import CALLER, CHAT, record, reply
 
 DESTINATIONS = "ARRAY<STRUCT<name: STRING, destination_type: STRING, traffic_percentage: INT>>"
 # `system.ai_gateway.usage` (reference, 3.1 and 3.2), in its order.
@@ -108,6 +110,25 @@ def test_an_intent_knows_who_asks_what_of_whom() -> None:
     assert (client_metadata(intent).stage_id, client_metadata(intent).partition_id) == (3, 7)
 
 
+def test_records_of_a_task_share_nothing_that_changes() -> None:
+    intents = Intents()
+    first, second = (intents.record(CALLER, CHAT, {}, event_id=e, attempt=n, now=0.0) for n, e in ((1, "a"), (2, "b")))
+    note_failure(first, UnreachableError(ErrorKind.TIMEOUT, "x"), 5)
+    assert (client_metadata(first).event_id, client_metadata(first).attempt) == ("a", 1)
+    assert (client_metadata(second).event_id, client_metadata(second).attempt) == ("b", 2)
+    assert (second.latency_ms, client_metadata(second).outcome) == (None, "unknown")
+    other = intents.record(Caller(source="EXTERNAL_CLIENT", user_agent="x"), CHAT, {}, event_id="c", attempt=1, now=0.0)
+    assert (other.user_agent, other.requester, client_metadata(other).stage_id) == ("x", None, None)
+    assert second == Intents().record(CALLER, CHAT, {}, event_id="b", attempt=2, now=0.0)
+
+
+def test_an_event_id_is_a_random_uuid() -> None:
+    made = {new_event_id() for _ in range(1_000)}
+    assert len(made) == 1_000
+    assert {(uuid.UUID(each).version, uuid.UUID(each).variant) for each in made} == {(4, uuid.RFC_4122)}
+    assert all(str(uuid.UUID(each)) == each for each in made)
+
+
 def test_an_intent_is_of_unknown_outcome_and_costs_nothing() -> None:
     intent = record("e-1")
     assert client_metadata(intent).outcome == "unknown"
@@ -132,7 +153,7 @@ def test_the_event_id_stands_in_until_the_server_names_the_request() -> None:
 def test_only_a_three_part_name_is_a_service_name() -> None:
     def service_name(model: str) -> str | None:
         service = Service(endpoint="e", api="a", url="u", model=model)
-        return intended(CALLER, service, {}, event_id="e", attempt=1, now=0.0).service_name
+        return Intents().record(CALLER, service, {}, event_id="e", attempt=1, now=0.0).service_name
 
     assert service_name("system.ai.gpt-5-5") == "system.ai.gpt-5-5"
     assert service_name("databricks-gpt-5-4") is None
@@ -141,7 +162,7 @@ def test_only_a_three_part_name_is_a_service_name() -> None:
 def test_without_a_requester_there_is_no_type_of_one() -> None:
     nobody = Caller(source="EXTERNAL_CLIENT", user_agent="x")
     service = Service(endpoint="e", api="a", url="u", model="m")
-    assert intended(nobody, service, {}, event_id="e", attempt=1, now=0.0).requester_type is None
+    assert Intents().record(nobody, service, {}, event_id="e", attempt=1, now=0.0).requester_type is None
 
 
 def test_an_answer_sets_status_time_and_content_type() -> None:
