@@ -103,7 +103,8 @@ class InferenceClient:
         request = self._authorized(api.build(call, service), call, service, caller)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
         deadline = self._clock() + self._policy.row_deadline_s
-        name = f"{service.url} {service.model}"  # a host's services share one URL, and each has limits of its own
+        # A host's services share one URL, and each has limits of its own, for each key.
+        name = f"{service.url} {service.model} {service.credential}"
         attempt = failures = throttled = 0
         failure: CallError | None = None
         while True:

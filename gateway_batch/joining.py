@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway_batch.config import DRIVER, HOST, Credentials, GatewayConfig, redis_url
-from gateway_batch.limits import HostPool, HostSlots, Limiter, Limits, Pool, Ration, RedisPool, RemotePool
+from gateway_batch.limits import HostBoards, HostPool, HostSlots, Limiter, Limits, Pool, Ration, RedisPool, RemotePool
 from gateway_batch.redis_link import connect
 from gateway_batch.types import HttpReply, HttpRequest
 
@@ -75,15 +75,15 @@ def open_limiter(
     Raises:
         ConfigError: what it shares through can't be had: a URL, a token or a package is missing.
     """
-    total = sharing.concurrency
+    total, boards = sharing.concurrency, HostBoards(folder / "services")
     if sharing.coordination == HOST:
         slots = HostSlots(folder / f"slots-{total}", total)
         beside = replace(sharing.limits, concurrency=None)  # locks are at once, and need no lease
-        limiter = Limiter(slots, total, clock, random.random)
+        limiter = Limiter(slots, total, clock, random.random, boards)
         if beside.any:
             limiter.join(Ration(beside, sharing.budget, HostPool(folder / "limits.sqlite"), clock, limiter.look))
         return limiter
-    limiter = Limiter(None, total, clock, random.random)
+    limiter = Limiter(None, total, clock, random.random, boards)
     pool = _shared_pool(sharing, credentials, send)
     limiter.join(Ration(sharing.limits, sharing.budget, pool, clock, limiter.look))
     return limiter

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 from gateway_batch.errors import ErrorKind, UnreachableError
 from gateway_batch.limits.amount import NOTHING, ONE_REQUEST, Amount
+from gateway_batch.limits.board import Boards, OwnBoards
 from gateway_batch.limits.estimate import Estimator, Size
 from gateway_batch.limits.ration import Ration
 from gateway_batch.limits.window import Window
@@ -63,6 +64,7 @@ class Limiter:
         ceiling: calls in flight at most.
         clock: monotonic seconds, the loop's own.
         chance: in [0, 1), for the jitter of pauses.
+        boards: what processes tell each other of a service; None shares nothing.
 
     Attributes:
         counts_tokens: whether it wants the size of each request.
@@ -74,6 +76,7 @@ class Limiter:
         ceiling: int,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        boards: Boards | None = None,
     ) -> None:
         self.counts_tokens = False
         self._slots = slots
@@ -81,6 +84,7 @@ class Limiter:
         self._ceiling = ceiling
         self._clock = clock
         self._chance = chance
+        self._boards = boards or OwnBoards()
         self._services: dict[str, _Service] = {}
         self._waiting = 0
         self._waiting_need = NOTHING
@@ -102,7 +106,7 @@ class Limiter:
         """
         known = self._services.get(service)
         if known is None:
-            known = self._services[service] = _Service(Window(self._ceiling, self._chance))
+            known = self._services[service] = _Service(Window(self._ceiling, self._chance, self._boards.of(service)))
         return Slot(self, known, deadline, size)
 
     def look(self) -> None:
@@ -112,6 +116,10 @@ class Limiter:
 
     def leave(self) -> None:
         """Gives what is idle back to the other processes."""
+        now = self._clock()
+        for service in self._services.values():
+            if not service.window.in_flight:
+                service.window.leave(now)
         if self._slots is not None:
             self._slots.leave()
         if self._ration is not None:
@@ -125,6 +133,7 @@ class Limiter:
             self._slots.close()
         if self._ration is not None:
             await self._ration.close()
+        self._boards.close()
 
     async def _enter(self, service: _Service, deadline: float, need: Amount) -> None:
         if self._ration is not None and (refusal := self._ration.refusal) is not None:

@@ -1,17 +1,21 @@
-"""How much one service bears, learned from its answers: calls in flight, calls a second, pauses. Pure.
+"""How much one service bears, learned from its answers: calls in flight, calls a second, pauses.
 
 It opens wide within a fraction of a second. A burst of 429s cuts the calls in flight once, each success adds to them
 again. Calls are paced from then on, so that the end of what the service lets through meets few of them: first in search
 of its rate, from a trickle to ever more. At the next burst the rate is known: what was let through between two moments
-at which the service had enough. Such a pace grows slowly at first, faster the longer no 429 comes. A service that
-answered before and now fails call after call is taken for down: one call at a time probes it, and its failures are not
-the rows' own.
+at which the service had enough. Such a pace grows slowly at first, faster the longer no 429 comes. Bursts, pauses and
+rates go for all processes that share a board, in equal parts.
+
+A service that answered before and now fails call after call is taken for down: one call at a time probes it, and its
+failures are not the rows' own.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+
+from gateway_batch.limits.board import Board
 
 _FIRST_CALLS, _DOUBLES_IN_S = 8, 0.04  # so that a 429 that comes at once finds few behind it
 _CUT = 0.7
@@ -38,19 +42,21 @@ class Window:
     Args:
         ceiling: calls in flight at most.
         chance: in [0, 1), for the jitter of pauses.
+        board: of the service, shared with other processes that send to it.
     """
 
-    def __init__(self, ceiling: int, chance: Callable[[], float]) -> None:
+    def __init__(self, ceiling: int, chance: Callable[[], float], board: Board) -> None:
         self.in_flight = 0
         self._ceiling = float(ceiling)
         self._chance = chance
+        self._board = board
+        self._is_member = False
         self._limit = self._ceiling
         self._threshold = self._ceiling  # up to here the limit grows with each success, above by one a round
         self._first_sent_at: float | None = None
-        self._closed_until = 0.0
-        self._bursts = 0
-        self._burst_at: float | None = None
-        self._burst_before_at: float | None = None
+        self._probes_closed_until = 0.0
+        self._bursts_in_a_row = 0
+        self._bursts_seen = board.bursts
         self._burst_is_new = False
         self._let_through = 0  # since the burst before
         self._pace: _Pace | None = None
@@ -62,14 +68,22 @@ class Window:
 
     def opens_at(self, now: float) -> float | None:
         """When a call may be sent, now or later; None while that depends on calls in flight."""
-        if self._closed_until > now:
-            return self._closed_until
+        if not self._is_member:
+            self._join(now)
+        if self._board.bursts != self._bursts_seen:
+            self._begin_burst()
+        closed_until = max(self._board.closed_until, self._probes_closed_until)
+        if closed_until > now:
+            return closed_until
         if self.in_flight >= (1 if self._down_since is not None else int(self._limit)):
             return None
-        if self._burst_at is None:
+        if self._burst_is_new:
+            self._measure()
+        if self._pace is None:
             return max(now, self._opening_at(self.in_flight + 1))
-        self._measure()
-        return now if self._pace is None else self._pace.ready_at(now)
+        if self._rate_is_known and (more := self._board.take_over(now)):
+            self._keep_to(self._pace.rate + more)
+        return self._pace.ready_at(now)
 
     def sent(self, now: float) -> None:
         """A call goes out."""
@@ -87,7 +101,7 @@ class Window:
     def succeeded(self) -> None:
         """A call was answered with a result."""
         self._has_answered = True
-        self._bursts = 0
+        self._bursts_in_a_row = 0
         if self._failing:
             self._failing.clear()
         if self._down_since is not None:
@@ -102,13 +116,15 @@ class Window:
     def throttled(self, now: float, sent_at: float, retry_after_s: float | None) -> None:
         """A call sent at `sent_at` was answered 429: pauses as long as asked, and slows down once a burst."""
         self._let_through -= 1
-        if self._burst_at is None or sent_at > self._burst_at:
-            self._begin_burst(now)
+        self._board.refused(now, sent_at)
+        if self._board.bursts != self._bursts_seen:
+            self._begin_burst()
+        elif self._burst_is_new:
+            self._board.tell(self._let_through)
         if retry_after_s is None:
-            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._bursts - 1, 10)) * (
-                0.5 + self._chance()
-            )
-        self._closed_until = max(self._closed_until, now + retry_after_s)
+            doubled = 2.0 ** min(max(0, self._bursts_in_a_row - 1), 10)
+            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * doubled) * (0.5 + self._chance())
+        self._board.close_until(now + retry_after_s)
 
     def failed(self, now: float, sent_at: float, row: int) -> bool:
         """A call failed in a way that the service may be at fault for.
@@ -133,6 +149,24 @@ class Window:
         self._pause_probes(now)
         return True
 
+    def leave(self, now: float) -> None:
+        """No call waits or is under way: the other processes may have this one's part."""
+        if self._is_member:
+            self._is_member = False
+            self._board.leave(now, self._pace.rate if self._pace is not None and self._rate_is_known else 0.0)
+
+    def _join(self, now: float) -> None:
+        self._is_member = True
+        self._bursts_seen, self._let_through = self._board.bursts, 0
+        rate = self._board.join(now)
+        known = self._pace.rate if self._pace is not None and self._rate_is_known else None
+        if rate is not None and rate != known:  # the pace that was left goes on as it was
+            self._keep_to(rate)
+        elif known is not None:
+            self._board.sends_at(known)
+        elif self._board.bursts:  # the others search for the rate
+            self._pace = _Pace(_FIRST_RATE, _growth_in_search)
+
     def _opening_at(self, calls: int) -> float:
         """When so many calls may be in flight, as far as opening goes."""
         if self._first_sent_at is None or calls <= _FIRST_CALLS:
@@ -140,33 +174,37 @@ class Window:
         return self._first_sent_at + _DOUBLES_IN_S * math.log2(calls / _FIRST_CALLS)
 
     def _pause_probes(self, now: float) -> None:
-        self._closed_until = max(self._closed_until, now + self._probe_pause_s * (0.5 + self._chance()))
+        pause_s = self._probe_pause_s * (0.5 + self._chance())
+        self._probes_closed_until = max(self._probes_closed_until, now + pause_s)
         self._probe_pause_s = min(_LONGEST_PROBE_S, self._probe_pause_s * _SLOWER_PROBES)
 
-    def _begin_burst(self, now: float) -> None:
-        self._bursts += 1
+    def _begin_burst(self) -> None:
+        """One that this process or another one met."""
+        self._bursts_in_a_row += 1
+        self._bursts_seen, self._burst_is_new = self._board.bursts, True
+        self._board.tell(self._let_through)
         if not self._rate_is_known:
             self._threshold = max(1.0, min(self._limit, self.in_flight) * _CUT)
             self._limit = min(_SLOW_START, self._threshold)
-        self._burst_before_at, self._burst_at, self._burst_is_new = self._burst_at, now, True
 
     def _measure(self) -> None:
         """Once a burst's 429s are all in, what was let through since the burst before is known."""
-        if not self._burst_is_new:
-            return
         self._burst_is_new = False
-        assert self._burst_at is not None
-        over_s = 0.0 if self._burst_before_at is None else self._burst_at - self._burst_before_at
-        if over_s > _MEASURED_OVER_S and self._let_through > 0:
-            rate = self._let_through / over_s * _BELOW_MEASURED
+        over_s, told = self._board.between_bursts_s, self._board.told()
+        if over_s > _MEASURED_OVER_S and sum(told) > 0:
+            rate = sum(told) / len(told) / over_s * _BELOW_MEASURED
             if self._rate_is_known:
                 assert self._pace is not None
                 rate = max(rate, self._pace.rate * _LARGEST_CUT_OF_PACE)
-            self._pace, self._rate_is_known = _Pace(rate, _steady_growth), True
-            self._limit = self._threshold = self._ceiling  # the pace is the narrower of the two
+            self._keep_to(rate)
         elif not self._rate_is_known:
             self._pace = _Pace(_FIRST_RATE, _growth_in_search)
         self._let_through = 0
+
+    def _keep_to(self, rate: float) -> None:
+        self._pace, self._rate_is_known = _Pace(rate, _steady_growth), True
+        self._limit = self._threshold = self._ceiling  # the pace is the narrower of the two
+        self._board.sends_at(rate)
 
 
 def _growth_in_search(used_s: float) -> float:

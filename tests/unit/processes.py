@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from gateway_batch.limits import HostSlots, Limiter
+from gateway_batch.limits import HostBoards, HostSlots, Limiter
 
 from .samples import answered, open_writer, record
 
@@ -72,6 +72,15 @@ def obey(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
             case ("leave",):
                 slots.leave()
                 pipe.send(None)
+
+
+def read_board(pipe: Pipe[Any, Any], folder: Path, service: str) -> None:
+    """A member of a service's board: calls what it is told, `("refused", 10.0, 9.0)`; answers with what it gets."""
+    board = HostBoards(folder).of(service)
+    while True:
+        name, *arguments = pipe.recv()
+        asked = getattr(board, name)
+        pipe.send(asked(*arguments) if callable(asked) else asked)
 
 
 def want_all(pipe: Pipe[Any, Any], path: Path, total: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.limits import HostSlots, Limiter
+from gateway_batch.limits.board import CELLS, Board, OwnBoards
 from gateway_batch.limits.window import Window
 
 from .virtual_time import now, run
@@ -95,6 +96,81 @@ def test_a_rate_limit_is_used_to_the_full_with_few_429s(
     assert len(told.refused) <= 0.02 * (len(told.accepted) + len(told.refused))
 
 
+class SharedBoards:
+    """Boards of the members of one process: each has its number."""
+
+    def __init__(self, cells: list[float], member: int) -> None:
+        self._cells, self._member = cells, member
+
+    def of(self, service: str) -> Board:
+        return Board(self._cells, self._member)
+
+    def close(self) -> None:
+        pass
+
+
+class Members:
+    """Processes that send to one service, each with half of the slots; their limiters share a board."""
+
+    def __init__(self, service: TokenBucket) -> None:
+        self.service = service
+        self.told: list[Told] = []
+        self._cells = [0.0] * CELLS
+
+    async def run(self, seconds: float, start: float = 0.0) -> None:
+        member, told = len(self.told), Told()
+        self.told.append(told)
+        await asyncio.sleep(start)
+        limiter = Limiter(None, 32, now, lambda: 0.5, SharedBoards(self._cells, member))
+        await call_for(seconds, limiter, self.service, told)
+        limiter.leave()
+
+    def accepted(self, since: float, until: float) -> list[int]:
+        return [sum(since <= at < until for at in told.accepted) for told in self.told]
+
+    @property
+    def refused(self) -> int:
+        return sum(len(told.refused) for told in self.told)
+
+
+@pytest.mark.parametrize("starts", [(0.0, 0.0), (0.0, 0.03), (0.0, 0.7), (0.0, 2.0), (0.0, 0.2, 0.4, 20.0)])
+def test_processes_of_a_host_share_what_they_learn_in_equal_parts(starts: tuple[float, ...]) -> None:
+    members = Members(TokenBucket(50.0, 50.0, 0.05))
+
+    async def main() -> None:
+        await asyncio.gather(*(members.run(60 - start, start) for start in starts))
+
+    run(main())
+    assert sum(members.accepted(5, 60)) >= 0.95 * 55 * 50
+    assert members.refused <= 0.015 * sum(members.accepted(0, 60))
+    parts = members.accepted(30, 60)
+    assert max(parts) <= 1.2 * min(parts)
+
+
+def test_a_process_that_ends_leaves_its_part_to_the_others() -> None:
+    members = Members(TokenBucket(50.0, 50.0, 0.05))
+
+    async def main() -> None:
+        await asyncio.gather(members.run(20), members.run(40))
+
+    run(main())
+    assert members.accepted(22, 40)[1] >= 0.9 * 18 * 50
+    assert members.refused <= 0.02 * sum(members.accepted(0, 40))
+
+
+def test_a_task_that_follows_another_goes_on_with_its_rate() -> None:
+    members = Members(TokenBucket(50.0, 50.0, 0.05))
+
+    async def main() -> None:
+        await members.run(20)
+        await members.run(20)
+
+    run(main())
+    first = members.told[1].accepted[0]
+    assert members.accepted(first, first + 5)[1] >= 0.9 * 5 * 50
+    assert len(members.told[1].refused) <= 0.01 * len(members.told[1].accepted)
+
+
 def test_a_service_that_spaces_its_calls_is_used_well(tmp_path: Path) -> None:
     told, service = Told(), TokenBucket(50.0, 1.0, 0.05)
     simulate(tmp_path, lambda limiter: call_for(120, limiter, service, told))
@@ -118,7 +194,7 @@ rows = itertools.count()
 
 
 def open_window(ceiling: int = 64) -> Window:
-    return Window(ceiling, lambda: 0.5)
+    return Window(ceiling, lambda: 0.5, OwnBoards().of("s"))
 
 
 def width(window: Window, at: float) -> int:

@@ -1,0 +1,108 @@
+"""What the processes of a host tell each other of a service."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway_batch.limits.board import CELLS, Board, HostBoards, OwnBoards
+
+from .processes import children, read_board
+
+
+@pytest.fixture
+def boards(tmp_path: Path) -> Iterator[HostBoards]:
+    opened = HostBoards(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_a_process_sees_at_once_what_another_one_met(tmp_path: Path, boards: HostBoards) -> None:
+    board, other_service = boards.of("s"), boards.of("another service")
+    with children(1, read_board, tmp_path, "s") as [other]:
+        other.ask("refused", 10.0, 9.0)
+        other.ask("close_until", 11.5)
+        assert (board.bursts, board.closed_until, board.between_bursts_s) == (1, 11.5, 0.0)
+        board.refused(10.1, sent_at=9.9)  # sent before the other one's 429: the same burst
+        assert board.bursts == 1
+        board.refused(13.0, sent_at=12.0)
+        assert (other.ask("bursts"), other.ask("between_bursts_s")) == (2, 3.0)
+        board.close_until(11.0)
+        assert board.closed_until == 11.5
+    assert (other_service.bursts, other_service.closed_until) == (0, 0.0)
+
+
+def test_what_living_members_let_through_is_told(tmp_path: Path, boards: HostBoards) -> None:
+    board = boards.of("s")
+    board.join(0.0)
+    with children(1, read_board, tmp_path, "s") as [other]:
+        for told in [("join", 0.0), ("refused", 1.0, 0.5), ("tell", 30.0)]:
+            other.ask(*told)
+        assert board.told() == [30.0]
+        board.tell(20.0)
+        assert sorted(board.told()) == [20.0, 30.0]
+        board.refused(2.0, 1.5)
+        assert board.told() == []  # of the burst before
+        other.ask("tell", 7.0)
+        other.ask("sends_at", 40.0)
+        assert board.told() == [7.0]
+        other.kill()
+        assert board.told() == []
+        assert board.join(3.0) is None  # nor does its rate count
+        with children(1, read_board, tmp_path, "s") as [next_one]:
+            next_one.ask("join", 3.0)
+            assert board.told() == []  # it has the dead one's number
+
+
+def test_the_pages_are_private_to_the_user(tmp_path: Path) -> None:
+    boards = HostBoards(tmp_path / "services")
+    boards.of("https://host/path a-model")
+    files = list((tmp_path / "services").iterdir())
+    assert len(files) == 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE((tmp_path / "services").stat().st_mode) == 0o700
+    assert not any("host" in path.name or "model" in path.name for path in files)
+    boards.close()
+
+
+def members(count: int) -> list[Board]:
+    cells = [0.0] * CELLS
+    return [Board(cells, number) for number in range(count)]
+
+
+def test_a_member_begins_with_a_fair_share_of_what_the_others_send_at() -> None:
+    first, second, third = members(3)
+    assert first.join(0.0) is None
+    first.sends_at(60.0)
+    assert second.join(0.0) == 30.0
+    assert third.join(0.0) == 30.0
+
+
+def test_a_rate_that_was_left_goes_to_the_next_member_or_a_second_later_to_another_one() -> None:
+    first, second, third = members(3)
+    first.leave(10.0, 25.0)
+    second.leave(10.0, 15.0)
+    assert third.take_over(10.5) == 0.0
+    assert second.join(10.5) == 40.0
+    assert third.take_over(20.0) == 0.0
+    second.leave(20.0, 40.0)
+    assert third.take_over(21.5) == 40.0
+    assert third.take_over(21.5) == 0.0
+
+
+def test_a_member_that_knows_no_rate_leaves_none() -> None:
+    first, second = members(2)
+    first.leave(0.0, 0.0)
+    assert second.take_over(5.0) == 0.0
+    assert second.join(5.0) is None
+
+
+def test_own_boards_are_shared_with_nobody() -> None:
+    boards = OwnBoards()
+    one, other = boards.of("s"), boards.of("s")
+    one.refused(1.0, 0.5)
+    assert (one.bursts, other.bursts) == (1, 0)
+    boards.close()
