@@ -112,7 +112,6 @@ class Limiter:
     def look(self) -> None:
         """Hands out what came free, as when a ration was granted."""
         self._grant()
-        self._look_later()
 
     def leave(self) -> None:
         """Gives what is idle back to the other processes."""
@@ -139,10 +138,14 @@ class Limiter:
         if self._ration is not None and (refusal := self._ration.refusal) is not None:
             raise refusal
         now = self._clock()
-        if deadline <= now or deadline <= (service.window.opens_at(now) or now):
+        opens_at = service.window.opens_at(now)
+        if deadline <= (now if opens_at is None else opens_at):
             raise _too_late()
-        if service.waiting or not self._take(service, need, now):
-            await self._wait(service, deadline, need)
+        if service.waiting or opens_at != now or not self._take(service, need, now):
+            look_at = now + _LOOK_AGAIN_S
+            if opens_at is not None and now < opens_at < look_at:
+                look_at = opens_at
+            await self._wait(service, deadline, need, look_at)
 
     def _leave(self, service: _Service, need: Amount, used: Amount) -> None:
         service.window.ended()
@@ -152,13 +155,11 @@ class Limiter:
             self._ration.give(need, used)
         if self._waiting:
             self._grant()
-        if self._timer is None or self._waiting:
-            self._look_later()
+        elif self._timer is None:
+            self._look_by(self._clock() + _LOOK_AGAIN_S)
 
     def _take(self, service: _Service, need: Amount, now: float) -> bool:
-        opens_at = service.window.opens_at(now)
-        if opens_at is None or opens_at > now:
-            return False
+        """For a call that the window lets out now."""
         if self._slots is not None and not self._slots.take():
             return False
         if self._ration is not None and not self._ration.take(need):
@@ -168,11 +169,11 @@ class Limiter:
         service.window.sent(now)
         return True
 
-    async def _wait(self, service: _Service, deadline: float, need: Amount) -> None:
+    async def _wait(self, service: _Service, deadline: float, need: Amount, look_at: float) -> None:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), deadline, need)
         service.waiting.append(waiter)
         self._count_waiting(1, need)
-        self._look_later()
+        self._look_by(look_at)
         try:
             await waiter.granted
         except asyncio.CancelledError:
@@ -187,8 +188,12 @@ class Limiter:
             self._ration.wait(self._waiting, self._waiting_need.times(1 / self._waiting) if self._waiting else need)
 
     def _grant(self) -> None:
-        """Hands free slots to those who wait, and refuses those whose time is over, or all once the budget is spent."""
+        """Hands free slots to those who wait, and refuses those whose time is over, or all once the budget is spent.
+
+        It is to be called again soon, as slots come free in other processes too, and windows open by themselves.
+        """
         now = self._clock()
+        again_at = now + _LOOK_AGAIN_S
         refusal = None if self._ration is None else self._ration.refusal
         for service in self._services.values():
             waiting = service.waiting
@@ -199,35 +204,32 @@ class Limiter:
                 elif refusal is not None or waiter.deadline <= now:
                     waiter.granted.set_exception(refusal or _too_late())
                     self._drop_first(waiting)
-                elif self._take(service, waiter.need, now):
+                elif (opens_at := service.window.opens_at(now)) == now and self._take(service, waiter.need, now):
                     waiter.granted.set_result(None)
                     self._drop_first(waiting)
                 else:
+                    if opens_at is not None and opens_at > now:
+                        again_at = min(again_at, opens_at)
                     break
+        if self._waiting:
+            self._look_by(again_at)
 
     def _drop_first(self, waiting: deque[_Waiter]) -> None:
         self._count_waiting(-1, waiting.popleft().need)
 
-    def _look_later(self) -> None:
-        """Slots come free in other processes too, and windows open by themselves."""
-        now = self._clock()
-        at = now + _LOOK_AGAIN_S
-        for service in self._services.values():
-            if service.waiting and (opens_at := service.window.opens_at(now)) is not None and opens_at > now:
-                at = min(at, opens_at)
+    def _look_by(self, at: float) -> None:
         if self._timer is None or at < self._look_at - 0.001:
             if self._timer is not None:
                 self._timer.cancel()
             self._look_at = at
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._look)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._clock()), self._look)
 
     def _look(self) -> None:
         self._timer = None
         self._refuse_the_late()
         self._grant()
-        if self._waiting:
-            self._look_later()
-        elif self._slots is not None and not any(service.window.in_flight for service in self._services.values()):
+        in_use = self._waiting or any(service.window.in_flight for service in self._services.values())
+        if self._slots is not None and not in_use:
             self._slots.leave()
 
     def _refuse_the_late(self) -> None:
