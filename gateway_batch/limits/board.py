@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -18,12 +19,15 @@ from typing import Protocol
 from gateway_batch.locks import ByteLocks, locked
 
 _BURSTS, _BURST_AT, _BURST_BEFORE_AT, _CLOSED_UNTIL, _SPARE_RATE, _SPARE_AT, _MEMBERS = range(7)
-_FIRST_MEMBER, _A_MEMBER = 8, 3
-_BURST, _LET_THROUGH, _RATE = range(_A_MEMBER)
+_FIRST_MEMBER, _A_MEMBER = 8, 4
+_JOINED_AT, _BURST, _LET_THROUGH, _RATE = range(_A_MEMBER)
 _MOST_MEMBERS = 512
 _SPARE_FOR_S = 1.0  # a task's end is often another one's begin
+_CLOCKS_DIFFER_S = 0.02  # an event loop reads its clock once a turn
 
 CELLS = _FIRST_MEMBER + _A_MEMBER * _MOST_MEMBERS
+
+_log = logging.getLogger(__name__)
 
 
 class Cells(Protocol):
@@ -69,15 +73,10 @@ class Board:
         """Nobody sends before."""
         return self._cells[_CLOSED_UNTIL]
 
-    @property
-    def between_bursts_s(self) -> float:
-        """Seconds from the last burst but one to the last; 0 before there are two."""
-        return self._cells[_BURST_AT] - self._cells[_BURST_BEFORE_AT] if self.bursts > 1 else 0.0
-
     def refused(self, now: float, sent_at: float) -> None:
         """A call was answered 429: a new burst, unless it was sent before the last one was known."""
         with self._lock():
-            if not self.bursts or sent_at > self._cells[_BURST_AT]:
+            if not self.bursts or sent_at > self._cells[_BURST_AT] + _CLOCKS_DIFFER_S:
                 self._cells[_BURST_BEFORE_AT], self._cells[_BURST_AT] = self._cells[_BURST_AT], now
                 self._cells[_BURSTS] += 1
 
@@ -91,10 +90,19 @@ class Board:
         self._cells[self._mine + _LET_THROUGH] = let_through
         self._cells[self._mine + _BURST] = self.bursts
 
-    def told(self) -> list[float]:
-        """What the members told of the last burst that noticed it so far."""
+    def measured(self) -> tuple[float, float]:
+        """What a member let through on average between the last two bursts, of those that noticed the last.
+
+        Returns:
+            Calls, and the seconds over which there were any members; both 0 before there are two bursts.
+        """
         bursts = self.bursts
-        return [self._cells[cell + _LET_THROUGH] for cell in self._members() if self._cells[cell + _BURST] == bursts]
+        told = [cell for cell in self._members() if self._cells[cell + _BURST] == bursts]
+        if bursts < 2 or not told:
+            return 0.0, 0.0
+        first_joined_at = min(self._cells[cell + _JOINED_AT] for cell in told)
+        over_s = self._cells[_BURST_AT] - max(self._cells[_BURST_BEFORE_AT], first_joined_at)
+        return sum(self._cells[cell + _LET_THROUGH] for cell in told) / len(told), over_s
 
     def join(self, now: float) -> float | None:
         """Becomes a member that sends.
@@ -109,6 +117,7 @@ class Board:
             if not rate and (rates := [rate for cell in self._members() if (rate := self._cells[cell + _RATE])]):
                 rate = sum(rates) / (len(rates) + 1)
             self._cells[self._mine + _RATE] = rate
+            self._cells[self._mine + _JOINED_AT] = now
         return rate or None
 
     def sends_at(self, rate: float) -> None:
@@ -174,24 +183,31 @@ class HostBoards:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: list[tuple[memoryview[float], mmap.mmap, ByteLocks]] = []
+        self._locks: list[ByteLocks] = []
 
     def of(self, service: str) -> Board:
-        """See `Boards.of`."""
+        """See `Boards.of`. One that is shared with nobody where the file can't be had."""
         path = self._folder / hashlib.blake2b(service.encode(), digest_size=16).hexdigest()
-        locks = ByteLocks(path.with_suffix(".members"))
-        with locked(path):
-            os.truncate(path, CELLS * 8)
-        with path.open("r+b") as file:
-            shared = mmap.mmap(file.fileno(), CELLS * 8)
-        cells: memoryview[float] = memoryview(shared).cast("d")
-        self._open.append((cells, shared, locks))
-        return Board(cells, locks.lock_any(most=_MOST_MEMBERS), locks.is_locked, lambda: locked(path))
+        try:
+            locks = ByteLocks(path.with_suffix(".members"))
+            self._locks.append(locks)
+            member, cells = locks.lock_any(most=_MOST_MEMBERS), _shared_cells(path)
+        except OSError as error:
+            _log.warning("what a service refuses is not shared with other processes: %s", error)
+            return OwnBoards().of(service)
+        return Board(cells, member, locks.is_locked, lambda: locked(path))
 
     def close(self) -> None:
         """See `Boards.close`."""
-        for cells, shared, locks in self._open:
-            cells.release()
-            shared.close()
+        for locks in self._locks:
             locks.close()
-        self._open.clear()
+        self._locks.clear()
+
+
+def _shared_cells(path: Path) -> memoryview[float]:
+    size = CELLS * 8
+    with locked(path), path.open("r+b") as file:
+        if file.seek(0, os.SEEK_END) < size:
+            file.write(bytes(size))  # room that the disk lacked later would end the process
+            file.flush()
+        return memoryview(mmap.mmap(file.fileno(), size)).cast("d")

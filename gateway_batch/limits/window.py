@@ -183,16 +183,16 @@ class Window:
         self._bursts_in_a_row += 1
         self._bursts_seen, self._burst_is_new = self._board.bursts, True
         self._board.tell(self._let_through)
-        if not self._rate_is_known:
+        if not self._rate_is_known and self.in_flight:
             self._threshold = max(1.0, min(self._limit, self.in_flight) * _CUT)
             self._limit = min(_SLOW_START, self._threshold)
 
     def _measure(self) -> None:
         """Once a burst's 429s are all in, what was let through since the burst before is known."""
         self._burst_is_new = False
-        over_s, told = self._board.between_bursts_s, self._board.told()
-        if over_s > _MEASURED_OVER_S and sum(told) > 0:
-            rate = sum(told) / len(told) / over_s * _BELOW_MEASURED
+        let_through, over_s = self._board.measured()
+        if over_s > _MEASURED_OVER_S and let_through > 0:
+            rate = let_through / over_s * _BELOW_MEASURED
             if self._rate_is_known:
                 assert self._pace is not None
                 rate = max(rate, self._pace.rate * _LARGEST_CUT_OF_PACE)

@@ -25,36 +25,50 @@ def test_a_process_sees_at_once_what_another_one_met(tmp_path: Path, boards: Hos
     with children(1, read_board, tmp_path, "s") as [other]:
         other.ask("refused", 10.0, 9.0)
         other.ask("close_until", 11.5)
-        assert (board.bursts, board.closed_until, board.between_bursts_s) == (1, 11.5, 0.0)
+        assert (board.bursts, board.closed_until) == (1, 11.5)
         board.refused(10.1, sent_at=9.9)  # sent before the other one's 429: the same burst
         assert board.bursts == 1
         board.refused(13.0, sent_at=12.0)
-        assert (other.ask("bursts"), other.ask("between_bursts_s")) == (2, 3.0)
+        assert other.ask("bursts") == 2
         board.close_until(11.0)
         assert board.closed_until == 11.5
     assert (other_service.bursts, other_service.closed_until) == (0, 0.0)
 
 
-def test_what_living_members_let_through_is_told(tmp_path: Path, boards: HostBoards) -> None:
+def test_what_living_members_let_through_is_measured(tmp_path: Path, boards: HostBoards) -> None:
     board = boards.of("s")
     board.join(0.0)
     with children(1, read_board, tmp_path, "s") as [other]:
-        for told in [("join", 0.0), ("refused", 1.0, 0.5), ("tell", 30.0)]:
-            other.ask(*told)
-        assert board.told() == [30.0]
+        other.ask("join", 0.0)
+        board.refused(1.0, 0.5)
+        board.tell(99.0)
+        assert board.measured() == (0.0, 0.0)  # after a first burst nothing is known
+        other.ask("refused", 3.0, 2.5)
+        assert board.measured() == (0.0, 0.0)  # nobody has told yet
+        other.ask("tell", 30.0)
+        assert board.measured() == (30.0, 2.0)
         board.tell(20.0)
-        assert sorted(board.told()) == [20.0, 30.0]
-        board.refused(2.0, 1.5)
-        assert board.told() == []  # of the burst before
-        other.ask("tell", 7.0)
+        assert board.measured() == other.ask("measured") == (25.0, 2.0)
         other.ask("sends_at", 40.0)
-        assert board.told() == [7.0]
         other.kill()
-        assert board.told() == []
-        assert board.join(3.0) is None  # nor does its rate count
+        assert board.measured() == (20.0, 2.0)
+        assert board.join(4.0) is None  # nor does its rate count
         with children(1, read_board, tmp_path, "s") as [next_one]:
-            next_one.ask("join", 3.0)
-            assert board.told() == []  # it has the dead one's number
+            next_one.ask("join", 4.0)
+            assert board.measured()[0] == 20.0  # it has the dead one's number, and tells nothing
+
+
+def test_time_in_which_nobody_sent_does_not_count() -> None:
+    first, second = members(2)
+    first.join(0.0)
+    first.refused(1.0, 0.5)
+    first.leave(2.0, 0.0)
+    first.join(600.0)
+    second.join(601.0)
+    second.refused(602.0, 601.5)
+    first.tell(40.0)
+    second.tell(20.0)
+    assert first.measured() == second.measured() == (30.0, 2.0)
 
 
 def test_the_pages_are_private_to_the_user(tmp_path: Path) -> None:
@@ -98,6 +112,14 @@ def test_a_member_that_knows_no_rate_leaves_none() -> None:
     first.leave(0.0, 0.0)
     assert second.take_over(5.0) == 0.0
     assert second.join(5.0) is None
+
+
+def test_without_room_for_the_page_nothing_is_shared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "services").touch()
+    boards = HostBoards(tmp_path / "services")
+    boards.of("s").refused(1.0, 0.5)
+    assert "is not shared with other processes" in caplog.text
+    boards.close()
 
 
 def test_own_boards_are_shared_with_nobody() -> None:
