@@ -127,7 +127,8 @@ def play(tmp_path: Path) -> Callable[..., Any]:
 def told(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, int | None]]:
     """Outcome, error kind and status of each row."""
     return [
-        (row["client_metadata"]["outcome"], row["client_metadata"].get("error_kind"), row["status_code"]) for row in rows
+        (row["client_metadata"]["outcome"], row["client_metadata"].get("error_kind"), row["status_code"])
+        for row in rows
     ]
 
 
