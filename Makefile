@@ -6,7 +6,7 @@ ROWS ?= 2000
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults cluster lint unit integration classic apart bench bench-all format lock clean
+.PHONY: help demo test test-matrix faults cluster lint unit integration classic connect e2e bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -24,7 +24,13 @@ demo:
 	@scripts/setup.sh runtime
 	@$(BIN)/gateway-batch demo --rows $(ROWS)
 
-test: lint unit integration
+# Classic and Spark Connect sessions need processes of their own; each job alone keeps little more than one core busy.
+# A job begins as soon as one before it has ended, so that both cores are busy to the end.
+test: JOBS := lint classic unit connect e2e
+integration: JOBS := classic connect e2e
+test integration:
+	@scripts/setup.sh dev
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) $(JOBS)
 
 lint:
 	@scripts/setup.sh dev
@@ -37,16 +43,13 @@ unit:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/unit tests/property tests/devgateway tests/client
 
-# Classic and Spark Connect sessions need processes of their own; each alone keeps little more than one core busy.
-integration:
-	@scripts/setup.sh dev
-	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) classic apart
-
 classic:
 	$(BIN)/python -m pytest tests/spark
 
-apart:
+connect:
 	$(BIN)/python -m pytest tests/connect
+
+e2e:
 	$(BIN)/python -m pytest tests/e2e
 
 faults:

@@ -13,7 +13,8 @@ from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from tests.cluster.standalone import QUICK_START, Cluster, cluster_running
+from tests.cluster.standalone import Cluster, cluster_running
+from tests.quick_start import QUICK_START
 from tests.redis_server import RedisServer, redis_running
 
 TOKEN = "cluster-tests-token"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pyspark
 
+from tests.quick_start import QUICK_START
+
 HOSTS = ("127.0.0.1", "127.0.0.2")
 _START_S = 60
 _ANY_UI_PORT = ("--webui-port", "0")
-QUICK_START = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""For JVMs that live for a minute and share two cores."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ CASES = [case for case in read_cases() if not case.connect]
 
 
 @pytest.fixture
-def _clean(spark: SparkSession) -> Iterator[None]:
-    yield from cleaned(spark)
+def _clean(spark: SparkSession, case: Case) -> Iterator[None]:
+    yield from cleaned(spark, case)
 
 
 @pytest.mark.usefixtures("registered", "_clean")

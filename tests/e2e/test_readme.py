@@ -13,6 +13,7 @@ import pytest
 from gateway_batch.devgateway import Settings, running
 from tests.e2e.conftest import Run
 from tests.e2e.test_command_line import REVIEWS
+from tests.quick_start import QUICK_START
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,7 +42,12 @@ def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
     statements = [statement for statement in sql.split(";") if statement.strip()]
     script = python + columns + RUN_SQL.format(statements=statements) + standalone + RUN_CLIENT + limits
     with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
-        environment = {"DATABRICKS_HOST": server.host, "DATABRICKS_TOKEN": "t0ken", "PATH": "/usr/bin:/bin"}
+        environment = {
+            "DATABRICKS_HOST": server.host,
+            "DATABRICKS_TOKEN": "t0ken",
+            "PATH": "/usr/bin:/bin",
+            "SPARK_SUBMIT_OPTS": QUICK_START,
+        }
         done = subprocess.run(
             [sys.executable, "-c", script],
             cwd=tmp_path,

@@ -28,4 +28,5 @@ def test_a_narrow_registration_is_not_kept_waiting_by_a_wide_one(
         spark.sql(f"SELECT narrow_query('{MODEL}', 'Lake') AS answer").collect()
         assert wide.is_alive(), "the narrow query had to wait for the wide one"
     finally:
+        server.configure(latency_ms=None)
         wide.join()

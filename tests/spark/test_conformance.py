@@ -36,8 +36,8 @@ def _registered(
 
 
 @pytest.fixture
-def _clean(spark: SparkSession) -> Iterator[None]:
-    yield from cleaned(spark)
+def _clean(spark: SparkSession, case: Case) -> Iterator[None]:
+    yield from cleaned(spark, case)
 
 
 @pytest.mark.usefixtures("_clean")

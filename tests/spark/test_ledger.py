@@ -203,6 +203,7 @@ def test_records_reach_the_table_while_a_query_keeps_every_core_busy(
     while query.is_alive() and gateway.usage.committed < 100:
         time.sleep(0.1)
     assert query.is_alive(), "no record reached the table before the query ended"
+    server.configure(latency_ms=None)
     query.join()
 
 

@@ -1,0 +1,9 @@
+"""Every JVM that the tests start, in processes of their own too, starts quickly."""
+
+from __future__ import annotations
+
+import os
+
+from tests.quick_start import QUICK_START
+
+os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_START)
