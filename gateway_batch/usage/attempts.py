@@ -20,6 +20,9 @@ ANSWERED = "answered"
 NO_ANSWER = "no_answer"
 UNKNOWN = "unknown"
 
+LONGEST_NAME = 256
+"""Characters of a name that a server gives: what a record may grow by is bounded, as room for it is set aside."""
+
 _Row = TypeVar("_Row", UsageRecord, ClientMetadata)
 
 
@@ -118,14 +121,14 @@ def note_reply(record: UsageRecord, reply: HttpReply, latency_ms: int) -> None:
     record.client_metadata.outcome = ANSWERED
     record.status_code = reply.status
     record.latency_ms = latency_ms
-    record.request_id = reply.request_id or record.request_id
-    record.response_content_type = reply.headers.get("content-type")
+    record.request_id = _name(reply.request_id) or record.request_id
+    record.response_content_type = _name(reply.headers.get("content-type"))
 
 
 def note_result(record: UsageRecord, result: InferenceResult) -> None:
     """The answer was a result: its model and tokens."""
     usage = result.usage
-    record.destination_model = result.model
+    record.destination_model = _name(result.model)
     record.input_tokens = usage.input_tokens
     record.output_tokens = usage.output_tokens
     record.total_tokens = usage.total_tokens
@@ -139,6 +142,10 @@ def note_result(record: UsageRecord, result: InferenceResult) -> None:
     if usage.total_tokens is not None:
         assert record.client_metadata is not None
         record.client_metadata.token_source = "provider"
+
+
+def _name(given: str | None) -> str | None:
+    return given if given is None else given[:LONGEST_NAME]
 
 
 def note_failure(record: UsageRecord, error: CallError, latency_ms: int) -> None:

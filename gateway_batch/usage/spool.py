@@ -20,7 +20,11 @@ from pathlib import Path
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.usage.record import UsageRecord
+from gateway_batch.usage.room import set_aside
 from gateway_batch.usage.segment import Kind, encode, header
+
+_MORE_IN_AN_OUTCOME = 8 << 10  # bytes beyond those of its intent, at most
+_SET_ASIDE = 256 << 10
 
 
 def active_dir(spool_dir: Path) -> Path:
@@ -70,12 +74,20 @@ class _Segment:
         self.rows = 0
         self.opened_at = time.monotonic()
         self._size = 0
+        self._set_aside = 0
+        self._can_set_aside = True
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self.append(first)
         except OSError:
             self.discard()
             raise
+
+    def make_room(self, size: int) -> None:
+        """Sets room aside for so many bytes more, where the file system can; raises OSError if there is none."""
+        if self._size + size > self._set_aside and self._can_set_aside:
+            self._can_set_aside = set_aside(self._fd, self._size, size + _SET_ASIDE)
+            self._set_aside = self._size + size + _SET_ASIDE
 
     def append(self, data: bytes, rows: int = 0) -> None:
         """Appends all of `data`, or raises OSError and nothing is appended."""
@@ -85,11 +97,14 @@ class _Segment:
                 written += os.write(self._fd, data[written:])
         except OSError:
             os.ftruncate(self._fd, self._size)
+            self._set_aside = 0
             raise
         self._size += len(data)
         self.rows += rows
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, self._size)  # gives back what was set aside
         os.close(self._fd)
 
     def discard(self) -> None:
@@ -115,6 +130,7 @@ class SpoolWriter:
         self.writer = writer_name()
         self._folder = active_dir(spool_dir) / self.writer
         self._pending: dict[str, bytes] = {}
+        self._owed = 0  # bytes that the pending intents' outcomes may take
         self._outcomes: list[bytes] = []
         self._opened = 0
         self._segment: _Segment | None = None
@@ -127,19 +143,24 @@ class SpoolWriter:
             LedgerError: it could not be written; the request must not be sent.
         """
         line = encode(Kind.INTENT, record)
+        lines, owed = b"".join((*self._outcomes, line)), self._owed + len(line) + _MORE_IN_AN_OUTCOME
         try:
-            self._current().append(b"".join((*self._outcomes, line)), rows=len(self._outcomes))
+            segment = self._current()
+            segment.make_room(len(lines) + owed)
+            segment.append(lines, rows=len(self._outcomes))
         except OSError as error:
             raise self._failure(error) from error
         self._outcomes.clear()
         assert record.client_metadata is not None
-        self._pending[record.client_metadata.event_id] = line
+        self._pending[record.client_metadata.event_id], self._owed = line, owed
 
     def settle(self, record: UsageRecord) -> None:
         """Takes the outcome of an intended attempt; written with others before the next intent, or soon."""
         assert record.client_metadata is not None
-        if self._pending.pop(record.client_metadata.event_id, None) is None:
+        intent = self._pending.pop(record.client_metadata.event_id, None)
+        if intent is None:
             raise RuntimeError("settled an attempt that was not intended")
+        self._owed -= len(intent) + _MORE_IN_AN_OUTCOME
         if not self._outcomes:
             self._defer(self._write_deferred)
         self._outcomes.append(encode(Kind.OUTCOME, record))
@@ -204,6 +225,11 @@ class SpoolWriter:
         """The next segment, pending intents in it."""
         first = header(self.writer) + b"".join(self._pending.values())
         segment = _Segment(self._folder / f"{self._opened:06d}.log", first)
+        try:
+            segment.make_room(self._owed)
+        except OSError:
+            segment.discard()
+            raise
         self._opened += 1
         return segment
 

@@ -204,3 +204,10 @@ def test_a_failure_after_an_answer_keeps_the_answer() -> None:
     note_failure(row, RejectedError(ErrorKind.SERVER, "x", status=503), 99)
     assert (client_metadata(row).outcome, client_metadata(row).error_kind) == ("answered", "server")
     assert (row.status_code, row.latency_ms) == (503, 10)
+
+
+def test_names_that_a_server_gives_are_cut_where_they_are_endless() -> None:
+    row = record("e")
+    note_reply(row, reply(200, {}, x_request_id="r" * 5_000), 1)
+    note_result(row, InferenceResult("text", model="m" * 5_000))
+    assert (row.request_id, row.destination_model) == ("r" * 256, "m" * 256)
