@@ -24,13 +24,7 @@ demo:
 	@scripts/setup.sh runtime
 	@$(BIN)/gateway-batch demo --rows $(ROWS)
 
-# Classic and Spark Connect sessions need processes of their own; each job alone keeps little more than one core busy.
-# A job begins as soon as one before it has ended, so that both cores are busy to the end.
-test: JOBS := lint classic unit connect e2e
-integration: JOBS := classic connect e2e
-test integration:
-	@scripts/setup.sh dev
-	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) $(JOBS)
+test: lint unit integration
 
 lint:
 	@scripts/setup.sh dev
@@ -42,6 +36,12 @@ lint:
 unit:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/unit tests/property tests/devgateway tests/client
+
+# Classic and Spark Connect sessions need processes of their own; each job alone keeps little more than one core busy.
+# The last begins as soon as one before it has ended.
+integration:
+	@scripts/setup.sh dev
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) classic connect e2e
 
 classic:
 	$(BIN)/python -m pytest tests/spark
