@@ -101,8 +101,12 @@ class UsageTable:
             snapshot.protocol().minWriterVersion() <= _PLAIN_WRITER_VERSION
             and metadata.partitionColumns().isEmpty()
             and all(name in _PLAIN_PROPERTIES or name.endswith(_PLAIN_PROPERTY_SUFFIX) for name in properties)
-            and _parse_datatype_json_string(metadata.schemaString()) == record_type(self._spark)
+            and self._has_our_columns(metadata.schemaString())
         )
+
+    def _has_our_columns(self, schema: str) -> bool:
+        """By names and types: comments make no difference."""
+        return _parse_datatype_json_string(schema).simpleString() == record_type(self._spark).simpleString()
 
     def _append_file(self, rows: pa.Table, app_id: str, version: int, scratch: Path) -> None:
         parquet = scratch / f"{app_id}-{version}.parquet"

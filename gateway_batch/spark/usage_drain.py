@@ -22,7 +22,7 @@ from gateway_batch.locks import locked
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.table_append import SparkTable, Table
-from gateway_batch.spark.usage_table import create_usage_table
+from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.arrow import read_outcomes
 from gateway_batch.usage.spool import prepare, sealed_dir
@@ -48,7 +48,7 @@ class UsageDrain:
         self._table = table
         self._manifest = spool_dir / "drain" / "manifest.json"
         self._done = spool_dir / "drain" / "done.json"
-        self._table_made = False
+        self._made: set[str] = set()
 
     def flush(self) -> int:
         """Commits all sealed records, those of dead workers included.
@@ -65,14 +65,15 @@ class UsageDrain:
             while segments := self._next_segments():
                 self._write_manifest(segments)
                 committed += self._commit()
-            self._make_table()
+            if not self._made:  # so that the table is there to be read, even before its first row
+                self._make(self._table)
             return committed
 
-    def _make_table(self) -> None:
-        """So that the table is there to be read, even before its first row."""
-        if not self._table_made:
-            create_usage_table(self._spark, self._table)
-            self._table_made = True
+    def _make(self, table: str) -> None:
+        create_usage_table(self._spark, table)
+        if table not in self._made:
+            add_missing_columns(self._spark, table)
+            self._made.add(table)
 
     def _next_segments(self) -> list[str]:
         """Names of sealed segments, as many as one commit takes: the driver holds their rows in memory."""
@@ -104,7 +105,7 @@ class UsageDrain:
         app_id, version, table = manifest["app_id"], manifest["version"], manifest["table"]
         paths = [sealed_dir(self._spool_dir) / name for name in manifest["segments"]]
         try:
-            create_usage_table(self._spark, table)
+            self._make(table)
             target = _open_table(self._spark, table)
             with _table_lock(target):
                 rows = self._append(paths, target, app_id, version)

@@ -1,12 +1,13 @@
-"""The usage table: made from the record's own columns."""
+"""The usage table: made from the record's own columns, and brought up to them where it is older."""
 
 from __future__ import annotations
 
 from pyspark.sql import SparkSession
-from pyspark.sql.types import StructType, _parse_datatype_json_string
+from pyspark.sql.types import ArrayType, StructType, _parse_datatype_json_string
 
 from gateway_batch.spark.jvm import gateway_of
-from gateway_batch.usage.record import UsageRecord, columns
+from gateway_batch.usage import comments
+from gateway_batch.usage.record import UsageRecord, columns, structs
 
 
 def usage_ddl() -> str:
@@ -29,7 +30,37 @@ def create_usage_table(spark: SparkSession, table: str) -> None:
     schema, _, _ = table.rpartition(".")
     if schema:
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({usage_ddl()}) USING DELTA")
+    described = ", ".join(
+        f"{name} {sql_type} COMMENT {_text(comments.COLUMNS[name])}" for name, sql_type in columns(UsageRecord)
+    )
+    spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({described}) USING DELTA COMMENT {_text(comments.TABLE)}")
+
+
+def add_missing_columns(spark: SparkSession, table: str) -> None:
+    """Adds the columns that a table of an earlier version lacks, in their places."""
+    if missing := missing_columns(spark.table(table).schema):
+        spark.sql(f"ALTER TABLE {quoted(table)} ADD COLUMNS ({', '.join(missing)})")
+
+
+def missing_columns(have: StructType, row: type = UsageRecord, path: str = "") -> list[str]:
+    """Columns of a record that a row type lacks, inside its structs too, as `ADD COLUMNS` takes them."""
+    missing, before = [], ""
+    inner = {name: (struct, is_list) for name, struct, is_list in structs(row)}
+    for name, sql_type in columns(row):
+        if name not in have.names:
+            missing.append(f"{path}{name} {sql_type} {f'AFTER {before}' if before else 'FIRST'}")
+        elif name in inner:
+            struct, is_list = inner[name]
+            has = have[name].dataType
+            has = has.elementType if isinstance(has, ArrayType) else has
+            if isinstance(has, StructType):
+                missing += missing_columns(has, struct, f"{path}{name}{'.element' if is_list else ''}.")
+        before = name
+    return missing
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def quoted(name: str) -> str:

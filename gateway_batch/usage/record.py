@@ -190,6 +190,17 @@ def columns(row: type) -> Iterator[tuple[str, str]]:
         yield name, _sql_type(hint)
 
 
+def structs(row: type) -> Iterator[tuple[str, type, bool]]:
+    """Each column that holds structs: its name, their type, and whether it is a list of them."""
+    for name, hint in get_type_hints(row, include_extras=True).items():
+        if get_origin(hint) in (Union, types.UnionType):
+            (hint,) = (argument for argument in get_args(hint) if argument is not types.NoneType)
+        is_list = get_origin(hint) is tuple
+        inner = get_args(hint)[0] if is_list else hint
+        if is_dataclass(inner) and isinstance(inner, type):
+            yield name, inner, is_list
+
+
 def _sql_type(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):

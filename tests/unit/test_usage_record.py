@@ -4,6 +4,7 @@ import uuid
 
 from gateway_batch.errors import ErrorKind, RejectedError, UnreachableError
 from gateway_batch.types import InferenceResult, Service, TokenUsage
+from gateway_batch.usage import comments
 from gateway_batch.usage.attempts import Caller, Intents, new_event_id, note_failure, note_reply, note_result
 from gateway_batch.usage.record import MIRRORED_COLUMNS, ClientMetadata, UsageRecord, columns
 
@@ -211,3 +212,7 @@ def test_names_that_a_server_gives_are_cut_where_they_are_endless() -> None:
     note_reply(row, reply(200, {}, x_request_id="r" * 5_000), 1)
     note_result(row, InferenceResult("text", model="m" * 5_000))
     assert (row.request_id, row.destination_model) == ("r" * 256, "m" * 256)
+
+
+def test_each_column_has_a_comment() -> None:
+    assert list(comments.COLUMNS) == [name for name, _ in columns(UsageRecord)]

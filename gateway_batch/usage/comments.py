@@ -1,0 +1,47 @@
+"""What each column of the usage table holds, for those who find it in a catalog."""
+
+from __future__ import annotations
+
+TABLE = "One row for every request that ai_query or gb.Client sent, retries and failures included."
+
+COLUMNS = {
+    "account_id": "Databricks account of the caller; NULL elsewhere.",
+    "workspace_id": "Databricks workspace of the gateway; NULL elsewhere.",
+    "request_id": "The server's id of the request; ours, where it named none.",
+    "invocation_id": "Our id of the HTTP attempt, sent as x-client-request-id; unique.",
+    "schema_version": "Version of this layout.",
+    "endpoint_id": "Id of the called endpoint, where the gateway tells it.",
+    "endpoint_name": "The endpoint as the caller wrote it.",
+    "endpoint_tags": "Tags of the endpoint, where the gateway tells them.",
+    "endpoint_metadata": "Configuration of the endpoint at that time, where the gateway tells it.",
+    "event_time": "When the attempt began, UTC.",
+    "latency_ms": "Milliseconds from the begin of the attempt to the end of its answer.",
+    "time_to_first_byte_ms": "Milliseconds to the first byte of the answer; NULL where it was not measured.",
+    "destination_type": "Kind of model behind the endpoint, where the gateway tells it.",
+    "destination_name": "Model object or provider service behind the endpoint, where the gateway tells it.",
+    "destination_id": "Its id, where the gateway tells it.",
+    "destination_model": "The model that answered, as the answer names it.",
+    "requester": "Who sent it: an e-mail address or a service principal.",
+    "requester_type": "USER, SERVICE_PRINCIPAL or USER_GROUP.",
+    "ip_address": "Address of the caller, where the gateway tells it.",
+    "url": "URL that was called.",
+    "user_agent": "User-Agent that was sent.",
+    "api_type": "Wire format of the call, such as mlflow/v1/chat/completions.",
+    "request_tags": "Tags that were sent with the request.",
+    "input_tokens": "Tokens of the prompt, cached ones included; NULL where none were reported.",
+    "output_tokens": "Tokens of the answer, reasoning included; NULL where none were reported.",
+    "total_tokens": "Input and output together; NULL where none were reported.",
+    "token_details": "Cached and reasoning tokens among them, as reported.",
+    "response_content_type": "Content-Type of the answer.",
+    "status_code": "HTTP status; NULL if no answer arrived.",
+    "routing_information": "Destinations that the gateway tried, where it tells them.",
+    "service_type": "MODEL_SERVICE.",
+    "service_name": "Three-part name of the model service; NULL where a plain endpoint was called.",
+    "service_tags": "Tags of the model service, where the gateway tells them.",
+    "mcp_metadata": "Calls of tools only.",
+    "invocation_metadata": "Where the call came from: AI_QUERY for the SQL function, EXTERNAL_CLIENT for gb.Client.",
+    "service_id": "Id of the model service, where the gateway tells it.",
+    "session_metadata": "Groups calls of a conversation or a coding agent, where the gateway tells it.",
+    "auth_mode": "How the caller authenticated, where that is known.",
+    "client_metadata": "What only the caller knows: event id, outcome, error, attempt, Spark query and task.",
+}
