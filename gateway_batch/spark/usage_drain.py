@@ -8,9 +8,10 @@ anywhere is taken up by the next one from the manifest; Delta ignores a commit o
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.table_append import SparkTable, Table
 from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.usage.adoption import adopt_dead_writers
-from gateway_batch.usage.arrow import read_outcomes
-from gateway_batch.usage.spool import prepare, sealed_dir
+from gateway_batch.usage.arrow import usage_rows
+from gateway_batch.usage.sealed import Damage, read_sealed
+from gateway_batch.usage.spool import damaged_dir, prepare, rows_of_name, sealed_dir
 
 _ROWS_A_COMMIT = 100_000
 
 _in_this_process = threading.Lock()
+_log = logging.getLogger(__name__)
 
 
 class UsageDrain:
@@ -80,7 +83,7 @@ class UsageDrain:
         names: list[str] = []
         rows = 0
         for path in sorted(sealed_dir(self._spool_dir).glob("*.log")):
-            rows += _row_count(path.name)
+            rows += rows_of_name(path.name)
             if names and rows > _ROWS_A_COMMIT:
                 break
             names.append(path.name)
@@ -104,28 +107,38 @@ class UsageDrain:
         manifest = orjson.loads(self._manifest.read_bytes())
         app_id, version, table = manifest["app_id"], manifest["version"], manifest["table"]
         paths = [sealed_dir(self._spool_dir) / name for name in manifest["segments"]]
+        damage: list[Damage] = []
+        lines = (line for path in paths if path.exists() for line in read_sealed(path, damage))
         try:
             self._make(table)
             target = _open_table(self._spark, table)
             with _table_lock(target):
-                rows = self._append(paths, target, app_id, version)
+                rows = self._append(lines, target, app_id, version)
         except WRITE_ERRORS as error:
             raise LedgerError(
                 f"the usage table {table} can't be written: {first_line(error)} "
                 f"The records are safe in {self._spool_dir}."
             ) from error
+        self._keep_damaged(damage)
         for path in paths:
             path.unlink(missing_ok=True)
         _write_json(self._done, {"app_id": app_id, "version": version})
         self._manifest.unlink()
         return rows
 
-    def _append(self, paths: list[Path], target: Table, app_id: str, version: int) -> int:
+    def _append(self, lines: Iterable[bytes], target: Table, app_id: str, version: int) -> int:
+        rows = usage_rows(lines)
         if target.committed_version(app_id) >= version:
             return 0
-        rows = read_outcomes(paths)
         target.append(rows, app_id, version, scratch=self._spool_dir / "drain")
         return int(rows.num_rows)
+
+    def _keep_damaged(self, damage: list[Damage]) -> None:
+        for each in damage:
+            kept = damaged_dir(self._spool_dir)
+            _log.warning("usage records were damaged on the disk: %s; the file is kept in %s", each, kept)
+            kept.mkdir(mode=0o700, exist_ok=True)
+            each.segment.rename(kept / each.segment.name)
 
 
 def _open_table(spark: SparkSession, name: str) -> Table:
@@ -134,10 +147,6 @@ def _open_table(spark: SparkSession, name: str) -> Table:
     from gateway_batch.spark.delta_append import UsageTable  # it needs py4j
 
     return UsageTable(spark, name)
-
-
-def _row_count(segment: str) -> int:
-    return int(segment.rsplit(".", 2)[1])
 
 
 def _write_json(path: Path, value: object) -> None:

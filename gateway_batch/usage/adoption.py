@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, header, read_lines
-from gateway_batch.usage.spool import active_dir, is_local, sealed_dir
+from gateway_batch.usage.spool import active_dir, is_local, sealed_dir, sealed_name
 
 _UNKNOWN = "unknown.log"
 
@@ -81,6 +81,6 @@ def _write_unknown(segments: list[Path], unknown: Path, writer: str) -> None:
 def _seal(path: Path, writer: str, spool_dir: Path) -> None:
     rows = sum(kind is Kind.OUTCOME for kind, _ in read_lines(path))
     if rows:
-        path.rename(sealed_dir(spool_dir) / f"{writer}-{path.stem}.{rows}.log")
+        path.rename(sealed_dir(spool_dir) / sealed_name(path, writer, rows))
     else:
         path.unlink()

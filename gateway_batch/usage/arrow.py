@@ -6,28 +6,21 @@ import types
 from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 import pyarrow as pa
 
 from gateway_batch.usage.record import UsageRecord
-from gateway_batch.usage.segment import Kind, read_lines
 
 _SCALARS = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), datetime: pa.timestamp("us", tz="UTC")}
 
 _Mend = Callable[[Any], Any]
 
 
-def read_outcomes(segments: Iterable[Path]) -> pa.Table:
-    """The outcomes in sealed segments as rows of the usage table; damaged lines are passed over."""
-    rows = [_mend_row(orjson.loads(line[11:])) for path in segments for kind, line in read_lines(path) if _is_row(kind)]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
-
-
-def _is_row(kind: Kind) -> bool:
-    return kind is Kind.OUTCOME
+def usage_rows(outcomes: Iterable[bytes]) -> pa.Table:
+    """Outcome lines of the spool as rows of the usage table."""
+    return pa.Table.from_pylist([_mend_row(orjson.loads(line[11:])) for line in outcomes], schema=SCHEMA)
 
 
 def _arrow_type(hint: Any) -> pa.DataType:

@@ -55,10 +55,14 @@ def header(writer: str) -> bytes:
 
 def read_lines(path: Path) -> Iterator[tuple[Kind, bytes]]:
     """The undamaged lines of a segment, whole, with their kinds; torn and corrupted ones are passed over."""
+    return ((kind, line) for kind, line in read_all_lines(path) if kind is not None)
+
+
+def read_all_lines(path: Path) -> Iterator[tuple[Kind | None, bytes]]:
+    """All lines of a segment with their kinds; None for what is torn or corrupted."""
     with path.open("rb") as segment:
         for line in segment:
-            if (kind := _kind(line)) is not None:
-                yield kind, line
+            yield _kind(line), line
 
 
 def event_id(line: bytes) -> str:

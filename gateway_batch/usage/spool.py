@@ -5,6 +5,7 @@ Layout of a spool folder:
     active/<writer>/<n>.log      segments being written
     sealed/<writer>-<n>.<rows>.log   complete segments, for the drain; `rows` is how many outcomes they hold
     drain/                       the drain's own state
+    damaged/                     drained segments of which a line was damaged
 """
 
 from __future__ import annotations
@@ -35,6 +36,26 @@ def active_dir(spool_dir: Path) -> Path:
 def sealed_dir(spool_dir: Path) -> Path:
     """Where complete segments wait for the drain."""
     return spool_dir / "sealed"
+
+
+def damaged_dir(spool_dir: Path) -> Path:
+    """Where drained segments are kept that were damaged."""
+    return spool_dir / "damaged"
+
+
+def segment_path(spool_dir: Path, writer: str, number: int) -> Path:
+    """Where a writer's segment is while it is written."""
+    return active_dir(spool_dir) / writer / f"{number:06d}.log"
+
+
+def sealed_name(segment: Path, writer: str, rows: int) -> str:
+    """The name of a sealed segment: whose it is, its number, and how many outcomes were written into it."""
+    return f"{writer}-{segment.stem}.{rows}.log"
+
+
+def rows_of_name(name: str) -> int:
+    """How many outcomes were written into a sealed segment, by its name."""
+    return int(name.rsplit(".", 2)[1])
 
 
 def writer_name() -> str:
@@ -188,7 +209,7 @@ class SpoolWriter:
                 return
             following = self._open() if self._pending else None
             try:
-                name = f"{self.writer}-{complete.path.stem}.{complete.rows}.log"
+                name = sealed_name(complete.path, self.writer, complete.rows)
                 complete.path.rename(sealed_dir(self._spool_dir) / name)
             except OSError:
                 if following is not None:
@@ -224,7 +245,7 @@ class SpoolWriter:
     def _open(self) -> _Segment:
         """The next segment, pending intents in it."""
         first = header(self.writer) + b"".join(self._pending.values())
-        segment = _Segment(self._folder / f"{self._opened:06d}.log", first)
+        segment = _Segment(segment_path(self._spool_dir, self.writer, self._opened), first)
         try:
             segment.make_room(self._owed)
         except OSError:

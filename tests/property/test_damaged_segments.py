@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway_batch.usage.sealed import Damage, read_sealed
 from gateway_batch.usage.segment import Kind, encode, header, read_lines
-from tests.unit.samples import answered, record
+from gateway_batch.usage.spool import sealed_dir
+from tests.unit.samples import answered, open_writer, outcomes, record, rows_of_lines
 
 LINES = [
     header("w"),
@@ -61,3 +64,37 @@ def test_a_byte_flipped_anywhere_costs_its_line_only(at: int, flip: int) -> None
 )
 def test_lines_are_found_among_garbage(content: list[bytes]) -> None:
     assert read(b"".join(content)) == [line for line in content if line in LINES]
+
+
+def fill(spool: Path) -> list[Path]:
+    """Two sealed segments of one writer: three answers in the first, and one that moved on to the second with two."""
+    with contextlib.closing(open_writer(spool)) as writer:
+        for name in ("a", "b", "slow", "c"):
+            writer.intend(record(name))
+        for name in "abc":
+            writer.settle(answered(name))
+        writer.seal()
+        writer.intend(record("d"))
+        for name in ("slow", "d"):
+            writer.settle(answered(name))
+    return sorted(sealed_dir(spool).iterdir())
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_what_damage_costs_is_reported_and_nothing_has_two_rows(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        segments = fill(Path(folder))
+        for hit in data.draw(st.lists(st.sampled_from(segments), min_size=1, max_size=3)):
+            content = hit.read_bytes()
+            at = data.draw(st.integers(0, max(0, len(content) - 1)))
+            if data.draw(st.booleans()):
+                hit.write_bytes(content[:at])
+            else:
+                flipped = bytes([content[at] ^ data.draw(st.integers(1, 255))]) if content else b""
+                hit.write_bytes(content[:at] + flipped + content[at + 1 :])
+        damage: list[Damage] = []
+        rows = outcomes(rows_of_lines(line for path in segments for line in read_sealed(path, damage)))
+    assert all(len(found) == 1 for found in rows.values())
+    assert len(rows) == 5 - sum(each.lost - each.unknown for each in damage)
+    assert sum(found == ["unknown"] for found in rows.values()) == sum(each.unknown for each in damage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from gateway_batch.types import HttpReply, Service
 from gateway_batch.usage.attempts import Caller, Intents
 from gateway_batch.usage.record import UsageRecord, columns
 from gateway_batch.usage.segment import Kind, read_lines
-from gateway_batch.usage.spool import SpoolWriter, active_dir, sealed_dir
+from gateway_batch.usage.spool import SpoolWriter, active_dir, rows_of_name, sealed_dir
 
 CHAT = Service(
     endpoint="chat",
@@ -65,19 +65,22 @@ def open_writer(spool_dir: Path) -> SpoolWriter:
     return SpoolWriter(spool_dir, defer=never)
 
 
-def rows_in(paths: list[Path]) -> list[dict[str, Any]]:
-    """The outcomes of segments, columns that are NULL put back."""
+def rows_of_lines(outcomes: Iterable[bytes]) -> list[dict[str, Any]]:
+    """The records on outcome lines, columns that are NULL put back."""
     empty = dict.fromkeys(name for name, _ in columns(UsageRecord))
-    return [
-        empty | orjson.loads(line[11:]) for path in paths for kind, line in read_lines(path) if kind is Kind.OUTCOME
-    ]
+    return [empty | orjson.loads(line[11:]) for line in outcomes]
+
+
+def rows_in(paths: list[Path]) -> list[dict[str, Any]]:
+    """The outcomes of segments."""
+    return rows_of_lines(line for path in paths for kind, line in read_lines(path) if kind is Kind.OUTCOME)
 
 
 def sealed_rows(spool_dir: Path) -> list[dict[str, Any]]:
     """The rows that wait for the drain; each segment's name must say how many it has."""
     paths = sorted(sealed_dir(spool_dir).glob("*.log"))
     for path in paths:
-        assert len(rows_in([path])) == int(path.name.rsplit(".", 2)[1]), path.name
+        assert len(rows_in([path])) == rows_of_name(path.name), path.name
     return rows_in(paths)
 
 
