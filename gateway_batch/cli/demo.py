@@ -216,21 +216,11 @@ def _reconcile(spark: SparkSession, registered: Gateway, development: RunningGat
     Raises:
         ConfigError: the books don't agree.
     """
-    from gateway_batch.spark.reconcile import CLASSES, books_agree
+    from gateway_batch.cli.report import classes_table
+    from gateway_batch.spark.reconcile import books
 
-    usage = registered.usage
-    counts = {
-        row["class"]: row["count"] for row in usage.reconcile(development.ledger).groupBy("class").count().collect()
-    }
-    ours = spark.table(usage.table).count()
-    table = Table(
-        title="reconciled with the gateway's own record", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
-    )
-    for heading in ("matched", *CLASSES):
-        table.add_column(heading.replace("_", " "), justify="right")
-    matched = ours - sum(count for name, count in counts.items() if name != "missing")
-    table.add_row(*(f"{count:,}" for count in (matched, *(counts.get(name, 0) for name in CLASSES))))
-    output.print(table)
-    if not books_agree(counts):
+    found = books(spark, registered.usage.table, development.ledger)
+    output.print(classes_table(found))
+    if not found.agree:
         raise ConfigError("the books don't agree: see the classes above")
     output.print("[bold green]The books agree.[/]\n")

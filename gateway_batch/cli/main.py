@@ -10,9 +10,10 @@ from rich.markup import escape
 
 from gateway_batch.cli.console import errors
 from gateway_batch.cli.demo import demo
+from gateway_batch.cli.reconcile import reconcile
 from gateway_batch.cli.serve import serve
 from gateway_batch.cli.sql import sql
-from gateway_batch.cli.usage import usage
+from gateway_batch.cli.usage import app as usage
 from gateway_batch.errors import GatewayBatchError
 from gateway_batch.version import VERSION
 
@@ -29,8 +30,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, serve, sql, usage):
+for command in (demo, serve, sql, reconcile):
     app.command()(command)
+app.add_typer(usage, name="usage")
 
 
 @app.callback(invoke_without_command=True)

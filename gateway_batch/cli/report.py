@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from gateway_batch.spark.reconcile import Books
 
 
 def as_table(rows: list[dict[str, Any]], title: str) -> Table:
@@ -26,6 +29,19 @@ def as_table(rows: list[dict[str, Any]], title: str) -> Table:
         )
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
+    return table
+
+
+def classes_table(books: Books) -> Table:
+    """How many requests are of each class."""
+    from gateway_batch.spark.reconcile import CLASSES
+
+    table = Table(
+        title="reconciled with the gateway's own record", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+    )
+    for heading in ("matched", *CLASSES):
+        table.add_column(heading.replace("_", " "), justify="right")
+    table.add_row(*(f"{count:,}" for count in (books.matched, *(books.counts.get(name, 0) for name in CLASSES))))
     return table
 
 

@@ -1,22 +1,38 @@
-"""`gateway-batch usage`: what was used, from the usage table."""
+"""`gateway-batch usage`: what was used, from the usage table; and what keeps that table in order."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway_batch.cli.console import errors, output
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
+    from gateway_batch.spark.gateway import Usage
+
+Warehouse = Annotated[Path, typer.Option(help="Folder of the tables.")]
+UsageTable = Annotated[str | None, typer.Option(help="The usage table; else the setting's.")]
+
+_HERE = Path("spark-warehouse")
+
+app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
+
+
+@app.callback()
 def usage(
+    context: typer.Context,
     by: Annotated[
         str, typer.Option(help="endpoint, model, requester, api, status, error, hour, or tag:NAME.")
     ] = "endpoint",
-    warehouse: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("spark-warehouse"),
-    usage_table: Annotated[str | None, typer.Option(help="The usage table; else the setting's.")] = None,
+    warehouse: Warehouse = _HERE,
+    usage_table: UsageTable = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """Report requests, failures, tokens and latencies from the usage table.
@@ -25,25 +41,71 @@ def usage(
 
     Example: gateway-batch usage --by tag:project --warehouse demo/warehouse
     """
+    if context.invoked_subcommand is not None:
+        return
     from gateway_batch.cli.report import as_table
+    from gateway_batch.errors import ConfigError
+    from gateway_batch.spark.reports import usage_by
+
+    with ledger_in(warehouse, usage_table) as (spark, ledger):
+        if (rows := ledger.flush()) and not as_json:
+            errors.print(f"{rows:,} records of earlier runs committed", style="dim")
+        if not spark.catalog.tableExists(ledger.table):
+            raise ConfigError(f"no usage table {ledger.table} in {warehouse}: nothing was recorded there yet")
+        rows_by_key = usage_by(spark, ledger.table, by)
+    if as_json:
+        for row in rows_by_key:
+            print(json.dumps(row, default=str))
+    else:
+        output.print(as_table(rows_by_key, f"Usage by {by}, {ledger.table}"))
+
+
+@app.command()
+def flush(warehouse: Warehouse = _HERE, usage_table: UsageTable = None) -> None:
+    """Commit what is in the spool to the usage table, as a scheduled job may.
+
+    Example: gateway-batch usage flush --warehouse demo/warehouse
+    """
+    with ledger_in(warehouse, usage_table) as (_, ledger):
+        output.print(f"{ledger.flush():,} records committed to {ledger.table}")
+
+
+@app.command()
+def maintain(
+    keep_days: Annotated[
+        int | None, typer.Option(min=1, help="Delete records older than so many days; none are, by default.")
+    ] = None,
+    warehouse: Warehouse = _HERE,
+    usage_table: UsageTable = None,
+) -> None:
+    """Join the usage table's small files, and remove what it no longer needs.
+
+    Example: gateway-batch usage maintain --keep-days 400 --warehouse demo/warehouse
+    """
+    from gateway_batch.spark.maintenance import maintain as maintain_table
+
+    with ledger_in(warehouse, usage_table) as (spark, ledger):
+        ledger.flush()
+        done = maintain_table(spark, ledger.table, keep_days)
+    output.print(
+        f"{ledger.table}: {done.files_before:,} files joined to {done.files_after:,}, {done.deleted:,} records deleted"
+    )
+
+
+@contextlib.contextmanager
+def ledger_in(warehouse: Path, usage_table: str | None) -> Iterator[tuple[SparkSession, Usage]]:
+    """A session of its own, and the ledger of a warehouse.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
     from gateway_batch.config import GatewayConfig
     from gateway_batch.errors import ConfigError
     from gateway_batch.spark.gateway import Usage, spool_dir_of
     from gateway_batch.spark.quiet import quiet_session
-    from gateway_batch.spark.reports import usage_by
 
     config = GatewayConfig.from_env(**({"usage_table": usage_table} if usage_table else {}))
     if not warehouse.is_dir():
         raise ConfigError(f"no such folder: {warehouse}; --warehouse names the folder of the tables")
     with quiet_session(warehouse, warehouse / "_gateway_batch" / "spark.log") as spark:
-        ledger = Usage(spark, config.usage_table, spool_dir_of(spark, config))
-        if (rows := ledger.flush()) and not as_json:
-            errors.print(f"{rows:,} records of earlier runs committed", style="dim")
-        if not spark.catalog.tableExists(config.usage_table):
-            raise ConfigError(f"no usage table {config.usage_table} in {warehouse}: nothing was recorded there yet")
-        rows_by_key = usage_by(spark, config.usage_table, by)
-    if as_json:
-        for row in rows_by_key:
-            print(json.dumps(row, default=str))
-    else:
-        output.print(as_table(rows_by_key, f"Usage by {by}, {config.usage_table}"))
+        yield spark, Usage(spark, config.usage_table, spool_dir_of(spark, config))

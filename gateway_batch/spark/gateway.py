@@ -16,7 +16,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from gateway_batch.cache import Savings
 from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
-from gateway_batch.spark.reconcile import Ledger, reconcile
+from gateway_batch.spark.gateway_ledger import Ledger
+from gateway_batch.spark.maintenance import Maintained, maintain
+from gateway_batch.spark.reconcile import reconcile
 from gateway_batch.spark.scope import remove_stale
 from gateway_batch.spark.session_functions import SessionFunctions
 from gateway_batch.spark.session_kind import is_classic
@@ -62,14 +64,23 @@ class Usage:
         """Compares the table with a gateway's own record.
 
         Args:
-            ledger: path of the development gateway's SQLite file, name of a table, or a DataFrame, with the columns
-                of `system.ai_gateway.usage`; a column `client_request_id` has our event ids, if there is one.
+            ledger: path of the development gateway's SQLite file, path of an exported CSV, JSON-lines or Parquet file,
+                name of a table, or a DataFrame, with columns of `system.ai_gateway.usage`; what it lacks is not
+                compared. A column `client_request_id` has our event ids, if there is one.
 
         Returns:
             A row per request that is not simply matched: `event_id`, `class` (`missing`, `duplicated`, `differing`,
             `extra`, `never_sent`, `unknown_resolved`), `differences` (names of the columns), and both sides' values.
         """
         return reconcile(self._spark, self.table, ledger)
+
+    def maintain(self, keep_days: int | None = None) -> Maintained:
+        """Joins the table's small files, and removes what no version of the last seven days needs.
+
+        Args:
+            keep_days: records older than so many days are deleted; None keeps all.
+        """
+        return maintain(self._spark, self.table, keep_days)
 
 
 class Gateway:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import orjson
-import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from gateway_batch.errors import ConfigError
+from gateway_batch.spark.gateway_ledger import Ledger, read_ledger
 from gateway_batch.spark.usage_table import create_usage_table
-
-Ledger = str | os.PathLike[str] | DataFrame
 
 MISSING = "missing"
 DUPLICATED = "duplicated"
@@ -33,7 +27,7 @@ def books_agree(counts: Mapping[str, int]) -> bool:
     return not any(counts.get(name) for name in (MISSING, DUPLICATED, DIFFERING, EXTRA))
 
 
-# What both sides must agree on.
+# What both sides must agree on, where both have it.
 _COMPARED = (
     "request_id",
     "endpoint_name",
@@ -44,28 +38,68 @@ _COMPARED = (
     "total_tokens",
     "request_tags",
 )
-_LEDGER_TYPES = pa.schema(
-    [
-        ("client_request_id", pa.string()),
-        ("request_id", pa.string()),
-        ("endpoint_name", pa.string()),
-        ("api_type", pa.string()),
-        ("status_code", pa.int32()),
-        ("input_tokens", pa.int64()),
-        ("output_tokens", pa.int64()),
-        ("total_tokens", pa.int64()),
-        ("request_tags", pa.map_(pa.string(), pa.string())),
-    ]
-)
 
 
-def reconcile(spark: SparkSession, table: str, ledger: Ledger) -> DataFrame:
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Both sides' requests, counted.
+
+    Attributes:
+        matched: requests on which both sides agree.
+        counts: the others, by class.
+        examples: a few of each class, as `reconcile` has them.
+    """
+
+    matched: int
+    counts: Mapping[str, int]
+    examples: Sequence[Mapping[str, Any]]
+
+    @property
+    def agree(self) -> bool:
+        """Whether only unknown outcomes stand open."""
+        return books_agree(self.counts)
+
+
+def books(spark: SparkSession, table: str, ledger: Ledger, *, where: str | None = None, examples: int = 3) -> Books:
+    """Reconciles, and counts.
+
+    Args:
+        spark: a session that knows the table.
+        table: the usage table.
+        ledger: the gateway's own record.
+        where: a condition on the ledger's rows, in SQL, such as the time or the requester that is ours.
+        examples: rows of each class, at most.
+
+    Raises:
+        ConfigError: there is no such ledger, or it lacks what requests are found by.
+    """
+    of_class = Window.partitionBy("class")
+    rows = (
+        reconcile(spark, table, ledger, where)
+        .withColumn("place", F.row_number().over(of_class.orderBy("event_id")))
+        .withColumn("count", F.count("*").over(of_class))
+        .where(F.col("place") <= max(1, examples))
+        .orderBy("class", "place")
+        .collect()
+    )
+    counts = {row["class"]: row["count"] for row in rows}
+    keys = spark.table(table).select("client_metadata.event_id").distinct().count()
+    names = ("event_id", "class", "differences", "ours", "theirs")
+    shown = [{name: row.asDict(recursive=True)[name] for name in names} for row in rows if row["place"] <= examples]
+    return Books(keys - sum(counts.values()) + counts.get(MISSING, 0), counts, shown)
+
+
+def reconcile(spark: SparkSession, table: str, ledger: Ledger, where: str | None = None) -> DataFrame:
     """See `Usage.reconcile`, which this is behind."""
     create_usage_table(spark, table)
+    theirs = read_ledger(spark, ledger)
+    compared = [name for name in _COMPARED if name in theirs.columns]
+    if where is not None:
+        theirs = theirs.where(where)
     ours = spark.table(table).select(F.col("client_metadata.event_id").alias("key"), *_COMPARED)
-    theirs = _with_key(_read(spark, ledger), ours)
-    joined = _once(ours, "ours").join(_once(theirs, "theirs"), "key", "full_outer")
-    differences = F.array_compact(F.array(*(_difference(name) for name in _COMPARED)))
+    keyed = _with_key(theirs, ours, compared)
+    joined = _once(ours, "ours", compared).join(_once(keyed, "theirs", compared), "key", "full_outer")
+    differences = F.array_compact(F.array(*(_difference(name) for name in compared)))
     judged = joined.withColumn("differences", differences).withColumn("class", _class())
     return judged.where(F.col("class").isNotNull()).select(
         F.col("key").alias("event_id"),
@@ -95,41 +129,19 @@ def _difference(name: str) -> Column:
     return F.when(~ours.eqNullSafe(theirs), F.lit(name))
 
 
-def _once(frame: DataFrame, side: str) -> DataFrame:
+def _once(frame: DataFrame, side: str, compared: Sequence[str]) -> DataFrame:
     """A row per key: one of its rows as a struct, and how many there were."""
-    row = F.struct(*_COMPARED)
-    return frame.groupBy("key").agg(F.first(row).alias(side), F.count("*").alias(f"{side}_rows"))
+    names = dict.fromkeys([*compared, "status_code"]) if side == "ours" else compared
+    return frame.groupBy("key").agg(F.first(F.struct(*names)).alias(side), F.count("*").alias(f"{side}_rows"))
 
 
-def _with_key(theirs: DataFrame, ours: DataFrame) -> DataFrame:
+def _with_key(theirs: DataFrame, ours: DataFrame, compared: Sequence[str]) -> DataFrame:
     """Their rows by our event id; those without one are found by the server's request id."""
     if "client_request_id" not in theirs.columns:
         theirs = theirs.withColumn("client_request_id", F.lit(None).cast("string"))
     by_request = ours.where("status_code IS NOT NULL").select("request_id", F.col("key").alias("found"))
     by_request = by_request.dropDuplicates(["request_id"])
     key = F.coalesce("client_request_id", "found", F.concat(F.lit("request_id:"), "request_id"))
-    return theirs.join(by_request, "request_id", "left").select(key.alias("key"), *_COMPARED)
-
-
-def _read(spark: SparkSession, ledger: Ledger) -> DataFrame:
-    if isinstance(ledger, DataFrame):
-        return ledger
-    path = Path(ledger)
-    if path.is_file():
-        rows = list(_sqlite_rows(path))
-        return spark.createDataFrame(pa.Table.from_pylist(rows, schema=_LEDGER_TYPES))
-    if isinstance(ledger, str) and spark.catalog.tableExists(ledger):
-        return spark.table(ledger)
-    raise ConfigError(f"ledger: {ledger} is neither a file nor a table")
-
-
-def _sqlite_rows(path: Path) -> Iterator[dict[str, object]]:
-    names = _LEDGER_TYPES.names
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            for values in database.execute(f"SELECT {', '.join(names)} FROM usage"):
-                row = dict(zip(names, values, strict=True))
-                row["request_tags"] = list(orjson.loads(row["request_tags"] or "{}").items())
-                yield row
-    except sqlite3.DatabaseError as error:
-        raise ConfigError(f"ledger: {path} is not a development gateway's ledger ({error})") from error
+    types = {field.name: field.dataType for field in ours.schema}
+    values = (F.col(name).cast(types[name]).alias(name) for name in compared)
+    return theirs.join(by_request, "request_id", "left").select(key.alias("key"), *values)

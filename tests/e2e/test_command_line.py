@@ -6,9 +6,11 @@ import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from tests.e2e.conftest import Run
 REVIEWS = 'title,review\nA,"The lake was cold, and deep."\nB,"We liked the ""old"" boat."\nC,It rained all day.\n'
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_demo_answers_real_text_and_its_books_agree(run: Run, tmp_path: Path) -> None:
     done = run("demo", "--rows", "1000")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -34,6 +36,22 @@ def test_demo_answers_real_text_and_its_books_agree(run: Run, tmp_path: Path) ->
     assert rows["whole table"]["requests"] == 1000
     assert rows["-"]["requests"] == 10
     assert all(row["failed"] == row["unknown"] == 0 and row["tokens_in"] > 0 for row in rows.values())
+
+    flushed = run("usage", "flush", "--warehouse", "demo/warehouse")
+    assert (flushed.returncode, flushed.stdout) == (0, "0 records committed to ai_gateway.usage\n"), flushed.stderr
+    kept = run("usage", "maintain", "--keep-days", "30", "--warehouse", "demo/warehouse")
+    assert kept.returncode == 0, kept.stderr
+    assert "joined to 1, 0 records deleted" in " ".join(kept.stdout.split())
+
+    with closing(sqlite3.connect(tmp_path / "demo" / "devgateway.sqlite")) as ledger, ledger:
+        ledger.execute("DELETE FROM usage WHERE rowid = 1")
+    reconciled = run("reconcile", "demo/devgateway.sqlite", "--warehouse", "demo/warehouse", "--json")
+    assert reconciled.returncode == 1
+    books = json.loads(reconciled.stdout)
+    assert (books["agree"], books["matched"], books["extra"]) == (False, 1009, 1)
+    assert [example["class"] for example in books["examples"]] == ["extra"]
+    assert "the books don't agree" in reconciled.stderr
+    assert "Traceback" not in reconciled.stderr
 
 
 def test_demo_takes_a_file_of_ones_own(run: Run, tmp_path: Path) -> None:
@@ -82,9 +100,9 @@ def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:
     assert "java" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "sql", "usage"])
+@pytest.mark.parametrize("command", ["demo", "serve", "sql", "usage", "usage flush", "usage maintain", "reconcile"])
 def test_help_has_an_example(run: Run, command: str) -> None:
-    done = run(command, "--help")
+    done = run(*command.split(), "--help")
     assert done.returncode == 0
     assert f"Example: gateway-batch {command}" in " ".join(done.stdout.split())
 

@@ -18,8 +18,9 @@ import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.spark import usage_drain
 from gateway_batch.spark.delta_append import UsageTable
+from gateway_batch.spark.maintenance import maintain
 from gateway_batch.spark.reconcile import books_agree
-from gateway_batch.spark.usage_table import record_type
+from gateway_batch.spark.usage_table import record_type, usage_ddl
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.spark.conftest import MODEL, TOKEN, Register
 
@@ -51,7 +52,22 @@ def test_the_table_mirrors_the_columns_of_databricks(spark: SparkSession, gatewa
     gateway.usage.flush()
     schema = spark.table(gateway.usage.table).schema
     assert schema.names == [*MIRRORED_COLUMNS, "client_metadata"]
-    assert schema == record_type(spark)
+    assert schema.simpleString() == record_type(spark).simpleString()
+    assert all(field.metadata["comment"] for field in schema)
+
+
+def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(spark: SparkSession, gateway: gb.Gateway) -> None:
+    earlier = usage_ddl().replace("latency_ms BIGINT, ", "", 1).replace(", job_id: STRING", "")
+    earlier = earlier.replace("STRUCT<priority: INT, ", "STRUCT<")
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {gateway.usage.table.partition('.')[0]}")
+    spark.sql(f"CREATE TABLE {gateway.usage.table} ({earlier}) USING DELTA")
+    spark.sql(f"INSERT INTO {gateway.usage.table} (endpoint_name) VALUES ('earlier')")
+    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+    assert gateway.usage.flush() == 1
+    table = spark.table(gateway.usage.table)
+    assert table.schema.simpleString() == record_type(spark).simpleString()
+    assert table.where("latency_ms IS NOT NULL").count() == 1
+    assert table.where("endpoint_name = 'earlier'").count() == 1
 
 
 def test_a_row_says_who_what_and_where(spark: SparkSession, register: Register, server: RunningGateway) -> None:
@@ -234,6 +250,24 @@ def test_many_flushes_are_checkpointed(spark: SparkSession, gateway: gb.Gateway)
     assert spark.table(gateway.usage.table).where("event_time > current_date() - 1").count() == 8
 
 
+def test_maintenance_joins_files_deletes_what_is_old_and_loses_nothing_else(
+    spark: SparkSession, gateway: gb.Gateway
+) -> None:
+    for word in ("one", "two", "three"):
+        spark.sql(f"SELECT ai_query('{MODEL}', '{word}')").collect()
+        gateway.usage.flush()
+    table = gateway.usage.table
+    done = maintain(spark, table)
+    assert (done.deleted, done.files_before, done.files_after) == (0, 3, 1)
+    first = spark.table(table).selectExpr("min(event_time)").collect()[0][0]
+    spark.sql(f"UPDATE {table} SET event_time = event_time - INTERVAL 40 DAYS WHERE event_time = '{first}'").collect()
+    assert maintain(spark, table, keep_days=30).deleted == 1
+    assert spark.table(table).count() == 2
+    spark.sql(f"SELECT ai_query('{MODEL}', 'four')").collect()
+    assert gateway.usage.flush() == 1
+    assert spark.table(table).count() == 3
+
+
 def test_closing_flushes(spark: SparkSession, gateway: gb.Gateway) -> None:
     with gateway:
         spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
@@ -254,13 +288,19 @@ def test_a_clients_records_reach_the_table_with_a_sessions_flush(
     assert ours(classes(gateway, server.ledger)) == {}
 
 
-def test_a_damaged_line_costs_its_own_row_only(spark: SparkSession, gateway: gb.Gateway) -> None:
+def test_a_damaged_outcome_is_reported_and_its_request_is_of_unknown_outcome(
+    spark: SparkSession, gateway: gb.Gateway, server: RunningGateway, caplog: pytest.LogCaptureFixture
+) -> None:
     for word in ("one", "two"):
         spark.sql(f"SELECT ai_query('{MODEL}', '{word}')").collect()
     first = min((gateway.usage.spool_dir / "sealed").glob("*.log"))
     first.write_bytes(first.read_bytes()[:-5] + b"\n")
     gateway.usage.flush()
-    assert spark.table(gateway.usage.table).count() == 1
+    outcomes = spark.table(gateway.usage.table).select("client_metadata.outcome").collect()
+    assert sorted(row.outcome for row in outcomes) == ["answered", "unknown"]
+    assert ours(classes(gateway, server.ledger)) == {"unknown_resolved": 1}
+    assert f"1 damaged lines in {first.name}: 1 outcomes are lost" in caplog.text
+    assert [path.name for path in (gateway.usage.spool_dir / "damaged").iterdir()] == [first.name]
 
 
 def test_a_killed_worker_loses_no_record(spark: SparkSession, register: Register, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""`gateway-batch reconcile`: our books against a gateway's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway_batch.cli.console import errors, output
+from gateway_batch.cli.usage import UsageTable, Warehouse, ledger_in
+
+
+def reconcile(
+    ledger: Annotated[
+        str,
+        typer.Argument(
+            help="The gateway's own record: a development gateway's file, an exported CSV, JSON-lines or Parquet file, "
+            "or a table with the columns of system.ai_gateway.usage."
+        ),
+    ],
+    where: Annotated[
+        str | None, typer.Option(help="A condition on its rows, in SQL: the part of it that is yours.")
+    ] = None,
+    warehouse: Warehouse = Path("spark-warehouse"),
+    usage_table: UsageTable = None,
+    examples: Annotated[int, typer.Option(min=0, help="How many requests of each class to show.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare the usage table with a gateway's own record. Exit code 0 only if the books agree.
+
+    Records that earlier runs left in the spool are committed first.
+
+    Example: gateway-batch reconcile demo/devgateway.sqlite --warehouse demo/warehouse
+    """
+    from gateway_batch.cli.report import as_table, classes_table
+    from gateway_batch.spark.reconcile import books
+
+    with ledger_in(warehouse, usage_table) as (spark, ours):
+        ours.flush()
+        found = books(spark, ours.table, ledger, where=where, examples=examples)
+    if as_json:
+        print(json.dumps({"agree": found.agree, "matched": found.matched, **found.counts, "examples": found.examples}))
+    else:
+        output.print(classes_table(found))
+        if found.examples:
+            output.print(as_table([_shown(example) for example in found.examples], "examples"))
+        if found.agree:
+            output.print("[bold green]The books agree.[/]")
+    if not found.agree:
+        errors.print("the books don't agree: a class above that must be empty is not", style="bold red")
+        raise typer.Exit(1)
+
+
+def _shown(example: Mapping[str, object]) -> dict[str, object]:
+    """A request of one class on a line: what differs, or what the side has that knows it."""
+    ours, theirs = example["ours"] or {}, example["theirs"] or {}
+    assert isinstance(ours, dict)
+    assert isinstance(theirs, dict)
+    names = example["differences"] or ["request_id", "endpoint_name", "status_code"]
+    assert isinstance(names, list)
+    return {
+        "class": str(example["class"]).replace("_", " "),
+        "event id": example["event_id"],
+        "ours": ", ".join(f"{name} {ours[name]}" for name in names if name in ours),
+        "theirs": ", ".join(f"{name} {theirs[name]}" for name in names if name in theirs),
+    }
