@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, StructType, _parse_datatype_json_string
 
 from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.usage import comments
 from gateway_batch.usage.record import UsageRecord, columns, structs
+
+# What Delta says while another process makes the table, or has made it in a catalog that it doesn't share.
+_LIES_THERE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
+_ANOTHER_MAKES_IT = (_LIES_THERE, "DELTA_CONCURRENT_WRITE", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
+_PAUSES_S = (0.2, 0.4, 0.8, 1.6)
 
 
 def usage_ddl() -> str:
@@ -33,7 +41,29 @@ def create_usage_table(spark: SparkSession, table: str) -> None:
     described = ", ".join(
         f"{name} {sql_type} COMMENT {_text(comments.COLUMNS[name])}" for name, sql_type in columns(UsageRecord)
     )
-    spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({described}) USING DELTA COMMENT {_text(comments.TABLE)}")
+    statement = f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({described}) USING DELTA COMMENT {_text(comments.TABLE)}"
+    for pause_s in _PAUSES_S:
+        try:
+            spark.sql(statement)
+            return
+        except WRITE_ERRORS as error:
+            if not any(name in str(error) for name in _ANOTHER_MAKES_IT):
+                raise
+            if _LIES_THERE in str(error) and _take_as_it_lies(spark, table):
+                return
+        time.sleep(pause_s)
+    spark.sql(statement)
+
+
+def _take_as_it_lies(spark: SparkSession, table: str) -> bool:
+    """Takes a table that another session made where this session's catalog would have put it; False if it can't yet."""
+    schema, _, name = table.rpartition(".")
+    folder = f"{spark.catalog.getDatabase(schema or spark.catalog.currentDatabase()).locationUri}/{name.lower()}"
+    try:
+        spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted(table)} USING DELTA LOCATION {_text(folder)}")
+    except WRITE_ERRORS:
+        return False
+    return True
 
 
 def add_missing_columns(spark: SparkSession, table: str) -> None:
