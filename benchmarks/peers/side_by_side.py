@@ -29,11 +29,15 @@ from benchmarks.suite import Benchmark, Options
 
 _LOAD_LATENCY = Latency(50)
 _IN_FLIGHT = 64
+_WIDE_IN_FLIGHT = 256  # about as many rows as packed requests have under way: 16 of 18 rows each
 _SLOW_ROWS = 2_000
 _WARM_UP_ROWS = 2_000
 _LIMIT_S = 240.0
 
-_FASTER = Goal("rows/s over the fastest peer's", Comparison.AT_LEAST, 1.0, ".2f")
+_FASTER = Goal("rows/s over the fastest peer's that sends a row a request", Comparison.AT_LEAST, 1.0, ".2f")
+_FASTER_THAN_PACKED = Goal(
+    f"rows/s, {_WIDE_IN_FLIGHT} in flight, over those of a peer that packs rows", Comparison.AT_LEAST, 1.0, ".2f"
+)
 _THRIFTIER = Goal("CPU a row of the thriftiest peer over ours", Comparison.AT_LEAST, 3.0, ".1f")
 
 
@@ -48,6 +52,8 @@ class Side:
         environment: that it runs in; None: this interpreter.
         mode: that the module is told.
         slow: too slow for as many rows as the others.
+        in_flight: requests at once.
+        packs: several rows go out in one request.
     """
 
     name: str
@@ -56,15 +62,18 @@ class Side:
     environment: str | None = None
     mode: str = ""
     slow: bool = False
+    in_flight: int = _IN_FLIGHT
+    packs: bool = False
 
 
 CONTROL = Side("raw client loop", "", "raw_loop")
 OURS = Side("ai_query", "", "ours")
+OURS_WIDE = Side(f"ai_query, {_WIDE_IN_FLIGHT} in flight", "", "ours", in_flight=_WIDE_IN_FLIGHT)
 PEERS = [
     Side("SynapseML", "synapseml", "with_synapseml", "synapseml"),
     Side("pandas UDF, openai SDK, threads", "hand", "hand_written", "hand", "threads"),
     Side("pandas UDF, openai SDK, asyncio", "hand", "hand_written", "hand", "asyncio"),
-    Side("openaivec, packed rows", "openaivec", "with_openaivec", "openaivec", "packed"),
+    Side("openaivec, packed rows", "openaivec", "with_openaivec", "openaivec", "packed", packs=True),
     Side("openaivec, a row a request", "openaivec", "with_openaivec", "openaivec", "single", slow=True),
     Side("Daft", "daft", "with_daft", "daft", slow=True),
 ]
@@ -97,7 +106,8 @@ class FailedRunError(Exception):
 
 
 def _measure(options: Options, console: Console) -> Report:
-    machine, sides = describe_machine(), [CONTROL, OURS, *(side for side in PEERS if side.peer in options.peers)]
+    peers = [side for side in PEERS if side.peer in options.peers]
+    machine, sides = describe_machine(), [CONTROL, OURS, OURS_WIDE, *peers]
     pythons, failed = _interpreters(sides, console)
     runs: dict[str, list[Run]] = {side.name: [] for side in sides if side.name in pythons}
     with running_server(_LOAD_LATENCY, inspect=True) as server:
@@ -109,7 +119,7 @@ def _measure(options: Options, console: Console) -> Report:
                 try:
                     run = _run(side, pythons[side.name], server, rows)
                 except FailedRunError as error:
-                    if side in (CONTROL, OURS):
+                    if side not in PEERS:
                         raise WrongRunError(str(error)) from None
                     failed[side.name] = str(error)
                     console.print(f"{side.name}: {error}", style="red")
@@ -136,7 +146,14 @@ def _interpreters(sides: Sequence[Side], console: Console) -> tuple[dict[str, st
 def _run(side: Side, python: str, server: Server, rows: int) -> Run:
     """One run in a process of its own, which is warm when it is measured."""
     command = [python, "-m", f"benchmarks.peers.{side.module}", "--host", server.host, "--mode", side.mode]
-    command += ["--in-flight", str(_IN_FLIGHT), "--rows", str(rows), "--warm-up-rows", str(min(rows, _WARM_UP_ROWS))]
+    command += [
+        "--in-flight",
+        str(side.in_flight),
+        "--rows",
+        str(rows),
+        "--warm-up-rows",
+        str(min(rows, _WARM_UP_ROWS)),
+    ]
     with _child(command, {} if side.environment is None else variables_of(side.environment)) as process:
         assert process.stdin is not None
         _read(process, lambda line: line == WARM or None)
@@ -191,21 +208,23 @@ def _result(line: str) -> dict[str, Any] | None:
 def _report(runs: dict[str, list[Run]], failed: dict[str, str], options: Options, machine: dict[str, Any]) -> Report:
     rates = {name: median(run.rate for run in of_side) for name, of_side in runs.items()}
     costs = {name: median(run.cpu_ms for run in of_side) for name, of_side in runs.items()}
-    peers = [name for name in runs if name not in (CONTROL.name, OURS.name)]
+    peers = [side for side in PEERS if side.name in runs]
+    packing = [rates[side.name] for side in peers if side.packs]
+    others = [rates[side.name] for side in peers if not side.packs]
     load = Load(options.rows, _IN_FLIGHT, _LOAD_LATENCY)
     reached = rates[CONTROL.name] / load.limit
     versions = describe_versions()
-    for side in PEERS:
-        if side.name in runs:
-            of_peer = runs[side.name][0].versions
-            versions |= {f"{side.peer}'s {name}": version for name, version in of_peer.items() if name != "python"}
+    for side in peers:
+        of_peer = runs[side.name][0].versions
+        versions |= {f"{side.peer}'s {name}": version for name, version in of_peer.items() if name != "python"}
     return Report(
         benchmark="peers",
         load=f"{load}; {options.repeats} runs of each in turns, medians; the slow ones with {_SLOW_ROWS:,} rows.",
         table=_table(runs, failed, rates, costs),
         figures=[
-            Figure(_FASTER, rates[OURS.name] / max(rates[name] for name in peers) if peers else None),
-            Figure(_THRIFTIER, min(costs[name] for name in peers) / costs[OURS.name] if peers else None),
+            Figure(_FASTER, rates[OURS.name] / max(others) if others else None),
+            Figure(_FASTER_THAN_PACKED, rates[OURS_WIDE.name] / max(packing) if packing else None),
+            Figure(_THRIFTIER, min(costs[side.name] for side in peers) / costs[OURS.name] if peers else None),
         ],
         machine=machine,
         versions=versions,
@@ -215,7 +234,9 @@ def _report(runs: dict[str, list[Run]], failed: dict[str, str], options: Options
         notes=[
             f"Each run is a new process, warmed up by {_WARM_UP_ROWS:,} rows. CPU is that of all its processes over "
             "the run, not the server's. ai_query also records its requests in its ledger; the others record nothing.",
-            "Packed rows are answered after the same 50 ms as one row, which no model does.",
+            "Packed rows are answered after the same 50 ms as one row, which no model does: 16 requests of 18 have "
+            "288 rows under way, and so they are held against as many of ours. At 64 rows under way nobody can exceed "
+            f"{load.limit:,.0f} rows/s.",
             *(f"{name}: {reason}." for name, reason in failed.items()),
         ],
         measured={name: [asdict(run) for run in of_side] for name, of_side in runs.items()},
