@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
 _WITHIN_S = 2.0
 _ALL_WITHIN_S = 5.0
 _HEALTHY_FOR_S = 30
-
-
 _TRIES = 50
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.1
 
 
 class RedisError(Exception):
@@ -83,7 +83,9 @@ async def update(redis: Redis, key: str, change: Callable[[bytes | None, float],
     from redis.exceptions import WatchError
 
     async with asking_redis():
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
+            if number:  # apart by chance, or those who meet once meet again
+                await asyncio.sleep(random.random() * min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**number))
             async with redis.pipeline() as pipe:
                 await pipe.watch(key)
                 seconds, microseconds = await pipe.time()

@@ -90,11 +90,11 @@ def test_exchanges_at_the_same_time_lose_nothing(open_pool: Open) -> None:
                 await pool.exchange(ask(name, number, settled=ONE_REQUEST))
 
     async def main() -> float:
-        await asyncio.gather(*(member(f"m{place}") for place in range(6)))
+        await asyncio.gather(*(member(f"m{place}") for place in range(12)))
         async with open_pool() as pool:
             return float((await pool.exchange(ask("last", 1))).spent.requests)
 
-    assert asyncio.run(main()) == 150
+    assert asyncio.run(main()) == 300
 
 
 def settle_often(path: Path, name: str, times: int) -> None:
