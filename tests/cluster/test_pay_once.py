@@ -30,9 +30,8 @@ def test_speculation(register: Register, redis: RedisServer, *, shared: bool) ->
     prompt = f"IF(id < {ROWS // 2}, 'a slow lake ', 'a lake ') || id"
     rows = on.spark.range(0, ROWS, 1, 2).selectExpr("id", f"ai_query('{MODEL}', {prompt}) AS answer").collect()
     assert [row.id for row in rows] == list(range(ROWS))
-    copies = [task for task in on.tasks() if task.speculative]
-    assert copies, "Spark did not speculate"
-    assert {task.status for task in copies} <= {"SUCCESS", "KILLED"}
+    assert any(task.speculative for task in on.tasks()), "Spark did not speculate"
+    wait_until(lambda: {task.status for task in on.tasks() if task.speculative} <= {"SUCCESS", "KILLED"})
     assert books_agree(on.classes())
     wait_until(lambda: on.server.stats()["in_flight"] == 0)
     stats = on.server.stats()
