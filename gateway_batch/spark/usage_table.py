@@ -15,6 +15,7 @@ from gateway_batch.usage.record import UsageRecord, columns, structs
 # What Delta says while another process makes the table, or has made it in a catalog that it doesn't share.
 _LIES_THERE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
 _ANOTHER_MAKES_IT = (_LIES_THERE, "DELTA_CONCURRENT_WRITE", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
+_OF_EVERY_VERSION = {"request_id", "event_time", "client_metadata"}
 _PAUSES_S = (0.2, 0.4, 0.8, 1.6)
 
 
@@ -67,8 +68,9 @@ def _take_as_it_lies(spark: SparkSession, table: str) -> bool:
 
 
 def add_missing_columns(spark: SparkSession, table: str) -> None:
-    """Adds the columns that a table of an earlier version lacks, in their places."""
-    if missing := missing_columns(spark.table(table).schema):
+    """Adds the columns that a usage table of an earlier version lacks, in their places; leaves other tables alone."""
+    schema = spark.table(table).schema
+    if set(schema.names) >= _OF_EVERY_VERSION and (missing := missing_columns(schema)):
         spark.sql(f"ALTER TABLE {quoted(table)} ADD COLUMNS ({', '.join(missing)})")
 
 
