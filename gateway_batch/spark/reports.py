@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.usage_table import quoted
+from gateway_batch.spark.usage_table import literal, quoted
 
 _KEYS = {
     "endpoint": "endpoint_name",
@@ -34,17 +34,13 @@ def usage_by(spark: SparkSession, table: str, key: str) -> list[dict[str, Any]]:
     """
     if key.startswith("tag:"):
         name = key.removeprefix("tag:")
-        expression = f"coalesce(request_tags[{_literal(name)}], '-')"
+        expression = f"coalesce(request_tags[{literal(name)}], '-')"
     elif key in _KEYS:
         name, expression = key, _KEYS[key]
     else:
         raise ConfigError(f"no report by {key!r}; there are {', '.join(_KEYS)} and tag:NAME")
     query = _report("usage").format(key=expression, key_name=f"`{name.replace('`', '``')}`", usage_table=quoted(table))
     return [row.asDict() for row in spark.sql(query).collect()]
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _report(name: str) -> str:

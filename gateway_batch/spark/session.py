@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.config import WAREHOUSE
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.usage_table import quoted
+from gateway_batch.spark.usage_table import literal, quoted
 
 _SETTINGS = {
     "spark.ui.enabled": "false",
@@ -70,8 +70,4 @@ def _register_tables(spark: SparkSession, warehouse: Path) -> None:
         name = f"{schema}.{table.name}"
         if not spark.catalog.tableExists(name):
             spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-            spark.sql(f"CREATE TABLE {quoted(name)} USING DELTA LOCATION '{_escaped(table)}'")
-
-
-def _escaped(path: Path) -> str:
-    return str(path).replace("\\", "\\\\").replace("'", "\\'")
+            spark.sql(f"CREATE TABLE {quoted(name)} USING DELTA LOCATION {literal(str(table))}")

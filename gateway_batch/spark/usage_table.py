@@ -40,9 +40,10 @@ def create_usage_table(spark: SparkSession, table: str) -> None:
     if schema:
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
     described = ", ".join(
-        f"{name} {sql_type} COMMENT {_text(comments.COLUMNS[name])}" for name, sql_type in columns(UsageRecord)
+        f"{name} {sql_type} COMMENT {literal(comments.COLUMNS[name])}" for name, sql_type in columns(UsageRecord)
     )
-    statement = f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({described}) USING DELTA COMMENT {_text(comments.TABLE)}"
+    comment = literal(comments.TABLE)
+    statement = f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({described}) USING DELTA COMMENT {comment}"
     for pause_s in _PAUSES_S:
         try:
             spark.sql(statement)
@@ -61,7 +62,7 @@ def _take_as_it_lies(spark: SparkSession, table: str) -> bool:
     schema, _, name = table.rpartition(".")
     folder = f"{spark.catalog.getDatabase(schema or spark.catalog.currentDatabase()).locationUri}/{name.lower()}"
     try:
-        spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted(table)} USING DELTA LOCATION {_text(folder)}")
+        spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted(table)} USING DELTA LOCATION {literal(folder)}")
     except WRITE_ERRORS:
         return False
     return True
@@ -91,7 +92,8 @@ def missing_columns(have: StructType, row: type = UsageRecord, path: str = "") -
     return missing
 
 
-def _text(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as SQL spells it."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
