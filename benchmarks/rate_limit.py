@@ -24,6 +24,7 @@ from gateway_batch import GatewayConfig
 _RATE = 50
 _WARM_UP_S = 5
 _IN_FLIGHT = 64
+_LATENCY = Latency(50)
 _SETTING = "requests_per_minute"
 
 _USED = Goal("of the limit used", Comparison.AT_LEAST, 0.95, ".1%")
@@ -64,15 +65,11 @@ def _measure(options: Options, console: Console) -> Report:
     if _SETTING in GatewayConfig.model_fields:
         settings[f"ai_query, {_SETTING} set"] = {_SETTING: _RATE * 60}
     runs: dict[str, list[Used]] = {"paced raw loop": [], **{side: [] for side in settings}}
-    latency = Latency(50)
-    with (
-        running_server(latency, rate=_RATE) as server,
-        running_server(latency, rate=_RATE) as control_server,
-        spark_session() as spark,
-    ):
+    with spark_session() as spark:
         for repeat in range(1, options.repeats + 1):
             for side, given in settings.items():
-                ours, control = _run(spark, server, control_server, given, options.seconds)
+                with running_server(_LATENCY, rate=_RATE) as server, running_server(_LATENCY, rate=_RATE) as other:
+                    ours, control = _run(spark, server, other, given, options.seconds)
                 runs[side].append(ours)
                 runs["paced raw loop"].append(control)
                 console.print(
@@ -85,8 +82,6 @@ def _run(
     spark: SparkSession, server: Server, control_server: Server, settings: dict[str, Any], seconds: int
 ) -> tuple[Used, Used]:
     """Both sides at once, each at a gateway of its own: they need little of the machine."""
-    for one in (server, control_server):
-        one.reset()
     rows = _RATE * (seconds + _WARM_UP_S)  # more than the run can take: its end is not measured
     with register(spark, server, max_concurrency=_IN_FLIGHT, **settings), ThreadPoolExecutor(1) as apart:
         control = apart.submit(run_paced_control, control_server, _RATE * seconds, _RATE)
@@ -133,7 +128,7 @@ def _report(runs: dict[str, list[Used]], options: Options, machine: dict[str, An
         else f"the paced raw loop itself used only {control:.1%} of the limit: the machine was busy",
         notes=[
             f"Warm-up is the first {_WARM_UP_S} s after the first request. The gateway is a token bucket that answers "
-            "429 with whole seconds of Retry-After. Each run is a new registration, which knows nothing of the last."
+            "429 with whole seconds of Retry-After. Each run has a gateway of its own, of which nothing is known yet."
         ]
         + ([] if told in runs else [f"There is no setting {_SETTING} yet."]),
         measured={side: [asdict(run) for run in of_side] for side, of_side in runs.items()},
