@@ -25,6 +25,7 @@ from gateway_batch.spark.session_kind import is_classic
 from gateway_batch.spark.tasks import TASKS, TaskFunction
 from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.worker import FUNCTION
+from gateway_batch.usage.shipping import local_folder_for
 
 _log = logging.getLogger(__name__)
 _open: dict[tuple[str, str], Gateway] = {}
@@ -40,12 +41,12 @@ class Usage:
         committed: rows that this handle's flushes have committed so far, in the background too.
     """
 
-    def __init__(self, spark: SparkSession, table: str, spool_dir: Path) -> None:
+    def __init__(self, spark: SparkSession, table: str, spool_dir: Path, local_dir: Path | None = None) -> None:
         self.table = table
         self.spool_dir = spool_dir
         self.committed = 0
         self._spark = spark
-        self._drain = UsageDrain(spark, spool_dir, table)
+        self._drain = UsageDrain(spark, spool_dir, table, local_dir)
 
     def flush(self) -> int:
         """Commits to the table what finished queries and dead workers left in the spool.
@@ -96,7 +97,9 @@ class Gateway:
         self.config = config
         self.name = name
         self._spark = spark
-        self.usage = Usage(spark, config.usage_table, spool_dir_of(spark, config))
+        spool_dir = spool_dir_of(spark, config)
+        local_dir = local_folder_for(spool_dir, config.spool_local_dir)
+        self.usage = Usage(spark, config.usage_table, spool_dir, local_dir)
         self._functions = _kind_of(spark)(spark, config, self.usage.spool_dir)
         self._stopping = threading.Event()
         self._flusher: threading.Thread | None = None
