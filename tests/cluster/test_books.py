@@ -75,7 +75,9 @@ def test_what_a_host_that_died_had_written_is_copied_by_its_next_processes(regis
     for pid in tree(executor):
         kill(pid)
     query.join()
-    on.server.configure(latency_ms=None)
+    executors = on.spark.sparkContext._jsc.sc().getExecutorMemoryStatus  # and the driver
+    wait_until(lambda: executors().size() == 1 + len(HOSTS))
+    on.server.configure(latency_ms=200)
     on.spark.range(0, 8, 1, 8).selectExpr(f"ai_query('{MODEL}', 'Pond ' || id)").collect()
     found = on.classes()
     assert books_agree(found)
