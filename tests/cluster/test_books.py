@@ -70,7 +70,7 @@ def test_what_a_host_that_died_had_written_is_copied_by_its_next_processes(regis
     frame = on.spark.range(0, 32, 1, 2).selectExpr(f"ai_query('{MODEL}', 'Lake ' || id) AS answer")
     query = threading.Thread(target=frame.collect)
     query.start()
-    wait_until(lambda: on.server.stats()["requests"] >= 2 + 32)
+    wait_until(lambda: on.server.stats()["in_flight"] == 32)
     (executor,) = on.cluster.hosts[1].executors()
     for pid in tree(executor):
         kill(pid)
