@@ -1,0 +1,75 @@
+"""Runs the campaign: a run for each seed that has no result yet, a line for each, and a table at the end.
+
+Exit code 0: the books of all runs agree, or disagree as they are known to. 1: those of one don't, or one was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tests.faults.campaign import results
+from tests.faults.campaign.books import BROKEN
+from tests.faults.campaign.disks import enter_namespace
+from tests.faults.campaign.places import PLACES
+from tests.faults.campaign.plan import LOCAL, make_plan
+from tests.faults.campaign.run import run
+from tests.quick_start import QUICK_START
+
+RESULTS = Path("artifacts/faults/campaign.jsonl")
+_MOST_BROKEN_IN_A_ROW = 3
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    seeds = range(options.start, options.start + options.runs)
+    found = {} if options.again else results.read(options.results, options.where, seeds)
+    to_do = results.still_to_do(found, seeds)
+    if to_do:
+        enter_namespace(["-m", "tests.faults.campaign", *sys.argv[1:]])
+        os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_START)
+        logging.getLogger("gateway_batch").setLevel(logging.ERROR)
+        _run_all(options.where, to_do, options.results)
+    found = results.read(options.results, options.where, seeds)
+    print(results.summary(list(found.values())))
+    return 0 if all(map(results.is_right, found.values())) and not results.still_to_do(found, seeds) else 1
+
+
+def _run_all(where: str, seeds: list[int], path: Path) -> None:
+    folder = (path.parent / f"runs-{os.getpid()}").absolute()
+    folder.mkdir(parents=True)
+    kept, broken = False, 0
+    with PLACES[where](folder) as place:
+        for seed in seeds:
+            result = run(place, make_plan(where, seed, place.kinds))
+            results.append(path, result)
+            print(results.line(result), flush=True)
+            kept |= "folder" in result
+            broken = broken + 1 if result["verdict"] == BROKEN else 0
+            if broken == _MOST_BROKEN_IN_A_ROW:
+                print(f"{broken} runs in a row were broken: stopped", flush=True)
+                break
+    if not kept:
+        shutil.rmtree(folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults.campaign",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--runs", type=int, default=200, help="how many seeds (200)")
+    parser.add_argument("--start", type=int, default=1, help="the first seed (1)")
+    parser.add_argument("--where", choices=sorted(PLACES), default=LOCAL, help=f"which session ({LOCAL})")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=f"JSON lines, added to ({RESULTS})")
+    parser.add_argument("--again", action="store_true", help="run seeds that have a result, too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
