@@ -1,5 +1,5 @@
 """The ledger's fault campaign: many runs of a query while things die around it, and the books after each.
 
-A run is determined by its seed as far as chance allows: the plan is, the moment at which a signal meets a process isn't.
+A seed determines what a run does and when; what a signal meets at that moment is left to chance.
 `python -m tests.faults.campaign --help`; `docs/faults.md` says what is done.
 """

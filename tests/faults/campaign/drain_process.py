@@ -11,7 +11,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pyspark import SparkConf, SparkContext
@@ -59,12 +59,12 @@ class DrainProcess:
         """Waits for the flush: the number of rows, or the error's name and text; empty if it was killed."""
         return self._read()
 
-    def kill(self) -> None:
-        """At once; returns when it has ended. Killing it again does nothing."""
+    def kill(self) -> str:
+        """At once; returns what it had still said, when it has ended. Killing it again does nothing."""
         self._process.kill()
-        self._process.wait()
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate()
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            return self._process.communicate()[0].strip()
+        return ""
 
     def _read(self) -> str:
         assert self._process.stdout is not None
@@ -73,21 +73,28 @@ class DrainProcess:
 
 def _attach() -> SparkSession:
     """The session of the JVM that `PYSPARK_GATEWAY_PORT` names."""
-    gateway = launch_gateway()
+    gateway = launch_gateway()  # type: ignore[no-untyped-call]
     session = gateway.jvm.org.apache.spark.sql.classic.SparkSession.getDefaultSession().get()
     context = gateway.jvm.org.apache.spark.api.java.JavaSparkContext.fromSparkContext(session.sparkContext())
     conf = SparkConf(_jconf=context.getConf())
     return SparkSession(SparkContext(jsc=context, gateway=gateway, conf=conf), session)
 
 
+def say(flush: Callable[[], int]) -> str:
+    """A flush's rows, or its error, on a line."""
+    try:
+        return str(flush())
+    except OSError as error:
+        return f"OSError: {error}"
+    except Exception as error:
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
 def main(spool_dir: Path, table: str) -> None:
     drain = UsageDrain(_attach(), spool_dir, table)
     print("ready", flush=True)
     for _ in sys.stdin:
-        try:
-            print(drain.flush(), flush=True)
-        except Exception as error:
-            print(f"{type(error).__name__}: {str(error).splitlines()[0]}", flush=True)
+        print(say(drain.flush), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gateway_batch.errors import LedgerError
 from gateway_batch.spark.usage_drain import UsageDrain
 from tests.faults.campaign import disks, plan
+from tests.faults.campaign.drain_process import say
 from tests.faults.campaign.plan import Fault
 from tests.faults.campaign.processes import kill, kill_tree, stop_for, wait_for_busy_writer
 from tests.faults.campaign.target import Target
@@ -51,8 +51,8 @@ def kill_drain(target: Target, fault: Fault) -> str:
         drain = target.drains.pop()
         drain.start_flush()
         time.sleep(fault.seconds)
-        drain.kill()
-    return "killed"
+        said = drain.kill()
+    return "killed" if not said else f"killed after {said} rows"
 
 
 def drains_at_once(target: Target, fault: Fault) -> str:
@@ -62,12 +62,8 @@ def drains_at_once(target: Target, fault: Fault) -> str:
         _wait_for_sealed(target.spool_dir)
         drain = target.drains.pop()
         drain.start_flush()
-        flushes = [threads.submit(flush) for flush in (own.flush, target.usage.flush)]
-        for flush in flushes:
-            try:
-                flush.result()
-            except LedgerError as error:
-                target.note_drain(f"LedgerError: {error}")
+        for answer in threads.map(say, (own.flush, target.usage.flush)):
+            target.note_drain(answer)
         target.note_drain(drain.answer())
         drain.kill()
     return "drained"
@@ -104,7 +100,7 @@ def repeated_file(target: Target, fault: Fault) -> str:
         segment = _wait_for_sealed(target.spool_dir)
         if segment is None:
             return NOBODY
-        copy = shutil.copy2(segment, target.folder / segment.name)
+        copy = Path(shutil.copy2(segment, target.folder / segment.name))
         target.flush()
         _put(copy, segment)
     return "came again"
@@ -116,7 +112,7 @@ def delayed_file(target: Target, fault: Fault) -> str:
         segment = _wait_for_sealed(target.spool_dir)
         if segment is None:
             return NOBODY
-        held = shutil.copy2(segment, target.folder / segment.name)
+        held = Path(shutil.copy2(segment, target.folder / segment.name))
         segment.unlink()
         target.flush()
     time.sleep(fault.seconds)

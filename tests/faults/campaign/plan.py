@@ -40,10 +40,6 @@ KINDS = {
 OF_FILES = frozenset({REPEATED_FILE, DELAYED_FILE})
 OF_DISKS = frozenset({DISK_FULL, READ_ONLY})
 
-KNOWN_TO_FAIL: tuple[frozenset[str], ...] = (frozenset({REPEATED_FILE}), frozenset({DELAYED_FILE, KILL_DRAIN}))
-"""Sets of faults that the present drain is known not to bear: it knows a segment only as long as its file is there.
-To be emptied with the drain that knows what it has taken."""
-
 AFTER_THE_ACTION = 2.0
 _ONE_DRIVER_IN = 8
 _MOST_KILLS_OF_A_TASK = 2
@@ -87,11 +83,6 @@ class Plan:
     def kinds(self) -> frozenset[str]:
         """Of its faults."""
         return frozenset(fault.kind for fault in self.faults)
-
-    @property
-    def is_known_to_fail(self) -> bool:
-        """Whether the drain is known not to bear it."""
-        return any(known <= self.kinds for known in KNOWN_TO_FAIL)
 
     @property
     def may_fail(self) -> bool:

@@ -35,8 +35,10 @@ def still_to_do(found: dict[int, Result], seeds: Iterable[int]) -> list[int]:
 def append(path: Path, result: Result) -> None:
     """Adds a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(result) + "\n")
+    with path.open("a+b") as file:
+        if file.tell() and path.read_bytes()[-1:] != b"\n":  # a kill cut the last line off
+            file.write(b"\n")
+        file.write(json.dumps(result).encode() + b"\n")
 
 
 def is_right(result: Result) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from tests.faults.campaign import books, disks
 from tests.faults.campaign.drain_process import DrainProcess
 from tests.faults.campaign.driver import start_driver
 from tests.faults.campaign.faults import FAULTS, NEED_A_DRAIN
+from tests.faults.campaign.known import is_known
 from tests.faults.campaign.places import Place
 from tests.faults.campaign.plan import AFTER_THE_ACTION, KILL_DRIVER, OF_DISKS, Fault, Plan
 from tests.faults.campaign.processes import kill_tree
@@ -45,7 +47,7 @@ def run(place: Place, plan: Plan) -> dict[str, Any]:
         place.restore()
         told |= _play(place, plan, folder)
         wrong = told["wrong"]
-        told["verdict"] = books.AGREE if not wrong else books.KNOWN if plan.is_known_to_fail else books.DISAGREE
+        told["verdict"] = books.AGREE if not wrong else books.KNOWN if is_known(plan.kinds) else books.DISAGREE
     except Exception as error:
         told |= {"verdict": books.BROKEN, "wrong": [f"{type(error).__name__}: {error}"[:500]]}
         (folder / "traceback").write_text(traceback.format_exc())
@@ -58,40 +60,66 @@ def run(place: Place, plan: Plan) -> dict[str, Any]:
 
 
 def _play(place: Place, plan: Plan, folder: Path) -> dict[str, Any]:
+    marks = [time.monotonic()]
+
+    def mark() -> None:
+        marks.append(time.monotonic())
+
     with contextlib.ExitStack() as stack:
-        spool_dir = folder / "spool"
-        if plan.kinds & OF_DISKS:
-            stack.enter_context(disks.small_disk(spool_dir))
-        server = stack.enter_context(running(_gateway_settings(plan, folder)))
-        config = _config(plan, server, spool_dir)
-        here = {**config, "flush_interval": 0} if KILL_DRIVER in plan.kinds else config
-        gateway = stack.enter_context(gb.register_ai_query(place.spark, gb.GatewayConfig.from_env(**here)))
-        gateway.usage.flush()  # makes the table, so that every drain finds the same one
-        target = Target(plan, place, folder, spool_dir, gateway, _start_drains(stack, place, plan, gateway))
+        server, config, target = _prepare(stack, place, plan, folder)
+        mark()
         query_told, done = _query(stack, target, server, config)
+        mark()
         left = _drain(target)
+        target.gateway.close()
+        mark()
         found = _count(target, server)
-        cut_off = plan.wrong[1] > 0 or target.kills > 0 or query_told != "answered"
+        cut_off = plan.wrong[1] > 0 or target.kills > 0 or plan.may_fail
         wrong = [*target.wrong, *left, *books.complaints(found, most_unknown=target.most_unknown, may_cut_off=cut_off)]
         if wrong:
-            _keep(spool_dir, folder / "spool_at_the_end")
+            _keep(target.spool_dir, folder / "spool_at_the_end")
         else:
-            place.spark.sql(f"DROP TABLE {gateway.usage.table}")
-        return {
-            "query": query_told,
-            "faults": done,
-            "kills": target.kills,
-            "sent": found.sent,
-            "rows": found.rows,
-            "outcomes": found.outcomes,
-            "classes": found.classes,
-            "wrong": wrong,
-        }
+            place.spark.sql(f"DROP TABLE {target.usage.table}")
+        mark()
+    seconds = [round(after - before, 2) for before, after in itertools.pairwise(marks)]
+    return {
+        "query": query_told,
+        "faults": done,
+        "kills": target.kills,
+        "sent": found.sent,
+        "rows": found.rows,
+        "outcomes": found.outcomes,
+        "classes": found.classes,
+        "wrong": wrong,
+        "phases": dict(zip(("start", "query", "drain", "books"), seconds, strict=True)),
+    }
+
+
+def _prepare(
+    stack: contextlib.ExitStack, place: Place, plan: Plan, folder: Path
+) -> tuple[RunningGateway, dict[str, Any], Target]:
+    """The gateway, the registration's settings, and what the faults are done to."""
+    spool_dir = folder / "spool"
+    if plan.kinds & OF_DISKS:
+        stack.enter_context(disks.small_disk(spool_dir))
+    server = stack.enter_context(running(_gateway_settings(plan, folder)))
+    config = _config(plan, server, spool_dir)
+    here = {**config, "flush_interval": 0} if KILL_DRIVER in plan.kinds else config
+    gateway = stack.enter_context(gb.register_ai_query(place.spark, gb.GatewayConfig.from_env(**here)))
+    gateway.usage.flush()  # makes the table, so that every drain finds the same one
+    drains = [
+        DrainProcess(place.spark, spool_dir, gateway.usage.table, place.environment)
+        for fault in plan.faults
+        if fault.kind in NEED_A_DRAIN
+    ]
+    for drain in drains:
+        stack.callback(drain.kill)
+    return server, config, Target(plan, place, folder, spool_dir, gateway, drains)
 
 
 def _gateway_settings(plan: Plan, folder: Path) -> Settings:
-    what = ({"status": 500}, {"disconnect": True})
-    faults = [{"share": share, **each} for share, each in zip(plan.wrong, what, strict=True) if share]
+    what: tuple[dict[str, Any], ...] = ({"status": 500}, {"disconnect": True})
+    faults = [{"share": share} | each for share, each in zip(plan.wrong, what, strict=True) if share]
     given = {"port": 0, "token": _TOKEN, "ledger": folder / "gateway.sqlite", "latency_ms": plan.latency_ms}
     return Settings.model_validate({**given, "faults": faults})
 
@@ -106,16 +134,6 @@ def _config(plan: Plan, server: RunningGateway, spool_dir: Path) -> dict[str, An
         "usage_table": f"campaign.{plan.where}_{plan.seed}",
         "max_attempts": 10,
     }
-
-
-def _start_drains(stack: contextlib.ExitStack, place: Place, plan: Plan, gateway: gb.Gateway) -> list[DrainProcess]:
-    drains = []
-    for fault in plan.faults:
-        if fault.kind in NEED_A_DRAIN:
-            drain = DrainProcess(place.spark, gateway.usage.spool_dir, gateway.usage.table, place.environment)
-            stack.callback(drain.kill)
-            drains.append(drain)
-    return drains[:]
 
 
 def _query(

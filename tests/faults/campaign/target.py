@@ -10,9 +10,9 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
-from gateway_batch.errors import LedgerError
 from gateway_batch.spark.gateway import Usage
-from tests.faults.campaign.drain_process import DrainProcess
+from tests.faults.campaign import known
+from tests.faults.campaign.drain_process import DrainProcess, say
 from tests.faults.campaign.places import Place
 from tests.faults.campaign.plan import OF_DISKS, Plan
 
@@ -56,14 +56,12 @@ class Target:
         return self.kills * self.plan.concurrency
 
     def flush(self) -> None:
-        """Flushes; a LedgerError is right while a disk doesn't work, and wrong otherwise."""
-        try:
-            self.usage.flush()
-        except LedgerError as error:
-            self.note_drain(f"LedgerError: {error}")
+        """Flushes once, and notes it if it ends in a wrong way."""
+        self.note_drain(say(self.usage.flush))
 
     def note_drain(self, answer: str) -> None:
-        """Notes what a drain said, if it is not what it should say."""
-        failed_rightly = answer.startswith("LedgerError") and self.plan.kinds & OF_DISKS
+        """Notes what a drain said, if it is wrong: a LedgerError is right where a disk doesn't work."""
+        right = ("LedgerError: ", *(["OSError: "] if known.OS_ERRORS else []))
+        failed_rightly = self.plan.kinds & OF_DISKS and answer.startswith(right)
         if not answer.isdigit() and not failed_rightly:
             self.wrong.append(f"a drain said: {answer[:300] or 'nothing'}")

@@ -2,11 +2,12 @@
 
 import os
 import time
+from collections.abc import Callable
 
 _LOOK_AGAIN_S = 0.02
 
 
-def _shifted(path):  # type: ignore[no-untyped-def]
+def _shifted(path: str) -> Callable[[], float]:
     true, monotonic = time.time, time.monotonic
     looked_at, shift = 0.0, 0.0
 
