@@ -134,6 +134,8 @@ def _moment(chance: random.Random, kind: str) -> float:
         return AFTER_THE_ACTION
     if kind == KILL_DRIVER:
         return chance.uniform(0.3, 0.9)
+    if kind in OF_FILES:
+        return chance.uniform(0.05, 0.6)
     return chance.uniform(0.05, 1.05)
 
 
