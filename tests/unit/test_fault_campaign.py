@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from tests.faults.campaign import books, results
+from tests.faults.campaign.clock import Clock
 from tests.faults.campaign.faults import FAULTS
 from tests.faults.campaign.known import SETS_OF_FAULTS
 from tests.faults.campaign.plan import CLUSTER, KILL_WORKER, KINDS, LOCAL, OF_FILES, make_plan
@@ -101,3 +107,18 @@ def test_the_summary_counts_runs_by_verdict_and_fault() -> None:
     told = results.summary(runs)
     assert "| kill_worker | 3 | 2 | 1 | 0 | 0 |" in told
     assert "300 sent, 300 rows, 3 kills" in told
+
+
+def test_a_process_of_the_clock_sees_it_jump(tmp_path: Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    code = "import time; print(time.time(), flush=True); input(); print(time.time())"
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, **clock.environment}
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        before = float(process.stdout.readline())
+        clock.shift(-86_400)
+        time.sleep(0.05)
+        after, _ = process.communicate("\n")
+    assert abs(before - time.time()) < 60
+    assert abs(before - 86_400 - float(after)) < 60

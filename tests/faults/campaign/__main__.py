@@ -6,10 +6,12 @@ Exit code 0: the books of all runs agree, or disagree as they are known to. 1: t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.campaign import results
@@ -43,7 +45,7 @@ def _run_all(where: str, seeds: list[int], path: Path) -> None:
     folder = (path.parent / f"runs-{os.getpid()}").absolute()
     folder.mkdir(parents=True)
     kept, broken = False, 0
-    with PLACES[where](folder) as place:
+    with _errors_into(folder / "stderr"), PLACES[where](folder) as place:
         for seed in seeds:
             result = run(place, make_plan(where, seed, place.kinds))
             results.append(path, result)
@@ -55,6 +57,21 @@ def _run_all(where: str, seeds: list[int], path: Path) -> None:
                 break
     if not kept:
         shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _errors_into(path: Path) -> Iterator[None]:
+    """What Spark and its workers say of deaths goes into a file."""
+    sys.stderr.flush()
+    true = os.dup(2)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(true, 2)
+        os.close(true)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -71,7 +71,7 @@ def drains_at_once(target: Target, fault: Fault) -> str:
 
 def disk_full(target: Target, fault: Fault) -> str:
     """No byte is left where records are written."""
-    with disks.full(target.spool_dir):
+    with target.disk, disks.full(target.spool_dir):
         time.sleep(fault.seconds / 2)
         target.flush()
         time.sleep(fault.seconds / 2)
@@ -80,7 +80,7 @@ def disk_full(target: Target, fault: Fault) -> str:
 
 def read_only(target: Target, fault: Fault) -> str:
     """Open segments can be written, and none can be made or sealed."""
-    with disks.read_only(target.spool_dir, target.folder / "read_only"):
+    with target.disk, disks.read_only(target.spool_dir, target.folder / "read_only"):
         time.sleep(fault.seconds / 2)
         target.flush()
         time.sleep(fault.seconds / 2)

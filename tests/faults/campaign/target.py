@@ -25,6 +25,7 @@ class Target:
         drains: processes that are about to be ready, one for each fault that wants one.
         driver: the process whose query it is, if it is not this one.
         quiet: held by drains that faults start, so that a file is not taken away under one.
+        disk: held by what ails the folder's disk, one thing at a time.
         kills: processes that were killed with requests in flight.
         wrong: what was seen to be wrong so far.
     """
@@ -37,6 +38,7 @@ class Target:
     drains: list[DrainProcess]
     driver: subprocess.Popen[bytes] | None = None
     quiet: threading.Lock = field(default_factory=threading.Lock)
+    disk: threading.Lock = field(default_factory=threading.Lock)
     kills: int = 0
     wrong: list[str] = field(default_factory=list)
 
