@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,10 +45,10 @@ def main() -> int:
 def _run_all(where: str, seeds: list[int], path: Path) -> None:
     folder = (path.parent / f"runs-{os.getpid()}").absolute()
     folder.mkdir(parents=True)
-    kept, broken = False, 0
+    kept, broken, commit = False, 0, _commit()
     with _errors_into(folder / "stderr"), PLACES[where](folder) as place:
         for seed in seeds:
-            result = run(place, make_plan(where, seed, place.kinds))
+            result = {**run(place, make_plan(where, seed, place.kinds)), "commit": commit}
             results.append(path, result)
             print(results.line(result), flush=True)
             kept |= "folder" in result
@@ -72,6 +73,14 @@ def _errors_into(path: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(true, 2)
         os.close(true)
+
+
+def _commit() -> str | None:
+    """Which version of the code runs; None where that can't be said. Changes on top of it don't show."""
+    with contextlib.suppress(OSError):
+        found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+        return found.stdout.strip() or None
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ _FIND_WITHIN_S = 3.0
 
 def kill_worker(target: Target, fault: Fault) -> str:
     """SIGKILL for a Python worker that has requests in flight."""
-    pid = wait_for_busy_writer(target.spool_dir, _FIND_WITHIN_S)
+    pid = wait_for_busy_writer(target.spool_dir, _FIND_WITHIN_S, fault.number)
     if pid is None:
         return NOBODY
     target.kills += 1
@@ -33,7 +33,7 @@ def kill_worker(target: Target, fault: Fault) -> str:
 
 def stop_worker(target: Target, fault: Fault) -> str:
     """A writer that stalls is not dead: a drain that comes meanwhile leaves it its segments."""
-    pid = wait_for_busy_writer(target.spool_dir, _FIND_WITHIN_S)
+    pid = wait_for_busy_writer(target.spool_dir, _FIND_WITHIN_S, fault.number)
     if pid is None:
         return NOBODY
     with ThreadPoolExecutor(1) as one:
@@ -135,7 +135,7 @@ def kill_executor(target: Target, fault: Fault) -> str:
     """SIGKILL for an executor's JVM and its workers."""
     assert target.place.cluster is not None
     hosts = target.place.cluster.hosts
-    host = hosts[round(fault.seconds * 1000) % len(hosts)]
+    host = hosts[fault.number % len(hosts)]
     executors = host.executors()
     if not executors:
         return NOBODY

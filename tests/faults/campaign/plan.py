@@ -42,7 +42,8 @@ OF_DISKS = frozenset({DISK_FULL, READ_ONLY})
 
 AFTER_THE_ACTION = 2.0
 _ONE_DRIVER_IN = 8
-_MOST_KILLS_OF_A_TASK = 2
+_AT_MOST = {KILL_WORKER: 2, DROP_EXECUTORS: 1}
+"""How often a fault is drawn for a run: a task is tried four times, and executors end once."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Fault:
     kind: str
     at: float
     seconds: float
+
+    @property
+    def number(self) -> int:
+        """Which of several processes it meets, counted round."""
+        return round(self.at * 1000)
 
 
 @dataclass(frozen=True)
@@ -120,11 +126,9 @@ def _draw(chance: random.Random, allowed: list[str]) -> tuple[Fault, ...]:
     kinds = chance.choices(others, k=chance.randint(2, 4))
     if KILL_DRIVER in allowed and chance.randrange(_ONE_DRIVER_IN) == 0:
         kinds = [KILL_DRIVER, *kinds[:2]]
-    killed = 0
-    faults = []
+    faults: list[Fault] = []
     for kind in kinds:
-        killed += kind == KILL_WORKER
-        if kind != KILL_WORKER or killed <= _MOST_KILLS_OF_A_TASK:
+        if sum(fault.kind == kind for fault in faults) < _AT_MOST.get(kind, len(kinds)):
             faults.append(Fault(kind, round(_moment(chance, kind), 3), round(_length(chance, kind), 3)))
     return tuple(sorted(faults, key=lambda fault: fault.at))
 

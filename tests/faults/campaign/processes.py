@@ -22,12 +22,12 @@ def busy_writers(spool_dir: Path) -> list[int]:
     return [pid for folder in sorted(folders) if _has_open(pid := _pid_of(folder.name), folder / "lock")]
 
 
-def wait_for_busy_writer(spool_dir: Path, seconds: float) -> int | None:
-    """One of them, or None if there is none in so many seconds."""
+def wait_for_busy_writer(spool_dir: Path, seconds: float, number: int) -> int | None:
+    """One of them, counted round by a number; None if there is none in so many seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if found := busy_writers(spool_dir):
-            return found[0]
+            return found[number % len(found)]
         time.sleep(0.01)
     return None
 
