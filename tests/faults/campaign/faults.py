@@ -171,7 +171,7 @@ def _wait_for_sealed(spool_dir: Path) -> Path | None:
     """A sealed segment, the first that is there within a few seconds."""
     until = time.monotonic() + _FIND_WITHIN_S
     while time.monotonic() < until:
-        if found := sorted((spool_dir / "sealed").glob("*.log")):
+        if found := sorted((spool_dir / "sealed").glob("[!.]*")):
             return found[0]
         time.sleep(0.01)
     return None

@@ -18,7 +18,12 @@ from tests.faults.campaign.disks import can_mount
 from tests.faults.campaign.plan import CLOCK_JUMP, CLUSTER, KILL_DRIVER, KINDS, LOCAL, OF_DISKS
 from tests.quick_start import QUICK_START
 
-SETTINGS = {"spark.log.level": "OFF", "spark.ui.showConsoleProgress": "false"}
+SETTINGS = {
+    "spark.log.level": "OFF",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "1",  # the books of a run are a few hundred rows
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
 _ON_CLUSTER = {
     "spark.cores.max": "2",
     "spark.executor.cores": "1",

@@ -18,7 +18,7 @@ def busy_writers(spool_dir: Path) -> list[int]:
 
     A writer's name has its process id; that its process has the writer's lock open proves that it still is that one.
     """
-    folders = {path.parent for path in (spool_dir / "active").glob("*-*/[0-9]*.log")}
+    folders = {path.parent for path in (spool_dir / "active").glob("*-*/[0-9]*")}
     return [pid for folder in sorted(folders) if _has_open(pid := _pid_of(folder.name), folder / "lock")]
 
 

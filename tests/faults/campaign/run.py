@@ -211,10 +211,16 @@ def _drain(target: Target) -> list[str]:
     until = time.monotonic() + _EMPTY_WITHIN_S
     while True:
         target.usage.flush()
-        left = [path for part in ("active", "sealed") for path in (target.spool_dir / part).rglob("*.log")]
+        left = _segments(target.spool_dir)
         if not left or time.monotonic() > until:
             return [f"left in the spool: {', '.join(path.name for path in left)}"] if left else []
         time.sleep(0.1)
+
+
+def _segments(spool_dir: Path) -> list[Path]:
+    """All files but locks: what the spool folder still holds."""
+    found = [path for part in ("active", "sealed") for path in (spool_dir / part).rglob("*")]
+    return [path for path in found if path.name != "lock" and path.is_file()]
 
 
 def _count(target: Target, server: RunningGateway) -> books.Books:
