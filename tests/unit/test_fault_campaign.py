@@ -62,6 +62,11 @@ def test_books_that_disagree_raise_one(name: str) -> None:
     assert name in complaint
 
 
+def test_only_rows_that_are_there_twice_are_known_to_happen() -> None:
+    assert found({"a": "duplicated", "b": "never_sent"}, a="answered", b="unknown").only_duplicates
+    assert not found({"a": "duplicated", "b": "missing"}, a="answered").only_duplicates
+
+
 def test_more_unknown_outcomes_than_were_in_flight_are_wrong() -> None:
     counted = found({"a": "unknown_resolved", "b": "never_sent"}, a="unknown", b="unknown")
     assert len(books.complaints(counted, most_unknown=1, may_cut_off=False)) == 1

@@ -96,7 +96,7 @@ def clock_jump(target: Target, fault: Fault) -> str:
 
 def repeated_file(target: Target, fault: Fault) -> str:
     """A sealed segment comes again after it was drained, as from a shipper that doesn't know that it has sent it."""
-    with target.quiet:
+    with target.quiet, target.disk:
         segment = _wait_for_sealed(target.spool_dir)
         if segment is None:
             return NOBODY
@@ -108,7 +108,7 @@ def repeated_file(target: Target, fault: Fault) -> str:
 
 def delayed_file(target: Target, fault: Fault) -> str:
     """A sealed segment arrives after later ones were drained."""
-    with target.quiet:
+    with target.quiet, target.disk:
         segment = _wait_for_sealed(target.spool_dir)
         if segment is None:
             return NOBODY
@@ -116,7 +116,7 @@ def delayed_file(target: Target, fault: Fault) -> str:
         segment.unlink()
         target.flush()
     time.sleep(fault.seconds)
-    with target.quiet:
+    with target.quiet, target.disk:
         target.flush()
         _put(held, segment)
     return "came late"

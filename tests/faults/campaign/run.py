@@ -46,8 +46,6 @@ def run(place: Place, plan: Plan) -> dict[str, Any]:
     try:
         place.restore()
         told |= _play(place, plan, folder)
-        wrong = told["wrong"]
-        told["verdict"] = books.AGREE if not wrong else books.KNOWN if is_known(plan.kinds) else books.DISAGREE
     except Exception as error:
         told |= {"verdict": books.BROKEN, "wrong": [f"{type(error).__name__}: {error}"[:500]]}
         (folder / "traceback").write_text(traceback.format_exc())
@@ -75,7 +73,9 @@ def _play(place: Place, plan: Plan, folder: Path) -> dict[str, Any]:
         mark()
         found = _count(target, server)
         cut_off = plan.wrong[1] > 0 or target.kills > 0 or plan.may_fail
-        wrong = [*target.wrong, *left, *books.complaints(found, most_unknown=target.most_unknown, may_cut_off=cut_off)]
+        met = [*target.wrong, *left]
+        wrong = met + books.complaints(found, most_unknown=target.most_unknown, may_cut_off=cut_off)
+        known = is_known(plan.kinds) and not met and found.only_duplicates
         if wrong:
             _keep(target.spool_dir, folder / "spool_at_the_end")
         else:
@@ -91,6 +91,7 @@ def _play(place: Place, plan: Plan, folder: Path) -> dict[str, Any]:
         "outcomes": found.outcomes,
         "classes": found.classes,
         "wrong": wrong,
+        "verdict": books.AGREE if not wrong else books.KNOWN if known else books.DISAGREE,
         "phases": dict(zip(("start", "query", "drain", "books"), seconds, strict=True)),
     }
 

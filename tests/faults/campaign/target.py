@@ -25,7 +25,7 @@ class Target:
         drains: processes that are about to be ready, one for each fault that wants one.
         driver: the process whose query it is, if it is not this one.
         quiet: held by drains that faults start, so that a file is not taken away under one.
-        disk: held by what ails the folder's disk, one thing at a time.
+        disk: held by what ails the folder's disk, one thing at a time, and by what puts a file there.
         kills: processes that were killed with requests in flight.
         wrong: what was seen to be wrong so far.
     """
