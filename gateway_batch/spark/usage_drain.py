@@ -7,11 +7,10 @@ anywhere is taken up by the next one from the manifest; Delta ignores a commit o
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from gateway_batch.locks import locked
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.table_append import SparkTable, Table
+from gateway_batch.spark.table_lock import table_lock
 from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.arrow import usage_rows
@@ -112,7 +112,7 @@ class UsageDrain:
         try:
             self._make(table)
             target = _open_table(self._spark, table)
-            with _table_lock(target):
+            with table_lock(target.local_folder):
                 rows = self._append(lines, target, app_id, version)
         except WRITE_ERRORS as error:
             raise LedgerError(
@@ -153,14 +153,3 @@ def _write_json(path: Path, value: object) -> None:
     partial = path.with_suffix(".tmp")
     partial.write_bytes(orjson.dumps(value))
     partial.rename(path)
-
-
-@contextlib.contextmanager
-def _table_lock(table: Table) -> Iterator[None]:
-    """Delta's log store for local disks orders the writers of one JVM only, so this orders the others."""
-    folder = table.local_folder
-    if folder is None:
-        yield
-        return
-    with locked(folder / "_gateway_batch.lock"):
-        yield

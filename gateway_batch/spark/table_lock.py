@@ -1,0 +1,23 @@
+"""One writer at a time for a Delta table on a local disk."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway_batch.locks import locked
+
+
+@contextlib.contextmanager
+def table_lock(folder: Path | None) -> Iterator[None]:
+    """Delta's log store for local disks orders the writers of one JVM only, so this orders the others.
+
+    Args:
+        folder: of the table; None for one that lies elsewhere: its store orders writers.
+    """
+    if folder is None:
+        yield
+        return
+    with locked(folder / "_gateway_batch.lock"):
+        yield
