@@ -24,6 +24,7 @@ from gateway_batch.spark.session_functions import SessionFunctions
 from gateway_batch.spark.session_kind import is_classic
 from gateway_batch.spark.tasks import TASKS, TaskFunction
 from gateway_batch.spark.usage_drain import UsageDrain
+from gateway_batch.spark.usage_import import import_ledger
 from gateway_batch.spark.worker import FUNCTION
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,28 @@ class Usage:
             `extra`, `never_sent`, `unknown_resolved`), `differences` (names of the columns), and both sides' values.
         """
         return reconcile(self._spark, self.table, ledger)
+
+    def import_ledger(self, ledger: Ledger, where: str | None = None) -> int:
+        """Adds the requests of other clients (coding agents, apps) from a gateway's own record, each once.
+
+        What is in the spool is flushed first. A row is one of other clients if its `user_agent` is not this package's
+        and no request of ours in the table has its `client_request_id`, `request_id` or `invocation_id`; what tells a
+        row of theirs from another is (`request_id`, `invocation_id`). Rows without a `request_id` are left out. It may
+        be run again, and by several processes at once.
+
+        Args:
+            ledger: as `reconcile` takes it; it needs the columns `request_id`, `invocation_id` and `user_agent`.
+            where: a condition on its rows, in SQL.
+
+        Returns:
+            Rows added. Their `client_metadata` has an `event_id` made from the key, and the outcome `imported`.
+
+        Raises:
+            ConfigError: there is no such ledger, or it lacks a column that is needed.
+            LedgerError: the table can't be written.
+        """
+        self.flush()
+        return import_ledger(self._spark, self.table, ledger, where)
 
     def maintain(self, keep_days: int | None = None) -> Maintained:
         """Joins the table's small files, and removes what no version of the last seven days needs.

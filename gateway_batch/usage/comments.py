@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-TABLE = "One row for every request that ai_query or gb.Client sent, retries and failures included."
+TABLE = (
+    "One row for every request that ai_query or gb.Client sent, retries and failures included, and for those of other "
+    "clients that were imported from a gateway's own record (client_metadata.outcome = 'imported')."
+)
 
 COLUMNS = {
     "account_id": "Databricks account of the caller; NULL elsewhere.",
     "workspace_id": "Databricks workspace of the gateway; NULL elsewhere.",
     "request_id": "The server's id of the request; ours, where it named none.",
-    "invocation_id": "Our id of the HTTP attempt, sent as x-client-request-id; unique.",
+    "invocation_id": "Our id of the HTTP attempt, sent as x-client-request-id; unique. The gateway's, if imported.",
     "schema_version": "Version of this layout.",
     "endpoint_id": "Id of the called endpoint, where the gateway tells it.",
     "endpoint_name": "The endpoint as the caller wrote it.",
@@ -43,5 +46,6 @@ COLUMNS = {
     "service_id": "Id of the model service, where the gateway tells it.",
     "session_metadata": "Groups calls of a conversation or a coding agent, where the gateway tells it.",
     "auth_mode": "How the caller authenticated, where that is known.",
-    "client_metadata": "What only the caller knows: event id, outcome, error, attempt, Spark query and task.",
+    "client_metadata": "What only the caller knows: event id, outcome (imported: another client's request), error, "
+    "attempt, Spark query and task.",
 }
