@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ _SQLITE = b"SQLite format 3\0"
 _OURS = dict(columns(UsageRecord))
 _TYPES = {name: _OURS[name] for name in MIRRORED_COLUMNS}
 _KEY = "client_request_id"
+_TABLE = re.compile(r"[^\s/\\]+")
 _ROWS_A_BATCH = 10_000
 _EXACT_TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
@@ -58,6 +60,13 @@ def _as_ours(name: str, have: str) -> Column | None:
     return F.coalesce(parsed, F.expr("map()")) if name == "request_tags" else parsed
 
 
+def is_table(spark: SparkSession, ledger: Ledger) -> bool:
+    """Whether it is the name of a table, and of no file."""
+    if not isinstance(ledger, str) or Path(ledger).exists() or not _TABLE.fullmatch(ledger):
+        return False
+    return spark.catalog.tableExists(ledger)
+
+
 def _rows(spark: SparkSession, ledger: Ledger) -> DataFrame:
     if isinstance(ledger, DataFrame):
         return ledger
@@ -66,8 +75,8 @@ def _rows(spark: SparkSession, ledger: Ledger) -> DataFrame:
         return spark.createDataFrame(_sqlite_table(path))
     if path.exists():
         return read_table(spark, path)
-    if isinstance(ledger, str) and spark.catalog.tableExists(ledger):
-        return spark.table(ledger)
+    if is_table(spark, ledger):
+        return spark.table(str(ledger))
     raise ConfigError(f"ledger: {ledger} is neither a file nor a table")
 
 

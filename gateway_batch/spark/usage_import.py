@@ -6,13 +6,14 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator
+from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gateway_batch.apis.replies import kind_of_status
 from gateway_batch.errors import ConfigError, LedgerError
-from gateway_batch.spark.gateway_ledger import Ledger, read_ledger
+from gateway_batch.spark.gateway_ledger import Ledger, is_table, read_ledger
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.spark.table_append import SparkTable
@@ -44,12 +45,18 @@ def import_ledger(spark: SparkSession, table: str, ledger: Ledger, where: str | 
     if where is not None:
         theirs = theirs.where(where)
     view = f"gateway_batch_import_{secrets.token_hex(8)}"
-    _others(theirs, spark.table(table)).select(*_columns(theirs)).createOrReplaceTempView(view)
+    others = others_of(theirs, spark.table(table))
     try:
+        if is_table(spark, ledger) and "event_time" in theirs.columns:
+            days = days_to_read(others, spark.table(table))
+            if not days:
+                return 0
+            others = others.where(_is_of(days))
+        others.select(*_columns(theirs)).createOrReplaceTempView(view)
         with table_lock(SparkTable(spark, table).local_folder):
             return _merge(spark, table, view)
     except WRITE_ERRORS as error:
-        raise LedgerError(f"the usage table {table} can't be written: {first_line(error)}") from error
+        raise LedgerError(f"the import into {table} failed, and added nothing: {first_line(error)}") from error
     finally:
         spark.catalog.dropTempView(view)
 
@@ -59,7 +66,7 @@ def imported_key() -> Column:
     return F.concat_ws(":", F.lit(IMPORTED), *_KEY)
 
 
-def _others(theirs: DataFrame, table: DataFrame) -> DataFrame:
+def others_of(theirs: DataFrame, table: DataFrame) -> DataFrame:
     """Their rows that are not ours, one for each key.
 
     A request of ours that our table lacks is known by its user agent: imported, a lost record would not be seen.
@@ -75,6 +82,39 @@ def _others(theirs: DataFrame, table: DataFrame) -> DataFrame:
         if theirs_name in found.columns:
             known = ours.select(F.col(ours_name).alias("known")).where("known IS NOT NULL")
             found = found.join(known, found[theirs_name] == known["known"], "left_anti")
+    return found
+
+
+def days_to_read(others: DataFrame, table: DataFrame) -> list[date | None]:
+    """The days of which the table lacks a row of theirs, however late it came; None for rows without a time.
+
+    A day's rows are counted on both sides, and the hashes of their keys added up: of days that agree nothing more is
+    read. Where records of several gateways were imported, no day of both agrees, and each is read again.
+    """
+    imported = table.where(f"client_metadata.outcome = '{IMPORTED}'")
+    theirs, ours = (
+        frame.groupBy(_day().alias("day")).agg(
+            F.count("*").alias(f"{side}_rows"), F.sum(F.xxhash64(*_KEY).cast("DECIMAL(38, 0)")).alias(f"{side}_keys")
+        )
+        for side, frame in (("their", others), ("our", imported))
+    )
+    both = theirs.join(ours, "day", "left")
+    same = F.col("their_rows").eqNullSafe(F.col("our_rows")) & F.col("their_keys").eqNullSafe(F.col("our_keys"))
+    return [row.day for row in both.where(~same).select("day").collect()]
+
+
+def _day() -> Column:
+    return F.to_date("event_time")
+
+
+def _is_of(days: list[date | None]) -> Column:
+    """With the range of the days too, which a table passes files over by."""
+    known = [day for day in days if day is not None]
+    found = F.col("event_time").isNull() if None in days else F.lit(False)
+    if known:
+        after = F.col("event_time") >= F.lit(min(known)).cast("timestamp")
+        before = F.col("event_time") < F.lit(max(known) + timedelta(days=1)).cast("timestamp")
+        found = found | (after & before & _day().isin(known))
     return found
 
 

@@ -23,6 +23,7 @@ from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.gateway_ledger import read_ledger
 from gateway_batch.spark.reconcile import Books, books
+from gateway_batch.spark.usage_import import days_to_read, others_of
 from gateway_batch.spark.usage_table import record_type
 from tests.spark.conftest import MODEL, TOKEN, Register
 
@@ -199,6 +200,37 @@ def test_two_imports_at_once_add_each_row_once(spark: SparkSession, gateway: gb.
     assert spark.table(gateway.usage.table).count() == OURS + OTHERS
 
 
+def test_of_a_table_only_the_days_that_have_something_new_are_read(
+    spark: SparkSession, gateway: gb.Gateway, traffic: Path
+) -> None:
+    """However old they are: a row that is late is not lost."""
+    everything = read_ledger(spark, traffic).where(f"user_agent = '{AGENT}' AND status_code = 200").limit(1).cache()
+    name = gateway.usage.table.replace(".usage", ".theirs")
+
+    def arrive(invocation_id: str, when: str | None) -> None:
+        time = F.lit(when).cast("timestamp")
+        row = everything.withColumns({"invocation_id": F.lit(invocation_id), "event_time": time})
+        row.write.format("delta").mode("append").saveAsTable(name)
+
+    def days() -> list[str]:
+        table = spark.table(gateway.usage.table)
+        return sorted(str(day) for day in days_to_read(others_of(spark.table(name), table), table))
+
+    for number, when in enumerate(("2026-01-01 10:00", "2026-03-01 10:00", "2026-03-02 23:59:59.999999", None)):
+        gateway.usage.flush()
+        arrive(f"i{number}", when)
+    assert gateway.usage.import_ledger(name) == 4
+    assert days() == ["None"], "rows without a time are read again"
+    arrive("late", "2026-01-01 00:00")
+    arrive("new", "2026-03-03 00:00")
+    assert days() == ["2026-01-01", "2026-03-03", "None"]
+    assert gateway.usage.import_ledger(name) == 2
+    assert gateway.usage.import_ledger(name) == 0
+    assert gateway.usage.import_ledger(traffic) == OTHERS, "another gateway's record"
+    found = spark.table(gateway.usage.table).where("client_metadata.outcome = 'imported'")
+    assert found.count() == found.select("client_metadata.event_id").distinct().count() == 6 + OTHERS
+
+
 @pytest.mark.timeout(400)
 def test_two_processes_at_once_add_each_row_once(traffic: Path, tmp_path: Path) -> None:
     warehouse = tmp_path / "another"
@@ -218,3 +250,5 @@ def test_a_source_without_the_key_is_refused(spark: SparkSession, gateway: gb.Ga
         gateway.usage.import_ledger(ledger.drop("invocation_id", "user_agent"))
     with pytest.raises(ConfigError, match="nowhere is neither a file nor a table"):
         gateway.usage.import_ledger("nowhere")
+    with pytest.raises(ConfigError, match=r"no/such.csv is neither a file nor a table"):
+        gateway.usage.import_ledger("no/such.csv")
