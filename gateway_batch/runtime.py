@@ -6,6 +6,7 @@ Spark's workers have one (`spark/runtime`), and so does each `gb.Client`. Made a
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ import uvloop
 from gateway_batch.cache import AnswerScope, Flights
 from gateway_batch.client import CallPolicy, InferenceClient
 from gateway_batch.config import Credentials, GatewayConfig, is_redis
+from gateway_batch.errors import LedgerError
 from gateway_batch.joining import Sharing, limits_of, open_limiter
 from gateway_batch.pay_once import PayOnce, shared_dir
 from gateway_batch.retry import RetryPolicy
@@ -33,6 +35,8 @@ _STOP_WITHIN_S = 10.0
 _LEAVE_WITHIN_S = 1.0
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,15 +152,18 @@ class Runtime:
         """
         return self._await_on_loop(lambda: self._pay_once.open(scope))
 
-    def end_task(self) -> None:
+    def end_task(self, note: bytes | None = None) -> None:
         """Hands the task's answers, counts and records over, and idle slots to the other processes.
+
+        Args:
+            note: a line for the spool, of the task itself.
 
         Raises:
             LedgerError: the records could not be handed over.
         """
         self._on_loop(self._limiter.leave)
         self._await_on_loop(self._pay_once.flush)
-        self._on_loop(self._spool.seal)
+        self._on_loop(lambda: self._hand_over(note))
 
     def close(self) -> None:
         """Cancels what is under way, its outcomes recorded, and ends connections, spool writer and loop.
@@ -206,6 +213,14 @@ class Runtime:
     def _rotate(self) -> None:
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
         self._spool.rotate_if_due()
+
+    def _hand_over(self, note: bytes | None) -> None:
+        if note is not None:
+            try:
+                self._spool.note(note)
+            except LedgerError as error:  # what was sent is recorded all the same
+                _log.warning("a task's summary is lost: %s", error)
+        self._spool.seal()
 
     async def _close(self) -> None:
         under_way = asyncio.all_tasks() - {asyncio.current_task()}

@@ -79,8 +79,8 @@ def _write_unknown(segments: list[Path], unknown: Path, writer: str) -> None:
 
 
 def _seal(path: Path, writer: str, spool_dir: Path) -> None:
-    rows = sum(kind is Kind.OUTCOME for kind, _ in read_lines(path))
-    if rows:
-        path.rename(sealed_dir(spool_dir) / sealed_name(path, writer, rows))
+    kinds = [kind for kind, _ in read_lines(path)]
+    if Kind.OUTCOME in kinds or Kind.TASK in kinds:
+        path.rename(sealed_dir(spool_dir) / sealed_name(path, writer, kinds.count(Kind.OUTCOME)))
     else:
         path.unlink()

@@ -49,3 +49,26 @@ COLUMNS = {
     "client_metadata": "What only the caller knows: event id, outcome (imported: another client's request), error, "
     "attempt, Spark query and task.",
 }
+
+TASKS_TABLE = "One row for each call of ai_query or a task function in an attempt at a Spark task that was not killed."
+
+TASKS_COLUMNS = {
+    "summary_id": "Unique.",
+    "application_id": "The Spark application.",
+    "query_execution_id": "Spark's execution id of the query, as in client_metadata of the usage table.",
+    "stage_id": "The Spark stage.",
+    "partition_id": "The partition that the task worked on.",
+    "task_attempt": "0 for the first attempt at the task.",
+    "function": "The SQL function's name: ai_query, ai_summarize, ...",
+    "endpoint_name": "The endpoint as the caller wrote it.",
+    "model": "The name sent to the gateway.",
+    "requester": "Who runs the query.",
+    "complete": "Whether all rows of the partition were answered.",
+    "rows": "Rows handed back to Spark; failed ones and those that sent nothing among them.",
+    "requests": "Different requests that the task sent, each counted once; rows, where several share a request.",
+    "saved": "In the same unit: not sent, as their answer was there.",
+    "failed": "Rows that failed, by kind of error; does_not_fit: the answer is not of the type or schema asked for.",
+    "started_at": "When the task began with the call, UTC.",
+    "ended_at": "When it ended, UTC.",
+    "price": "US dollars for a million of the endpoint's tokens: as configured, else listed; NULL: none is known.",
+}

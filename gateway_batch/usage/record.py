@@ -10,6 +10,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 Int32 = Annotated[int, "INT"]
@@ -182,7 +183,7 @@ class UsageRecord:
 
 MIRRORED_COLUMNS = tuple(field.name for field in fields(UsageRecord))[:-1]
 
-_SCALARS = {str: "STRING", int: "BIGINT", bool: "BOOLEAN", datetime: "TIMESTAMP"}
+_SCALARS = {str: "STRING", int: "BIGINT", bool: "BOOLEAN", datetime: "TIMESTAMP", Decimal: "DECIMAL(18, 6)"}
 
 
 def columns(row: type) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,8 @@
 Layout of a spool folder:
     active/<writer>/lock         locked while its process lives
     active/<writer>/<n>.log      segments being written
-    sealed/<writer>-<n>.<rows>.log   complete segments, for the drain; `rows` is how many outcomes they hold
+    sealed/<writer>-<n>.<rows>.log   complete segments, for the drain; `rows` is how many outcomes they hold,
+                                     0 where they hold only summaries of tasks
     drain/                       the drain's own state
     damaged/                     drained segments of which a line was damaged
 """
@@ -93,6 +94,7 @@ class _Segment:
     def __init__(self, path: Path, first: bytes) -> None:
         self.path = path
         self.rows = 0
+        self.has_notes = False
         self.opened_at = time.monotonic()
         self._size = 0
         self._set_aside = 0
@@ -186,6 +188,18 @@ class SpoolWriter:
             self._defer(self._write_deferred)
         self._outcomes.append(encode(Kind.OUTCOME, record))
 
+    def note(self, line: bytes) -> None:
+        """Writes a line that is about no attempt, such as a task's summary; the segment is sealed for its sake too.
+
+        Raises:
+            LedgerError: it could not be written.
+        """
+        with self._failures():
+            segment = self._current()
+            segment.make_room(len(line) + self._owed)
+            segment.append(line)
+            segment.has_notes = True
+
     def rotate_if_due(self) -> None:
         """Seals the segment if it is old enough and has rows.
 
@@ -205,7 +219,7 @@ class SpoolWriter:
         with self._failures():
             self._write_outcomes()
             complete = self._segment
-            if complete is None or not complete.rows:
+            if complete is None or not (complete.rows or complete.has_notes):
                 return
             following = self._open() if self._pending else None
             try:
