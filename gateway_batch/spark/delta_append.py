@@ -23,6 +23,7 @@ from pyspark.sql.types import _parse_datatype_json_string
 from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.table_append import SparkTable, local_path
 from gateway_batch.spark.usage_table import record_type
+from gateway_batch.usage.record import UsageRecord
 
 _PLAIN_WRITER_VERSION = 2
 _PLAIN_PROPERTIES = {"delta.checkpointInterval", "delta.appendOnly", "delta.parquet.compression.codec"}
@@ -30,15 +31,19 @@ _PLAIN_PROPERTY_SUFFIX = "RetentionDuration"
 
 
 class UsageTable:
-    """The Delta side of the usage table.
+    """The Delta side of the usage table, or of another one that is made of a record.
 
     Args:
         spark: a session that can write Delta.
         name: the table's name; it exists.
+        row: the record.
+        time: the column that files are told apart by.
     """
 
-    def __init__(self, spark: SparkSession, name: str) -> None:
+    def __init__(self, spark: SparkSession, name: str, row: type = UsageRecord, time: str = "event_time") -> None:
         self._spark = spark
+        self._row = row
+        self._time = time
         self._jvm = gateway_of(spark).jvm
         self._identifier = spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(name)
         self._log: Any = self._find_log()
@@ -106,7 +111,7 @@ class UsageTable:
 
     def _has_our_columns(self, schema: str) -> bool:
         """By names and types: comments make no difference."""
-        return _parse_datatype_json_string(schema).simpleString() == record_type(self._spark).simpleString()
+        return _parse_datatype_json_string(schema).simpleString() == record_type(self._spark, self._row).simpleString()
 
     def _append_file(self, rows: pa.Table, app_id: str, version: int, scratch: Path) -> None:
         parquet = scratch / f"{app_id}-{version}.parquet"
@@ -123,7 +128,7 @@ class UsageTable:
             "size": size,
             "modificationTime": now,
             "dataChange": True,
-            "stats": statistics(rows),
+            "stats": statistics(rows, self._time),
         }
         self._commit({"txn": transaction}, {"add": file})
 
@@ -159,14 +164,14 @@ class UsageTable:
         return self._jvm.scala.jdk.javaapi.CollectionConverters.asJava(collection)
 
 
-def statistics(rows: pa.Table) -> str:
-    """A file's statistics as Delta's JSON: the number of rows, and the range of `event_time` to the millisecond."""
+def statistics(rows: pa.Table, time: str = "event_time") -> str:
+    """A file's statistics as Delta's JSON: the number of rows, and the range of a time to the millisecond."""
     counted: dict[str, Any] = {"numRecords": rows.num_rows}
-    times = pc.min_max(rows["event_time"]).as_py()
+    times = pc.min_max(rows[time]).as_py()
     if times["min"] is not None:
-        counted["minValues"] = {"event_time": _milliseconds(times["min"])}
-        counted["maxValues"] = {"event_time": _milliseconds(times["max"] + timedelta(microseconds=999))}
-        counted["nullCount"] = {"event_time": rows["event_time"].null_count}
+        counted["minValues"] = {time: _milliseconds(times["min"])}
+        counted["maxValues"] = {time: _milliseconds(times["max"] + timedelta(microseconds=999))}
+        counted["nullCount"] = {time: rows[time].null_count}
     return orjson.dumps(counted).decode()
 
 

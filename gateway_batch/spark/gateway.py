@@ -19,6 +19,7 @@ from gateway_batch.errors import ConfigError, GatewayBatchError
 from gateway_batch.spark.gateway_ledger import Ledger
 from gateway_batch.spark.maintenance import Maintained, maintain
 from gateway_batch.spark.reconcile import reconcile
+from gateway_batch.spark.run_view import RunView
 from gateway_batch.spark.scope import remove_stale
 from gateway_batch.spark.session_functions import SessionFunctions
 from gateway_batch.spark.session_kind import is_classic
@@ -47,9 +48,13 @@ class Usage:
         self.committed = 0
         self._spark = spark
         self._drain = UsageDrain(spark, spool_dir, table)
+        self._runs = RunView(spark, table)
 
     def flush(self) -> int:
         """Commits to the table what finished queries and dead workers left in the spool.
+
+        The first one makes the view `ai_query_runs` beside the table, a row for each query execution, where the session
+        may: what its rows cost and were spared.
 
         Returns:
             Rows newly committed.
@@ -59,7 +64,15 @@ class Usage:
         """
         rows = self._drain.flush()
         self.committed += rows
+        self._runs.make()
         return rows
+
+    def show_runs(self) -> None:
+        """Makes the view `ai_query_runs` in the usage table's schema, if earlier sessions left what it reads.
+
+        The first flush makes it in any case where the session may.
+        """
+        self._runs.make_of_tables()
 
     def reconcile(self, ledger: Ledger) -> DataFrame:
         """Compares the table with a gateway's own record.
@@ -173,6 +186,7 @@ class Gateway:
         before = _open.get((self._functions.scope, self.name))
         if before is not None:
             before.close()
+        self.usage.show_runs()
         self._add(self.name, None)
         for task in TASKS:
             if not self._functions.has_anothers(self._spark, task.name):
