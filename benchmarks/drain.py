@@ -25,11 +25,11 @@ from gateway_batch.spark.usage_table import create_usage_table, record_type
 from gateway_batch.types import HttpReply, InferenceResult, Service, TokenUsage
 from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
+from gateway_batch.usage.names import SegmentName
 from gateway_batch.usage.segment import Kind, encode, header
-from gateway_batch.usage.spool import prepare, sealed_dir, sealed_name
+from gateway_batch.usage.spool import prepare, sealed_dir, writer_name
 
 _OURS, _THEIRS = "drained.usage", "read_by_spark.usage"
-_WRITER = "benchmark-1-00000000"
 _ROWS_A_SEGMENT = 10_000  # as two workers at 2,500 rows a second each would seal every two seconds
 _WARM_UP_ROWS = 20_000
 _SMALL_PART = 5
@@ -93,9 +93,11 @@ def _measure(options: Options, console: Console) -> Report:
 def _drain(spark: SparkSession, drain: UsageDrain, folder: Path, rows: int) -> _Drained:
     spool_dir = folder / "spool"
     prepare(spool_dir)
+    writer = writer_name()
     for number, lines in enumerate(_lines(rows)):
-        name = sealed_name(Path(f"{number:06d}.log"), _WRITER, len(lines))
-        (sealed_dir(spool_dir) / name).write_bytes(header(_WRITER) + b"".join(lines))
+        segment = header(writer) + b"".join(lines)
+        name = SegmentName(writer, f"{number:06d}", len(lines), len(segment))
+        (sealed_dir(spool_dir) / str(name)).write_bytes(segment)
     started, cpu = time.perf_counter(), time.process_time()
     committed = drain.flush()
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu

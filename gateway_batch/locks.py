@@ -7,6 +7,7 @@ any fork, as closing another handle of the file would drop them all.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
@@ -15,14 +16,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _MOST_OWNERS = 4096
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a file's lock; waits for it. The file is made with mode 0600 if missing."""
+def locked(path: Path, *, where_possible: bool = False) -> Iterator[None]:
+    """Holds a file's lock; waits for it. The file is made with mode 0600 if missing.
+
+    Args:
+        path: the file.
+        where_possible: whether to go on without the lock on a mount that has none.
+    """
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            if not (where_possible and error.errno in _NO_LOCKS):
+                raise
         yield
     finally:
         os.close(lock)

@@ -27,12 +27,15 @@ from gateway_batch.joining import Sharing, limits_of, open_limiter
 from gateway_batch.pay_once import PayOnce, shared_dir
 from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import ReqwestTransport, Transport
+from gateway_batch.usage.shipper import Shipper
+from gateway_batch.usage.shipping import local_folder_for
 from gateway_batch.usage.spool import SpoolWriter
 from gateway_batch.version import USER_AGENT
 
 _LOOK_AT_SEGMENT_S = 0.5
 _STOP_WITHIN_S = 10.0
 _LEAVE_WITHIN_S = 1.0
+_SHIP_WITHIN_S = 20.0
 
 T = TypeVar("T")
 
@@ -47,6 +50,9 @@ class RuntimeSettings:
         scope: names what shares its slots on a host: a Spark application, or one client.
         registration: counts the registrations of a scope, whose credentials may differ.
         sharing: the limits, and what they hold for.
+        spool_dir: the spool folder.
+        ships: whether records are written to a folder of the host first, and copied to the spool folder.
+        spool_local_dir: that folder; None: one in the host's temporary folder.
     """
 
     scope: str
@@ -57,6 +63,8 @@ class RuntimeSettings:
     row_deadline_s: float
     max_attempts: int
     cache_quota_mb: int = 2048
+    ships: bool = False
+    spool_local_dir: str | None = None
 
     @property
     def lanes(self) -> int:
@@ -65,7 +73,14 @@ class RuntimeSettings:
 
     @classmethod
     def of(
-        cls, config: GatewayConfig, *, scope: str, registration: int, spool_dir: Path, leases: str | None = None
+        cls,
+        config: GatewayConfig,
+        *,
+        scope: str,
+        registration: int,
+        spool_dir: Path,
+        on_one_host: bool = True,
+        leases: str | None = None,
     ) -> RuntimeSettings:
         """The part of the configuration that a runtime needs; `leases` is the URL of the driver's lease service."""
         coordination = config.coordination_reference()
@@ -84,6 +99,8 @@ class RuntimeSettings:
             row_deadline_s=config.row_deadline,
             max_attempts=config.max_attempts,
             cache_quota_mb=config.cache_quota_mb,
+            ships=not on_one_host or config.spool_local_dir is not None,
+            spool_local_dir=config.spool_local_dir,
         )
 
 
@@ -164,6 +181,7 @@ class Runtime:
         self._on_loop(self._limiter.leave)
         self._await_on_loop(self._pay_once.flush)
         self._on_loop(lambda: self._hand_over(note))
+        self._await_on_loop(self._ship)
 
     def close(self) -> None:
         """Cancels what is under way, its outcomes recorded, and ends connections, spool writer and loop.
@@ -196,7 +214,10 @@ class Runtime:
 
     def _open(self, credentials: Credentials, open_transport: Callable[[], Transport]) -> InferenceClient:
         settings = self.settings
-        self._spool = SpoolWriter(Path(settings.spool_dir), self.loop.call_soon)
+        spool_dir = Path(settings.spool_dir)
+        written_to = local_folder_for(spool_dir, settings.spool_local_dir) if settings.ships else spool_dir
+        self._shipper = Shipper(written_to, spool_dir) if settings.ships else None
+        self._spool = SpoolWriter(written_to, self.loop.call_soon)
         self._transport = open_transport()
         self._limiter = open_limiter(
             settings.sharing, shared_dir(settings.scope), credentials, self._transport.send, self.loop.time
@@ -213,6 +234,8 @@ class Runtime:
     def _rotate(self) -> None:
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
         self._spool.rotate_if_due()
+        if self._shipper is not None:
+            self._shipper.start_round()
 
     def _hand_over(self, note: bytes | None) -> None:
         if note is not None:
@@ -233,6 +256,11 @@ class Runtime:
         await self._limiter.close()
         await self._transport.close()
         self._spool.close()
+        await self._ship()
+
+    async def _ship(self) -> None:
+        if self._shipper is not None:
+            await self._shipper.ship(_SHIP_WITHIN_S)
 
     def _stop_loop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)

@@ -188,6 +188,11 @@ class GatewayConfig(BaseSettings):
         default=None,
         description="Folder of records on their way to the table; unset: `_gateway_batch/spool` in the warehouse",
     )
+    spool_local_dir: str | None = Field(
+        default=None,
+        description="Folder of each host where its records are written, and copied from to `spool_dir`; unset: "
+        "`spool_dir` itself where all runs on one machine, else one in the host's temporary folder",
+    )
     flush_interval: float = Field(
         default=10.0, ge=0, le=86_400, description="Seconds between background flushes; 0: none"
     )

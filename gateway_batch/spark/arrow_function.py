@@ -1,17 +1,27 @@
-"""Iterator Arrow UDFs of Spark Connect sessions."""
+"""Iterator Arrow UDFs that a session's Columns are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from pyspark.sql import Column
 from pyspark.sql import types as t
-from pyspark.sql.connect.udf import UserDefinedFunction
 from pyspark.util import PythonEvalType
 
+_KIND = PythonEvalType.SQL_SCALAR_ARROW_ITER_UDF
 
-def arrow_function(function: Callable[..., Any], returns: t.DataType, name: str) -> UserDefinedFunction:
-    """The UDF; called with Columns, it is one."""
-    return UserDefinedFunction(
-        function, returns, name=name, evalType=PythonEvalType.SQL_SCALAR_ARROW_ITER_UDF, deterministic=True
-    )
+
+def arrow_function(function: Callable[..., Any], returns: t.DataType, name: str) -> Callable[..., Column]:
+    """The UDF for a Spark Connect session; called with Columns, it is one."""
+    from pyspark.sql.connect.udf import UserDefinedFunction  # it needs gRPC
+
+    made: Any = UserDefinedFunction(function, returns, name=name, evalType=_KIND, deterministic=True)
+    return made  # type: ignore[no-any-return]
+
+
+def classic_arrow_function(function: Callable[..., Any], returns: t.DataType, name: str) -> Callable[..., Column]:
+    """The UDF for a classic session."""
+    from pyspark.sql.udf import UserDefinedFunction
+
+    return UserDefinedFunction(function, returns, name=name, evalType=_KIND, deterministic=True)

@@ -24,6 +24,8 @@ from gateway_batch.spark.plan import CallerSettings
 from gateway_batch.spark.planning import Planner
 from gateway_batch.spark.scope import kept_queries, remove_query
 from gateway_batch.spark.session_functions import SessionFunctions
+from gateway_batch.spark.session_kind import runs_on_one_host
+from gateway_batch.spark.spool_probe import check_spool_is_shared
 from gateway_batch.spark.tasks import TaskFunction
 from gateway_batch.spark.worker import FUNCTION
 
@@ -54,8 +56,11 @@ class ClassicFunctions(SessionFunctions):
             scope=context.applicationId,
             registration=next(_registrations),
             spool_dir=spool_dir,
+            on_one_host=runs_on_one_host(spark),
             leases=None if leases is None else leases.url,
         )
+        if runtime.ships:
+            check_spool_is_shared(spark, spool_dir)
         caller = CallerSettings(
             application_id=context.applicationId,
             requester=config.requester or context.sparkUser(),

@@ -28,6 +28,7 @@ from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import CallerSettings, Input
 from gateway_batch.spark.planning import Planned, Planner
 from gateway_batch.spark.session_functions import SessionFunctions
+from gateway_batch.spark.session_kind import runs_on_one_host
 from gateway_batch.spark.signature import AI_QUERY, Constants, constant_of
 from gateway_batch.spark.spool_probe import check_spool_is_shared
 from gateway_batch.spark.tasks import TaskFunction
@@ -62,7 +63,13 @@ class ConnectFunctions(SessionFunctions):
         application = self.application_id = spark.conf.get("spark.app.id", None) or self.scope
         self._planner = Planner(
             config,
-            RuntimeSettings.of(config, scope=application, registration=secrets.randbits(31), spool_dir=spool_dir),
+            RuntimeSettings.of(
+                config,
+                scope=application,
+                registration=secrets.randbits(31),
+                spool_dir=spool_dir,
+                on_one_host=runs_on_one_host(spark),
+            ),
             CallerSettings(
                 application_id=application,
                 requester=config.requester or _user(spark),

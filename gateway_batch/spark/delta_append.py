@@ -7,7 +7,10 @@ plain; other tables' rows go by a Spark write.
 
 from __future__ import annotations
 
+import tempfile
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,13 +24,17 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.spark.jvm import gateway_of
-from gateway_batch.spark.table_append import SparkTable, local_path
+from gateway_batch.spark.session_kind import WRITE_ERRORS
+from gateway_batch.spark.table_append import OvertakenError, SparkTable, local_path
 from gateway_batch.spark.usage_table import record_type
+from gateway_batch.usage.arrow import schema_of
+from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.record import UsageRecord
 
 _PLAIN_WRITER_VERSION = 2
 _PLAIN_PROPERTIES = {"delta.checkpointInterval", "delta.appendOnly", "delta.parquet.compression.codec"}
 _PLAIN_PROPERTY_SUFFIX = "RetentionDuration"
+_FURTHER_OF_A_WRITE = 5
 
 
 class UsageTable:
@@ -54,38 +61,39 @@ class UsageTable:
         """Where the table lies on a local disk, None if it lies elsewhere."""
         return self._by_spark.local_folder if self._log is None else local_path(self._log.dataPath().toString())
 
-    def committed_version(self, app_id: str) -> int:
-        """The last version committed under a transaction id, -1 if there is none or it can't be known.
+    def last_commit(self, drain: str) -> Mark | None:
+        """The last commit under a drain's id, None if there is none.
 
         Read from the checksum file of the newest commit, which lists all transaction ids while they are few; else from
         the reconstructed state, which takes a Spark job.
         """
-        if self._log is None:
-            return self._by_spark.committed_version(app_id)
-        snapshot = self._snapshot()
+        return self._by_spark.last_commit(drain) if self._log is None else self._last_in(self._snapshot(), drain)
+
+    def append(self, batches: Iterable[pa.Table], mark: Mark, after: Mark | None) -> int:
+        """As `Table.append`; the rows are held a batch at a time."""
+        if self._log is None or not self._takes_plain_files(self._snapshot()):
+            return self._by_spark.append(batches, mark, after)
+        with tempfile.TemporaryDirectory(prefix="gateway_batch-") as scratch:
+            path = Path(scratch) / f"{mark.drain}-{mark.counter}-{mark.nonce}.parquet"
+            file = write_file(batches, schema_of(self._row), path, self._time)
+            self._commit_file(file, mark, after)
+        self._checkpoint_when_idle()
+        return file.rows
+
+    def _last_in(self, snapshot: JavaObject, drain: str) -> Mark | None:
+        version = self._transaction_version(snapshot, drain)
+        if version is None:
+            return None
+        mark = Mark.of_version(drain, version)
+        return mark if mark.nonce else self._by_spark.last_commit(drain)  # Spark wrote it
+
+    def _transaction_version(self, snapshot: JavaObject, drain: str) -> int | None:
         checksum = snapshot.checksumOpt()
         if checksum.isDefined() and checksum.get().setTransactions().isDefined():
             known = self._as_java(checksum.get().setTransactions().get())
-            return max((int(known_id.version()) for known_id in known if known_id.appId() == app_id), default=-1)
-        version = snapshot.transactions().get(app_id)
-        return int(version.get()) if version.isDefined() else -1
-
-    def append(self, rows: pa.Table, app_id: str, version: int, scratch: Path) -> None:
-        """Appends rows under a transaction id and version that the table doesn't have yet.
-
-        If it has them all the same, a Spark write adds nothing.
-
-        Args:
-            rows: of the table's columns.
-            app_id: the transaction id; versions under one id only grow.
-            version: names the file too, so that a repeated try writes over the one before.
-            scratch: a folder on a local disk.
-        """
-        if self._log is not None and self._takes_plain_files(self._snapshot()):
-            self._append_file(rows, app_id, version, scratch)
-            self._checkpoint_when_idle()
-        else:
-            self._by_spark.append(rows, app_id, version, scratch)
+            return next((int(each.version()) for each in known if each.appId() == drain), None)
+        version = snapshot.transactions().get(drain)
+        return int(version.get()) if version.isDefined() else None
 
     def _find_log(self) -> JavaObject | None:
         """Delta's log of the table; None on Databricks, whose Delta has other classes."""
@@ -113,33 +121,40 @@ class UsageTable:
         """By names and types: comments make no difference."""
         return _parse_datatype_json_string(schema).simpleString() == record_type(self._spark, self._row).simpleString()
 
-    def _append_file(self, rows: pa.Table, app_id: str, version: int, scratch: Path) -> None:
-        parquet = scratch / f"{app_id}-{version}.parquet"
-        pq.write_table(rows, parquet, compression="snappy")
-        size, now = parquet.stat().st_size, int(time.time() * 1000)
-        path = self._jvm.org.apache.hadoop.fs.Path
-        target = path(self._log.dataPath(), parquet.name)
-        files = self._log.dataPath().getFileSystem(self._log.newDeltaHadoopConf())
-        files.copyFromLocalFile(True, True, path(parquet.as_uri()), target)
-        transaction = {"appId": app_id, "version": version, "lastUpdated": now}
-        file = {
-            "path": parquet.name,
-            "partitionValues": {},
-            "size": size,
-            "modificationTime": now,
-            "dataChange": True,
-            "stats": statistics(rows, self._time),
-        }
-        self._commit({"txn": transaction}, {"add": file})
+    def _commit_file(self, file: DataFile, mark: Mark, after: Mark | None) -> None:
+        now = int(time.time() * 1000)
+        actions = [{"txn": {"appId": mark.drain, "version": mark.version, "lastUpdated": now}}]
+        transaction = self._log.startTransaction(self._catalog_entry(), self._nothing())
+        if self._last_in(transaction.snapshot(), mark.drain) != after:
+            raise OvertakenError
+        getattr(transaction.readTxn(), "$plus$eq")(mark.drain)  # so that Delta refuses the later of two at once
+        if file.rows:
+            size = file.path.stat().st_size
+            self._put_into_table(file.path)
+            added = {"path": file.path.name, "partitionValues": {}, "size": size, "modificationTime": now}
+            actions.append({"add": {**added, "dataChange": True, "stats": file.statistics}})
+        try:
+            self._commit(transaction, actions, mark)
+        except WRITE_ERRORS as error:
+            if "ConcurrentTransaction" in str(error) or "DELTA_CONCURRENT_TRANSACTION" in str(error):
+                raise OvertakenError from error
+            raise
 
-    def _commit(self, *actions: dict[str, object]) -> None:
-        delta = self._jvm.org.apache.spark.sql.delta
+    def _put_into_table(self, file: Path) -> None:
+        path = self._jvm.org.apache.hadoop.fs.Path
+        files = self._log.dataPath().getFileSystem(self._log.newDeltaHadoopConf())
+        files.copyFromLocalFile(True, True, path(file.as_uri()), path(self._log.dataPath(), file.name))
+
+    def _commit(self, transaction: JavaObject, actions: list[dict[str, Any]], mark: Mark) -> None:
+        delta, nothing = self._jvm.org.apache.spark.sql.delta, self._nothing()
         listed = self._jvm.java.util.ArrayList()
         for action in actions:
             listed.add(delta.actions.Action.fromJson(orjson.dumps(action).decode()))
         append_mode = self._jvm.org.apache.spark.sql.SaveMode.Append
-        operation = getattr(delta, "DeltaOperations$Write")(append_mode, *[self._nothing()] * 8)
-        transaction = self._log.startTransaction(self._catalog_entry(), self._nothing())
+        user_metadata = self._jvm.scala.Option.apply(mark.text)
+        operation = getattr(delta, "DeltaOperations$Write")(
+            append_mode, nothing, nothing, user_metadata, *[nothing] * _FURTHER_OF_A_WRITE
+        )
         checkpoint_hook = getattr(getattr(delta.hooks, "CheckpointHook$"), "MODULE$")
         transaction.postCommitHooks().subtractOne(checkpoint_hook)  # a checkpoint is a Spark job
         transaction.commit(self._jvm.scala.jdk.javaapi.CollectionConverters.asScala(listed).toSeq(), operation)
@@ -164,15 +179,40 @@ class UsageTable:
         return self._jvm.scala.jdk.javaapi.CollectionConverters.asJava(collection)
 
 
-def statistics(rows: pa.Table, time: str = "event_time") -> str:
-    """A file's statistics as Delta's JSON: the number of rows, and the range of a time to the millisecond."""
-    counted: dict[str, Any] = {"numRecords": rows.num_rows}
-    times = pc.min_max(rows[time]).as_py()
-    if times["min"] is not None:
-        counted["minValues"] = {time: _milliseconds(times["min"])}
-        counted["maxValues"] = {time: _milliseconds(times["max"] + timedelta(microseconds=999))}
-        counted["nullCount"] = {time: rows[time].null_count}
-    return orjson.dumps(counted).decode()
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file of rows.
+
+    Attributes:
+        rows: how many.
+        statistics: as Delta's JSON: the number of rows, and the range of a time to the millisecond.
+    """
+
+    path: Path
+    rows: int
+    statistics: str
+
+
+def write_file(batches: Iterable[pa.Table], schema: pa.Schema, path: Path, time: str = "event_time") -> DataFile:
+    """Writes rows to a file, a batch at a time; `time` is the column whose range is told."""
+    rows = unknown_times = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    with pq.ParquetWriter(path, schema, compression="snappy") as writer:
+        for batch in batches:
+            writer.write_table(batch)
+            rows += batch.num_rows
+            unknown_times += batch[time].null_count
+            times = pc.min_max(batch[time]).as_py()
+            if times["min"] is not None:
+                first = times["min"] if first is None else min(first, times["min"])
+                last = times["max"] if last is None else max(last, times["max"])
+    counted: dict[str, Any] = {"numRecords": rows}
+    if first is not None and last is not None:
+        counted["minValues"] = {time: _milliseconds(first)}
+        counted["maxValues"] = {time: _milliseconds(last + timedelta(microseconds=999))}
+        counted["nullCount"] = {time: unknown_times}
+    return DataFile(path, rows, orjson.dumps(counted).decode())
 
 
 def _milliseconds(moment: datetime) -> str:

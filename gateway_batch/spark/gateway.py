@@ -27,6 +27,7 @@ from gateway_batch.spark.tasks import TASKS, TaskFunction
 from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.usage_import import import_ledger
 from gateway_batch.spark.worker import FUNCTION
+from gateway_batch.usage.shipping import local_folder_for
 
 _log = logging.getLogger(__name__)
 _open: dict[tuple[str, str], Gateway] = {}
@@ -42,12 +43,12 @@ class Usage:
         committed: rows that this handle's flushes have committed so far, in the background too.
     """
 
-    def __init__(self, spark: SparkSession, table: str, spool_dir: Path) -> None:
+    def __init__(self, spark: SparkSession, table: str, spool_dir: Path, local_dir: Path | None = None) -> None:
         self.table = table
         self.spool_dir = spool_dir
         self.committed = 0
         self._spark = spark
-        self._drain = UsageDrain(spark, spool_dir, table)
+        self._drain = UsageDrain(spark, spool_dir, table, local_dir)
         self._runs = RunView(spark, table)
 
     def flush(self) -> int:
@@ -132,7 +133,9 @@ class Gateway:
         self.config = config
         self.name = name
         self._spark = spark
-        self.usage = Usage(spark, config.usage_table, spool_dir_of(spark, config))
+        spool_dir = spool_dir_of(spark, config)
+        local_dir = local_folder_for(spool_dir, config.spool_local_dir)
+        self.usage = Usage(spark, config.usage_table, spool_dir, local_dir)
         self._functions = _kind_of(spark)(spark, config, self.usage.spool_dir)
         self._stopping = threading.Event()
         self._flusher: threading.Thread | None = None

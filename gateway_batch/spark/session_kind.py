@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -19,3 +21,8 @@ else:
 def is_classic(spark: SparkSession) -> bool:
     """Whether the session is a classic one."""
     return hasattr(spark, "_jsparkSession")
+
+
+def runs_on_one_host(spark: SparkSession) -> bool:
+    """Whether the session's workers are known to be on this machine."""
+    return is_classic(spark) and re.fullmatch(r"local(\[.*\])?", spark.sparkContext.master or "") is not None

@@ -1,4 +1,4 @@
-"""Whether workers and client of a Spark Connect session share the spool folder; where not, records would be lost."""
+"""Whether workers on other hosts share the spool folder with this process; where not, records would be lost."""
 
 from __future__ import annotations
 
@@ -12,37 +12,45 @@ from pyspark.sql import SparkSession
 from pyspark.sql import types as t
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.arrow_function import arrow_function
+from gateway_batch.spark.arrow_function import arrow_function, classic_arrow_function
 from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session_kind import is_classic
 from gateway_batch.version import VERSION
 
-_HOW = (
-    "Set a folder that the workers and this process share, such as one of a mounted volume (GATEWAY_BATCH_SPOOL_DIR)."
-)
+_WORKERS = 8
+"""Tasks that look; which hosts they run on is Spark's choice."""
+
+_HOW = "Set a folder that all hosts of the session share, such as one of a mounted volume (GATEWAY_BATCH_SPOOL_DIR)."
 
 
 def check_spool_is_shared(spark: SparkSession, spool_dir: Path) -> None:
-    """Has a worker leave a file in the spool folder, and looks for it here.
+    """Has workers leave files in the spool folder, and looks for them here.
 
     Raises:
-        ConfigError: it isn't there, the worker can't write, or it lacks this package in this version.
+        ConfigError: one isn't there, a worker can't write, or it lacks this package in this version.
     """
     probe = spool_dir / f"probe-{secrets.token_hex(8)}"
-    function = arrow_function(_make_probe(str(probe)), t.StringType(), "gateway_batch_probe")
+    make = classic_arrow_function if is_classic(spark) else arrow_function
+    function = make(_make_probe(str(probe)), t.StringType(), "gateway_batch_probe")
     try:
-        answer = spark.range(1).select(function("id").alias("answer")).first()
+        tried = spark.range(0, _WORKERS, 1, _WORKERS).select("id", function("id").alias("answer")).collect()
     except PySparkException as error:
         raise ConfigError(f"the workers of the session can't run gateway_batch: {_why(error)}") from None
-    assert answer is not None
-    version, _, failure = answer["answer"].partition(" ")
-    if failure:
-        raise ConfigError(f"spool_dir: the workers can't write to {spool_dir}: {failure}. {_HOW}")
-    if version != VERSION:
-        raise ConfigError(f"the workers of the session have gateway_batch {version}, this process {VERSION}")
+    for row in tried:
+        version, _, failure = row["answer"].partition(" ")
+        if failure:
+            raise ConfigError(f"spool_dir: the workers can't write to {spool_dir}: {failure}. {_HOW}")
+        if version != VERSION:
+            raise ConfigError(f"the workers of the session have gateway_batch {version}, this process {VERSION}")
     try:
-        probe.unlink()
+        for row in tried:
+            _of_one(probe, row["id"]).unlink()
     except FileNotFoundError:
         raise ConfigError(f"spool_dir: what the workers write to {spool_dir} is not seen here. {_HOW}") from None
+
+
+def _of_one(probe: Path, number: int) -> Path:
+    return probe.with_name(f"{probe.name}-{number}")
 
 
 def leave_probe(path: str) -> str:
@@ -57,7 +65,8 @@ def leave_probe(path: str) -> str:
 def _make_probe(path: str) -> Callable[[Iterator[pa.Array]], Iterator[pa.Array]]:
     def gateway_batch_probe(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         for rows in batches:
-            yield pa.array([leave_probe(path)] * len(rows), type=pa.string())
+            answers = [leave_probe(str(_of_one(Path(path), number))) for number in rows.to_pylist()]
+            yield pa.array(answers, type=pa.string())
 
     return gateway_batch_probe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlparse
@@ -9,27 +10,45 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from gateway_batch.errors import GatewayBatchError
 from gateway_batch.spark.usage_table import quoted
+from gateway_batch.usage.manifests import Mark
 
-_COMMITS_BACK = 20
+_COMMITS_BACK = (20, 400, 8_000, 160_000)
+
+
+class OvertakenError(GatewayBatchError):
+    """Another drain of the same spool folder has committed first; nothing was appended."""
 
 
 class Table(Protocol):
-    """A usage table as the drain sees it."""
+    """A table as the drain sees it."""
 
     @property
     def local_folder(self) -> Path | None:
         """Where the table lies on a local disk, None if it lies elsewhere."""
 
-    def committed_version(self, app_id: str) -> int:
-        """The last version committed under a transaction id, -1 if there is none or it can't be known."""
+    def last_commit(self, drain: str) -> Mark | None:
+        """The last commit under a drain's id, None if there is none."""
 
-    def append(self, rows: pa.Table, app_id: str, version: int, scratch: Path) -> None:
-        """Appends rows under a transaction id and version that the table doesn't have yet."""
+    def append(self, batches: Iterable[pa.Table], mark: Mark, after: Mark | None) -> int:
+        """Appends rows in one commit, if a drain's last one is still `after`.
+
+        Args:
+            batches: rows of the table's columns.
+            mark: of the commit.
+            after: the drain's last commit, as the caller knows it.
+
+        Returns:
+            How many rows.
+
+        Raises:
+            OvertakenError: the drain's last commit is another.
+        """
 
 
 class SparkTable:
-    """A table that Spark writes.
+    """A table that Spark writes. A drain's commits are known by the mark that each has in the table's history.
 
     Args:
         spark: a session of any kind that can write Delta.
@@ -47,21 +66,32 @@ class SparkTable:
         folder = None if detail is None else local_path(detail["location"])
         return folder if folder is not None and folder.is_dir() else None
 
-    def committed_version(self, app_id: str) -> int:
-        """The last version among the newest commits that `append` made under a transaction id, -1 if there is none.
+    def last_commit(self, drain: str) -> Mark | None:
+        """The last commit under a drain's id, None if the history has none."""
+        for most in _COMMITS_BACK:
+            history = self._spark.sql(f"DESCRIBE HISTORY {quoted(self._name)} LIMIT {most}")
+            commits = history.select("userMetadata").collect()
+            marks = (Mark.of_text(row["userMetadata"] or "") for row in commits)
+            found = [mark for mark in marks if mark is not None and mark.drain == drain]
+            if found or len(commits) < most:
+                return max(found, key=lambda mark: mark.counter, default=None)
+        return None
 
-        An older one is only not counted right: Delta ignores a commit of a version that it already has.
-        """
-        history = self._spark.sql(f"DESCRIBE HISTORY {quoted(self._name)} LIMIT {_COMMITS_BACK}")
-        marks = [row["userMetadata"] or "" for row in history.select("userMetadata").collect()]
-        versions = [mark.rpartition(":")[2] for mark in marks if mark.rpartition(":")[0] == app_id]
-        return max((int(version) for version in versions), default=-1)
-
-    def append(self, rows: pa.Table, app_id: str, version: int, scratch: Path) -> None:
-        """Appends rows under a transaction id and version; if the table has them already, it adds nothing."""
+    def append(self, batches: Iterable[pa.Table], mark: Mark, after: Mark | None) -> int:
+        """As `Table.append`. Of drains that are no longer ordered by a lock, Delta lets one write a counter."""
+        rows = pa.concat_tables(batches)
+        if self._last(mark.drain, after) != after:
+            raise OvertakenError
         writer = self._spark.createDataFrame(rows).write.format("delta").mode("append")
-        options = {"txnAppId": app_id, "txnVersion": str(version), "userMetadata": f"{app_id}:{version}"}
+        version = Mark(mark.drain, mark.counter, 0).version  # the same for all that try the counter
+        options = {"txnAppId": mark.drain, "txnVersion": str(version), "userMetadata": mark.text}
         writer.options(**options).saveAsTable(self._name)
+        if self._last(mark.drain, mark) != mark:
+            raise OvertakenError
+        return int(rows.num_rows)
+
+    def _last(self, drain: str, expected: Mark | None) -> Mark | None:
+        return self.last_commit(drain) if expected is not None else None
 
 
 def local_path(location: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""One writer at a time for a Delta table on a local disk."""
+"""Order among the processes that write a Delta table on a local disk."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gateway_batch.locks import locked
 
 @contextlib.contextmanager
 def table_lock(folder: Path | None) -> Iterator[None]:
-    """Delta's log store for local disks orders the writers of one JVM only, so this orders the others.
+    """Holds a table's lock: Delta's log store for local disks orders the writers of one JVM only.
 
     Args:
-        folder: of the table; None for one that lies elsewhere: its store orders writers.
+        folder: of the table; None for one that is not on a local disk, whose log store orders all writers.
     """
     if folder is None:
         yield

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from gateway_batch.pricing import list_price
-from gateway_batch.spark.session_kind import is_classic
-from gateway_batch.spark.table_append import SparkTable, Table
+from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
+from gateway_batch.spark.table_append import OvertakenError, SparkTable, Table
 from gateway_batch.spark.table_lock import table_lock
 from gateway_batch.spark.usage_table import create_table
 from gateway_batch.usage import comments
 from gateway_batch.usage.arrow import TASK_SCHEMA, task_rows
-from gateway_batch.usage.tasks import TaskSummary, TokenPrice
+from gateway_batch.usage.manifests import Mark
+from gateway_batch.usage.tasks import TaskSummary, TokenPrice, task_lines
 
 NAME = "ai_query_tasks"
+
+_log = logging.getLogger(__name__)
 
 
 def beside(usage_table: str, name: str) -> str:
@@ -35,8 +42,10 @@ class TaskTable:
 
     def __init__(self, spark: SparkSession, usage_table: str) -> None:
         self.name = beside(usage_table, NAME)
+        self._usage_table = usage_table
         self._spark = spark
         self._is_made = False
+        self._is_refused = False
 
     def make(self) -> None:
         """Makes the table if it is missing."""
@@ -44,17 +53,16 @@ class TaskTable:
             create_table(self._spark, self.name, TaskSummary, comments.TASKS_TABLE, comments.TASKS_COLUMNS)
             self._is_made = True
 
-    def append(self, lines: Iterable[bytes], app_id: str, version: int, scratch: Path) -> int:
-        """Appends summaries under a transaction id and version; once, however often it is called.
+    def append(self, segments: Iterable[Path], mark: Mark) -> int:
+        """Appends the summaries in the segments that a commit to the usage table took, once however often it is called.
 
-        In a classic session it runs no Spark job, as a usage table's append. List prices are looked up here, not in
-        the tasks: a worker need not load the price table.
+        Drains may do it at once, and one may have deleted the segments already: it had appended them before. In a
+        classic session it runs no Spark job, as a usage table's append. List prices are looked up here, not in the
+        tasks: a worker need not load the price table.
 
         Args:
-            lines: of kind `T`, as `usage.tasks.task_lines` reads them from drained segments.
-            app_id: the spool's transaction id.
-            version: of the drain's manifest; versions under one id only grow.
-            scratch: a folder on a local disk.
+            segments: that the commit took.
+            mark: of that commit. Commits are asked for in their order.
 
         Returns:
             Rows added, 0 if they were there.
@@ -62,16 +70,30 @@ class TaskTable:
         Raises:
             PySparkException, Py4JJavaError, OSError: it can't be written (`session_kind.WRITE_ERRORS`).
         """
-        rows = _with_prices(task_rows(lines))
-        if rows.num_rows == 0:
+        lines = [line for segment in segments for line in _lines(segment)]
+        if not lines or not self._can_be_made():
             return 0
-        self.make()
+        own = replace(mark, drain=f"{mark.drain}-{self._usage_table.lower()}")
         table = self._open()
         with table_lock(table.local_folder):
-            if table.committed_version(app_id) >= version:
+            last = table.last_commit(own.drain)
+            if last is not None and last.counter >= own.counter:
                 return 0
-            table.append(rows, app_id, version, scratch)
-        return int(rows.num_rows)
+            try:
+                return table.append([_with_prices(task_rows(lines))], own, last)
+            except OvertakenError:
+                return 0  # by another drain with the same commit: there is no later one before this is done
+
+    def _can_be_made(self) -> bool:
+        """Makes the table; where the session may not, usage goes on without summaries."""
+        if self._is_refused:
+            return False
+        try:
+            self.make()
+        except WRITE_ERRORS as error:
+            self._is_refused = True
+            _log.warning("no table %s, so that tasks' summaries are dropped: %s", self.name, first_line(error))
+        return not self._is_refused
 
     def _open(self) -> Table:
         if not is_classic(self._spark):
@@ -79,6 +101,11 @@ class TaskTable:
         from gateway_batch.spark.delta_append import UsageTable  # it needs py4j
 
         return UsageTable(self._spark, self.name, TaskSummary, "started_at")
+
+
+def _lines(segment: Path) -> Iterator[bytes]:
+    with contextlib.suppress(FileNotFoundError):
+        yield from task_lines(segment)
 
 
 def _with_prices(rows: pa.Table) -> pa.Table:

@@ -1,35 +1,47 @@
 """From the spool to the usage table: each sealed segment's rows are appended exactly once.
 
-A drain names the segments it takes in a manifest, appends their rows in one Delta commit under the spool's own
-transaction id and the manifest's version, and only then deletes the segments and the manifest. A drain that dies
-anywhere is taken up by the next one from the manifest; Delta ignores a commit of a version that it already has.
+A drain writes down which segments it takes (a manifest), appends their rows in one Delta commit, and only then deletes
+them. The commit has the spool folder's own transaction id, and a mark that names the manifest. The table's log alone
+says what was committed, so that any number of drains on any hosts may die or meet anywhere: of two that try at once
+Delta lets one commit, and whoever comes next deletes what the last commit took, once the tasks' summaries in there are
+in their own table (`task_table`). A lock on the folder only spares them the trouble, where the mount has locks.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
+import shutil
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import orjson
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.locks import locked
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
-from gateway_batch.spark.table_append import SparkTable, Table
+from gateway_batch.spark.table_append import OvertakenError, SparkTable, Table
 from gateway_batch.spark.table_lock import table_lock
+from gateway_batch.spark.task_table import TaskTable
 from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.arrow import usage_rows
+from gateway_batch.usage.drained import Drained
+from gateway_batch.usage.manifests import Manifest, Manifests, Mark
+from gateway_batch.usage.names import SegmentName
 from gateway_batch.usage.sealed import Damage, read_sealed
-from gateway_batch.usage.spool import damaged_dir, prepare, rows_of_name, sealed_dir
+from gateway_batch.usage.segment import FORMAT_VERSION, format_of
+from gateway_batch.usage.shipping import ship_leftovers
+from gateway_batch.usage.spool import damaged_dir, prepare, sealed_dir, sealed_segments
 
-_ROWS_A_COMMIT = 100_000
+_ROWS_A_COMMIT = 200_000
+_ROWS_A_BATCH = 10_000
+_LATE_AFTER_S = 600.0
+_TRIES = 20
 
 _in_this_process = threading.Lock()
 _log = logging.getLogger(__name__)
@@ -40,21 +52,24 @@ class UsageDrain:
 
     Args:
         spark: a session that can write Delta.
-        spool_dir: the spool folder; any number of drains, in any processes of this host, may share it.
+        spool_dir: the spool folder; any number of drains, in any processes of any hosts, may share it.
         table: the usage table's name; made if missing.
+        local_dir: where this host keeps records that are on their way to the spool folder; None: nowhere.
     """
 
-    def __init__(self, spark: SparkSession, spool_dir: Path, table: str) -> None:
+    def __init__(self, spark: SparkSession, spool_dir: Path, table: str, local_dir: Path | None = None) -> None:
         prepare(spool_dir)
         self._spark = spark
         self._spool_dir = spool_dir
         self._table = table
-        self._manifest = spool_dir / "drain" / "manifest.json"
-        self._done = spool_dir / "drain" / "done.json"
-        self._made: set[str] = set()
+        self._local_dir = local_dir
+        self._manifests = Manifests(spool_dir)
+        self._made = False
+        self._told: set[Path] = set()
+        self._tasks: dict[str, TaskTable] = {}
 
     def flush(self) -> int:
-        """Commits all sealed records, those of dead workers included.
+        """Commits all sealed records, those of this host's dead workers included.
 
         Returns:
             Rows newly committed to the table.
@@ -62,83 +77,127 @@ class UsageDrain:
         Raises:
             LedgerError: the table can't be made or written. The records stay in the spool.
         """
-        with _in_this_process, locked(self._spool_dir / "drain" / "lock"):
+        with _in_this_process, locked(self._spool_dir / "drain" / "lock", where_possible=True):
             adopt_dead_writers(self._spool_dir)
-            committed = self._commit() if self._manifest.exists() else 0
-            while segments := self._next_segments():
-                self._write_manifest(segments)
-                committed += self._commit()
-            if not self._made:  # so that the table is there to be read, even before its first row
-                self._make(self._table)
-            return committed
+            if self._local_dir is not None and self._local_dir.is_dir():
+                ship_leftovers(self._local_dir, self._spool_dir)
+            if self._made and not sealed_segments(self._spool_dir):
+                return 0
+            try:
+                return self._drain()
+            except WRITE_ERRORS as error:
+                raise LedgerError(
+                    f"the usage table {self._table} can't be written: {first_line(error)} "
+                    f"The records are safe in {self._spool_dir}."
+                ) from error
 
-    def _make(self, table: str) -> None:
-        create_usage_table(self._spark, table)
-        if table not in self._made:
-            add_missing_columns(self._spark, table)
-            self._made.add(table)
+    def _drain(self) -> int:
+        self._make()
+        table, committed, tries = _open_table(self._spark, self._table), 0, 0
+        while True:
+            last = self._last_commit(self._table, table)
+            drained = self._settle(self._table, last).union(self._drained_into_others())
+            segments = self._next_segments(drained)
+            if not segments:
+                return committed
+            try:
+                committed += self._commit(table, segments, drained, last)
+            except (OvertakenError, FileNotFoundError) as error:  # another drain has taken segments, or deleted them
+                tries += 1
+                if tries == _TRIES:
+                    raise LedgerError(
+                        f"{self._spool_dir} can't be drained: other drains were first {_TRIES} times, or its files "
+                        "vanish; what is there is safe"
+                    ) from error
 
-    def _next_segments(self) -> list[str]:
-        """Names of sealed segments, as many as one commit takes: the driver holds their rows in memory."""
-        names: list[str] = []
+    def _make(self) -> None:
+        create_usage_table(self._spark, self._table)
+        if not self._made:
+            add_missing_columns(self._spark, self._table)
+            self._made = True
+
+    def _last_commit(self, name: str, table: Table) -> Mark | None:
+        return table.last_commit(self._manifests.drain_id()) if self._manifests.has_any(name) else None
+
+    def _settle(self, name: str, last: Mark | None) -> Drained:
+        """Finishes the last commit to a table, whoever made it; returns which segments the folder's commits took."""
+        if last is None:
+            return Drained()
+        manifest = self._manifests.read(name, last)
+        segments = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments] if manifest else []
+        if present := [segment for segment in segments if segment.exists()]:
+            self._tasks_of(name).append(present, last)
+        for segment in present:
+            segment.unlink(missing_ok=True)
+        self._manifests.remove_before(name, last)
+        return manifest.drained if manifest else Drained()
+
+    def _tasks_of(self, name: str) -> TaskTable:
+        if name not in self._tasks:
+            self._tasks[name] = TaskTable(self._spark, name)
+        return self._tasks[name]
+
+    def _drained_into_others(self) -> Drained:
+        """The same for tables that the folder was drained into under other settings."""
+        drained = Drained()
+        for name in self._manifests.tables():
+            if name != self._table.lower() and self._spark.catalog.tableExists(name):
+                last = self._last_commit(name, _open_table(self._spark, name))
+                drained = drained.union(self._settle(name, last))
+        return drained
+
+    def _next_segments(self, drained: Drained) -> list[tuple[Path, SegmentName]]:
+        """Sealed segments that are whole, as many as one commit takes."""
+        segments: list[tuple[Path, SegmentName]] = []
         rows = 0
-        for path in sorted(sealed_dir(self._spool_dir).glob("*.log")):
-            rows += rows_of_name(path.name)
-            if names and rows > _ROWS_A_COMMIT:
-                break
-            names.append(path.name)
-        return names
+        for path, name in sealed_segments(self._spool_dir):
+            if name in drained:
+                path.unlink(missing_ok=True)  # it has come once more
+            elif self._is_readable(path, name):
+                rows += name.rows
+                if segments and rows > _ROWS_A_COMMIT:
+                    break
+                segments.append((path, name))
+        return segments
 
-    def _write_manifest(self, segments: list[str]) -> None:
-        state = self._state()
-        _write_json(self._done, state)  # the spool's id must outlive this commit
-        _write_json(
-            self._manifest,
-            {**state, "version": state["version"] + 1, "table": self._table, "segments": segments},
-        )
-
-    def _state(self) -> dict[str, Any]:
-        if self._done.exists():
-            state: dict[str, Any] = orjson.loads(self._done.read_bytes())
-            return state
-        return {"app_id": f"gateway_batch-{secrets.token_hex(8)}", "version": 0}
-
-    def _commit(self) -> int:
-        manifest = orjson.loads(self._manifest.read_bytes())
-        app_id, version, table = manifest["app_id"], manifest["version"], manifest["table"]
-        paths = [sealed_dir(self._spool_dir) / name for name in manifest["segments"]]
-        damage: list[Damage] = []
-        lines = (line for path in paths if path.exists() for line in read_sealed(path, damage))
+    def _is_readable(self, path: Path, name: SegmentName) -> bool:
         try:
-            self._make(table)
-            target = _open_table(self._spark, table)
-            with table_lock(target.local_folder):
-                rows = self._append(lines, target, app_id, version)
-        except WRITE_ERRORS as error:
-            raise LedgerError(
-                f"the usage table {table} can't be written: {first_line(error)} "
-                f"The records are safe in {self._spool_dir}."
-            ) from error
-        self._keep_damaged(damage)
-        for path in paths:
-            path.unlink(missing_ok=True)
-        _write_json(self._done, {"app_id": app_id, "version": version})
-        self._manifest.unlink()
-        return rows
+            found = path.stat()
+            if name.copied and found.st_size != name.size and time.time() - found.st_mtime < _LATE_AFTER_S:
+                return False
+            version = format_of(path)
+        except FileNotFoundError:  # another drain was here
+            return False
+        if version <= FORMAT_VERSION:
+            return True
+        if path not in self._told:
+            self._told.add(path)
+            _log.warning("%s was written by a newer gateway_batch (format %d): left where it is", path, version)
+        return False
 
-    def _append(self, lines: Iterable[bytes], target: Table, app_id: str, version: int) -> int:
-        rows = usage_rows(lines)
-        if target.committed_version(app_id) >= version:
-            return 0
-        target.append(rows, app_id, version, scratch=self._spool_dir / "drain")
-        return int(rows.num_rows)
-
-    def _keep_damaged(self, damage: list[Damage]) -> None:
+    def _commit(
+        self, table: Table, segments: list[tuple[Path, SegmentName]], drained: Drained, last: Mark | None
+    ) -> int:
+        mark, damage = Mark.after(self._manifests.drain_id(), last), list[Damage]()
+        taken = Manifest(tuple(path.name for path, _ in segments), drained.adding(name for _, name in segments))
+        self._manifests.write(self._table, mark, taken)
+        lines = (line for path, _ in segments for line in read_sealed(path, damage))
+        with table_lock(table.local_folder):
+            rows = table.append(self._batches(lines, damage), mark, last)
         for each in damage:
             kept = damaged_dir(self._spool_dir)
             _log.warning("usage records were damaged on the disk: %s; the file is kept in %s", each, kept)
+        return rows
+
+    def _batches(self, lines: Iterable[bytes], damage: list[Damage]) -> Iterator[pa.Table]:
+        """The rows, a batch at a time; one at least. Damaged files are kept before their rows are committed."""
+        yield usage_rows(())
+        while batch := list(islice(lines, _ROWS_A_BATCH)):
+            yield usage_rows(batch)
+        for each in damage:
+            kept = damaged_dir(self._spool_dir)
             kept.mkdir(mode=0o700, exist_ok=True)
-            each.segment.rename(kept / each.segment.name)
+            shutil.copyfile(each.segment, kept / each.segment.name)
 
 
 def _open_table(spark: SparkSession, name: str) -> Table:
@@ -147,9 +206,3 @@ def _open_table(spark: SparkSession, name: str) -> Table:
     from gateway_batch.spark.delta_append import UsageTable  # it needs py4j
 
     return UsageTable(spark, name)
-
-
-def _write_json(path: Path, value: object) -> None:
-    partial = path.with_suffix(".tmp")
-    partial.write_bytes(orjson.dumps(value))
-    partial.rename(path)

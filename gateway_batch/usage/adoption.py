@@ -12,10 +12,11 @@ import fcntl
 import os
 from pathlib import Path
 
+from gateway_batch.usage.names import UNKNOWN, SegmentName
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, header, read_lines
-from gateway_batch.usage.spool import active_dir, is_local, sealed_dir, sealed_name
+from gateway_batch.usage.spool import active_dir, is_local, sealed_dir
 
-_UNKNOWN = "unknown.log"
+_UNKNOWN = f"{UNKNOWN}.log"
 
 
 def adopt_dead_writers(spool_dir: Path) -> int:
@@ -81,6 +82,7 @@ def _write_unknown(segments: list[Path], unknown: Path, writer: str) -> None:
 def _seal(path: Path, writer: str, spool_dir: Path) -> None:
     kinds = [kind for kind, _ in read_lines(path)]
     if Kind.OUTCOME in kinds or Kind.TASK in kinds:
-        path.rename(sealed_dir(spool_dir) / sealed_name(path, writer, kinds.count(Kind.OUTCOME)))
+        name = SegmentName(writer, path.stem, kinds.count(Kind.OUTCOME), path.stat().st_size)
+        path.rename(sealed_dir(spool_dir) / str(name))
     else:
         path.unlink()

@@ -36,6 +36,11 @@ def task_rows(lines: Iterable[bytes]) -> pa.Table:
     return pa.Table.from_pylist([_mend_task(orjson.loads(line[11:])) for line in lines], schema=TASK_SCHEMA)
 
 
+def schema_of(row: type) -> pa.Schema:
+    """The columns of a record's table."""
+    return pa.schema(_fields(row))
+
+
 def _arrow_type(hint: Any) -> pa.DataType:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -81,7 +86,7 @@ def _struct_mender(fields: Iterable[pa.Field]) -> _Mend | None:
     return mend_all if menders else None
 
 
-SCHEMA = pa.schema(_fields(UsageRecord))
-TASK_SCHEMA = pa.schema(_fields(TaskSummary))
+SCHEMA = schema_of(UsageRecord)
+TASK_SCHEMA = schema_of(TaskSummary)
 _mend_row = _struct_mender(SCHEMA) or dict
 _mend_task = _struct_mender(TASK_SCHEMA) or dict

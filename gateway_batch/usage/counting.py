@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from gateway_batch.usage.spool import active_dir, rows_of_name, sealed_dir
+from gateway_batch.usage.spool import active_dir, sealed_segments
 
 
 class OutcomeCounter:
@@ -17,7 +17,7 @@ class OutcomeCounter:
 
     def count(self) -> int:
         """Outcomes waiting in the spool; may miss the newest."""
-        sealed = sum(rows_of_name(path.name) for path in sealed_dir(self._spool_dir).glob("*.log"))
+        sealed = sum(name.rows for _, name in sealed_segments(self._spool_dir))
         return sealed + sum(self._in_segment(path) for path in active_dir(self._spool_dir).glob("*/[0-9]*.log"))
 
     def _in_segment(self, path: Path) -> int:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_batch.usage.names import UNKNOWN, SegmentName
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, read_all_lines, read_lines
-from gateway_batch.usage.spool import rows_of_name, sealed_dir, segment_path
+from gateway_batch.usage.spool import sealed_dir, segment_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +49,22 @@ def read_sealed(segment: Path, damage: list[Damage]) -> Iterator[bytes]:
             read += 1
             yield line
         damaged += kind is None
-    lost = max(0, rows_of_name(segment.name) - read)
+    name = SegmentName.of(segment)
+    assert name is not None
+    lost = max(0, name.rows - read)
     if lost:
-        for line in _intents_of_lost(segment):
+        for line in _intents_of_lost(segment, name):
             unknown += 1
             yield as_outcome(line)
     if damaged or lost:
         damage.append(Damage(segment, damaged, lost, unknown))
 
 
-def _intents_of_lost(segment: Path) -> Iterator[bytes]:
+def _intents_of_lost(segment: Path, name: SegmentName) -> Iterator[bytes]:
     """The intents whose outcome was in the segment: it has none for them, and they are not accounted for elsewhere.
 
-    None where a segment that might account for them is damaged too: no attempt may have two rows.
+    None where a segment that might account for them is damaged too, or may still be on its way: no attempt may have two
+    rows.
     """
     pending: dict[str, bytes] = {}
     for kind, line in read_lines(segment):
@@ -68,7 +72,10 @@ def _intents_of_lost(segment: Path) -> Iterator[bytes]:
             pending[event_id(line)] = line
         elif kind is Kind.OUTCOME:
             pending.pop(event_id(line), None)
-    for path in _elsewhere(segment):
+    elsewhere = list(_elsewhere(segment, name))
+    if name.copied and not any(path.exists() for path in elsewhere):
+        return
+    for path in elsewhere:
         with contextlib.suppress(FileNotFoundError):  # it has just been sealed, and comes again
             for found, line in read_all_lines(path):
                 if found is None:
@@ -78,10 +85,9 @@ def _intents_of_lost(segment: Path) -> Iterator[bytes]:
     yield from pending.values()
 
 
-def _elsewhere(segment: Path) -> Iterator[Path]:
+def _elsewhere(segment: Path, name: SegmentName) -> Iterator[Path]:
     """Where else an attempt of a segment may be: the writer's next one, and what its adopter made of its death."""
-    writer, _, number = segment.name.rsplit(".", 2)[0].rpartition("-")
-    spool_dir, following = segment.parent.parent, int(number) + 1 if number.isdigit() else 0
-    yield segment_path(spool_dir, writer, following)
-    for name in (f"{following:06d}", "unknown"):
-        yield from sealed_dir(spool_dir).glob(f"{glob.escape(writer)}-{name}.*.log")
+    spool_dir, following = segment.parent.parent, name.place + 1
+    yield segment_path(spool_dir, name.writer, following)
+    for number in (f"{following:06d}", UNKNOWN):
+        yield from sealed_dir(spool_dir).glob(f"{glob.escape(name.writer)}-{number}.*")

@@ -56,6 +56,13 @@ def header(writer: str) -> bytes:
     return line_of(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer})
 
 
+def format_of(path: Path) -> int:
+    """The version of a segment's format; the present one where its header can't be read."""
+    with path.open("rb") as segment:
+        line = segment.readline()
+    return int(orjson.loads(line[11:])["format"]) if _kind(line) is Kind.HEADER else FORMAT_VERSION
+
+
 def read_lines(path: Path) -> Iterator[tuple[Kind, bytes]]:
     """The undamaged lines of a segment, whole, with their kinds; torn and corrupted ones are passed over."""
     return ((kind, line) for kind, line in read_all_lines(path) if kind is not None)

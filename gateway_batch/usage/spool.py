@@ -3,8 +3,7 @@
 Layout of a spool folder:
     active/<writer>/lock         locked while its process lives
     active/<writer>/<n>.log      segments being written
-    sealed/<writer>-<n>.<rows>.log   complete segments, for the drain; `rows` is how many outcomes they hold,
-                                     0 where they hold only summaries of tasks
+    sealed/<name>                complete segments, for the drain; `names` has what their names say
     drain/                       the drain's own state
     damaged/                     drained segments of which a line was damaged
 """
@@ -21,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway_batch.errors import LedgerError
+from gateway_batch.usage.names import SegmentName
 from gateway_batch.usage.record import UsageRecord
 from gateway_batch.usage.room import set_aside
 from gateway_batch.usage.segment import Kind, encode, header
@@ -49,14 +49,10 @@ def segment_path(spool_dir: Path, writer: str, number: int) -> Path:
     return active_dir(spool_dir) / writer / f"{number:06d}.log"
 
 
-def sealed_name(segment: Path, writer: str, rows: int) -> str:
-    """The name of a sealed segment: whose it is, its number, and how many outcomes were written into it."""
-    return f"{writer}-{segment.stem}.{rows}.log"
-
-
-def rows_of_name(name: str) -> int:
-    """How many outcomes were written into a sealed segment, by its name."""
-    return int(name.rsplit(".", 2)[1])
+def sealed_segments(spool_dir: Path) -> list[tuple[Path, SegmentName]]:
+    """The segments that wait for the drain, and what their names say, in the order of their names."""
+    named = ((path, SegmentName.of(path)) for path in sorted(sealed_dir(spool_dir).iterdir()))
+    return [(path, name) for path, name in named if name is not None]
 
 
 def writer_name() -> str:
@@ -95,8 +91,8 @@ class _Segment:
         self.path = path
         self.rows = 0
         self.has_notes = False
+        self.size = 0
         self.opened_at = time.monotonic()
-        self._size = 0
         self._set_aside = 0
         self._can_set_aside = True
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -108,9 +104,9 @@ class _Segment:
 
     def make_room(self, size: int) -> None:
         """Sets room aside for so many bytes more, where the file system can; raises OSError if there is none."""
-        if self._size + size > self._set_aside and self._can_set_aside:
-            self._can_set_aside = set_aside(self._fd, self._size, size + _SET_ASIDE)
-            self._set_aside = self._size + size + _SET_ASIDE
+        if self.size + size > self._set_aside and self._can_set_aside:
+            self._can_set_aside = set_aside(self._fd, self.size, size + _SET_ASIDE)
+            self._set_aside = self.size + size + _SET_ASIDE
 
     def append(self, data: bytes, rows: int = 0) -> None:
         """Appends all of `data`, or raises OSError and nothing is appended."""
@@ -119,15 +115,15 @@ class _Segment:
             while written < len(data):
                 written += os.write(self._fd, data[written:])
         except OSError:
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, self.size)
             self._set_aside = 0
             raise
-        self._size += len(data)
+        self.size += len(data)
         self.rows += rows
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, self._size)  # gives back what was set aside
+            os.ftruncate(self._fd, self.size)  # gives back what was set aside
         os.close(self._fd)
 
     def discard(self) -> None:
@@ -142,14 +138,20 @@ class SpoolWriter:
         spool_dir: the spool folder.
         defer: runs a function soon, once the current work is done; outcomes are written then, several at a time.
         rotate_after_s: age at which a segment is sealed while requests go on.
+        rotate_after_bytes: likewise its size.
     """
 
     def __init__(
-        self, spool_dir: Path, defer: Callable[[Callable[[], None]], object], rotate_after_s: float = 2.0
+        self,
+        spool_dir: Path,
+        defer: Callable[[Callable[[], None]], object],
+        rotate_after_s: float = 2.0,
+        rotate_after_bytes: int = 16 << 20,
     ) -> None:
         self._spool_dir = spool_dir
         self._defer = defer
         self._rotate_after_s = rotate_after_s
+        self._rotate_after_bytes = rotate_after_bytes
         self.writer = writer_name()
         self._folder = active_dir(spool_dir) / self.writer
         self._pending: dict[str, bytes] = {}
@@ -201,14 +203,16 @@ class SpoolWriter:
             segment.has_notes = True
 
     def rotate_if_due(self) -> None:
-        """Seals the segment if it is old enough and has rows.
+        """Seals the segment if it is old or large enough and has rows.
 
         Raises:
             LedgerError: it could not be written. Nothing is lost; the next try may succeed.
         """
         segment = self._segment
-        if segment and segment.rows and time.monotonic() - segment.opened_at >= self._rotate_after_s:
-            self.seal()
+        if segment and segment.rows:
+            old = time.monotonic() - segment.opened_at >= self._rotate_after_s
+            if old or segment.size >= self._rotate_after_bytes:
+                self.seal()
 
     def seal(self) -> None:
         """Hands what is complete to the drain; intents without an outcome move to the next segment.
@@ -223,8 +227,8 @@ class SpoolWriter:
                 return
             following = self._open() if self._pending else None
             try:
-                name = sealed_name(complete.path, self.writer, complete.rows)
-                complete.path.rename(sealed_dir(self._spool_dir) / name)
+                name = SegmentName(self.writer, complete.path.stem, complete.rows, complete.size)
+                complete.path.rename(sealed_dir(self._spool_dir) / str(name))
             except OSError:
                 if following is not None:
                     following.discard()

@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.spark.table_append import SparkTable
+from gateway_batch.spark.table_append import OvertakenError, SparkTable
+from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.connect.conftest import MODEL, Register
 
@@ -99,17 +100,21 @@ def test_a_drain_that_dies_is_finished_by_the_next(
     assert spark.table(gateway.usage.table).count() == 40
 
 
-def test_delta_itself_adds_nothing_twice(spark: SparkSession, gateway: gb.Gateway) -> None:
-    """Where the history no longer shows the commit."""
+def test_a_drain_that_comes_second_adds_nothing(spark: SparkSession, gateway: gb.Gateway) -> None:
     spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
     gateway.usage.flush()
     table = SparkTable(spark, gateway.usage.table)
-    rows = spark.table(gateway.usage.table).toArrow()
-    table.append(rows, "mine", 1, gateway.usage.spool_dir)
-    assert table.committed_version("mine") == 1
-    assert table.committed_version("another") == -1
-    table.append(rows, "mine", 1, gateway.usage.spool_dir)
-    assert spark.table(gateway.usage.table).count() == 2
+    rows = [spark.table(gateway.usage.table).toArrow()]
+    first, second = Mark("mine", 1, 17), Mark("mine", 1, 18)
+    assert table.append(rows, first, None) == 1
+    with pytest.raises(OvertakenError):
+        table.append(rows, second, None)
+    assert table.last_commit("mine") == first
+    assert table.last_commit("another") is None
+    assert table.append(rows, Mark("mine", 2, 5), first) == 1
+    with pytest.raises(OvertakenError):
+        table.append(rows, Mark("mine", 2, 6), first)
+    assert spark.table(gateway.usage.table).count() == 3
 
 
 @pytest.mark.usefixtures("texts")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from gateway_batch.spark import usage_drain
 from gateway_batch.spark.delta_append import UsageTable
 from gateway_batch.spark.maintenance import maintain
 from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.usage_table import record_type, usage_ddl
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.spark.conftest import MODEL, TOKEN, Register
@@ -155,44 +160,95 @@ def test_two_flushes_at_once_commit_each_request_once(spark: SparkSession, gatew
 
 
 @pytest.mark.usefixtures("texts")
-@pytest.mark.parametrize("step", ["before the commit", "after the commit", "before the manifest goes"])
-def test_a_drain_that_dies_is_finished_by_the_next(
-    spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch, step: str
+def test_a_segment_that_comes_again_is_counted_once(spark: SparkSession, gateway: gb.Gateway, tmp_path: Path) -> None:
+    """As from a host that died after it had copied one and before it had deleted its own."""
+    spark.sql(QUERY).collect()
+    sealed, kept = gateway.usage.spool_dir / "sealed", tmp_path / "kept"
+    shutil.copytree(sealed, kept)
+    delayed = min(kept.iterdir()).name
+    (sealed / delayed).unlink()
+    rows = 40 - int(delayed.split(".")[-3])
+    assert gateway.usage.flush() == rows
+    spark.sql(f"SELECT ai_query('{MODEL}', 'another')").collect()
+    for segment in kept.iterdir():
+        shutil.copy(segment, sealed)
+    assert gateway.usage.flush() == 40 - rows + 1
+    assert spark.table(gateway.usage.table).count() == 41
+    assert list(sealed.iterdir()) == []
+
+
+def test_a_copy_that_is_still_on_its_way_is_waited_for(spark: SparkSession, gateway: gb.Gateway) -> None:
+    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+    (segment,) = (gateway.usage.spool_dir / "sealed").iterdir()
+    whole, copy = segment.read_bytes(), segment.with_suffix(".copy")
+    segment.unlink()
+    copy.write_bytes(whole[:-100])
+    assert gateway.usage.flush() == 0
+    copy.write_bytes(whole)
+    assert gateway.usage.flush() == 1
+    assert spark.table(gateway.usage.table).first().client_metadata.outcome == "answered"  # type: ignore[union-attr]
+
+
+def test_a_segment_of_a_newer_version_is_left_alone(
+    spark: SparkSession, gateway: gb.Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
+    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+    (segment,) = (gateway.usage.spool_dir / "sealed").iterdir()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    body = lines[0][9:-1].replace(b'"format":1', b'"format":2')
+    segment.write_bytes(b"".join((b"%08x %b\n" % (zlib.crc32(body), body), *lines[1:])))
+    for _ in range(2):
+        assert gateway.usage.flush() == 0
+    assert caplog.text.count("was written by a newer gateway_batch (format 2)") == 1
+    segment.write_bytes(b"".join(lines))
+    assert gateway.usage.flush() == 1
+
+
+@pytest.mark.usefixtures("texts")
+def test_another_table_takes_up_where_the_one_before_ended(
+    spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drain died after its commit; the next is told to write another table."""
     spark.sql(QUERY).collect()
-
-    class DeathError(BaseException):
-        pass
-
-    def die(*_: Any, **__: Any) -> None:
-        raise DeathError
-
-    append = UsageTable.append
-
-    def append_and_die(*arguments: Any, **options: Any) -> None:
-        append(*arguments, **options)
-        raise DeathError
-
+    drain = UsageDrain(spark, gateway.usage.spool_dir, gateway.usage.table)
     with monkeypatch.context() as patch:
-        if step == "before the commit":
-            patch.setattr(UsageTable, "append", die)
-        elif step == "after the commit":
-            patch.setattr(UsageTable, "append", append_and_die)
-        else:
-            write = usage_drain._write_json
-            patch.setattr(
-                usage_drain,
-                "_write_json",
-                lambda path, value: die() if "segments" not in value and value["version"] else write(path, value),
-            )
-        with pytest.raises(DeathError):
-            gateway.usage.flush()
-    expected = 40 if step == "before the commit" else 0  # else the rows were there already
-    assert gateway.usage.flush() == expected
+        patch.setattr(Path, "unlink", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            drain.flush()
+    other = UsageDrain(spark, gateway.usage.spool_dir, gateway.usage.table + "_other")
+    assert other.flush() == 0
+    spark.sql(f"SELECT ai_query('{MODEL}', 'another')").collect()
+    assert other.flush() == 1
     assert spark.table(gateway.usage.table).count() == 40
+    assert list((gateway.usage.spool_dir / "sealed").iterdir()) == []
+
+
+@pytest.mark.usefixtures("texts")
+def test_drains_without_a_lock_do_not_commit_a_segment_twice(
+    spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on hosts that share a mount without locks: each has read and written down what the other commits."""
+    monkeypatch.setattr(usage_drain, "_in_this_process", contextlib.nullcontext())
+    monkeypatch.setattr(usage_drain, "locked", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(usage_drain, "table_lock", lambda _: contextlib.nullcontext())
+    gateway.usage.flush()
     spark.sql(QUERY).collect()
-    assert gateway.usage.flush() == 40
-    assert spark.table(gateway.usage.table).count() == 80
+    both_are_ready, append = threading.Barrier(2, timeout=60), UsageTable._commit_file
+    met = threading.local()
+
+    def append_at_once(*arguments: Any) -> None:
+        if not getattr(met, "before", False):
+            met.before = True
+            both_are_ready.wait()
+        append(*arguments)
+
+    monkeypatch.setattr(UsageTable, "_commit_file", append_at_once)
+    drains = [UsageDrain(spark, gateway.usage.spool_dir, gateway.usage.table) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        committed = sorted(threads.map(lambda drain: drain.flush(), drains))
+    assert committed == [0, 40]
+    assert spark.table(gateway.usage.table).count() == 40
+    assert list((gateway.usage.spool_dir / "sealed").iterdir()) == []
 
 
 @pytest.mark.usefixtures("texts")

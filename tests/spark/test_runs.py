@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.run_view import create_run_view
 from gateway_batch.spark.task_table import TaskTable
-from gateway_batch.usage.tasks import task_lines
+from gateway_batch.usage.manifests import Mark
+from gateway_batch.usage.spool import sealed_segments
 from tests.spark.conftest import MODEL, TOKEN, Register
 
 PRICES = {"input": 2.5, "output": 10.0, "cache_read": 0.25}
@@ -47,18 +50,11 @@ def run(spark: SparkSession, gateway: gb.Gateway, call: str, source: str = "lake
 
 
 def last_run(spark: SparkSession, gateway: gb.Gateway) -> Row:
-    drain(spark, gateway)
+    gateway.usage.flush()
     view = create_run_view(spark, gateway.usage.table)
     row = spark.table(view).orderBy("started_at", ascending=False).first()
     assert row is not None
     return row
-
-
-def drain(spark: SparkSession, gateway: gb.Gateway) -> None:
-    table = TaskTable(spark, gateway.usage.table)
-    for segment in (gateway.usage.spool_dir / "sealed").glob("*.log"):
-        table.append(task_lines(segment), segment.stem, 1, gateway.usage.spool_dir / "drain")
-    gateway.usage.flush()
 
 
 def recorded(server: RunningGateway) -> list[dict[str, Any]]:
@@ -186,26 +182,93 @@ def test_what_a_task_without_a_summary_sent_still_counts(
     gateway = register(host=server.host)
     lakes(spark)
     spark.sql(f"SELECT ai_query('{MODEL}', text_column) FROM lakes").collect()
-    for segment in (gateway.usage.spool_dir / "sealed").glob("*.log"):
+    for segment, name in sealed_segments(gateway.usage.spool_dir):
         lines = segment.read_bytes().splitlines(keepends=True)
-        segment.write_bytes(b"".join(line for line in lines if line[9:11] != b"T "))
+        segment.unlink()
+        kept = b"".join(line for line in lines if line[9:11] != b"T ")
+        segment.with_name(str(replace(name, size=len(kept)))).write_bytes(kept)
     found = last_run(spark, gateway)
     assert (found.tasks, found.rows, found.requests, found.attempts) == (0, 0, 0, TEXTS)
     assert found.total_tokens == sum(row["total_tokens"] for row in recorded(server))
     assert (found.endpoints, found.cost_usd, found.failed_rows_by_kind) == ([MODEL], None, {})
 
 
-def test_summaries_are_appended_once(spark: SparkSession, register: Register, server: RunningGateway) -> None:
+@pytest.mark.parametrize("step", ["before the summaries", "after the summaries"])
+def test_a_drain_that_dies_leaves_each_summary_to_be_appended_once(
+    spark: SparkSession, register: Register, server: RunningGateway, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     gateway = register(host=server.host)
     lakes(spark)
     spark.sql(f"SELECT ai_query('{MODEL}', text_column) FROM lakes").collect()
-    lines = [line for path in (gateway.usage.spool_dir / "sealed").glob("*.log") for line in task_lines(path)]
-    table, scratch = TaskTable(spark, gateway.usage.table), gateway.usage.spool_dir / "drain"
-    assert table.append([], "drain", 1, scratch) == 0
-    assert [table.append(lines, "drain", 2, scratch) for _ in range(2)] == [len(lines), 0]
-    spark.sql(f"ALTER TABLE {table.name} ADD CONSTRAINT some CHECK (rows >= 0)")
-    assert [table.append(lines, "drain", 3, scratch) for _ in range(2)] == [len(lines), 0]
-    assert spark.table(table.name).count() == 2 * len(lines)
+
+    class DeathError(BaseException):
+        pass
+
+    append = TaskTable.append
+
+    def append_and_die(*arguments: Any) -> int:
+        if step == "after the summaries":
+            assert append(*arguments) == 2
+        raise DeathError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TaskTable, "append", append_and_die)
+        with pytest.raises(DeathError):
+            gateway.usage.flush()
+    tasks = TaskTable(spark, gateway.usage.table).name
+    assert gateway.usage.flush() == 0, "the usage was committed before"
+    assert spark.table(tasks).count() == spark.table(tasks).select("summary_id").distinct().count() == 2
+    found = run(spark, gateway, f"ai_query('{MODEL}', text_column)")
+    assert (found.rows, found.tasks, spark.table(tasks).count()) == (ROWS, 2, 4)
+    assert sealed_segments(gateway.usage.spool_dir) == []
+
+
+def test_summaries_go_into_a_table_that_only_spark_can_write(
+    spark: SparkSession, register: Register, server: RunningGateway
+) -> None:
+    gateway = register(host=server.host)
+    lakes(spark)
+    first = run(spark, gateway, f"ai_query('{MODEL}', text_column)")
+    tasks = TaskTable(spark, gateway.usage.table).name
+    spark.sql(f"ALTER TABLE {tasks} ADD CONSTRAINT some CHECK (rows >= 0)")
+    second = run(spark, gateway, f"ai_query('{MODEL}', text_column)")
+    assert (first.rows, second.rows, spark.table(tasks).count()) == (ROWS, ROWS, 4)
+
+
+def test_several_flushes_at_once_append_each_summary_once(
+    spark: SparkSession, register: Register, server: RunningGateway
+) -> None:
+    gateway = register(host=server.host)
+    lakes(spark)
+    spark.sql(f"SELECT ai_query('{MODEL}', text_column) FROM lakes").collect()
+    segments = [path for path, _ in sealed_segments(gateway.usage.spool_dir)]
+    copies = [path.read_bytes() for path in segments]
+    gateway.usage.flush()
+    for path, content in zip(segments, copies, strict=True):  # as drains on two hosts see them: not deleted yet
+        path.write_bytes(content)
+    mark = Mark.of_text(last_mark(spark, gateway.usage.table))
+    assert mark is not None
+    added: list[int] = []
+    table = TaskTable(spark, gateway.usage.table)
+    threads = [threading.Thread(target=lambda: added.append(table.append(segments, mark))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert added == [0, 0, 0]
+    later = replace(mark, counter=mark.counter + 1)
+    threads = [threading.Thread(target=lambda: added.append(table.append(segments, later))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(added) == [0, 0, 0, 0, 0, 2]
+    assert spark.table(table.name).count() == 4
+
+
+def last_mark(spark: SparkSession, table: str) -> str:
+    history = spark.sql(f"DESCRIBE HISTORY {table}").where("userMetadata IS NOT NULL").orderBy("version").collect()
+    return str(history[-1].userMetadata)
 
 
 def test_a_view_of_someone_elses_is_left_alone(spark: SparkSession, register: Register, server: RunningGateway) -> None:

@@ -15,7 +15,7 @@ from gateway_batch.types import HttpReply, Service
 from gateway_batch.usage.attempts import Caller, Intents
 from gateway_batch.usage.record import UsageRecord, columns
 from gateway_batch.usage.segment import Kind, read_lines
-from gateway_batch.usage.spool import SpoolWriter, active_dir, rows_of_name, sealed_dir
+from gateway_batch.usage.spool import SpoolWriter, active_dir, sealed_segments
 
 CHAT = Service(
     endpoint="chat",
@@ -78,10 +78,10 @@ def rows_in(paths: list[Path]) -> list[dict[str, Any]]:
 
 def sealed_rows(spool_dir: Path) -> list[dict[str, Any]]:
     """The rows that wait for the drain; each segment's name must say how many it has."""
-    paths = sorted(sealed_dir(spool_dir).glob("*.log"))
-    for path in paths:
-        assert len(rows_in([path])) == rows_of_name(path.name), path.name
-    return rows_in(paths)
+    segments = sealed_segments(spool_dir)
+    for path, name in segments:
+        assert (len(rows_in([path])), path.stat().st_size) == (name.rows, name.size), path.name
+    return rows_in([path for path, _ in segments])
 
 
 def active_segments(spool_dir: Path) -> list[Path]:

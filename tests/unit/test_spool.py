@@ -98,7 +98,7 @@ def test_a_sealed_segment_is_moved_whole_and_says_how_many_rows_it_has(spool: Pa
         writer.settle(answered(name))
     writer.seal()
     (sealed,) = sealed_dir(spool).iterdir()
-    assert sealed.name == f"{writer.writer}-000000.3.log"
+    assert sealed.name == f"{writer.writer}-000000.3.{sealed.stat().st_size}.log"
     assert outcomes(rows_in([sealed])) == {"a": ["answered"], "b": ["answered"], "c": ["answered"]}
     assert active_segments(spool) == []
     writer.close()

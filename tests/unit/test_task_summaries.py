@@ -10,7 +10,7 @@ from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.arrow import TASK_SCHEMA, task_rows
 from gateway_batch.usage.record import columns
 from gateway_batch.usage.sealed import Damage, read_sealed
-from gateway_batch.usage.spool import SpoolWriter, rows_of_name, sealed_dir
+from gateway_batch.usage.spool import SpoolWriter, sealed_segments
 from gateway_batch.usage.tasks import TaskSummary, TokenPrice, task_line, task_lines
 
 from .samples import answered, open_writer, record, sealed_rows
@@ -28,7 +28,7 @@ SUMMARY = TaskSummary(
 
 
 def sealed(spool_dir: Path) -> list[Path]:
-    return sorted(sealed_dir(spool_dir).glob("*.log"))
+    return [path for path, _ in sealed_segments(spool_dir)]
 
 
 def noted(spool_dir: Path) -> list[bytes]:
@@ -52,8 +52,8 @@ def test_a_segment_of_summaries_alone_is_sealed_and_has_no_rows(tmp_path: Path) 
     writer = open_writer(tmp_path)
     writer.note(task_line(SUMMARY))
     writer.seal()
-    (segment,) = sealed(tmp_path)
-    assert (noted(tmp_path), rows_of_name(segment.name)) == ([task_line(SUMMARY)], 0)
+    ((segment, name),) = sealed_segments(tmp_path)
+    assert (noted(tmp_path), name.rows) == ([task_line(SUMMARY)], 0)
     damage: list[Damage] = []
     assert (list(read_sealed(segment, damage)), damage) == ([], [])
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from gateway_batch.spark.delta_append import statistics
+from gateway_batch.spark.delta_append import write_file
 from gateway_batch.usage.arrow import SCHEMA, usage_rows
 from gateway_batch.usage.record import EndpointMetadata, RoutingAttempt, RoutingInformation, UsageRecord, columns
 from gateway_batch.usage.segment import Kind, encode
@@ -39,17 +41,23 @@ def test_no_outcomes_are_no_rows() -> None:
     assert usage_rows([]).schema == SCHEMA
 
 
-def test_statistics_hold_the_range_of_times() -> None:
-    record = answered("a")
-    record.event_time = NOON
-    rows = usage_rows([encode(Kind.OUTCOME, record)])
-    assert orjson.loads(statistics(rows)) == {
-        "numRecords": 1,
-        "minValues": {"event_time": "2026-01-02T12:00:00.123Z"},
+def test_a_file_of_several_batches_says_how_many_rows_it_has_and_of_what_times(tmp_path: Path) -> None:
+    batches = []
+    for name, at in (("a", NOON), ("b", NOON - timedelta(hours=1)), ("c", None)):
+        record = answered(name)
+        record.event_time = at
+        batches.append(usage_rows([encode(Kind.OUTCOME, record)]))
+    file = write_file(batches, SCHEMA, tmp_path / "rows.parquet")
+    assert file.rows == 3
+    assert orjson.loads(file.statistics) == {
+        "numRecords": 3,
+        "minValues": {"event_time": "2026-01-02T11:00:00.123Z"},
         "maxValues": {"event_time": "2026-01-02T12:00:00.124Z"},
-        "nullCount": {"event_time": 0},
+        "nullCount": {"event_time": 1},
     }
+    assert pq.read_table(file.path).column("request_id").to_pylist() == ["a", "b", "c"]
 
 
-def test_statistics_of_no_rows_hold_no_times() -> None:
-    assert orjson.loads(statistics(SCHEMA.empty_table())) == {"numRecords": 0}
+def test_statistics_of_no_rows_hold_no_times(tmp_path: Path) -> None:
+    file = write_file([SCHEMA.empty_table()], SCHEMA, tmp_path / "rows.parquet")
+    assert orjson.loads(file.statistics) == {"numRecords": 0}

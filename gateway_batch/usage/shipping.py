@@ -1,0 +1,91 @@
+"""Copying sealed segments from a host's own spool folder to one that is shared.
+
+Only what any mounted folder can do is asked of the shared one: writing a file from end to end, listing, deleting. A
+segment is deleted here once it is whole there. Should the process die in between, it is copied once more, and the drain
+knows it by its name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from gateway_batch.errors import LedgerError
+from gateway_batch.usage.adoption import adopt_dead_writers
+from gateway_batch.usage.names import SegmentName
+from gateway_batch.usage.spool import prepare, sealed_dir, sealed_segments
+
+
+def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
+    """Where the processes of this host keep the records that are on their way to a shared folder.
+
+    Args:
+        spool_dir: the shared folder.
+        base: a folder of this host; None: one in its temporary folder.
+    """
+    key = hashlib.sha256(os.fsencode(spool_dir)).hexdigest()[:16]
+    return (Path(base) if base else Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / "spool") / key
+
+
+def ship(local: Path, spool_dir: Path) -> int:
+    """Copies what is sealed; returns how many segments that were.
+
+    Any number of processes of a host may do it at once.
+
+    Args:
+        local: this host's folder.
+        spool_dir: the shared one.
+
+    Raises:
+        LedgerError: it can't be written. The rest stays here; the next try may succeed.
+    """
+    shipped = 0
+    for path, name in sealed_segments(local):
+        target = sealed_dir(spool_dir) / str(replace(name, copied=True))
+        try:
+            shipped += _copy(path, name, target)
+        except OSError as error:
+            raise LedgerError(
+                f"usage records can't be copied to the spool folder {spool_dir} ({error.strerror}); they are safe in "
+                f"{local} on this host, and are copied with the next ones"
+            ) from error
+    return shipped
+
+
+def ship_leftovers(local: Path, spool_dir: Path) -> int:
+    """Seals what dead processes of this host left, and copies all that is sealed; returns how many segments.
+
+    Raises:
+        LedgerError: one of the folders can't be written.
+    """
+    prepare(local)
+    adopt_dead_writers(local)
+    return ship(local, spool_dir)
+
+
+def _copy(path: Path, name: SegmentName, target: Path) -> bool:
+    try:
+        source = path.open("rb")
+    except FileNotFoundError:  # another process has copied it
+        return False
+    with source:
+        fcntl.flock(source, fcntl.LOCK_EX)
+        if not path.exists():
+            return False
+        if not _is_whole(target, name.size):
+            with target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+        path.unlink()
+        return True
+
+
+def _is_whole(target: Path, size: int) -> bool:
+    try:
+        return target.stat().st_size == size
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,155 @@
+"""A process that dies at each step between a request's intent and its row in the table: no record lost, none twice."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from gateway_batch.spark.maintenance import maintain
+from gateway_batch.spark.usage_drain import UsageDrain
+from gateway_batch.usage.adoption import adopt_dead_writers
+from gateway_batch.usage.shipping import ship_leftovers
+from gateway_batch.usage.spool import SpoolWriter, prepare, sealed_dir
+from tests.crashes import dies_before
+from tests.unit.samples import answered, open_writer, record
+
+TABLE = "crash_steps.usage"
+OF_A_COMMIT = ("copyFromLocalFile", "startTransaction", "commit", "checkpoint")
+
+
+class Books:
+    """The event ids that must each have one row, and the drain that is to bring them into the table."""
+
+    def __init__(self, spark: SparkSession, folder: Path, table: str) -> None:
+        self.spark = spark
+        self.table = table
+        self.spool, self.local = folder / "spool", folder / "local"
+        self.expected: dict[str, str] = {}
+        self.folders = [folder, Path(spark.conf.get("spark.sql.warehouse.dir").removeprefix("file:"))]  # type: ignore[union-attr]
+
+    def drain(self) -> UsageDrain:
+        return UsageDrain(self.spark, self.spool, self.table, self.local)
+
+    def check(self, step: int) -> None:
+        """Flushes as the next process would."""
+        self.drain().flush()
+        rows = self.spark.table(self.table).select("client_metadata.event_id", "client_metadata.outcome").collect()
+        found = {row.event_id: row.outcome for row in rows}
+        assert len(rows) == len(found), f"rows came twice after a death before step {step}"
+        assert found == self.expected, f"after a death before step {step}"
+        assert list(sealed_dir(self.spool).iterdir()) == []
+
+
+def fill(books: Books, name: str) -> None:
+    """Segments of a writer that ended, one of which has a damaged line, and what a dead writer left."""
+    for part in ("a", "b"):
+        with closing(open_writer(books.spool)) as writer:
+            for number in range(3):
+                event_id = f"{name}-{part}-{number}"
+                writer.intend(record(event_id))
+                writer.settle(answered(event_id))
+                books.expected[event_id] = "answered"
+    damaged = max(sealed_dir(books.spool).iterdir())
+    content = damaged.read_bytes()
+    lost = content.rindex(b'"event_id":"') + 12
+    damaged.write_bytes(content[:-5] + b"\n")
+    books.expected[content[lost:].partition(b'"')[0].decode()] = "unknown"
+    if (pid := os.fork()) == 0:
+        left = SpoolWriter(books.local, lambda _: None)
+        left.intend(record(f"{name}-left"))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    books.expected[f"{name}-left"] = "unknown"
+
+
+@pytest.mark.timeout(900)
+def test_a_drain_that_dies_before_any_step(spark: SparkSession, tmp_path: Path) -> None:
+    """Adopting, shipping, the manifest, the data file, the commit, deleting."""
+    books = Books(spark, tmp_path, TABLE)
+    for step in range(1, 200):
+        fill(books, f"step-{step}")
+        died = dies_before(step, books.folders, lambda: books.drain().flush(), OF_A_COMMIT)
+        books.check(step)
+        if not died:
+            print(f"{step - 1} steps")
+            assert step > 25
+            return
+    raise AssertionError("never got through")
+
+
+@pytest.mark.timeout(900)
+def test_a_drain_that_dies_at_any_step_of_a_table_that_spark_writes(spark: SparkSession, tmp_path: Path) -> None:
+    """The first steps are those of any table: from the manifest on."""
+    table = "crash_steps.by_spark"
+    books = Books(spark, tmp_path, table)
+    books.drain().flush()
+    spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT seen CHECK (request_id IS NOT NULL)")
+    for step in range(1, 200):
+        with closing(open_writer(books.spool)) as writer:
+            writer.intend(record(f"step-{step}"))
+            writer.settle(answered(f"step-{step}"))
+        books.expected[f"step-{step}"] = "answered"
+        died = dies_before(step, books.folders, lambda: books.drain().flush(), ("saveAsTable",))
+        books.check(step)
+        if not died:
+            print(f"{step - 1} steps")
+            assert step > 6
+            return
+    raise AssertionError("never got through")
+
+
+def test_the_same_drain_beside_maintenance_loses_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    books = Books(spark, tmp_path, "crash_steps.maintained")
+    for step in range(3):
+        fill(books, f"step-{step}")
+        books.check(step)
+        maintain(spark, books.table)
+    books.check(0)
+
+
+def test_a_writer_that_dies_before_any_step_of_sealing_and_shipping(tmp_path: Path) -> None:
+    """What reached the shared folder, once all that is left has been adopted and copied, has each intent once."""
+    for step in range(1, 200):
+        folder = tmp_path / f"step-{step}"
+        local, shared = folder / "local", folder / "shared"
+        prepare(shared)
+        sent_end, hear_end = os.pipe()[::-1]
+
+        def work(local: Path = local, shared: Path = shared, tell: int = sent_end) -> None:
+            writer = SpoolWriter(local, lambda _: None)
+            for name in ("a", "b", "slow"):
+                writer.intend(record(name))
+                os.write(tell, f"{name} ".encode())
+            writer.settle(answered("a"))
+            writer.seal()
+            ship_leftovers(local, shared)
+            writer.settle(answered("b"))
+            writer.close()
+            ship_leftovers(local, shared)
+
+        died = dies_before(step, [folder], work)
+        os.close(sent_end)
+        sent = set(os.read(hear_end, 100).decode().split())
+        os.close(hear_end)
+        check_shared(local, shared, sent, died, step)
+        if not died:
+            assert step > 20
+            return
+    raise AssertionError("never got through")
+
+
+def check_shared(local: Path, shared: Path, sent: set[str], died: bool, step: int) -> None:
+    ship_leftovers(local, shared)
+    rows = taken(shared)
+    time.sleep(0)
+    assert sent <= rows.keys(), f"lost after a death before step {step}"
+    assert all(len(found) == 1 for found in rows.values()), f"twice after a death before step {step}"
+    if not died:
+        assert rows == {"a": ["answered"], "b": ["answered"], "slow": ["unknown"]}
+    adopt_dead_writers(shared)
+    assert not list((local / "sealed").iterdir())
