@@ -207,5 +207,5 @@ SELECT
   CAST(CASE WHEN requests > 0 THEN cost_usd * saved / requests END AS DECIMAL(24, 12)) AS saved_usd,
   started_at,
   ended_at,
-  unix_millis(ended_at) - unix_millis(started_at) AS wall_ms
+  (unix_micros(ended_at) - unix_micros(started_at)) DIV 1000 AS wall_ms
 FROM runs

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def test_a_run_is_counted_in_rows_requests_attempts_tokens_and_dollars(
     }
     assert len(theirs) == TEXTS + 1
     assert tokens["total_tokens"] > 0
-    assert found.wall_ms == round((found.ended_at - found.started_at).total_seconds() * 1000) > 0
+    assert found.wall_ms == (found.ended_at - found.started_at) // timedelta(milliseconds=1) > 0
     assert gateway.saved()[int(found.query_execution_id)] == (found.requests, found.saved)
 
 
