@@ -6,6 +6,7 @@ Spark's workers have one (`spark/runtime`), and so does each `gb.Client`. Made a
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ import uvloop
 from gateway_batch.cache import AnswerScope, Flights
 from gateway_batch.client import CallPolicy, InferenceClient
 from gateway_batch.config import Credentials, GatewayConfig, is_redis
+from gateway_batch.errors import LedgerError
 from gateway_batch.joining import Sharing, limits_of, open_limiter
 from gateway_batch.pay_once import PayOnce, shared_dir
 from gateway_batch.retry import RetryPolicy
@@ -36,6 +38,8 @@ _LEAVE_WITHIN_S = 1.0
 _SHIP_WITHIN_S = 20.0
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -165,15 +169,18 @@ class Runtime:
         """
         return self._await_on_loop(lambda: self._pay_once.open(scope))
 
-    def end_task(self) -> None:
+    def end_task(self, note: bytes | None = None) -> None:
         """Hands the task's answers, counts and records over, and idle slots to the other processes.
+
+        Args:
+            note: a line for the spool, of the task itself.
 
         Raises:
             LedgerError: the records could not be handed over.
         """
         self._on_loop(self._limiter.leave)
         self._await_on_loop(self._pay_once.flush)
-        self._on_loop(self._spool.seal)
+        self._on_loop(lambda: self._hand_over(note))
         self._await_on_loop(self._ship)
 
     def close(self) -> None:
@@ -229,6 +236,14 @@ class Runtime:
         self._spool.rotate_if_due()
         if self._shipper is not None:
             self._shipper.start_round()
+
+    def _hand_over(self, note: bytes | None) -> None:
+        if note is not None:
+            try:
+                self._spool.note(note)
+            except LedgerError as error:  # what was sent is recorded all the same
+                _log.warning("a task's summary is lost: %s", error)
+        self._spool.seal()
 
     async def _close(self) -> None:
         under_way = asyncio.all_tasks() - {asyncio.current_task()}

@@ -58,7 +58,7 @@ class Service:
         key_header: the header that takes the bare token, as some vendors' own hosts want it; None sends
             `Authorization: Bearer <token>`.
         embedding_rows: how many rows of an embedding service go into one request.
-        price: of the model's tokens, where a budget needs it.
+        price: of the model's tokens, where the configuration has it or a budget needs it.
     """
 
     endpoint: str

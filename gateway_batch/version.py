@@ -3,4 +3,7 @@
 from importlib.metadata import version
 
 VERSION = version("gateway-batch")
-USER_AGENT = f"gateway_batch/{VERSION}"
+AGENT = "gateway_batch/"
+"""What every version's User-Agent begins with."""
+
+USER_AGENT = f"{AGENT}{VERSION}"

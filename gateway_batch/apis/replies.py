@@ -94,7 +94,7 @@ def text_result(
 def rejection(reply: HttpReply) -> RejectedError:
     """The error that a status other than 2xx stands for, with the gateway's own words."""
     body = _json(reply)
-    kind = _kind_of_status(reply.status)
+    kind = kind_of_status(reply.status)
     if kind is ErrorKind.RATE_LIMIT and _is_out_of_quota(body):
         kind = ErrorKind.PERMISSION
     wait_s = retry_after_s(reply.headers, reply.received_at)
@@ -155,11 +155,12 @@ def _is_out_of_quota(body: Any) -> bool:
 
 def _kind_of_code(code: Any) -> ErrorKind:
     if isinstance(code, int):
-        return _kind_of_status(code)
+        return kind_of_status(code)
     return _CODES.get(string(code) or "", ErrorKind.BAD_REQUEST)
 
 
-def _kind_of_status(status: int) -> ErrorKind:
+def kind_of_status(status: int) -> ErrorKind:
+    """What an HTTP status from 400 on stands for."""
     return _KINDS.get(status) or (ErrorKind.SERVER if status >= 500 else ErrorKind.BAD_REQUEST)
 
 

@@ -92,6 +92,34 @@ def maintain(
     )
 
 
+@app.command(name="import")
+def import_(
+    ledger: Annotated[
+        str,
+        typer.Argument(
+            help="The gateway's own record: a development gateway's file, an exported CSV, JSON-lines or Parquet file, "
+            "or a table such as system.ai_gateway.usage."
+        ),
+    ],
+    where: Annotated[str | None, typer.Option(help="A condition on its rows, in SQL.")] = None,
+    warehouse: Warehouse = _HERE,
+    usage_table: UsageTable = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Add other clients' requests from a gateway's own record to the usage table, each once.
+
+    Requests of ai_query and gb.Client are left out: they record themselves. It may be run again and again.
+
+    Example: gateway-batch usage import demo/devgateway.sqlite --warehouse demo/warehouse
+    """
+    with ledger_in(warehouse, usage_table) as (_, ours):
+        rows = ours.import_ledger(ledger, where)
+    if as_json:
+        print(json.dumps({"imported": rows, "table": ours.table}))
+    else:
+        output.print(f"{rows:,} requests of other clients imported into {ours.table}")
+
+
 @contextlib.contextmanager
 def ledger_in(warehouse: Path, usage_table: str | None) -> Iterator[tuple[SparkSession, Usage]]:
     """A session of its own, and the ledger of a warehouse.

@@ -81,10 +81,12 @@ def resolve_service(
 
 
 def _price(config: GatewayConfig, settings: EndpointConfig, endpoint: str, model: str) -> Price | None:
-    """What a budget in dollars needs; None without such a budget."""
+    """The endpoint's own, or what a budget in dollars needs; None without either."""
+    if settings.prices is not None:
+        return Price(**settings.prices.model_dump())
     if config.budget.max_cost_usd is None:
         return None
-    price = list_price(model) if settings.prices is None else Price(**settings.prices.model_dump())
+    price = list_price(model)
     if price is None:
         raise ConfigError(
             f"budget.max_cost_usd: no list price is known of {model}: set endpoints[{endpoint!r}].prices, in dollars "

@@ -87,7 +87,9 @@ class EndpointConfig(BaseModel):
         default=16, ge=1, le=2048, description="Rows of an embedding service in one request; fewer where they are long"
     )
     prices: PriceConfig | None = Field(
-        default=None, description="For `budget.max_cost_usd`; unset: the model's list price, as `genai-prices` has it"
+        default=None,
+        description="For `budget.max_cost_usd` and the cost of runs; unset: the model's list price, as `genai-prices` "
+        "has it",
     )
 
 

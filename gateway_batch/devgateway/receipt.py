@@ -23,6 +23,7 @@ from gateway_batch.usage.record import (
     TokenDetails,
     UsageRecord,
 )
+from gateway_batch.version import AGENT
 
 ACCOUNT_ID = "00000000-0000-4000-8000-000000000000"
 WORKSPACE_ID = "1000000000000000"
@@ -143,7 +144,7 @@ class Receipt:
         record.routing_information = RoutingInformation(attempts=(attempt,))
 
     def _source(self) -> str:
-        ours = self.headers.get("user-agent", "").startswith("gateway_batch/")
+        ours = self.headers.get("user-agent", "").startswith(AGENT)
         from_sql = self.headers.get("x-gateway-batch-source") == "AI_QUERY"
         return "AI_QUERY" if ours and from_sql else "EXTERNAL_CLIENT"
 

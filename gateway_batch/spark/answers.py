@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_erro
 from gateway_batch.spark.casting import answer_reader, arrow_type, does_not_fit
 from gateway_batch.spark.plan import CallPlan, Shape
 from gateway_batch.types import ResponseFormat, Task
+from gateway_batch.usage.tasks import UNFIT
 
 Read = Callable[[Any], Any]
 
@@ -30,8 +32,12 @@ _MEMBERS = {
 }
 
 
-def column_writer(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
+def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callable[[list[Any]], pa.Array]:
     """A function from a batch's answers to its column; an answer is a value, the row's CallError, or None.
+
+    Args:
+        plan: of the call.
+        failed: counts the rows that have an error, by why.
 
     The function raises AiFunctionError of class AI_FUNCTION_HTTP_PARSE_CAST_ERROR for an answer that doesn't fit,
     unless errors are the row's.
@@ -39,33 +45,39 @@ def column_writer(plan: CallPlan) -> Callable[[list[Any]], pa.Array]:
     data_type = _parse_datatype_json_string(plan.result_type)
     read = _reader(plan)
     column_type = arrow_type(data_type)
+    failures = Counter[str]() if failed is None else failed
+
+    def outcome(answer: Any) -> tuple[Any, str | None]:
+        """A row's result and its error, one of them None."""
+        if isinstance(answer, CallError):
+            failures[answer.kind.value] += 1
+            return None, str(as_ai_function_error(answer, plan.function))
+        try:
+            return read(answer), None
+        except AiFunctionError as error:
+            failures[UNFIT] += 1
+            return None, str(error)
 
     def values(answers: list[Any]) -> pa.Array:
-        return pa.array([None if answer is None else read(answer) for answer in answers], type=column_type)
+        try:
+            return pa.array([None if answer is None else read(answer) for answer in answers], type=column_type)
+        except AiFunctionError:
+            failures[UNFIT] += 1
+            raise
 
     def results(answers: list[Any]) -> pa.Array:
         struct = pa.struct([("result", column_type), ("errorMessage", pa.string())])
-        rows = [None if answer is None else _outcome(answer, read, plan.function) for answer in answers]
+        rows = [None if answer is None else outcome(answer) for answer in answers]
         return pa.array([row and dict(zip(("result", "errorMessage"), row, strict=True)) for row in rows], type=struct)
 
     def envelopes(answers: list[Any]) -> pa.Array:
         names = _MEMBERS[plan.shape]
-        rows = [None if answer is None else _outcome(answer, read, plan.function) for answer in answers]
+        rows = [None if answer is None else outcome(answer) for answer in answers]
         return pa.array([row and _envelope(names, row) for row in rows], type=column_type)
 
     if plan.shape.is_envelope:
         return envelopes
     return values if plan.fail_on_error else results
-
-
-def _outcome(answer: Any, read: Read, function: str) -> tuple[Any, str | None]:
-    """A row's result and its error, one of them None."""
-    if isinstance(answer, CallError):
-        return None, str(as_ai_function_error(answer, function))
-    try:
-        return read(answer), None
-    except AiFunctionError as error:
-        return None, str(error)
 
 
 def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None]) -> str:

@@ -27,8 +27,9 @@ from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.spark.table_append import OvertakenError, SparkTable, local_path
 from gateway_batch.spark.usage_table import record_type
-from gateway_batch.usage.arrow import SCHEMA
+from gateway_batch.usage.arrow import schema_of
 from gateway_batch.usage.manifests import Mark
+from gateway_batch.usage.record import UsageRecord
 
 _PLAIN_WRITER_VERSION = 2
 _PLAIN_PROPERTIES = {"delta.checkpointInterval", "delta.appendOnly", "delta.parquet.compression.codec"}
@@ -37,15 +38,19 @@ _FURTHER_OF_A_WRITE = 5
 
 
 class UsageTable:
-    """The Delta side of the usage table.
+    """The Delta side of the usage table, or of another one that is made of a record.
 
     Args:
         spark: a session that can write Delta.
         name: the table's name; it exists.
+        row: the record.
+        time: the column that files are told apart by.
     """
 
-    def __init__(self, spark: SparkSession, name: str) -> None:
+    def __init__(self, spark: SparkSession, name: str, row: type = UsageRecord, time: str = "event_time") -> None:
         self._spark = spark
+        self._row = row
+        self._time = time
         self._jvm = gateway_of(spark).jvm
         self._identifier = spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(name)
         self._log: Any = self._find_log()
@@ -69,7 +74,8 @@ class UsageTable:
         if self._log is None or not self._takes_plain_files(self._snapshot()):
             return self._by_spark.append(batches, mark, after)
         with tempfile.TemporaryDirectory(prefix="gateway_batch-") as scratch:
-            file = write_file(batches, SCHEMA, Path(scratch) / f"{mark.drain}-{mark.counter}-{mark.nonce}.parquet")
+            path = Path(scratch) / f"{mark.drain}-{mark.counter}-{mark.nonce}.parquet"
+            file = write_file(batches, schema_of(self._row), path, self._time)
             self._commit_file(file, mark, after)
         self._checkpoint_when_idle()
         return file.rows
@@ -113,7 +119,7 @@ class UsageTable:
 
     def _has_our_columns(self, schema: str) -> bool:
         """By names and types: comments make no difference."""
-        return _parse_datatype_json_string(schema).simpleString() == record_type(self._spark).simpleString()
+        return _parse_datatype_json_string(schema).simpleString() == record_type(self._spark, self._row).simpleString()
 
     def _commit_file(self, file: DataFile, mark: Mark, after: Mark | None) -> None:
         now = int(time.time() * 1000)
@@ -179,7 +185,7 @@ class DataFile:
 
     Attributes:
         rows: how many.
-        statistics: as Delta's JSON: the number of rows, and the range of `event_time` to the millisecond.
+        statistics: as Delta's JSON: the number of rows, and the range of a time to the millisecond.
     """
 
     path: Path
@@ -187,8 +193,8 @@ class DataFile:
     statistics: str
 
 
-def write_file(batches: Iterable[pa.Table], schema: pa.Schema, path: Path) -> DataFile:
-    """Writes rows to a file, a batch at a time."""
+def write_file(batches: Iterable[pa.Table], schema: pa.Schema, path: Path, time: str = "event_time") -> DataFile:
+    """Writes rows to a file, a batch at a time; `time` is the column whose range is told."""
     rows = unknown_times = 0
     first: datetime | None = None
     last: datetime | None = None
@@ -196,16 +202,16 @@ def write_file(batches: Iterable[pa.Table], schema: pa.Schema, path: Path) -> Da
         for batch in batches:
             writer.write_table(batch)
             rows += batch.num_rows
-            unknown_times += batch["event_time"].null_count
-            times = pc.min_max(batch["event_time"]).as_py()
+            unknown_times += batch[time].null_count
+            times = pc.min_max(batch[time]).as_py()
             if times["min"] is not None:
                 first = times["min"] if first is None else min(first, times["min"])
                 last = times["max"] if last is None else max(last, times["max"])
     counted: dict[str, Any] = {"numRecords": rows}
     if first is not None and last is not None:
-        counted["minValues"] = {"event_time": _milliseconds(first)}
-        counted["maxValues"] = {"event_time": _milliseconds(last + timedelta(microseconds=999))}
-        counted["nullCount"] = {"event_time": unknown_times}
+        counted["minValues"] = {time: _milliseconds(first)}
+        counted["maxValues"] = {time: _milliseconds(last + timedelta(microseconds=999))}
+        counted["nullCount"] = {time: unknown_times}
     return DataFile(path, rows, orjson.dumps(counted).decode())
 
 

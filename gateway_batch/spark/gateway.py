@@ -19,11 +19,13 @@ from gateway_batch.errors import ConfigError, GatewayBatchError
 from gateway_batch.spark.gateway_ledger import Ledger
 from gateway_batch.spark.maintenance import Maintained, maintain
 from gateway_batch.spark.reconcile import reconcile
+from gateway_batch.spark.run_view import RunView
 from gateway_batch.spark.scope import remove_stale
 from gateway_batch.spark.session_functions import SessionFunctions
 from gateway_batch.spark.session_kind import is_classic
 from gateway_batch.spark.tasks import TASKS, TaskFunction
 from gateway_batch.spark.usage_drain import UsageDrain
+from gateway_batch.spark.usage_import import import_ledger
 from gateway_batch.spark.worker import FUNCTION
 from gateway_batch.usage.shipping import local_folder_for
 
@@ -47,9 +49,13 @@ class Usage:
         self.committed = 0
         self._spark = spark
         self._drain = UsageDrain(spark, spool_dir, table, local_dir)
+        self._runs = RunView(spark, table)
 
     def flush(self) -> int:
         """Commits to the table what finished queries and dead workers left in the spool.
+
+        The first one makes the view `ai_query_runs` beside the table, a row for each query execution, where the session
+        may: what its rows cost and were spared.
 
         Returns:
             Rows newly committed.
@@ -59,7 +65,15 @@ class Usage:
         """
         rows = self._drain.flush()
         self.committed += rows
+        self._runs.make()
         return rows
+
+    def show_runs(self) -> None:
+        """Makes the view `ai_query_runs` in the usage table's schema, if earlier sessions left what it reads.
+
+        The first flush makes it in any case where the session may.
+        """
+        self._runs.make_of_tables()
 
     def reconcile(self, ledger: Ledger) -> DataFrame:
         """Compares the table with a gateway's own record.
@@ -74,6 +88,28 @@ class Usage:
             `extra`, `never_sent`, `unknown_resolved`), `differences` (names of the columns), and both sides' values.
         """
         return reconcile(self._spark, self.table, ledger)
+
+    def import_ledger(self, ledger: Ledger, where: str | None = None) -> int:
+        """Adds the requests of other clients (coding agents, apps) from a gateway's own record, each once.
+
+        What is in the spool is flushed first. A row is one of other clients if its `user_agent` is not this package's
+        and no request of ours in the table has its `client_request_id`, `request_id` or `invocation_id`; what tells a
+        row of theirs from another is (`request_id`, `invocation_id`). Rows without a `request_id` are left out. It may
+        be run again, and by several processes at once.
+
+        Args:
+            ledger: as `reconcile` takes it; it needs the columns `request_id`, `invocation_id` and `user_agent`.
+            where: a condition on its rows, in SQL.
+
+        Returns:
+            Rows added. Their `client_metadata` has an `event_id` made from the key, and the outcome `imported`.
+
+        Raises:
+            ConfigError: there is no such ledger, or it lacks a column that is needed.
+            LedgerError: the table can't be written.
+        """
+        self.flush()
+        return import_ledger(self._spark, self.table, ledger, where)
 
     def maintain(self, keep_days: int | None = None) -> Maintained:
         """Joins the table's small files, and removes what no version of the last seven days needs.
@@ -153,6 +189,7 @@ class Gateway:
         before = _open.get((self._functions.scope, self.name))
         if before is not None:
             before.close()
+        self.usage.show_runs()
         self._add(self.name, None)
         for task in TASKS:
             if not self._functions.has_anothers(self._spark, task.name):

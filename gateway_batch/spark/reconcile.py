@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from gateway_batch.spark.gateway_ledger import Ledger, read_ledger
+from gateway_batch.spark.usage_import import IMPORTED, imported_key
 from gateway_batch.spark.usage_table import create_usage_table
 
 MISSING = "missing"
@@ -73,34 +74,44 @@ def books(spark: SparkSession, table: str, ledger: Ledger, *, where: str | None 
     Raises:
         ConfigError: there is no such ledger, or it lacks what requests are found by.
     """
-    of_class = Window.partitionBy("class")
-    rows = (
-        reconcile(spark, table, ledger, where)
-        .withColumn("place", F.row_number().over(of_class.orderBy("event_id")))
-        .withColumn("count", F.count("*").over(of_class))
-        .where(F.col("place") <= max(1, examples))
-        .orderBy("class", "place")
-        .collect()
-    )
-    counts = {row["class"]: row["count"] for row in rows}
-    keys = spark.table(table).select("client_metadata.event_id").distinct().count()
-    names = ("event_id", "class", "differences", "ours", "theirs")
-    shown = [{name: row.asDict(recursive=True)[name] for name in names} for row in rows if row["place"] <= examples]
-    return Books(keys - sum(counts.values()) + counts.get(MISSING, 0), counts, shown)
+    judged = _judged(spark, table, ledger, where)
+    counts = {row["class"]: row["count"] for row in judged.groupBy("class").count().collect()}
+    matched = counts.pop(None, 0)
+    return Books(matched, counts, _examples(judged, examples) if counts and examples else [])
+
+
+def _examples(judged: DataFrame, most: int) -> list[dict[str, Any]]:
+    place = F.row_number().over(Window.partitionBy("class").orderBy("event_id"))
+    found = _unmatched(judged).withColumn("place", place).where(F.col("place") <= most).orderBy("class", "place")
+    return [row.asDict(recursive=True) for row in found.drop("place").collect()]
 
 
 def reconcile(spark: SparkSession, table: str, ledger: Ledger, where: str | None = None) -> DataFrame:
     """See `Usage.reconcile`, which this is behind."""
+    return _unmatched(_judged(spark, table, ledger, where))
+
+
+def _judged(spark: SparkSession, table: str, ledger: Ledger, where: str | None) -> DataFrame:
+    """Both sides' requests, joined, with their class.
+
+    A request that was imported from a gateway's record says nothing about our books where this record lacks it.
+    """
     create_usage_table(spark, table)
     theirs = read_ledger(spark, ledger)
     compared = [name for name in _COMPARED if name in theirs.columns]
     if where is not None:
         theirs = theirs.where(where)
-    ours = spark.table(table).select(F.col("client_metadata.event_id").alias("key"), *_COMPARED)
+    imported = F.expr(f"client_metadata.outcome <=> '{IMPORTED}'").alias("imported")
+    key = F.col("client_metadata.event_id").alias("key")
+    ours = spark.table(table).select(key, imported, *_COMPARED)
     keyed = _with_key(theirs, ours, compared)
     joined = _once(ours, "ours", compared).join(_once(keyed, "theirs", compared), "key", "full_outer")
+    joined = joined.where(F.col("theirs").isNotNull() | ~F.col("imported"))
     differences = F.array_compact(F.array(*(_difference(name) for name in compared)))
-    judged = joined.withColumn("differences", differences).withColumn("class", _class())
+    return joined.withColumn("differences", differences).withColumn("class", _class())
+
+
+def _unmatched(judged: DataFrame) -> DataFrame:
     return judged.where(F.col("class").isNotNull()).select(
         F.col("key").alias("event_id"),
         "class",
@@ -111,8 +122,8 @@ def reconcile(spark: SparkSession, table: str, ledger: Ledger, where: str | None
 
 
 def _class() -> Column:
-    """The class of a joined pair; NULL is matched. Ours has no status where the outcome is unknown to us."""
-    unknown = F.col("ours.status_code").isNull()
+    """The class of a joined pair; NULL is matched. One of ours without a status is of an outcome unknown to us."""
+    unknown = F.col("ours.status_code").isNull() & ~F.col("imported")
     return (
         F.when(F.col("ours_rows") > 1, DUPLICATED)
         .when(F.col("ours").isNull() | (F.col("theirs_rows") > 1), MISSING)
@@ -131,17 +142,28 @@ def _difference(name: str) -> Column:
 
 def _once(frame: DataFrame, side: str, compared: Sequence[str]) -> DataFrame:
     """A row per key: one of its rows as a struct, and how many there were."""
-    names = dict.fromkeys([*compared, "status_code"]) if side == "ours" else compared
-    return frame.groupBy("key").agg(F.first(F.struct(*names)).alias(side), F.count("*").alias(f"{side}_rows"))
+    ours = side == "ours"
+    names = dict.fromkeys([*compared, "status_code"]) if ours else compared
+    also = [F.max("imported").alias("imported")] if ours else []
+    return frame.groupBy("key").agg(F.first(F.struct(*names)).alias(side), F.count("*").alias(f"{side}_rows"), *also)
 
 
 def _with_key(theirs: DataFrame, ours: DataFrame, compared: Sequence[str]) -> DataFrame:
-    """Their rows by our event id; those without one are found by the server's request id."""
+    """Their rows by our event id; those without one are found by the server's request id.
+
+    Imported ones come first: other clients may name their requests too.
+    """
     if "client_request_id" not in theirs.columns:
         theirs = theirs.withColumn("client_request_id", F.lit(None).cast("string"))
-    by_request = ours.where("status_code IS NOT NULL").select("request_id", F.col("key").alias("found"))
-    by_request = by_request.dropDuplicates(["request_id"])
-    key = F.coalesce("client_request_id", "found", F.concat(F.lit("request_id:"), "request_id"))
+    of_theirs = imported_key() if "invocation_id" in theirs.columns else F.col("request_id")
+    of_ours = F.col("key") if "invocation_id" in theirs.columns else F.col("request_id")
+    imported = ours.where("imported").select(F.col("key").alias("imported_as"), of_ours.alias("imported_key"))
+    imported = imported.dropDuplicates(["imported_key"])
+    by_request = ours.where("status_code IS NOT NULL AND NOT imported")
+    by_request = by_request.select("request_id", F.col("key").alias("found")).dropDuplicates(["request_id"])
+    found = theirs.withColumn("imported_key", of_theirs).join(imported, "imported_key", "left")
+    found = found.join(by_request, "request_id", "left")
+    key = F.coalesce("imported_as", "client_request_id", "found", F.concat(F.lit("request_id:"), "request_id"))
     types = {field.name: field.dataType for field in ours.schema}
     values = (F.col(name).cast(types[name]).alias(name) for name in compared)
-    return theirs.join(by_request, "request_id", "left").select(key.alias("key"), *values)
+    return found.select(key.alias("key"), *values)

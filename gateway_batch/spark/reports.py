@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.spark.sql_files import read_sql
 from gateway_batch.spark.usage_table import literal, quoted
 
 _KEYS = {
@@ -39,13 +39,7 @@ def usage_by(spark: SparkSession, table: str, key: str) -> list[dict[str, Any]]:
         name, expression = key, _KEYS[key]
     else:
         raise ConfigError(f"no report by {key!r}; there are {', '.join(_KEYS)} and tag:NAME")
-    query = _report("usage").format(key=expression, key_name=f"`{name.replace('`', '``')}`", usage_table=quoted(table))
+    query = read_sql("reports", "usage").format(
+        key=expression, key_name=f"`{name.replace('`', '``')}`", usage_table=quoted(table)
+    )
     return [row.asDict() for row in spark.sql(query).collect()]
-
-
-def _report(name: str) -> str:
-    """A report's SQL: beside the package in a wheel, in the repository's `sql/` otherwise."""
-    package = Path(__file__).parent.parent
-    folder = next(folder for folder in (package / "sql", package.parent / "sql") if folder.is_dir())
-    lines = (folder / "reports" / f"{name}.sql").read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if not line.startswith("--"))

@@ -3,8 +3,8 @@
 A drain writes down which segments it takes (a manifest), appends their rows in one Delta commit, and only then deletes
 them. The commit has the spool folder's own transaction id, and a mark that names the manifest. The table's log alone
 says what was committed, so that any number of drains on any hosts may die or meet anywhere: of two that try at once
-Delta lets one commit, and whoever comes next deletes what the last commit took. A lock on the folder only spares them
-the trouble, where the mount has locks.
+Delta lets one commit, and whoever comes next deletes what the last commit took, once the tasks' summaries in there are
+in their own table (`task_table`). A lock on the folder only spares them the trouble, where the mount has locks.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.table_append import OvertakenError, SparkTable, Table
 from gateway_batch.spark.table_lock import table_lock
+from gateway_batch.spark.task_table import TaskTable
 from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.arrow import usage_rows
@@ -65,6 +66,7 @@ class UsageDrain:
         self._manifests = Manifests(spool_dir)
         self._made = False
         self._told: set[Path] = set()
+        self._tasks: dict[str, TaskTable] = {}
 
     def flush(self) -> int:
         """Commits all sealed records, those of this host's dead workers included.
@@ -120,10 +122,18 @@ class UsageDrain:
         if last is None:
             return Drained()
         manifest = self._manifests.read(name, last)
-        for segment in manifest.segments if manifest else ():
-            (sealed_dir(self._spool_dir) / segment).unlink(missing_ok=True)
+        segments = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments] if manifest else []
+        if present := [segment for segment in segments if segment.exists()]:
+            self._tasks_of(name).append(present, last)
+        for segment in present:
+            segment.unlink(missing_ok=True)
         self._manifests.remove_before(name, last)
         return manifest.drained if manifest else Drained()
+
+    def _tasks_of(self, name: str) -> TaskTable:
+        if name not in self._tasks:
+            self._tasks[name] = TaskTable(self._spark, name)
+        return self._tasks[name]
 
     def _drained_into_others(self) -> Drained:
         """The same for tables that the folder was drained into under other settings."""

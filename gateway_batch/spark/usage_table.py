@@ -1,8 +1,9 @@
-"""The usage table: made from the record's own columns, and brought up to them where it is older."""
+"""The usage table and its like: made from a record's own columns, and brought up to them where they are older."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, StructType, _parse_datatype_json_string
@@ -19,31 +20,35 @@ _OF_EVERY_VERSION = {"request_id", "event_time", "client_metadata"}
 _PAUSES_S = (0.2, 0.4, 0.8, 1.6)
 
 
-def usage_ddl() -> str:
-    """The usage table's columns as Spark DDL."""
-    return ", ".join(f"{name} {sql_type}" for name, sql_type in columns(UsageRecord))
+def usage_ddl(row: type = UsageRecord) -> str:
+    """The columns of the usage table, or of another record's, as Spark DDL."""
+    return ", ".join(f"{name} {sql_type}" for name, sql_type in columns(row))
 
 
-def record_type(spark: SparkSession) -> StructType:
-    """The usage table's row type."""
+def record_type(spark: SparkSession, row: type = UsageRecord) -> StructType:
+    """The row type of the usage table, or of another record's."""
     jvm = gateway_of(spark).jvm
-    schema = _parse_datatype_json_string(jvm.org.apache.spark.sql.types.DataType.fromDDL(usage_ddl()).json())
+    schema = _parse_datatype_json_string(jvm.org.apache.spark.sql.types.DataType.fromDDL(usage_ddl(row)).json())
     assert isinstance(schema, StructType)
     return schema
 
 
 def create_usage_table(spark: SparkSession, table: str) -> None:
     """Makes the table, and its schema, if they are missing. The name is one that `GatewayConfig` has checked."""
+    create_table(spark, table, UsageRecord, comments.TABLE, comments.COLUMNS)
+
+
+def create_table(spark: SparkSession, table: str, row: type, comment: str, column_comments: Mapping[str, str]) -> None:
+    """Makes a Delta table of a record's columns, and its schema, if they are missing."""
     if spark.catalog.tableExists(table):
         return
     schema, _, _ = table.rpartition(".")
     if schema:
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
     described = ", ".join(
-        f"{name} {sql_type} COMMENT {literal(comments.COLUMNS[name])}" for name, sql_type in columns(UsageRecord)
+        f"{name} {sql_type} COMMENT {literal(column_comments[name])}" for name, sql_type in columns(row)
     )
-    comment = literal(comments.TABLE)
-    statement = f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({described}) USING DELTA COMMENT {comment}"
+    statement = f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({described}) USING DELTA COMMENT {literal(comment)}"
     for pause_s in _PAUSES_S:
         try:
             spark.sql(statement)

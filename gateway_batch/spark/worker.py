@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pyarrow as pa
@@ -23,8 +23,10 @@ from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.rows import request_reader
 from gateway_batch.spark.runtime import runtime_for
 from gateway_batch.spark.scope import scope_of
+from gateway_batch.spark.tally import Tally
 from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult, RecordRequest, Task
 from gateway_batch.usage.attempts import Caller
+from gateway_batch.usage.tasks import task_line
 from gateway_batch.version import USER_AGENT
 
 if TYPE_CHECKING:  # a client of Spark Connect has none
@@ -67,24 +69,43 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
         AiFunctionError: with `fail_on_error`, the first failed row's.
     """
     runtime = runtime_for(plan.runtime, credentials)
-    read, to_column = request_reader(plan), column_writer(plan)
+    caller = _caller(plan)
+    tally = Tally(plan, caller)
+    read, to_column = request_reader(plan), column_writer(plan, tally.failed)
     requests = map(lambda columns: read(columns if isinstance(columns, tuple) else (columns,)), batches)
     answered = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
     flush = flusher()
     with ended_by_exception():
         try:
-            with contextlib.closing(answered(plan, runtime, requests)) as batches_of_answers:
+            tally.watch(flights := _flights(plan, runtime))
+            call = Call(plan, runtime, caller, flights, tally)
+            with contextlib.closing(answered(call, requests)) as batches_of_answers:
                 for answers in batches_of_answers:
-                    yield to_column(answers or [])
+                    column = to_column(answers or [])
+                    tally.rows += len(column)
+                    yield column
                     flush()
+            tally.complete = True
         except CallError as error:
+            tally.failed[error.kind.value] += 1
             raise as_ai_function_error(error, plan.function) from None
         finally:
-            runtime.end_task()
+            runtime.end_task(task_line(tally.summary()) if tally.has_done_anything else None)
 
 
-def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
-    infer, flights, keys = _sender(plan, runtime), _flights(plan, runtime), KeyMaker(plan.service)
+@dataclass(frozen=True)
+class Call:
+    """One call of the function in a task, and what it works with."""
+
+    plan: CallPlan
+    runtime: Runtime
+    caller: Caller
+    flights: Flights | None
+    tally: Tally
+
+
+def _answer_each(call: Call, batches: Batches) -> Answers:
+    plan, flights, infer, keys = call.plan, call.flights, _sender(call), KeyMaker(call.plan.service)
     under_way = UnderWay()
 
     async def value_of(request: InferenceRequest | RecordRequest) -> Any:
@@ -94,6 +115,7 @@ def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
         if isinstance(request, CallError):
             raise request
         if flights is None:
+            call.tally.sent += 1
             return await value_of(request)
         try:
             return await flights.answer(keys.of(request), under_way.send, value_of, request)
@@ -102,15 +124,17 @@ def _answer_each(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
                 await under_way.end()
             raise
 
-    return answer_in_order(batches, answer, runtime.loop, _window(plan, rows_a_call=1))
+    return answer_in_order(batches, answer, call.runtime.loop, _window(plan, rows_a_call=1))
 
 
-def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answers:
+def _answer_packed(call: Call, batches: Batches) -> Answers:
+    plan, flights, embedder = call.plan, call.flights, Embedder(_sender(call))
     packed, keys = PackedBatches(PackSize(plan.service.embedding_rows)), KeyMaker(plan.service)
-    embedder, flights = Embedder(_sender(plan, runtime)), _flights(plan, runtime)
     under_way = UnderWay()
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
+        if flights is None:
+            call.tally.sent += len(request.texts)
         answers = await (embedder.embed(request) if flights is None else once(request, flights))
         failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
         if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept
@@ -128,13 +152,13 @@ def _answer_packed(plan: CallPlan, runtime: Runtime, batches: Batches) -> Answer
 
     packs = (packed.split(rows) for rows in batches)
     window = _window(plan, rows_a_call=plan.service.embedding_rows)
-    for answers in answer_in_order(packs, answer, runtime.loop, window):
+    for answers in answer_in_order(packs, answer, call.runtime.loop, window):
         # A pack is never None, and never fails alone.
         yield None if answers is None else packed.join(cast(list[list[Vector | CallError]], answers))
 
 
-def _sender(plan: CallPlan, runtime: Runtime) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
-    caller, client, service = _caller(plan), runtime.client, plan.service
+def _sender(call: Call) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
+    caller, client, service = call.caller, call.runtime.client, call.plan.service
 
     async def infer(request: AnyRequest) -> InferenceResult:
         return await client.infer(request, service, caller)

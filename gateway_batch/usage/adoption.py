@@ -80,9 +80,9 @@ def _write_unknown(segments: list[Path], unknown: Path, writer: str) -> None:
 
 
 def _seal(path: Path, writer: str, spool_dir: Path) -> None:
-    rows = sum(kind is Kind.OUTCOME for kind, _ in read_lines(path))
-    if rows:
-        name = SegmentName(writer, path.stem, rows, path.stat().st_size)
+    kinds = [kind for kind, _ in read_lines(path)]
+    if Kind.OUTCOME in kinds or Kind.TASK in kinds:
+        name = SegmentName(writer, path.stem, kinds.count(Kind.OUTCOME), path.stat().st_size)
         path.rename(sealed_dir(spool_dir) / str(name))
     else:
         path.unlink()

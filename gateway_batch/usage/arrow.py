@@ -1,4 +1,4 @@
-"""Usage records as an Arrow table, its schema made from the record's own fields."""
+"""Usage records and tasks' summaries as Arrow tables, their schemas made from their own fields."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import types
 from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import orjson
 import pyarrow as pa
 
 from gateway_batch.usage.record import UsageRecord
+from gateway_batch.usage.tasks import TaskSummary
 
-_SCALARS = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), datetime: pa.timestamp("us", tz="UTC")}
+_SCALARS = {
+    str: pa.string(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    datetime: pa.timestamp("us", tz="UTC"),
+    Decimal: pa.decimal128(18, 6),
+}
 
 _Mend = Callable[[Any], Any]
 
@@ -21,6 +29,16 @@ _Mend = Callable[[Any], Any]
 def usage_rows(outcomes: Iterable[bytes]) -> pa.Table:
     """Outcome lines of the spool as rows of the usage table."""
     return pa.Table.from_pylist([_mend_row(orjson.loads(line[11:])) for line in outcomes], schema=SCHEMA)
+
+
+def task_rows(lines: Iterable[bytes]) -> pa.Table:
+    """Lines of tasks' summaries as rows of their table."""
+    return pa.Table.from_pylist([_mend_task(orjson.loads(line[11:])) for line in lines], schema=TASK_SCHEMA)
+
+
+def schema_of(row: type) -> pa.Schema:
+    """The columns of a record's table."""
+    return pa.schema(_fields(row))
 
 
 def _arrow_type(hint: Any) -> pa.DataType:
@@ -44,9 +62,11 @@ def _fields(row: type) -> list[tuple[str, pa.DataType]]:
 
 
 def _mender(data_type: pa.DataType) -> _Mend | None:
-    """What makes times of their ISO 8601 text inside a value of the type; None where there are none."""
+    """What makes times and decimals of their text inside a value of the type; None where there are none."""
     if pa.types.is_timestamp(data_type):
         return datetime.fromisoformat
+    if pa.types.is_decimal(data_type):
+        return Decimal
     if pa.types.is_list(data_type) and (mend_item := _mender(data_type.value_type)):
         return lambda items: [mend_item(item) for item in items]
     if pa.types.is_struct(data_type):
@@ -66,5 +86,7 @@ def _struct_mender(fields: Iterable[pa.Field]) -> _Mend | None:
     return mend_all if menders else None
 
 
-SCHEMA = pa.schema(_fields(UsageRecord))
+SCHEMA = schema_of(UsageRecord)
+TASK_SCHEMA = schema_of(TaskSummary)
 _mend_row = _struct_mender(SCHEMA) or dict
+_mend_task = _struct_mender(TASK_SCHEMA) or dict

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-TABLE = "One row for every request that ai_query or gb.Client sent, retries and failures included."
+TABLE = (
+    "One row for every request that ai_query or gb.Client sent, retries and failures included, and for those of other "
+    "clients that were imported from a gateway's own record (client_metadata.outcome = 'imported')."
+)
 
 COLUMNS = {
     "account_id": "Databricks account of the caller; NULL elsewhere.",
     "workspace_id": "Databricks workspace of the gateway; NULL elsewhere.",
     "request_id": "The server's id of the request; ours, where it named none.",
-    "invocation_id": "Our id of the HTTP attempt, sent as x-client-request-id; unique.",
+    "invocation_id": "Our id of the HTTP attempt, sent as x-client-request-id; unique. The gateway's, if imported.",
     "schema_version": "Version of this layout.",
     "endpoint_id": "Id of the called endpoint, where the gateway tells it.",
     "endpoint_name": "The endpoint as the caller wrote it.",
@@ -43,5 +46,29 @@ COLUMNS = {
     "service_id": "Id of the model service, where the gateway tells it.",
     "session_metadata": "Groups calls of a conversation or a coding agent, where the gateway tells it.",
     "auth_mode": "How the caller authenticated, where that is known.",
-    "client_metadata": "What only the caller knows: event id, outcome, error, attempt, Spark query and task.",
+    "client_metadata": "What only the caller knows: event id, outcome (imported: another client's request), error, "
+    "attempt, Spark query and task.",
+}
+
+TASKS_TABLE = "One row for each call of ai_query or a task function in an attempt at a Spark task that was not killed."
+
+TASKS_COLUMNS = {
+    "summary_id": "Unique.",
+    "application_id": "The Spark application.",
+    "query_execution_id": "Spark's execution id of the query, as in client_metadata of the usage table.",
+    "stage_id": "The Spark stage.",
+    "partition_id": "The partition that the task worked on.",
+    "task_attempt": "0 for the first attempt at the task.",
+    "function": "The SQL function's name: ai_query, ai_summarize, ...",
+    "endpoint_name": "The endpoint as the caller wrote it.",
+    "model": "The name sent to the gateway.",
+    "requester": "Who runs the query.",
+    "complete": "Whether all rows of the partition were answered.",
+    "rows": "Rows handed back to Spark; failed ones and those that sent nothing among them.",
+    "requests": "Different requests that the task sent, each counted once; rows, where several share a request.",
+    "saved": "In the same unit: not sent, as their answer was there.",
+    "failed": "Rows that failed, by kind of error; does_not_fit: the answer is not of the type or schema asked for.",
+    "started_at": "When the task began with the call, UTC.",
+    "ended_at": "When it ended, UTC.",
+    "price": "US dollars for a million of the endpoint's tokens: as configured, else listed; NULL: none is known.",
 }

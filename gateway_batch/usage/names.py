@@ -16,7 +16,7 @@ class SegmentName:
     Attributes:
         writer: unique for each writer of any process of any host.
         number: six digits, counted by the writer, or `unknown`.
-        rows: outcomes that were written into it.
+        rows: outcomes that were written into it; 0 where it holds only summaries of tasks.
         size: in bytes, when it is complete.
         copied: whether it came from another folder, so that a smaller file may still be on its way; one that is not
             was moved here whole.

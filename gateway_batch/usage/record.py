@@ -10,6 +10,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 Int32 = Annotated[int, "INT"]
@@ -106,10 +107,11 @@ class ClientMetadata:
     Attributes:
         event_id: made by us for each HTTP attempt, sent as `x-client-request-id`; the row's key.
         outcome: `answered` (an HTTP status arrived), `no_answer` (none did, and the caller knows it),
-            `unknown` (the caller died with the request in flight).
+            `unknown` (the caller died with the request in flight), `imported` (another client's request, from a
+            gateway's own record; its event id is made from `request_id` and `invocation_id`).
         error_kind: `gateway_batch.errors.ErrorKind`, None for a success.
         attempt: 1 for a row's first HTTP attempt.
-        token_source: `provider`, or None where no tokens are known.
+        token_source: `provider`, `gateway` for an imported row, or None where no tokens are known.
         query_execution_id: Spark's `spark.sql.execution.root.id`, one per query of an application.
         stage_id, partition_id, task_attempt: the Spark task that sent it.
         job_id, job_run_id: of a Databricks workflow.
@@ -181,7 +183,7 @@ class UsageRecord:
 
 MIRRORED_COLUMNS = tuple(field.name for field in fields(UsageRecord))[:-1]
 
-_SCALARS = {str: "STRING", int: "BIGINT", bool: "BOOLEAN", datetime: "TIMESTAMP"}
+_SCALARS = {str: "STRING", int: "BIGINT", bool: "BOOLEAN", datetime: "TIMESTAMP", Decimal: "DECIMAL(18, 6)"}
 
 
 def columns(row: type) -> Iterator[tuple[str, str]]:

@@ -80,7 +80,7 @@ def _intents_of_lost(segment: Path, name: SegmentName) -> Iterator[bytes]:
             for found, line in read_all_lines(path):
                 if found is None:
                     return
-                if found is not Kind.HEADER:
+                if found in (Kind.INTENT, Kind.OUTCOME):
                     pending.pop(event_id(line), None)
     yield from pending.values()
 

@@ -1,9 +1,10 @@
 """The line format of the spool.
 
 A line is `<crc32 of the rest, 8 hex digits> <kind> <JSON>`. Kinds: `H` a segment's header with the format's version,
-`I` an intent, written before a request's bytes leave, `O` an outcome. Intent and outcome both hold a whole usage
-record, most columns that are NULL left out: an outcome needs no other line to become a row, and an intent whose writer
-died is a row of unknown outcome as it stands. Readers take a line only if its checksum holds.
+`I` an intent, written before a request's bytes leave, `O` an outcome, `T` a task's summary (`usage/tasks`). Intent and
+outcome both hold a whole usage record, most columns that are NULL left out: an outcome needs no other line to become a
+row, and an intent whose writer died is a row of unknown outcome as it stands. Readers take a line only if its checksum
+holds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     HEADER = "H"
     INTENT = "I"
     OUTCOME = "O"
+    TASK = "T"
 
 
 _LETTERS = {kind: kind.encode() for kind in Kind}
@@ -34,10 +36,11 @@ _LETTERS = {kind: kind.encode() for kind in Kind}
 
 def encode(kind: Kind, record: UsageRecord) -> bytes:
     """An intent's or outcome's line, its newline included."""
-    return _line(kind, vars(record))
+    return line_of(kind, vars(record))
 
 
-def _line(kind: Kind, payload: dict[str, Any]) -> bytes:
+def line_of(kind: Kind, payload: dict[str, Any]) -> bytes:
+    """A line of any kind."""
     body = b"%b %b" % (_LETTERS[kind], orjson.dumps(payload, option=orjson.OPT_UTC_Z))
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
@@ -50,7 +53,7 @@ def as_outcome(intent: bytes) -> bytes:
 
 def header(writer: str) -> bytes:
     """A segment's first line."""
-    return _line(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer})
+    return line_of(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer})
 
 
 def format_of(path: Path) -> int:

@@ -90,6 +90,7 @@ class _Segment:
     def __init__(self, path: Path, first: bytes) -> None:
         self.path = path
         self.rows = 0
+        self.has_notes = False
         self.size = 0
         self.opened_at = time.monotonic()
         self._set_aside = 0
@@ -189,6 +190,18 @@ class SpoolWriter:
             self._defer(self._write_deferred)
         self._outcomes.append(encode(Kind.OUTCOME, record))
 
+    def note(self, line: bytes) -> None:
+        """Writes a line that is about no attempt, such as a task's summary; the segment is sealed for its sake too.
+
+        Raises:
+            LedgerError: it could not be written.
+        """
+        with self._failures():
+            segment = self._current()
+            segment.make_room(len(line) + self._owed)
+            segment.append(line)
+            segment.has_notes = True
+
     def rotate_if_due(self) -> None:
         """Seals the segment if it is old or large enough and has rows.
 
@@ -210,7 +223,7 @@ class SpoolWriter:
         with self._failures():
             self._write_outcomes()
             complete = self._segment
-            if complete is None or not complete.rows:
+            if complete is None or not (complete.rows or complete.has_notes):
                 return
             following = self._open() if self._pending else None
             try:

@@ -100,7 +100,9 @@ def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:
     assert "java" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "sql", "usage", "usage flush", "usage maintain", "reconcile"])
+@pytest.mark.parametrize(
+    "command", ["demo", "serve", "sql", "usage", "usage flush", "usage import", "usage maintain", "reconcile"]
+)
 def test_help_has_an_example(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.returncode == 0

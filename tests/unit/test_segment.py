@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from gateway_batch.usage.record import UsageRecord, columns
-from gateway_batch.usage.segment import Kind, as_outcome, encode, event_id, header, read_lines
+from gateway_batch.usage.segment import Kind, as_outcome, encode, event_id, header, line_of, read_lines
 
 from .samples import record
 
@@ -19,7 +19,8 @@ def read(tmp_path: Path, content: bytes) -> list[tuple[Kind, bytes]]:
 
 
 def test_a_line_is_read_as_it_was_written(tmp_path: Path) -> None:
-    lines = [header("w-1"), encode(Kind.INTENT, record("e-1")), encode(Kind.OUTCOME, record("e-2"))]
+    payloads = [header("w-1"), encode(Kind.INTENT, record("e-1")), encode(Kind.OUTCOME, record("e-2"))]
+    lines = [*payloads, line_of(Kind.TASK, {"rows": 3})]
     assert read(tmp_path, b"".join(lines)) == list(zip(Kind, lines, strict=True))
 
 
