@@ -64,7 +64,7 @@ def kill_drain(target: Target, fault: Fault) -> str:
                 break
             time.sleep(0.001)
         said = drain.kill()
-    return f"{moment}, its answer was {said}" if said else moment
+    return f"{moment}, its answer was {said[:40]}" if said else moment
 
 
 def drains_at_once(target: Target, fault: Fault) -> str:

@@ -42,7 +42,7 @@ OF_DISKS = frozenset({DISK_FULL, READ_ONLY})
 
 AFTER_THE_ACTION = 2.0
 _ONE_DRIVER_IN = 8
-_AT_MOST = {KILL_WORKER: 2, DROP_EXECUTORS: 1}
+_AT_MOST = {KILL_WORKER: 2, KILL_EXECUTOR: 2, DROP_EXECUTORS: 1}
 """How often a fault is drawn for a run: a task is tried four times, and executors end once."""
 
 
