@@ -11,12 +11,9 @@ from pathlib import Path
 from gateway_batch.spark.usage_drain import UsageDrain
 from tests.faults.campaign import disks, plan
 from tests.faults.campaign.drain_process import say
-from tests.faults.campaign.plan import Fault
+from tests.faults.campaign.plan import NOBODY, Fault
 from tests.faults.campaign.processes import kill, kill_tree, stop_for, wait_for_busy_writer
 from tests.faults.campaign.target import Target
-
-NOBODY = "nobody was there"
-"""What a fault says that came too late."""
 
 _FIND_WITHIN_S = 3.0
 _MOMENTS = (
