@@ -16,7 +16,7 @@ from tests.faults.campaign import books, results
 from tests.faults.campaign.clock import Clock
 from tests.faults.campaign.faults import FAULTS
 from tests.faults.campaign.known import SETS_OF_FAULTS
-from tests.faults.campaign.plan import CLUSTER, KILL_WORKER, KINDS, LOCAL, OF_FILES, make_plan
+from tests.faults.campaign.plan import CLUSTER, KILL_WORKER, KINDS, LOCAL, NOBODY, OF_FILES, make_plan
 
 
 def test_a_seed_is_always_the_same_run() -> None:
@@ -104,13 +104,14 @@ def test_a_result_after_a_line_that_was_cut_off_is_read(tmp_path: Path) -> None:
 
 
 def test_the_summary_counts_runs_by_verdict_and_fault() -> None:
-    faults = [{"kind": "kill_worker", "met": "killed"}]
+    faults = [{"kind": "kill_worker", "met": "killed"}, {"kind": "kill_drain", "met": NOBODY}]
     runs: list[results.Result] = [
         {"verdict": verdict, "seconds": 9.0, "sent": 100, "rows": 100, "kills": 1, "faults": faults, "classes": {}}
         for verdict in ("agree", "agree", "disagree")
     ]
     told = results.summary(runs)
     assert "| kill_worker | 3 | 2 | 1 | 0 | 0 |" in told
+    assert "kill_drain" not in told
     assert "300 sent, 300 rows, 3 kills" in told
 
 

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from pyspark.sql import SparkSession
 
@@ -51,6 +52,13 @@ class Target:
     def usage(self) -> Usage:
         """The registration's."""
         return self.gateway.usage
+
+    @property
+    def table_folder(self) -> Path:
+        """Where the table's files are, in a warehouse on this machine."""
+        warehouse = urlparse(self.spark.conf.get("spark.sql.warehouse.dir") or "").path
+        schema, _, name = self.usage.table.partition(".")
+        return Path(unquote(warehouse)) / f"{schema}.db" / name
 
     @property
     def most_unknown(self) -> int:
