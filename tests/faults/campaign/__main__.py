@@ -1,6 +1,6 @@
 """Runs the campaign: a run for each seed that has no result yet, a line for each, and a table at the end.
 
-Exit code 0: the books of all runs agree, or disagree as they are known to. 1: those of one don't, or one was broken.
+Exit code 0: the books of all runs agree. 1: those of one don't, or one was broken.
 """
 
 from __future__ import annotations

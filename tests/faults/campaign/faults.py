@@ -26,7 +26,7 @@ _MOMENTS = (
 
 def kill_worker(target: Target, fault: Fault) -> str:
     """SIGKILL for a Python worker that has requests in flight."""
-    pid = wait_for_busy_writer(target.spool_dir, _FIND_WITHIN_S, fault.number)
+    pid = wait_for_busy_writer(target.written_to(), _FIND_WITHIN_S, fault.number)
     if pid is None:
         return NOBODY
     target.kills += 1
@@ -36,7 +36,7 @@ def kill_worker(target: Target, fault: Fault) -> str:
 
 def stop_worker(target: Target, fault: Fault) -> str:
     """A writer that stalls is not dead: a drain that comes meanwhile leaves it its segments."""
-    pid = wait_for_busy_writer(target.spool_dir, _FIND_WITHIN_S, fault.number)
+    pid = wait_for_busy_writer(target.written_to(), _FIND_WITHIN_S, fault.number)
     if pid is None:
         return NOBODY
     with ThreadPoolExecutor(1) as one:
