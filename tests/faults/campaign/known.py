@@ -8,7 +8,8 @@ SETS_OF_FAULTS: tuple[frozenset[str], ...] = (
     frozenset({"repeated_file"}),
     frozenset({"delayed_file", "kill_drain"}),
 )
-"""Faults that together make it count rows twice: it knows a segment only as long as the segment's file is there."""
+"""Faults that together can make it count rows twice: it knows a segment only as long as the segment's file is there.
+Of the second set no run has met it yet: it takes a file that a killed drain had committed and not yet removed."""
 
 OS_ERRORS = True
 """Where the spool folder fails it, `flush()` raises the bare OSError and not a LedgerError; the records are safe."""
