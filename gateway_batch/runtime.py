@@ -6,6 +6,7 @@ Spark's workers have one (`spark/runtime`), and so does each `gb.Client`. Made a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -233,7 +234,8 @@ class Runtime:
 
     def _rotate(self) -> None:
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
-        self._spool.rotate_if_due()
+        with contextlib.suppress(LedgerError):  # nothing is lost, and the next intent says it
+            self._spool.rotate_if_due()
         if self._shipper is not None:
             self._shipper.start_round()
 
