@@ -28,7 +28,7 @@ class Steps:
         """For the rest of the process, which must be one of its own."""
         write = os.write
 
-        def counted_write(fd: int, data: bytes) -> int:
+        def counted_write(fd: int, data: Any) -> int:
             if self._is_ours(_path_of(fd)):
                 self.take()
             return write(fd, data)

@@ -18,7 +18,7 @@ from pathlib import Path
 from gateway_batch.errors import LedgerError
 from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.names import SegmentName
-from gateway_batch.usage.spool import prepare, sealed_dir, sealed_segments
+from gateway_batch.usage.spool import sealed_dir, sealed_segments
 
 
 def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
@@ -60,10 +60,11 @@ def ship(local: Path, spool_dir: Path) -> int:
 def ship_leftovers(local: Path, spool_dir: Path) -> int:
     """Seals what dead processes of this host left, and copies all that is sealed; returns how many segments.
 
+    Both folders have been prepared.
+
     Raises:
         LedgerError: one of the folders can't be written.
     """
-    prepare(local)
     adopt_dead_writers(local)
     return ship(local, spool_dir)
 

@@ -50,6 +50,38 @@ def test_a_killed_executor_loses_no_record(register: Register, victim: str) -> N
     assert (unknown > 0) == (victim != "its JVM"), "without its JVM a worker still records what was in flight"
 
 
+def test_executors_that_are_removed_right_after_an_action_lose_no_record(register: Register) -> None:
+    on = register(max_concurrency=16)
+    rows = on.spark.range(0, 300, 1, 6).selectExpr(f"ai_query('{MODEL}', 'Lake ' || id) AS answer").collect()
+    for host in on.cluster.hosts:
+        for executor in host.executors():
+            for pid in tree(executor):
+                kill(pid)
+    assert len(rows) == 300
+    assert on.classes() == {}
+    assert on.spark.table(on.gateway.usage.table).count() == 300
+
+
+def test_what_a_host_that_died_had_written_is_copied_by_its_next_processes(register: Register) -> None:
+    """All processes of a host end in mid-query, its driver's spool folder with nothing of theirs in it."""
+    on = register(max_concurrency=16, spark={"spark.task.maxFailures": "8"})
+    on.spark.range(0, 2, 1, 2).selectExpr(f"ai_query('{MODEL}', 'to start the workers ' || id)").collect()
+    on.server.configure(latency_ms=2_000)
+    frame = on.spark.range(0, 32, 1, 2).selectExpr(f"ai_query('{MODEL}', 'Lake ' || id) AS answer")
+    query = threading.Thread(target=frame.collect)
+    query.start()
+    wait_until(lambda: on.server.stats()["requests"] >= 2 + 16)
+    (executor,) = on.cluster.hosts[1].executors()
+    for pid in tree(executor):
+        kill(pid)
+    query.join()
+    on.server.configure(latency_ms=None)
+    on.spark.range(0, 8, 1, 8).selectExpr(f"ai_query('{MODEL}', 'Pond ' || id)").collect()
+    found = on.classes()
+    assert books_agree(found)
+    assert 0 < found.get("unknown_resolved", 0) + found.get("never_sent", 0) <= 16
+
+
 def kill_an_executor_at_work(on: OnCluster, *, whole: bool) -> None:
     wait_until(lambda: on.server.stats()["requests"] > 100)
     (executor,) = on.cluster.hosts[1].executors()

@@ -1,9 +1,8 @@
-"""A process that dies at each step between a request's intent and its row in the table: no record lost, none twice."""
+"""A drain that dies at each of its steps: no record lost, none twice. tests/unit/test_crash_steps.py has those before."""
 
 from __future__ import annotations
 
 import os
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.spark.maintenance import maintain
 from gateway_batch.spark.usage_drain import UsageDrain
-from gateway_batch.usage.adoption import adopt_dead_writers
-from gateway_batch.usage.shipping import ship_leftovers
-from gateway_batch.usage.spool import SpoolWriter, prepare, sealed_dir
+from gateway_batch.usage.spool import SpoolWriter, prepare, sealed_dir, sealed_segments
 from tests.crashes import dies_before
 from tests.unit.samples import answered, open_writer, record
 
@@ -30,6 +27,7 @@ class Books:
         self.table = table
         self.spool, self.local = folder / "spool", folder / "local"
         self.expected: dict[str, str] = {}
+        prepare(self.local)
         self.folders = [folder, Path(spark.conf.get("spark.sql.warehouse.dir").removeprefix("file:"))]  # type: ignore[union-attr]
 
     def drain(self) -> UsageDrain:
@@ -42,7 +40,7 @@ class Books:
         found = {row.event_id: row.outcome for row in rows}
         assert len(rows) == len(found), f"rows came twice after a death before step {step}"
         assert found == self.expected, f"after a death before step {step}"
-        assert list(sealed_dir(self.spool).iterdir()) == []
+        assert not sealed_segments(self.spool)
 
 
 def fill(books: Books, name: str) -> None:
@@ -110,46 +108,3 @@ def test_the_same_drain_beside_maintenance_loses_nothing(spark: SparkSession, tm
         books.check(step)
         maintain(spark, books.table)
     books.check(0)
-
-
-def test_a_writer_that_dies_before_any_step_of_sealing_and_shipping(tmp_path: Path) -> None:
-    """What reached the shared folder, once all that is left has been adopted and copied, has each intent once."""
-    for step in range(1, 200):
-        folder = tmp_path / f"step-{step}"
-        local, shared = folder / "local", folder / "shared"
-        prepare(shared)
-        sent_end, hear_end = os.pipe()[::-1]
-
-        def work(local: Path = local, shared: Path = shared, tell: int = sent_end) -> None:
-            writer = SpoolWriter(local, lambda _: None)
-            for name in ("a", "b", "slow"):
-                writer.intend(record(name))
-                os.write(tell, f"{name} ".encode())
-            writer.settle(answered("a"))
-            writer.seal()
-            ship_leftovers(local, shared)
-            writer.settle(answered("b"))
-            writer.close()
-            ship_leftovers(local, shared)
-
-        died = dies_before(step, [folder], work)
-        os.close(sent_end)
-        sent = set(os.read(hear_end, 100).decode().split())
-        os.close(hear_end)
-        check_shared(local, shared, sent, died, step)
-        if not died:
-            assert step > 20
-            return
-    raise AssertionError("never got through")
-
-
-def check_shared(local: Path, shared: Path, sent: set[str], died: bool, step: int) -> None:
-    ship_leftovers(local, shared)
-    rows = taken(shared)
-    time.sleep(0)
-    assert sent <= rows.keys(), f"lost after a death before step {step}"
-    assert all(len(found) == 1 for found in rows.values()), f"twice after a death before step {step}"
-    if not died:
-        assert rows == {"a": ["answered"], "b": ["answered"], "slow": ["unknown"]}
-    adopt_dead_writers(shared)
-    assert not list((local / "sealed").iterdir())

@@ -27,6 +27,7 @@ from gateway_batch.spark.reconcile import books_agree
 from gateway_batch.spark.usage_drain import UsageDrain
 from gateway_batch.spark.usage_table import record_type, usage_ddl
 from gateway_batch.usage.record import MIRRORED_COLUMNS
+from tests.crashes import dies_before
 from tests.spark.conftest import MODEL, TOKEN, Register
 
 QUERY = f"SELECT ai_query('{MODEL}', text_column) FROM my_table"
@@ -157,6 +158,24 @@ def test_two_flushes_at_once_commit_each_request_once(spark: SparkSession, gatew
         thread.join()
     assert sorted(committed) == [0, 0, 40]
     assert spark.table(gateway.usage.table).count() == 40
+
+
+@pytest.mark.usefixtures("texts")
+def test_a_drain_that_is_killed_around_its_commit_is_finished_by_the_next(
+    spark: SparkSession, gateway: gb.Gateway, tmp_path: Path
+) -> None:
+    """Before and after the data file is put into the table, and the commit. `make faults` kills it at all its steps."""
+    gateway.usage.flush()
+    killed = 0
+    while True:
+        spark.sql(f"{QUERY} WHERE id < 10").collect()
+        if not dies_before(killed + 1, [], gateway.usage.flush, ("copyFromLocalFile", "commit")):
+            break
+        killed += 1
+        assert gateway.usage.flush() == (0 if killed == 4 else 10)
+        assert spark.table(gateway.usage.table).count() == 10 * killed
+    assert killed == 4
+    assert spark.table(gateway.usage.table).count() == 50
 
 
 @pytest.mark.usefixtures("texts")
