@@ -2,16 +2,18 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ROWS ?= 2000
+RUNS ?= 200
 
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults cluster lint unit integration classic connect e2e bench bench-all format lock clean
+.PHONY: help demo test test-matrix faults campaign cluster lint unit integration classic connect e2e bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
 	@echo "make test         all checks and tests"
-	@echo "make faults       streams killed again and again, outages, interrupts (about 8 minutes)"
+	@echo "make faults       streams killed again and again, outages, interrupts (about 8 minutes); then the ledger's fault"
+	@echo "                  campaign, $(RUNS) runs that go on where they stopped (about an hour; RUNS=n)"
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
 	@echo "make bench        the benchmarks that matter most, each against its control in the same run (about 12 minutes)"
@@ -55,6 +57,14 @@ e2e:
 faults:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/faults
+	@$(MAKE) --no-print-directory campaign
+
+# A quarter of the runs are on a cluster of two hosts. Both parts run, whatever the first finds.
+campaign:
+	@scripts/setup.sh dev
+	@status=0; on_cluster=$$(($(RUNS) / 4)); \
+	$(BIN)/python -m tests.faults.campaign --where local --runs $$(($(RUNS) - on_cluster)) || status=$$?; \
+	$(BIN)/python -m tests.faults.campaign --where cluster --runs $$on_cluster || status=$$?; exit $$status
 
 cluster:
 	@scripts/setup.sh dev

@@ -49,6 +49,7 @@ from gateway_batch.types import (
     Task,
 )
 from gateway_batch.usage.attempts import Caller
+from gateway_batch.usage.spool import prepare
 from gateway_batch.version import USER_AGENT
 
 SOURCE = "EXTERNAL_CLIENT"
@@ -351,9 +352,9 @@ def _open_runtime(
             "coordination: a Client has no driver: share its limits through Redis, or keep them with host"
         )
     number = next(_clients)
-    settings = RuntimeSettings.of(
-        config, scope=f"{application_id}-{number}", registration=number, spool_dir=spool_folder(config)
-    )
+    spool_dir = spool_folder(config)
+    prepare(spool_dir)
+    settings = RuntimeSettings.of(config, scope=f"{application_id}-{number}", registration=number, spool_dir=spool_dir)
     if open_transport is None:
         return Runtime(settings, config.credentials())
     return Runtime(settings, config.credentials(), open_transport)

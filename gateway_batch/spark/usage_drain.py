@@ -77,19 +77,17 @@ class UsageDrain:
         Raises:
             LedgerError: the table can't be made or written. The records stay in the spool.
         """
-        with _in_this_process, locked(self._spool_dir / "drain" / "lock", where_possible=True):
-            adopt_dead_writers(self._spool_dir)
-            if self._local_dir is not None and self._local_dir.is_dir():
-                ship_leftovers(self._local_dir, self._spool_dir)
-            if self._made and not sealed_segments(self._spool_dir):
-                return 0
-            try:
-                return self._drain()
-            except WRITE_ERRORS as error:
-                raise LedgerError(
-                    f"the usage table {self._table} can't be written: {first_line(error)} "
-                    f"The records are safe in {self._spool_dir}."
-                ) from error
+        try:
+            with _in_this_process, locked(self._spool_dir / "drain" / "lock", where_possible=True):
+                adopt_dead_writers(self._spool_dir)
+                if self._local_dir is not None and self._local_dir.is_dir():
+                    ship_leftovers(self._local_dir, self._spool_dir)
+                return 0 if self._made and not sealed_segments(self._spool_dir) else self._drain()
+        except WRITE_ERRORS as error:
+            raise LedgerError(
+                f"the usage table {self._table} can't be written: {first_line(error)} "
+                f"The records are safe in {self._spool_dir}."
+            ) from error
 
     def _drain(self) -> int:
         self._make()

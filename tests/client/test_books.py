@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway_batch import CallError, Image, ResponseFormat
 from gateway_batch.devgateway import RunningGateway
+from gateway_batch.usage.spool import sealed_segments
 from tests.unit.samples import sealed_rows
 
 from .conftest import Books, Open, ours
@@ -41,6 +42,18 @@ def test_answers_of_all_methods_agree_with_the_gateways_books(open_client: Open,
     assert len(rows) == 1 + 30 + 1 + 1 + 1
     assert ours(rows) == books()
     assert {row["request_tags"].get("team") for row in rows} == {"search"}
+
+
+def test_records_are_copied_from_a_folder_of_the_host_to_a_shared_one(
+    open_client: Open, spool_dir: Path, books: Books, tmp_path: Path
+) -> None:
+    with open_client(spool_local_dir=str(tmp_path / "local")) as client:
+        client.query_many(MODEL, lakes(20))
+    rows = sealed_rows(spool_dir)
+    assert len(rows) == 20
+    assert all(name.copied for _, name in sealed_segments(spool_dir))
+    assert not [path for path in (tmp_path / "local").rglob("*.log")]
+    assert ours(rows) == books()
 
 
 def test_every_chat_api_takes_instructions_a_format_and_pictures_and_its_books_agree(

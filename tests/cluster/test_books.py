@@ -70,12 +70,14 @@ def test_what_a_host_that_died_had_written_is_copied_by_its_next_processes(regis
     frame = on.spark.range(0, 32, 1, 2).selectExpr(f"ai_query('{MODEL}', 'Lake ' || id) AS answer")
     query = threading.Thread(target=frame.collect)
     query.start()
-    wait_until(lambda: on.server.stats()["requests"] >= 2 + 16)
+    wait_until(lambda: on.server.stats()["in_flight"] == 32)
     (executor,) = on.cluster.hosts[1].executors()
     for pid in tree(executor):
         kill(pid)
     query.join()
-    on.server.configure(latency_ms=None)
+    executors = on.spark.sparkContext._jsc.sc().getExecutorMemoryStatus  # and the driver
+    wait_until(lambda: executors().size() == 1 + len(HOSTS))
+    on.server.configure(latency_ms=200)
     on.spark.range(0, 8, 1, 8).selectExpr(f"ai_query('{MODEL}', 'Pond ' || id)").collect()
     found = on.classes()
     assert books_agree(found)

@@ -1,4 +1,4 @@
-"""A drain that dies at each of its steps: no record lost, none twice. tests/unit/test_crash_steps.py has those before."""
+"""A drain that dies at each of its steps: no record lost, none twice. tests/unit/test_crash_steps.py has the others."""
 
 from __future__ import annotations
 

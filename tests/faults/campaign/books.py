@@ -1,0 +1,75 @@
+"""What the books of a run say: design 5.6, and that no attempt has two rows. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway_batch.spark.reconcile import CLASSES, DUPLICATED, NEVER_SENT, UNKNOWN_RESOLVED, books_agree
+
+AGREE, DISAGREE, KNOWN, BROKEN = "agree", "disagree", "known", "broken"
+VERDICTS = (AGREE, DISAGREE, KNOWN, BROKEN)
+"""`known`: they disagree, as is expected of the run's faults; `broken`: the run itself did not get to its end."""
+
+
+@dataclass(frozen=True)
+class Books:
+    """Both sides, counted.
+
+    Attributes:
+        sent: requests in the gateway's own ledger.
+        rows: in the usage table.
+        distinct: event ids of these.
+        outcomes: rows by outcome.
+        classes: requests that are not simply matched, by class.
+        unknown: requests of class never-sent or unknown-resolved whose row is of unknown outcome.
+    """
+
+    sent: int
+    rows: int
+    distinct: int
+    outcomes: Mapping[str, int]
+    classes: Mapping[str, int]
+    unknown: int
+
+    @property
+    def only_duplicates(self) -> bool:
+        """Whether nothing but rows that are there twice keeps the books from agreeing."""
+        return books_agree({name: count for name, count in self.classes.items() if name != DUPLICATED})
+
+
+def count(sent: int, ours: Iterable[tuple[str, str]], classes: Iterable[tuple[str, str]]) -> Books:
+    """Counts the table's event ids with their outcomes, and reconciliation's event ids with their classes."""
+    ours = list(ours)
+    outcome_of, classes = dict(ours), list(classes)
+    found = Counter(name for _, name in classes)
+    open_ids = [event_id for event_id, name in classes if name in (NEVER_SENT, UNKNOWN_RESOLVED)]
+    return Books(
+        sent=sent,
+        rows=len(ours),
+        distinct=len(outcome_of),
+        outcomes=dict(Counter(outcome for _, outcome in ours)),
+        classes={name: found[name] for name in CLASSES if found[name]},
+        unknown=sum(outcome_of[event_id] == "unknown" for event_id in open_ids),
+    )
+
+
+def complaints(books: Books, *, most_unknown: int, may_cut_off: bool) -> list[str]:
+    """What is wrong with the books; nothing if they agree.
+
+    Args:
+        books: of the run.
+        most_unknown: how many requests may be of unknown outcome: what was in flight at the kills.
+        may_cut_off: whether anything cut connections or cancelled requests, so that rows without an answer are right.
+    """
+    wrong = []
+    if not books_agree(books.classes):
+        wrong.append(f"the books disagree: {dict(books.classes)}")
+    if books.rows != books.distinct:
+        wrong.append(f"{books.rows} rows, but {books.distinct} event ids")
+    if books.outcomes.get("unknown", 0) > most_unknown or books.unknown > most_unknown:
+        wrong.append(f"{books.outcomes.get('unknown', 0)} of unknown outcome, {most_unknown} at most were in flight")
+    if books.outcomes.get("no_answer", 0) and not may_cut_off:
+        wrong.append(f"{books.outcomes['no_answer']} without an answer, though nothing cut them off")
+    return wrong

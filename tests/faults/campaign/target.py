@@ -1,0 +1,69 @@
+"""What the faults of a run are done to."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+import gateway_batch as gb
+from gateway_batch.spark.gateway import Usage
+from tests.faults.campaign import known
+from tests.faults.campaign.drain_process import DrainProcess, say
+from tests.faults.campaign.places import Place
+from tests.faults.campaign.plan import OF_DISKS, Plan
+
+
+@dataclass
+class Target:
+    """A query on its way, its spool folder and its drains.
+
+    Attributes:
+        drains: processes that are about to be ready, one for each fault that wants one.
+        driver: the process whose query it is, if it is not this one.
+        quiet: held by drains that faults start, so that a file is not taken away under one.
+        disk: held by what ails the folder's disk, one thing at a time, and by what puts a file there.
+        kills: processes that were killed with requests in flight.
+        wrong: what was seen to be wrong so far.
+    """
+
+    plan: Plan
+    place: Place
+    folder: Path
+    spool_dir: Path
+    gateway: gb.Gateway
+    drains: list[DrainProcess]
+    driver: subprocess.Popen[bytes] | None = None
+    quiet: threading.Lock = field(default_factory=threading.Lock)
+    disk: threading.Lock = field(default_factory=threading.Lock)
+    kills: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def spark(self) -> SparkSession:
+        """The campaign's session."""
+        return self.place.spark
+
+    @property
+    def usage(self) -> Usage:
+        """The registration's."""
+        return self.gateway.usage
+
+    @property
+    def most_unknown(self) -> int:
+        """How many requests may have been in flight at the kills."""
+        return self.kills * self.plan.concurrency
+
+    def flush(self) -> None:
+        """Flushes once, and notes it if it ends in a wrong way."""
+        self.note_drain(say(self.usage.flush))
+
+    def note_drain(self, answer: str) -> None:
+        """Notes what a drain said, if it is wrong: a LedgerError is right where a disk doesn't work."""
+        right = ("LedgerError: ", *(["OSError: "] if known.OS_ERRORS else []))
+        failed_rightly = self.plan.kinds & OF_DISKS and answer.startswith(right)
+        if not answer.isdigit() and not failed_rightly:
+            self.wrong.append(f"a drain said: {answer[:300] or 'nothing'}")

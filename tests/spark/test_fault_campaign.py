@@ -1,0 +1,30 @@
+"""The short form of the ledger's fault campaign (`make faults` has the long one): a few seeds on the shared session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.faults.campaign.books import AGREE
+from tests.faults.campaign.places import place_of_session
+from tests.faults.campaign.plan import (
+    DELAYED_FILE,
+    DRAINS_AT_ONCE,
+    KILL_DRAIN,
+    KILL_WORKER,
+    LOCAL,
+    STOP_WORKER,
+    make_plan,
+)
+from tests.faults.campaign.run import run
+
+
+@pytest.mark.parametrize(
+    ("seed", "kinds"),
+    [(1, {KILL_WORKER, KILL_DRAIN}), (2, {DRAINS_AT_ONCE, STOP_WORKER}), (3, {DELAYED_FILE, KILL_WORKER})],
+)
+def test_the_books_agree_whatever_dies(spark: SparkSession, tmp_path: Path, seed: int, kinds: set[str]) -> None:
+    result = run(place_of_session(spark, tmp_path), make_plan(LOCAL, seed, kinds))
+    assert result["verdict"] == AGREE, result
