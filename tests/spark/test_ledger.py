@@ -339,10 +339,13 @@ def test_maintenance_joins_files_deletes_what_is_old_and_loses_nothing_else(
     table = gateway.usage.table
     done = maintain(spark, table)
     assert (done.deleted, done.files_before, done.files_after) == (0, 3, 1)
+    tasks = table.replace(".usage", ".ai_query_tasks")
+    assert spark.sql(f"DESCRIBE DETAIL {tasks}").collect()[0].numFiles == 1
+    spark.sql(f"UPDATE {tasks} SET started_at = started_at - INTERVAL 40 DAYS").collect()
     first = spark.table(table).selectExpr("min(event_time)").collect()[0][0]
     spark.sql(f"UPDATE {table} SET event_time = event_time - INTERVAL 40 DAYS WHERE event_time = '{first}'").collect()
     assert maintain(spark, table, keep_days=30).deleted == 1
-    assert spark.table(table).count() == 2
+    assert (spark.table(table).count(), spark.table(tasks).count()) == (2, 0)
     spark.sql(f"SELECT ai_query('{MODEL}', 'four')").collect()
     assert gateway.usage.flush() == 1
     assert spark.table(table).count() == 3
