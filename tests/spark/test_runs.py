@@ -272,6 +272,20 @@ def last_mark(spark: SparkSession, table: str) -> str:
     return str(history[-1].userMetadata)
 
 
+def test_a_table_of_someone_elses_is_left_alone_and_usage_goes_on(
+    spark: SparkSession, register: Register, server: RunningGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = register(host=server.host)
+    tasks = TaskTable(spark, gateway.usage.table).name
+    spark.sql(f"CREATE SCHEMA {tasks.partition('.')[0]}")
+    spark.sql(f"CREATE TABLE {tasks} (x INT) USING DELTA")
+    for word in ("one", "two"):
+        spark.sql(f"SELECT ai_query('{MODEL}', '{word}')").collect()
+        assert gateway.usage.flush() == 1
+    assert spark.table(tasks).count() == 0
+    assert caplog.text.count("summaries are dropped: there is another table of that name") == 1
+
+
 def test_a_view_of_someone_elses_is_left_alone(spark: SparkSession, register: Register, server: RunningGateway) -> None:
     gateway = register(host=server.host)
     schema = gateway.usage.table.partition(".")[0]
