@@ -13,14 +13,35 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import cold_start, cpu_per_row, drain, ledger_overhead, memory, pay_once, rate_limit, throughput
+from benchmarks import (
+    cold_start,
+    cpu_per_row,
+    drain,
+    freshness,
+    ledger_overhead,
+    memory,
+    pay_once,
+    rate_limit,
+    throughput,
+)
 from benchmarks.goals import Verdict, worst
 from benchmarks.peers import side_by_side
 from benchmarks.report import WrongRunError, save, show
 from benchmarks.suite import Benchmark
 
 RESULTS = Path("artifacts/benchmarks")
-_MODULES = (throughput, cpu_per_row, memory, rate_limit, pay_once, ledger_overhead, drain, cold_start, side_by_side)
+_MODULES = (
+    throughput,
+    cpu_per_row,
+    memory,
+    rate_limit,
+    pay_once,
+    ledger_overhead,
+    drain,
+    freshness,
+    cold_start,
+    side_by_side,
+)
 _ALL = {benchmark.name: benchmark for module in _MODULES for benchmark in module.BENCHMARKS}
 
 

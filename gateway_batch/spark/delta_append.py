@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -198,15 +199,20 @@ def write_file(batches: Iterable[pa.Table], schema: pa.Schema, path: Path, time:
     rows = unknown_times = 0
     first: datetime | None = None
     last: datetime | None = None
-    with pq.ParquetWriter(path, schema, compression="snappy") as writer:
-        for batch in batches:
-            writer.write_table(batch)
+    written: Future[None] | None = None
+    with pq.ParquetWriter(path, schema, compression="snappy") as writer, ThreadPoolExecutor(1) as beside:
+        for batch in batches:  # the next one is read while this one is written
+            if written is not None:
+                written.result()
+            written = beside.submit(writer.write_table, batch)
             rows += batch.num_rows
             unknown_times += batch[time].null_count
             times = pc.min_max(batch[time]).as_py()
             if times["min"] is not None:
                 first = times["min"] if first is None else min(first, times["min"])
                 last = times["max"] if last is None else max(last, times["max"])
+        if written is not None:
+            written.result()
     counted: dict[str, Any] = {"numRecords": rows}
     if first is not None and last is not None:
         counted["minValues"] = {time: _milliseconds(first)}

@@ -79,16 +79,17 @@ class SparkTable:
 
     def append(self, batches: Iterable[pa.Table], mark: Mark, after: Mark | None) -> int:
         """As `Table.append`. Of drains that are no longer ordered by a lock, Delta lets one write a counter."""
-        rows = pa.concat_tables(batches)
+        found = list(batches)
+        rows = self._spark.createDataFrame(pa.concat_tables(found)) if found else self._spark.table(self._name).limit(0)
         if self._last(mark.drain, after) != after:
             raise OvertakenError
-        writer = self._spark.createDataFrame(rows).write.format("delta").mode("append")
+        writer = rows.write.format("delta").mode("append")
         version = Mark(mark.drain, mark.counter, 0).version  # the same for all that try the counter
         options = {"txnAppId": mark.drain, "txnVersion": str(version), "userMetadata": mark.text}
         writer.options(**options).saveAsTable(self._name)
         if self._last(mark.drain, mark) != mark:
             raise OvertakenError
-        return int(rows.num_rows)
+        return sum(batch.num_rows for batch in found)
 
     def _last(self, drain: str, expected: Mark | None) -> Mark | None:
         return self.last_commit(drain) if expected is not None else None

@@ -188,8 +188,7 @@ class UsageDrain:
         return rows
 
     def _batches(self, lines: Iterable[bytes], damage: list[Damage]) -> Iterator[pa.Table]:
-        """The rows, a batch at a time; one at least. Damaged files are kept before their rows are committed."""
-        yield usage_rows(())
+        """The rows, a batch at a time; damaged files are kept before their rows are committed."""
         while batch := list(islice(lines, _ROWS_A_BATCH)):
             yield usage_rows(batch)
         for each in damage:

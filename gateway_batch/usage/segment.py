@@ -32,6 +32,7 @@ class Kind(StrEnum):
 
 
 _LETTERS = {kind: kind.encode() for kind in Kind}
+_KINDS = {letter: kind for kind, letter in _LETTERS.items()}
 
 
 def encode(kind: Kind, record: UsageRecord) -> bytes:
@@ -68,6 +69,13 @@ def read_lines(path: Path) -> Iterator[tuple[Kind, bytes]]:
     return ((kind, line) for kind, line in read_all_lines(path) if kind is not None)
 
 
+def read_lines_of(kind: Kind, path: Path) -> Iterator[bytes]:
+    """The undamaged lines of one kind; what others hold is not looked at."""
+    letter = _LETTERS[kind]
+    with path.open("rb") as segment:
+        return (line for line in segment.readlines() if line[9:10] == letter and _kind(line) is kind)
+
+
 def read_all_lines(path: Path) -> Iterator[tuple[Kind | None, bytes]]:
     """All lines of a segment with their kinds; None for what is torn or corrupted."""
     with path.open("rb") as segment:
@@ -83,10 +91,4 @@ def event_id(line: bytes) -> str:
 def _kind(line: bytes) -> Kind | None:
     if len(line) < 13 or line[-1:] != b"\n" or line[8:9] != b" ":
         return None
-    body = line[9:-1]
-    try:
-        if line[:8].lower() != b"%08x" % zlib.crc32(body):
-            return None
-        return Kind(body[:1].decode("ascii"))
-    except ValueError:
-        return None
+    return _KINDS.get(line[9:10]) if line[:8].lower() == b"%08x" % zlib.crc32(line[9:-1]) else None

@@ -15,7 +15,7 @@ from typing import Self
 
 from gateway_batch.types import Price
 from gateway_batch.usage.record import Int32
-from gateway_batch.usage.segment import Kind, line_of, read_lines
+from gateway_batch.usage.segment import Kind, line_of, read_lines_of
 
 UNFIT = "does_not_fit"
 """Beside the `ErrorKind`s: why a row failed whose answer is not of the type or schema asked for."""
@@ -87,7 +87,7 @@ def task_line(summary: TaskSummary) -> bytes:
 
 def task_lines(segment: Path) -> Iterator[bytes]:
     """The undamaged summaries of a segment, as lines."""
-    return (line for kind, line in read_lines(segment) if kind is Kind.TASK)
+    return read_lines_of(Kind.TASK, segment)
 
 
 def _parts(price: Price) -> tuple[float | None, ...]:

@@ -1,6 +1,6 @@
 """Runs the campaign: a run for each seed that has no result yet, a line for each, and a table at the end.
 
-Exit code 0: the books of all runs agree, or disagree as they are known to. 1: those of one don't, or one was broken.
+Exit code 0: the books of all runs agree. 1: those of one don't, or one was broken.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ def main() -> int:
     if to_do:
         enter_namespace(["-m", "tests.faults.campaign", *sys.argv[1:]])
         os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_START)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that a cluster ends, too
         logging.getLogger("gateway_batch").setLevel(logging.ERROR)
         _run_all(options.where, to_do, options.results)
     found = results.read(options.results, options.where, seeds)

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway_batch.spark.reconcile import CLASSES, DUPLICATED, NEVER_SENT, UNKNOWN_RESOLVED, books_agree
+from gateway_batch.spark.reconcile import CLASSES, NEVER_SENT, UNKNOWN_RESOLVED, books_agree
 
-AGREE, DISAGREE, KNOWN, BROKEN = "agree", "disagree", "known", "broken"
-VERDICTS = (AGREE, DISAGREE, KNOWN, BROKEN)
-"""`known`: they disagree, as is expected of the run's faults; `broken`: the run itself did not get to its end."""
+AGREE, DISAGREE, BROKEN = "agree", "disagree", "broken"
+VERDICTS = (AGREE, DISAGREE, BROKEN)
+"""`broken`: the run itself did not get to its end."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,6 @@ class Books:
     outcomes: Mapping[str, int]
     classes: Mapping[str, int]
     unknown: int
-
-    @property
-    def only_duplicates(self) -> bool:
-        """Whether nothing but rows that are there twice keeps the books from agreeing."""
-        return books_agree({name: count for name, count in self.classes.items() if name != DUPLICATED})
 
 
 def count(sent: int, ours: Iterable[tuple[str, str]], classes: Iterable[tuple[str, str]]) -> Books:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -59,6 +61,11 @@ class DrainProcess:
         """Waits for the flush: the number of rows, or the error's name and text; empty if it was killed."""
         return self._read()
 
+    def has_answered(self) -> bool:
+        """Whether the flush is over."""
+        assert self._process.stdout is not None
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
+
     def kill(self) -> str:
         """At once; returns what it had still said, when it has ended. Killing it again does nothing."""
         self._process.kill()
@@ -91,10 +98,12 @@ def say(flush: Callable[[], int]) -> str:
 
 
 def main(spool_dir: Path, table: str) -> None:
-    drain = UsageDrain(_attach(), spool_dir, table)
+    spark = _attach()
+    with tempfile.TemporaryDirectory() as empty:  # a first flush takes long before it comes to the segments
+        UsageDrain(spark, Path(empty), table).flush()
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(say(drain.flush), flush=True)
+        print(say(lambda: UsageDrain(spark, spool_dir, table).flush()), flush=True)
 
 
 if __name__ == "__main__":

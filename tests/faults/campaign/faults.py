@@ -11,19 +11,22 @@ from pathlib import Path
 from gateway_batch.spark.usage_drain import UsageDrain
 from tests.faults.campaign import disks, plan
 from tests.faults.campaign.drain_process import say
-from tests.faults.campaign.plan import Fault
+from tests.faults.campaign.plan import NOBODY, Fault
 from tests.faults.campaign.processes import kill, kill_tree, stop_for, wait_for_busy_writer
 from tests.faults.campaign.target import Target
 
-NOBODY = "nobody was there"
-"""What a fault says that came too late."""
-
 _FIND_WITHIN_S = 3.0
+_MOMENTS = (
+    ("killed at any moment", ""),
+    ("killed before its commit", "*.parquet"),
+    ("killed after its commit", "_delta_log/*.json"),
+)
+"""What a kill of a drain waits for: a new file of the table's."""
 
 
 def kill_worker(target: Target, fault: Fault) -> str:
     """SIGKILL for a Python worker that has requests in flight."""
-    pid = wait_for_busy_writer(target.spool_dir, _FIND_WITHIN_S, fault.number)
+    pid = wait_for_busy_writer(target.written_to(), _FIND_WITHIN_S, fault.number)
     if pid is None:
         return NOBODY
     target.kills += 1
@@ -33,7 +36,7 @@ def kill_worker(target: Target, fault: Fault) -> str:
 
 def stop_worker(target: Target, fault: Fault) -> str:
     """A writer that stalls is not dead: a drain that comes meanwhile leaves it its segments."""
-    pid = wait_for_busy_writer(target.spool_dir, _FIND_WITHIN_S, fault.number)
+    pid = wait_for_busy_writer(target.written_to(), _FIND_WITHIN_S, fault.number)
     if pid is None:
         return NOBODY
     with ThreadPoolExecutor(1) as one:
@@ -45,14 +48,20 @@ def stop_worker(target: Target, fault: Fault) -> str:
 
 
 def kill_drain(target: Target, fault: Fault) -> str:
-    """SIGKILL for a drain's process, at any moment of its flush."""
+    """SIGKILL for a drain's process: at any moment, or as its file of rows is there, or as that is committed."""
+    moment, pattern = _MOMENTS[fault.number % len(_MOMENTS)]
     with target.quiet:
         _wait_for_sealed(target.spool_dir)
         drain = target.drains.pop()
+        before = _files(target.table_folder, pattern)
         drain.start_flush()
-        time.sleep(fault.seconds)
+        until = time.monotonic() + (_FIND_WITHIN_S if pattern else fault.seconds)
+        while time.monotonic() < until and not drain.has_answered():
+            if _files(target.table_folder, pattern) > before:
+                break
+            time.sleep(0.001)
         said = drain.kill()
-    return "killed" if not said else f"killed after {said} rows"
+    return f"{moment}, its answer was {said[:40]}" if said else moment
 
 
 def drains_at_once(target: Target, fault: Fault) -> str:
@@ -175,6 +184,10 @@ def _wait_for_sealed(spool_dir: Path) -> Path | None:
             return found[0]
         time.sleep(0.01)
     return None
+
+
+def _files(folder: Path, pattern: str) -> set[Path]:
+    return set(folder.glob(pattern)) if pattern else set()
 
 
 def _put(source: Path, target: Path) -> None:

@@ -40,9 +40,12 @@ KINDS = {
 OF_FILES = frozenset({REPEATED_FILE, DELAYED_FILE})
 OF_DISKS = frozenset({DISK_FULL, READ_ONLY})
 
+NOBODY = "nobody was there"
+"""What is said of a fault that came too late, or too early."""
+
 AFTER_THE_ACTION = 2.0
 _ONE_DRIVER_IN = 8
-_AT_MOST = {KILL_WORKER: 2, DROP_EXECUTORS: 1}
+_AT_MOST = {KILL_WORKER: 2, KILL_EXECUTOR: 2, DROP_EXECUTORS: 1}
 """How often a fault is drawn for a run: a task is tried four times, and executors end once."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,20 +14,20 @@ from tests.cluster.standalone import kill, tree
 __all__ = ["busy_writers", "kill", "kill_tree", "stop_for", "wait_for_busy_writer"]
 
 
-def busy_writers(spool_dir: Path) -> list[int]:
-    """Process ids of the Python workers that are writing into a spool folder.
+def busy_writers(spools: Iterable[Path]) -> list[int]:
+    """Process ids of the Python workers that are writing into spool folders.
 
     A writer's name has its process id; that its process has the writer's lock open proves that it still is that one.
     """
-    folders = {path.parent for path in (spool_dir / "active").glob("*-*/[0-9]*")}
+    folders = {path.parent for spool in spools for path in (spool / "active").glob("*-*/[0-9]*")}
     return [pid for folder in sorted(folders) if _has_open(pid := _pid_of(folder.name), folder / "lock")]
 
 
-def wait_for_busy_writer(spool_dir: Path, seconds: float, number: int) -> int | None:
+def wait_for_busy_writer(spools: Collection[Path], seconds: float, number: int) -> int | None:
     """One of them, counted round by a number; None if there is none in so many seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if found := busy_writers(spool_dir):
+        if found := busy_writers(spools):
             return found[number % len(found)]
         time.sleep(0.01)
     return None

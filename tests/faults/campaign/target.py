@@ -6,12 +6,13 @@ import subprocess
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.spark.gateway import Usage
-from tests.faults.campaign import known
+from gateway_batch.usage.shipping import local_folder_for
 from tests.faults.campaign.drain_process import DrainProcess, say
 from tests.faults.campaign.places import Place
 from tests.faults.campaign.plan import OF_DISKS, Plan
@@ -53,6 +54,20 @@ class Target:
         return self.gateway.usage
 
     @property
+    def table_folder(self) -> Path:
+        """Where the table's files are, in a warehouse on this machine."""
+        warehouse = urlparse(self.spark.conf.get("spark.sql.warehouse.dir") or "").path
+        schema, _, name = self.usage.table.partition(".")
+        return Path(unquote(warehouse)) / f"{schema}.db" / name
+
+    def written_to(self) -> list[Path]:
+        """The folders that workers write to: the spool folder, or on a cluster a folder of each host."""
+        if self.place.cluster is None:
+            return [self.spool_dir]
+        name = local_folder_for(self.spool_dir).name
+        return [path for host in self.place.cluster.hosts for path in host.folder.glob(f"gateway_batch-*/spool/{name}")]
+
+    @property
     def most_unknown(self) -> int:
         """How many requests may have been in flight at the kills."""
         return self.kills * self.plan.concurrency
@@ -63,7 +78,6 @@ class Target:
 
     def note_drain(self, answer: str) -> None:
         """Notes what a drain said, if it is wrong: a LedgerError is right where a disk doesn't work."""
-        right = ("LedgerError: ", *(["OSError: "] if known.OS_ERRORS else []))
-        failed_rightly = self.plan.kinds & OF_DISKS and answer.startswith(right)
+        failed_rightly = self.plan.kinds & OF_DISKS and answer.startswith("LedgerError: ")
         if not answer.isdigit() and not failed_rightly:
             self.wrong.append(f"a drain said: {answer[:300] or 'nothing'}")
