@@ -44,6 +44,7 @@ def sql(
     from gateway_batch.spark.files import read_table
     from gateway_batch.spark.gateway import register_ai_query
     from gateway_batch.spark.quiet import quiet_session
+    from gateway_batch.spark.run_view import NAME as RUNS
 
     if gateway not in set(Choice):
         raise typer.BadParameter("one of auto, env, dev", param_hint="--gateway")
@@ -57,6 +58,8 @@ def sql(
         with quiet_session(warehouse, own / "spark.log") as spark, register_ai_query(spark, config) as registered:
             for name, path in views.items():
                 read_table(spark, path).createOrReplaceTempView(name)
+            if RUNS in query:  # a session knows the view from its first flush on
+                registered.usage.flush()
             _answer(spark, spark.sql(query), out, as_json)
             _say_usage(registered)
 

@@ -68,13 +68,6 @@ class Usage:
         self._runs.make()
         return rows
 
-    def show_runs(self) -> None:
-        """Makes the view `ai_query_runs` in the usage table's schema, if earlier sessions left what it reads.
-
-        The first flush makes it in any case where the session may.
-        """
-        self._runs.make_of_tables()
-
     def reconcile(self, ledger: Ledger) -> DataFrame:
         """Compares the table with a gateway's own record.
 
@@ -189,7 +182,6 @@ class Gateway:
         before = _open.get((self._functions.scope, self.name))
         if before is not None:
             before.close()
-        self.usage.show_runs()
         self._add(self.name, None)
         for task in TASKS:
             if not self._functions.has_anothers(self._spark, task.name):

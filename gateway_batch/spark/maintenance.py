@@ -1,4 +1,4 @@
-"""Keeping the usage table in order: few files, no more rows than wanted, no file that nothing needs."""
+"""Keeping the usage table and `ai_query_tasks` in order: few files, no more rows than wanted, no file without need."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
+from gateway_batch.spark.task_table import TaskTable
 from gateway_batch.spark.usage_table import create_usage_table, quoted
 
 
 @dataclass(frozen=True, slots=True)
 class Maintained:
-    """What was done.
+    """What was done to the usage table.
 
     Attributes:
         deleted: rows that were too old.
@@ -27,7 +28,8 @@ class Maintained:
 def maintain(spark: SparkSession, table: str, keep_days: int | None = None) -> Maintained:
     """Deletes old rows, joins small files (OPTIMIZE), and removes files that no version needs (VACUUM).
 
-    Versions of the last seven days, Delta's own default, stay readable. Records may be committed meanwhile.
+    Versions of the last seven days, Delta's own default, stay readable. Records may be committed meanwhile. The same is
+    done to the summaries of tasks beside it.
 
     Args:
         spark: a session that can write Delta.
@@ -35,10 +37,15 @@ def maintain(spark: SparkSession, table: str, keep_days: int | None = None) -> M
         keep_days: rows whose `event_time` is older are deleted; None keeps all.
     """
     create_usage_table(spark, table)
-    name = quoted(table)
-    deleted = 0
+    if spark.catalog.tableExists(tasks := TaskTable(spark, table).name):
+        _maintain(spark, tasks, "started_at", keep_days)
+    return _maintain(spark, table, "event_time", keep_days)
+
+
+def _maintain(spark: SparkSession, table: str, time: str, keep_days: int | None) -> Maintained:
+    name, deleted = quoted(table), 0
     if keep_days is not None:
-        old = f"event_time < current_timestamp() - INTERVAL {int(keep_days)} DAYS"
+        old = f"{time} < current_timestamp() - INTERVAL {int(keep_days)} DAYS"
         deleted = int(spark.sql(f"DELETE FROM {name} WHERE {old}").collect()[0]["num_affected_rows"])
     before = _files(spark, name)
     spark.sql(f"OPTIMIZE {name}").collect()

@@ -44,12 +44,6 @@ class RunView:
         except _REFUSALS as error:
             _log.warning("no view %s: %s", beside(self._usage_table, NAME), first_line(error))
 
-    def make_of_tables(self) -> None:
-        """Makes the view if its tables are there, as a query may ask for it before anything is flushed."""
-        names = (self._usage_table, TaskTable(self._spark, self._usage_table).name)
-        if all(self._spark.catalog.tableExists(name) for name in names):
-            self.make()
-
 
 def create_run_view(spark: SparkSession, usage_table: str) -> str:
     """Makes the view, or makes it anew, with the tables that it reads; returns its name.

@@ -73,7 +73,7 @@ class Tally:
             failed=dict(self.failed),
             started_at=_utc(self._started_at),
             ended_at=_utc(self._clock()),
-            price=None if plan.service.price is None else TokenPrice.of(plan.service.price),
+            price=TokenPrice.of(plan.service.price),
         )
 
     def _counts(self) -> tuple[int, int]:

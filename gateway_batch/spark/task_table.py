@@ -44,14 +44,11 @@ class TaskTable:
         self.name = beside(usage_table, NAME)
         self._usage_table = usage_table
         self._spark = spark
-        self._is_made = False
-        self._is_refused = False
+        self._refused = ""
 
     def make(self) -> None:
         """Makes the table if it is missing."""
-        if not self._is_made:
-            create_table(self._spark, self.name, TaskSummary, comments.TASKS_TABLE, comments.TASKS_COLUMNS)
-            self._is_made = True
+        create_table(self._spark, self.name, TaskSummary, comments.TASKS_TABLE, comments.TASKS_COLUMNS)
 
     def append(self, segments: Iterable[Path], mark: Mark) -> int:
         """Appends the summaries in the segments that a commit to the usage table took, once however often it is called.
@@ -71,7 +68,7 @@ class TaskTable:
             PySparkException, Py4JJavaError, OSError: it can't be written (`session_kind.WRITE_ERRORS`).
         """
         lines = [line for segment in segments for line in _lines(segment)]
-        if not lines or not self._can_be_made():
+        if not lines or not self._is_there():
             return 0
         own = replace(mark, drain=f"{mark.drain}-{self._usage_table.lower()}")
         table = self._open()
@@ -84,16 +81,20 @@ class TaskTable:
             except OvertakenError:
                 return 0  # by another drain with the same commit: there is no later one before this is done
 
-    def _can_be_made(self) -> bool:
-        """Makes the table; where the session may not, usage goes on without summaries."""
-        if self._is_refused:
-            return False
-        try:
-            self.make()
-        except WRITE_ERRORS as error:
-            self._is_refused = True
-            _log.warning("no table %s, so that tasks' summaries are dropped: %s", self.name, first_line(error))
-        return not self._is_refused
+    def _is_there(self) -> bool:
+        """Makes the table; where the session may not, or it is someone else's, usage goes on without summaries."""
+        if not self._refused:
+            try:
+                self.make()
+                if "summary_id" not in self._spark.table(self.name).columns:
+                    self._refused = "there is another table of that name"
+            except WRITE_ERRORS as error:
+                if "PERMISSION" not in str(error):
+                    raise
+                self._refused = first_line(error)
+            if self._refused:
+                _log.warning("no table %s, so that tasks' summaries are dropped: %s", self.name, self._refused)
+        return not self._refused
 
     def _open(self) -> Table:
         if not is_classic(self._spark):
@@ -120,5 +121,5 @@ def _with_prices(rows: pa.Table) -> pa.Table:
 
 
 def _list_price(model: str) -> dict[str, object] | None:
-    price = list_price(model)
-    return None if price is None else vars(TokenPrice.of(price))
+    found = TokenPrice.of(list_price(model))
+    return None if found is None else vars(found)

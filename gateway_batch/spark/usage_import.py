@@ -45,14 +45,13 @@ def import_ledger(spark: SparkSession, table: str, ledger: Ledger, where: str | 
     if where is not None:
         theirs = theirs.where(where)
     view = f"gateway_batch_import_{secrets.token_hex(8)}"
-    others = others_of(theirs, spark.table(table))
     try:
         if is_table(spark, ledger) and "event_time" in theirs.columns:
-            days = days_to_read(others, spark.table(table))
+            days = days_to_read(others_of(theirs, spark.table(table)), spark.table(table))
             if not days:
                 return 0
-            others = others.where(_is_of(days))
-        others.select(*_columns(theirs)).createOrReplaceTempView(view)
+            theirs = theirs.where(_is_of(days))
+        others_of(theirs, spark.table(table)).select(*_columns(theirs)).createOrReplaceTempView(view)
         with table_lock(SparkTable(spark, table).local_folder):
             return _merge(spark, table, view)
     except WRITE_ERRORS as error:

@@ -21,6 +21,7 @@ UNFIT = "does_not_fit"
 """Beside the `ErrorKind`s: why a row failed whose answer is not of the type or schema asked for."""
 
 _MICRO = Decimal("0.000001")
+_TOO_MUCH = 1e12
 
 
 @dataclass(kw_only=True)
@@ -33,14 +34,12 @@ class TokenPrice:
     cache_creation: Decimal | None = None
 
     @classmethod
-    def of(cls, price: Price) -> Self:
-        """A price as decimals of six places."""
-        return cls(
-            input=_decimal(price.input),
-            output=_decimal(price.output),
-            cache_read=_decimal(price.cache_read),
-            cache_creation=_decimal(price.cache_creation),
-        )
+    def of(cls, price: Price | None) -> Self | None:
+        """A price as decimals of six places; None for none, and for one that no table holds."""
+        if price is None or not all(each is None or each < _TOO_MUCH for each in _parts(price)):
+            return None
+        given, answered, read, created = map(_decimal, _parts(price))
+        return cls(input=given, output=answered, cache_read=read, cache_creation=created)
 
 
 @dataclass(kw_only=True)
@@ -89,6 +88,10 @@ def task_line(summary: TaskSummary) -> bytes:
 def task_lines(segment: Path) -> Iterator[bytes]:
     """The undamaged summaries of a segment, as lines."""
     return read_lines_of(Kind.TASK, segment)
+
+
+def _parts(price: Price) -> tuple[float | None, ...]:
+    return price.input, price.output, price.cache_read, price.cache_creation
 
 
 def _decimal(dollars: float | None) -> Decimal | None:

@@ -2,6 +2,7 @@
 -- micro-batch). From {tasks}, a row per call in a task, and {usage_table}, a row per HTTP attempt.
 -- A task that was killed left no row in {tasks}: what it sent counts in attempts, tokens and cost, and what it did not
 -- send, its rows and its failures count nowhere. gb.Client's calls and actions on RDDs have no execution id: not here.
+-- A condition on application_id or query_execution_id reaches the tables; one on a time is applied to the runs.
 --
 -- rows:             given back to Spark by all tasks, tried again or not; failed ones, and those that sent nothing, too.
 -- requests:         different requests that were sent, each once; of an embedding service, rows.

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -16,7 +17,7 @@ from gateway_batch.devgateway import RunningGateway
 from gateway_batch.spark.table_append import OvertakenError, SparkTable
 from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.record import MIRRORED_COLUMNS
-from tests.connect.conftest import MODEL, Register
+from tests.connect.conftest import MODEL, TOKEN, Register
 
 QUERY = f"SELECT ai_query('{MODEL}', text_column) FROM my_table"
 
@@ -171,3 +172,21 @@ def test_workers_of_another_version_are_refused(register: Register, monkeypatch:
     monkeypatch.setattr("gateway_batch.spark.spool_probe.VERSION", "9.9")
     with pytest.raises(gb.ConfigError, match=r"have gateway_batch 0\.1\.0, this process 9\.9"):
         register()
+
+
+@pytest.mark.usefixtures("texts")
+def test_a_run_is_shown_and_other_clients_requests_are_imported_once(
+    spark: SparkSession, gateway: gb.Gateway, server: RunningGateway
+) -> None:
+    spark.sql(QUERY).collect()
+    gateway.usage.flush()
+    (found,) = spark.table(gateway.usage.table.replace(".usage", ".ai_query_runs")).collect()
+    assert (found.rows, found.requests, found.attempts, found.functions) == (40, 40, 40, ["ai_query"])
+    assert found.cost_usd > 0
+    with httpx.Client(base_url=server.host, trust_env=False) as agent:
+        call = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
+        authorization = {"authorization": f"Bearer {TOKEN}"}
+        agent.post("/ai-gateway/mlflow/v1/chat/completions", json=call, headers=authorization)
+    assert gateway.usage.import_ledger(server.ledger) == 1
+    assert gateway.usage.import_ledger(server.ledger) == 0
+    assert classes(gateway, server.ledger) == {}

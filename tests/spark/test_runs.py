@@ -272,6 +272,20 @@ def last_mark(spark: SparkSession, table: str) -> str:
     return str(history[-1].userMetadata)
 
 
+def test_a_table_of_someone_elses_is_left_alone_and_usage_goes_on(
+    spark: SparkSession, register: Register, server: RunningGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = register(host=server.host)
+    tasks = TaskTable(spark, gateway.usage.table).name
+    spark.sql(f"CREATE SCHEMA {tasks.partition('.')[0]}")
+    spark.sql(f"CREATE TABLE {tasks} (x INT) USING DELTA")
+    for word in ("one", "two"):
+        spark.sql(f"SELECT ai_query('{MODEL}', '{word}')").collect()
+        assert gateway.usage.flush() == 1
+    assert spark.table(tasks).count() == 0
+    assert caplog.text.count("summaries are dropped: there is another table of that name") == 1
+
+
 def test_a_view_of_someone_elses_is_left_alone(spark: SparkSession, register: Register, server: RunningGateway) -> None:
     gateway = register(host=server.host)
     schema = gateway.usage.table.partition(".")[0]
@@ -283,7 +297,7 @@ def test_a_view_of_someone_elses_is_left_alone(spark: SparkSession, register: Re
     assert create_run_view(spark, gateway.usage.table) == create_run_view(spark, gateway.usage.table)
 
 
-def test_a_flush_makes_the_view_and_a_later_registration_too(
+def test_the_first_flush_of_a_registration_makes_the_view(
     spark: SparkSession, register: Register, server: RunningGateway
 ) -> None:
     gateway = register(host=server.host)
@@ -292,7 +306,9 @@ def test_a_flush_makes_the_view_and_a_later_registration_too(
     gateway.usage.flush()
     assert spark.table(view).count() == 0
     spark.sql(f"DROP VIEW {view}")  # as a session without a metastore forgets it
-    register(host=server.host)
+    gateway.usage.flush()
+    assert not spark.catalog.tableExists(view), "once is enough"
+    register(host=server.host).usage.flush()
     assert spark.table(view).columns[:2] == ["application_id", "query_execution_id"]
 
 

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from gateway_batch.types import Price
 from gateway_batch.usage import comments
 from gateway_batch.usage.adoption import adopt_dead_writers
@@ -42,6 +44,11 @@ def test_a_summary_is_a_row() -> None:
     prices = {"input": Decimal("0.075"), "output": Decimal("1.25"), "cache_read": Decimal(0), "cache_creation": None}
     assert row["price"] == prices
     assert task_rows([]).schema == TASK_SCHEMA
+
+
+@pytest.mark.parametrize("dollars", [1e12, 1e300, float("inf"), float("nan")])
+def test_a_price_that_no_table_holds_is_none(dollars: float) -> None:
+    assert TokenPrice.of(Price(1.0, dollars)) is None
 
 
 def test_each_column_has_a_comment() -> None:
