@@ -159,8 +159,8 @@ class InferenceClient:
             reply = await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s)
             attempts.note_reply(record, reply, self._milliseconds(started))
             result = api.parse(reply)
-            attempts.note_result(record, result)
-            slot.used(result.usage)
+            attempts.note_result(record, result, call)
+            slot.used(result.usage)  # as reported: an estimate binds no limit
             slot.succeeded()
             return result
         except CallError as error:

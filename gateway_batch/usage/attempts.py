@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from gateway_batch.errors import CallError
-from gateway_batch.types import HttpReply, InferenceResult, Service
+from gateway_batch.types import AnyRequest, HttpReply, InferenceResult, Service
+from gateway_batch.usage.estimated import PROVIDER, completed
 from gateway_batch.usage.record import (
     ClientMetadata,
     InvocationMetadata,
@@ -125,13 +126,21 @@ def note_reply(record: UsageRecord, reply: HttpReply, latency_ms: int) -> None:
     record.response_content_type = _name(reply.headers.get("content-type"))
 
 
-def note_result(record: UsageRecord, result: InferenceResult) -> None:
-    """The answer was a result: its model and tokens."""
+def note_result(record: UsageRecord, result: InferenceResult, call: AnyRequest | None = None) -> None:
+    """The answer says what it took: its model and tokens.
+
+    Args:
+        record: of the attempt.
+        result: what was answered, or paid for a failure.
+        call: what was asked, where the answer was a result: tokens that it does not report are estimated.
+    """
     usage = result.usage
     record.destination_model = _name(result.model)
-    record.input_tokens = usage.input_tokens
-    record.output_tokens = usage.output_tokens
-    record.total_tokens = usage.total_tokens
+    given, answered, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
+    source = None if total is None else PROVIDER
+    if call is not None and (given is None or answered is None or total is None):
+        given, answered, total, source = completed(usage, call, result.value)
+    record.input_tokens, record.output_tokens, record.total_tokens = given, answered, total
     details = (usage.cache_read_tokens, usage.cache_creation_tokens, usage.reasoning_tokens)
     if details != (None, None, None):
         record.token_details = TokenDetails(
@@ -139,9 +148,9 @@ def note_result(record: UsageRecord, result: InferenceResult) -> None:
             cache_creation_input_tokens=details[1],
             output_reasoning_tokens=details[2],
         )
-    if usage.total_tokens is not None:
+    if source is not None:
         assert record.client_metadata is not None
-        record.client_metadata.token_source = "provider"
+        record.client_metadata.token_source = source
 
 
 def _name(given: str | None) -> str | None:

@@ -109,7 +109,7 @@ class ClientMetadata:
             `unknown` (the caller died with the request in flight).
         error_kind: `gateway_batch.errors.ErrorKind`, None for a success.
         attempt: 1 for a row's first HTTP attempt.
-        token_source: `provider`, or None where no tokens are known.
+        token_source: `provider`; `estimated` if any of the counts is; None where no tokens are known.
         query_execution_id: Spark's `spark.sql.execution.root.id`, one per query of an application.
         stage_id, partition_id, task_attempt: the Spark task that sent it.
         job_id, job_run_id: of a Databricks workflow.

@@ -376,6 +376,19 @@ def test_the_tokens_of_a_refusal_were_paid_for_and_are_recorded(play: Any) -> No
     assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (900, 5, 905)
 
 
+def test_tokens_that_a_result_does_not_report_are_estimated(play: Any) -> None:
+    bare = reply(200, {"choices": [{"message": {"content": "z" * 11}}]})
+    _, (row,) = play(lambda bench: bench.infer("x" * 40), [bare])
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (10, 3, 13)
+    assert row["client_metadata"]["token_source"] == "estimated"
+
+
+def test_tokens_of_a_failure_are_not_estimated(play: Any) -> None:
+    _, (row,) = play(lambda bench: bench.failure(), [reply(200, {"choices": [{"message": {"content": None}}]})])
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (None, None, None)
+    assert "token_source" not in row["client_metadata"]
+
+
 def test_the_tokens_of_an_answer_cut_off_before_its_text_are_recorded(play: Any) -> None:
     cut_off = {
         "choices": [{"message": {"content": None}, "finish_reason": "length"}],

@@ -3,7 +3,7 @@ from __future__ import annotations
 import uuid
 
 from gateway_batch.errors import ErrorKind, RejectedError, UnreachableError
-from gateway_batch.types import InferenceResult, Service, TokenUsage
+from gateway_batch.types import InferenceRequest, InferenceResult, Service, TokenUsage
 from gateway_batch.usage import comments
 from gateway_batch.usage.attempts import Caller, Intents, new_event_id, note_failure, note_reply, note_result
 from gateway_batch.usage.record import MIRRORED_COLUMNS, ClientMetadata, UsageRecord, columns
@@ -185,11 +185,18 @@ def test_a_result_sets_model_and_tokens() -> None:
     assert client_metadata(row).token_source == "provider"
 
 
-def test_tokens_that_were_not_reported_are_unknown_and_not_zero() -> None:
+def test_tokens_that_a_failure_does_not_report_are_unknown_and_not_zero() -> None:
     row = record("e")
     note_result(row, InferenceResult("x"))
     assert (row.input_tokens, row.total_tokens, row.token_details) == (None, None, None)
     assert client_metadata(row).token_source is None
+
+
+def test_what_a_result_does_not_report_is_estimated() -> None:
+    row = record("e")
+    note_result(row, InferenceResult("12345678", TokenUsage(input_tokens=7)), InferenceRequest("abc"))
+    assert (row.input_tokens, row.output_tokens, row.total_tokens) == (7, 2, 9)
+    assert client_metadata(row).token_source == "estimated"
 
 
 def test_a_failure_without_an_answer_says_so() -> None:
