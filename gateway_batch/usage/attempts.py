@@ -151,6 +151,13 @@ def note_result(record: UsageRecord, result: InferenceResult, call: AnyRequest |
     if source is not None:
         assert record.client_metadata is not None
         record.client_metadata.token_source = source
+    if usage.service_tier is not None and record.invocation_metadata is not None:
+        record.invocation_metadata = InvocationMetadata(
+            source=record.invocation_metadata.source, service_tier=usage.service_tier
+        )
+    if usage.other is not None:
+        assert record.client_metadata is not None
+        record.client_metadata.other_usage = dict(usage.other)
 
 
 def _name(given: str | None) -> str | None:

@@ -39,9 +39,9 @@ COLUMNS = {
     "service_name": "Three-part name of the model service; NULL where a plain endpoint was called.",
     "service_tags": "Tags of the model service, where the gateway tells them.",
     "mcp_metadata": "Calls of tools only.",
-    "invocation_metadata": "Where the call came from: AI_QUERY for the SQL function, EXTERNAL_CLIENT for gb.Client.",
+    "invocation_metadata": "Where the call came from, AI_QUERY or EXTERNAL_CLIENT (gb.Client); the service tier.",
     "service_id": "Id of the model service, where the gateway tells it.",
     "session_metadata": "Groups calls of a conversation or a coding agent, where the gateway tells it.",
     "auth_mode": "How the caller authenticated, where that is known.",
-    "client_metadata": "What only the caller knows: event id, outcome, error, attempt, Spark query and task.",
+    "client_metadata": "What only the caller knows: event id, outcome, error, other usage, Spark task, job.",
 }

@@ -110,6 +110,7 @@ class ClientMetadata:
         error_kind: `gateway_batch.errors.ErrorKind`, None for a success.
         attempt: 1 for a row's first HTTP attempt.
         token_source: `provider`; `estimated` if any of the counts is; None where no tokens are known.
+        other_usage: numbers of the answer's usage block that no column has, as their text, by their path in it.
         query_execution_id: Spark's `spark.sql.execution.root.id`, one per query of an application.
         stage_id, partition_id, task_attempt: the Spark task that sent it.
         job_id, job_run_id: of a Databricks workflow.
@@ -120,6 +121,7 @@ class ClientMetadata:
     error_kind: str | None = None
     attempt: Int32 | None = None
     token_source: str | None = None
+    other_usage: dict[str, str] | None = None
     application_id: str | None = None
     query_execution_id: str | None = None
     stage_id: Int32 | None = None

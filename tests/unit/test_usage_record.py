@@ -73,6 +73,7 @@ OURS = [
     ("error_kind", "STRING"),
     ("attempt", "INT"),
     ("token_source", "STRING"),
+    ("other_usage", "MAP<STRING, STRING>"),
     ("application_id", "STRING"),
     ("query_execution_id", "STRING"),
     ("stage_id", "INT"),
