@@ -41,6 +41,10 @@ class Caller:
     stage_id: int | None = None
     partition_id: int | None = None
     task_attempt: int | None = None
+    job_id: str | None = None
+    job_run_id: str | None = None
+    task_run_id: str | None = None
+    notebook_path: str | None = None
 
 
 def new_event_id() -> str:
@@ -102,6 +106,10 @@ def _client_metadata(caller: Caller) -> ClientMetadata:
         stage_id=caller.stage_id,
         partition_id=caller.partition_id,
         task_attempt=caller.task_attempt,
+        job_id=caller.job_id,
+        job_run_id=caller.job_run_id,
+        task_run_id=caller.task_run_id,
+        notebook_path=caller.notebook_path,
     )
 
 

@@ -113,7 +113,9 @@ class ClientMetadata:
         other_usage: numbers of the answer's usage block that no column has, as their text, by their path in it.
         query_execution_id: Spark's `spark.sql.execution.root.id`, one per query of an application.
         stage_id, partition_id, task_attempt: the Spark task that sent it.
-        job_id, job_run_id: of a Databricks workflow.
+        job_id, job_run_id, task_run_id: of a Databricks workflow, as `system.lakeflow` has them. Where only the task's
+            run is known, it stands for the job's too.
+        notebook_path: of the Databricks notebook that ran the query, in a workflow or by hand.
     """
 
     event_id: str
@@ -129,6 +131,8 @@ class ClientMetadata:
     task_attempt: Int32 | None = None
     job_id: str | None = None
     job_run_id: str | None = None
+    task_run_id: str | None = None
+    notebook_path: str | None = None
 
 
 @dataclass(kw_only=True)

@@ -81,6 +81,8 @@ OURS = [
     ("task_attempt", "INT"),
     ("job_id", "STRING"),
     ("job_run_id", "STRING"),
+    ("task_run_id", "STRING"),
+    ("notebook_path", "STRING"),
 ]
 
 
