@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from gateway_batch.errors import CallError
 from gateway_batch.types import AnyRequest, HttpReply, InferenceResult, Service
+from gateway_batch.usage import databricks
 from gateway_batch.usage.estimated import PROVIDER, completed
 from gateway_batch.usage.record import (
     ClientMetadata,
@@ -61,12 +62,31 @@ class Intents:
         self._of: tuple[Caller, Service] | None = None
 
     def record(
-        self, caller: Caller, service: Service, tags: dict[str, str], *, event_id: str, attempt: int, now: float
+        self,
+        caller: Caller,
+        service: Service,
+        tags: dict[str, str],
+        *,
+        event_id: str,
+        attempt: int,
+        now: float,
+        authorization: str | None = None,
     ) -> UsageRecord:
-        """A record that is true as it stands if nothing more is ever known of the attempt."""
+        """A record that is true as it stands if nothing more is ever known of the attempt.
+
+        Args:
+            caller: who sends.
+            service: whom it is sent to.
+            tags: of the request.
+            event_id: of the attempt.
+            attempt: 1 for a row's first.
+            now: seconds since the epoch.
+            authorization: the header's value, of which only the kind is recorded: that of a task's first attempt.
+        """
         if self._of is None or self._of[0] is not caller or self._of[1] is not service:
             self._of = caller, service
-            self._record, self._client_metadata = _known(_record(caller, service)), _known(_client_metadata(caller))
+            self._record = _known(_record(caller, service, authorization))
+            self._client_metadata = _known(_client_metadata(caller))
         metadata = _row(ClientMetadata, {**self._client_metadata, "event_id": event_id, "attempt": attempt})
         return _row(
             UsageRecord,
@@ -81,18 +101,19 @@ class Intents:
         )
 
 
-def _record(caller: Caller, service: Service) -> UsageRecord:
+def _record(caller: Caller, service: Service, authorization: str | None) -> UsageRecord:
     return UsageRecord(
         account_id=caller.account_id,
         workspace_id=caller.workspace_id,
         endpoint_name=service.endpoint,
         requester=caller.requester,
-        requester_type="USER" if caller.requester else None,
+        requester_type=databricks.requester_type(caller.requester),
         url=service.url,
         user_agent=caller.user_agent,
         api_type=service.api,
         service_type="MODEL_SERVICE",
-        service_name=service.model if service.model.count(".") == 2 else None,
+        service_name=databricks.service_name(service),
+        auth_mode=databricks.auth_mode(service, authorization),
         invocation_metadata=InvocationMetadata(source=caller.source),
     )
 
@@ -166,6 +187,13 @@ def note_result(record: UsageRecord, result: InferenceResult, call: AnyRequest |
     if usage.other is not None:
         assert record.client_metadata is not None
         record.client_metadata.other_usage = dict(usage.other)
+
+
+def note_destination(record: UsageRecord, service: Service) -> None:
+    """The service's own model gave the result."""
+    kind, name = databricks.destination(service)
+    if kind is not None:
+        record.destination_type, record.destination_name = kind, name
 
 
 def _name(given: str | None) -> str | None:

@@ -405,6 +405,7 @@ def test_the_token_is_in_the_authorization_header_and_nowhere_else(tmp_path: Pat
 
     sent, rows = play(scene, [chat_reply("x")])
     assert sent.headers.pop("authorization") == f"Bearer {SECRET}"
+    assert rows[0]["auth_mode"] == "PAT"
     assert SECRET not in f"{sent} {rows}"
     files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in path.read_bytes() for path in files)

@@ -156,7 +156,7 @@ def test_the_event_id_stands_in_until_the_server_names_the_request() -> None:
 
 def test_only_a_three_part_name_is_a_service_name() -> None:
     def service_name(model: str) -> str | None:
-        service = Service(endpoint="e", api="a", url="u", model=model)
+        service = Service(endpoint="e", api="a", url="https://h/ai-gateway/mlflow/v1/embeddings", model=model)
         return Intents().record(CALLER, service, {}, event_id="e", attempt=1, now=0.0).service_name
 
     assert service_name("system.ai.gpt-5-5") == "system.ai.gpt-5-5"
