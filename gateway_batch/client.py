@@ -64,6 +64,7 @@ class InferenceClient:
         limiter: grants the slot of each attempt.
         credentials: resolve the services' tokens.
         policy: how long and how often.
+        event_id_tag: a request tag that carries the attempt's event id; None sends none.
         clock: monotonic seconds, the loop's own.
         sleep: waits seconds between attempts.
         chance: in [0, 1), for jitter.
@@ -77,6 +78,7 @@ class InferenceClient:
         credentials: Credentials,
         *,
         policy: CallPolicy,
+        event_id_tag: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -86,6 +88,7 @@ class InferenceClient:
         self._limiter = limiter
         self._credentials = credentials
         self._policy = policy
+        self._event_id_tag = event_id_tag
         self._clock = clock
         self._sleep = sleep
         self._chance = chance
@@ -140,11 +143,14 @@ class InferenceClient:
     def _intend(
         self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot
     ) -> UsageRecord:
+        event_id, tags = attempts.new_event_id(), dict(call.tags)
+        if self._event_id_tag is not None:
+            tags[self._event_id_tag] = event_id
         record = self._intents.record(
             caller,
             service,
-            dict(call.tags),
-            event_id=attempts.new_event_id(),
+            tags,
+            event_id=event_id,
             attempt=attempt,
             now=time.time(),
             authorization=request.headers.get("authorization"),
@@ -162,6 +168,8 @@ class InferenceClient:
         started = self._clock()
         assert record.invocation_id is not None
         headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
+        if self._event_id_tag is not None:
+            headers[TAGS_HEADER] = json.dumps(record.request_tags)
         timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
         try:
             reply = await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s)

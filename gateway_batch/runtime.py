@@ -53,6 +53,7 @@ class RuntimeSettings:
     row_deadline_s: float
     max_attempts: int
     cache_quota_mb: int = 2048
+    event_id_tag: str | None = None
 
     @property
     def lanes(self) -> int:
@@ -80,6 +81,7 @@ class RuntimeSettings:
             row_deadline_s=config.row_deadline,
             max_attempts=config.max_attempts,
             cache_quota_mb=config.cache_quota_mb,
+            event_id_tag=config.event_id_tag,
         )
 
 
@@ -200,7 +202,13 @@ class Runtime:
             RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
         )
         return InferenceClient(
-            self._transport, self._spool, self._limiter, credentials, policy=policy, clock=self.loop.time
+            self._transport,
+            self._spool,
+            self._limiter,
+            credentials,
+            policy=policy,
+            event_id_tag=settings.event_id_tag,
+            clock=self.loop.time,
         )
 
     def _rotate(self) -> None:

@@ -36,12 +36,14 @@ class Usage:
 
     Attributes:
         table: name of the Delta table they land in.
+        event_id_tag: the request tag that carries event ids, if one does.
         spool_dir: folder they pass through.
         committed: rows that this handle's flushes have committed so far, in the background too.
     """
 
-    def __init__(self, spark: SparkSession, table: str, spool_dir: Path) -> None:
+    def __init__(self, spark: SparkSession, table: str, spool_dir: Path, event_id_tag: str | None = None) -> None:
         self.table = table
+        self.event_id_tag = event_id_tag
         self.spool_dir = spool_dir
         self.committed = 0
         self._spark = spark
@@ -60,19 +62,21 @@ class Usage:
         self.committed += rows
         return rows
 
-    def reconcile(self, ledger: Ledger) -> DataFrame:
+    def reconcile(self, ledger: Ledger, event_id_tag: str | None = None) -> DataFrame:
         """Compares the table with a gateway's own record.
 
         Args:
             ledger: path of the development gateway's SQLite file, path of an exported CSV, JSON-lines or Parquet file,
                 name of a table, or a DataFrame, with columns of `system.ai_gateway.usage`; what it lacks is not
-                compared. A column `client_request_id` has our event ids, if there is one.
+                compared. A column `client_request_id` has our event ids, if there is one; without, requests are found
+                by the tag, then by the server's request id. Estimated tokens are not compared.
+            event_id_tag: the request tag that has our event ids; None: the setting's.
 
         Returns:
             A row per request that is not simply matched: `event_id`, `class` (`missing`, `duplicated`, `differing`,
             `extra`, `never_sent`, `unknown_resolved`), `differences` (names of the columns), and both sides' values.
         """
-        return reconcile(self._spark, self.table, ledger)
+        return reconcile(self._spark, self.table, ledger, event_id_tag=event_id_tag or self.event_id_tag)
 
     def maintain(self, keep_days: int | None = None) -> Maintained:
         """Joins the table's small files, and removes what no version of the last seven days needs.
@@ -96,7 +100,7 @@ class Gateway:
         self.config = config
         self.name = name
         self._spark = spark
-        self.usage = Usage(spark, config.usage_table, spool_dir_of(spark, config))
+        self.usage = Usage(spark, config.usage_table, spool_dir_of(spark, config), config.event_id_tag)
         self._functions = _kind_of(spark)(spark, config, self.usage.spool_dir)
         self._stopping = threading.Event()
         self._flusher: threading.Thread | None = None

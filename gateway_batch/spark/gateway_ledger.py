@@ -35,22 +35,22 @@ _TYPES = pa.schema(
 )
 
 
-def read_ledger(spark: SparkSession, ledger: Ledger) -> DataFrame:
+def read_ledger(spark: SparkSession, ledger: Ledger, event_id_tag: str | None = None) -> DataFrame:
     """Its rows, with columns of `system.ai_gateway.usage`.
 
     Args:
         spark: a session that knows the table, if it is one.
         ledger: path of a development gateway's SQLite file; path of a CSV, JSON-lines or Parquet file or of a folder of
             Parquet or Delta; name of a table; or a DataFrame. Tags may be a map, or a JSON object's text.
+        event_id_tag: the tag that has our event ids, if one may.
 
     Raises:
         ConfigError: there is no such ledger, or it has no column that requests are found by.
     """
     rows = _rows(spark, ledger)
-    if not {"request_id", "client_request_id"} & set(rows.columns):
+    found_by = {"request_id", "client_request_id"} | ({"request_tags"} if event_id_tag is not None else set())
+    if not found_by & set(rows.columns):
         raise ConfigError("ledger: it has neither a column request_id nor client_request_id to find requests by")
-    if "request_id" not in rows.columns:
-        rows = rows.withColumn("request_id", F.lit(None).cast("string"))
     types = {field.name: field.dataType for field in rows.schema}
     if "request_tags" in types and not isinstance(types["request_tags"], MapType):
         rows = rows.withColumn("request_tags", _tags("request_tags", types["request_tags"].simpleString()))

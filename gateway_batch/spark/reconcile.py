@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from gateway_batch.spark.gateway_ledger import Ledger, read_ledger
 from gateway_batch.spark.usage_table import create_usage_table
+from gateway_batch.usage.estimated import ESTIMATED
 
 MISSING = "missing"
 DUPLICATED = "duplicated"
@@ -26,6 +27,8 @@ def books_agree(counts: Mapping[str, int]) -> bool:
     """Whether requests per class are those of books that agree: only unknown outcomes may stand open."""
     return not any(counts.get(name) for name in (MISSING, DUPLICATED, DIFFERING, EXTRA))
 
+
+_TOKENS = frozenset({"input_tokens", "output_tokens", "total_tokens"})
 
 # What both sides must agree on, where both have it.
 _COMPARED = (
@@ -60,7 +63,15 @@ class Books:
         return books_agree(self.counts)
 
 
-def books(spark: SparkSession, table: str, ledger: Ledger, *, where: str | None = None, examples: int = 3) -> Books:
+def books(
+    spark: SparkSession,
+    table: str,
+    ledger: Ledger,
+    *,
+    where: str | None = None,
+    event_id_tag: str | None = None,
+    examples: int = 3,
+) -> Books:
     """Reconciles, and counts.
 
     Args:
@@ -68,6 +79,7 @@ def books(spark: SparkSession, table: str, ledger: Ledger, *, where: str | None 
         table: the usage table.
         ledger: the gateway's own record.
         where: a condition on the ledger's rows, in SQL, such as the time or the requester that is ours.
+        event_id_tag: the request tag that has our event ids, where the requests were sent with it.
         examples: rows of each class, at most.
 
     Raises:
@@ -75,9 +87,10 @@ def books(spark: SparkSession, table: str, ledger: Ledger, *, where: str | None 
     """
     of_class = Window.partitionBy("class")
     rows = (
-        reconcile(spark, table, ledger, where)
+        reconcile(spark, table, ledger, where, event_id_tag)
         .withColumn("place", F.row_number().over(of_class.orderBy("event_id")))
         .withColumn("count", F.count("*").over(of_class))
+        .withColumn("known", F.count("ours").over(of_class))
         .where(F.col("place") <= max(1, examples))
         .orderBy("class", "place")
         .collect()
@@ -86,18 +99,21 @@ def books(spark: SparkSession, table: str, ledger: Ledger, *, where: str | None 
     keys = spark.table(table).select("client_metadata.event_id").distinct().count()
     names = ("event_id", "class", "differences", "ours", "theirs")
     shown = [{name: row.asDict(recursive=True)[name] for name in names} for row in rows if row["place"] <= examples]
-    return Books(keys - sum(counts.values()) + counts.get(MISSING, 0), counts, shown)
+    return Books(keys - sum({row["class"]: row["known"] for row in rows}.values()), counts, shown)
 
 
-def reconcile(spark: SparkSession, table: str, ledger: Ledger, where: str | None = None) -> DataFrame:
+def reconcile(
+    spark: SparkSession, table: str, ledger: Ledger, where: str | None = None, event_id_tag: str | None = None
+) -> DataFrame:
     """See `Usage.reconcile`, which this is behind."""
     create_usage_table(spark, table)
-    theirs = read_ledger(spark, ledger)
+    theirs = read_ledger(spark, ledger, event_id_tag)
     compared = [name for name in _COMPARED if name in theirs.columns]
     if where is not None:
         theirs = theirs.where(where)
-    ours = spark.table(table).select(F.col("client_metadata.event_id").alias("key"), *_COMPARED)
-    keyed = _with_key(theirs, ours, compared)
+    own = (F.col(f"client_metadata.{name}") for name in ("event_id", "token_source"))
+    ours = spark.table(table).select(*own, *_COMPARED).withColumnRenamed("event_id", "key")
+    keyed = _with_key(theirs, ours, compared, event_id_tag)
     joined = _once(ours, "ours", compared).join(_once(keyed, "theirs", compared), "key", "full_outer")
     differences = F.array_compact(F.array(*(_difference(name) for name in compared)))
     judged = joined.withColumn("differences", differences).withColumn("class", _class())
@@ -126,22 +142,28 @@ def _difference(name: str) -> Column:
     ours, theirs = F.col(f"ours.{name}"), F.col(f"theirs.{name}")
     if name == "request_tags":  # maps can't be compared
         ours, theirs = (F.array_sort(F.map_entries(side)) for side in (ours, theirs))
-    return F.when(~ours.eqNullSafe(theirs), F.lit(name))
+    differ = ~ours.eqNullSafe(theirs)
+    if name in _TOKENS:  # an estimate says nothing against what the gateway knows
+        differ &= ~F.col("ours.token_source").eqNullSafe(ESTIMATED)
+    return F.when(differ, F.lit(name))
 
 
 def _once(frame: DataFrame, side: str, compared: Sequence[str]) -> DataFrame:
     """A row per key: one of its rows as a struct, and how many there were."""
-    names = dict.fromkeys([*compared, "status_code"]) if side == "ours" else compared
+    names = dict.fromkeys([*compared, "status_code", "token_source"]) if side == "ours" else compared
     return frame.groupBy("key").agg(F.first(F.struct(*names)).alias(side), F.count("*").alias(f"{side}_rows"))
 
 
-def _with_key(theirs: DataFrame, ours: DataFrame, compared: Sequence[str]) -> DataFrame:
-    """Their rows by our event id; those without one are found by the server's request id."""
-    if "client_request_id" not in theirs.columns:
-        theirs = theirs.withColumn("client_request_id", F.lit(None).cast("string"))
+def _with_key(theirs: DataFrame, ours: DataFrame, compared: Sequence[str], event_id_tag: str | None) -> DataFrame:
+    """Their rows by our event id, from a column or the tag; those without one are found by the server's request id."""
+    for name in ("client_request_id", "request_id"):
+        if name not in theirs.columns:
+            theirs = theirs.withColumn(name, F.lit(None).cast("string"))
+    tagged = event_id_tag is not None and "request_tags" in theirs.columns
+    tag = F.try_element_at("request_tags", F.lit(event_id_tag)) if tagged else F.lit(None).cast("string")
     by_request = ours.where("status_code IS NOT NULL").select("request_id", F.col("key").alias("found"))
     by_request = by_request.dropDuplicates(["request_id"])
-    key = F.coalesce("client_request_id", "found", F.concat(F.lit("request_id:"), "request_id"))
+    key = F.coalesce("client_request_id", tag, "found", F.concat(F.lit("request_id:"), "request_id"))
     types = {field.name: field.dataType for field in ours.schema}
     values = (F.col(name).cast(types[name]).alias(name) for name in compared)
     return theirs.join(by_request, "request_id", "left").select(key.alias("key"), *values)

@@ -85,6 +85,7 @@ def play(tmp_path: Path) -> Callable[..., Any]:
         answers: Iterable[Answer] | Callable[[HttpRequest], Awaitable[HttpReply]],
         policy: CallPolicy = CallPolicy(FAST),
         ceiling: int = 4,
+        event_id_tag: str | None = None,
     ) -> tuple[Any, list[dict[str, Any]]]:
         async def main() -> Any:
             loop = asyncio.get_running_loop()
@@ -109,6 +110,7 @@ def play(tmp_path: Path) -> Callable[..., Any]:
                 limiter,
                 Credentials({"value:token": SECRET}),
                 policy=policy,
+                event_id_tag=event_id_tag,
                 clock=loop.time,
                 sleep=nap,
                 chance=lambda: 0.5,
@@ -449,6 +451,21 @@ def test_tags_are_sent_as_ascii_json_and_recorded_as_written(play: Any) -> None:
     assert header.isascii()
     assert header.isprintable()
     assert json.loads(header) == row["request_tags"] == {"team": "Größe 👋", "line": "a\nb"}
+
+
+def test_each_attempt_carries_its_event_id_in_the_tag_that_is_set(play: Any) -> None:
+    async def scene(bench: Bench) -> list[str]:
+        await bench.infer(team="search")
+        return [request.headers["Databricks-Ai-Gateway-Request-Tags"] for request in bench.transport.sent]
+
+    sent, rows = play(scene, [DOWN, chat_reply("x")], event_id_tag="gateway_batch_event_id")
+    tags = [
+        {"team": "search", "gateway_batch_event_id": row["client_metadata"]["event_id"]}
+        for row in sorted(rows, key=lambda row: row["client_metadata"]["attempt"])
+    ]
+    assert [json.loads(each) for each in sent] == tags
+    assert [row["request_tags"] for row in rows] == tags
+    assert tags[0] != tags[1]
 
 
 def test_without_tags_there_is_no_tags_header(play: Any) -> None:
