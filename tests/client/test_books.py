@@ -83,6 +83,19 @@ def test_what_a_row_says_of_service_and_destination_is_what_the_gateway_says(
     assert [row["service_name"] for row in rows] == [None, "system.ai.gpt-5-4", "main.default.support", None]
 
 
+def test_event_ids_in_a_tag_reach_the_gateways_books(
+    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+) -> None:
+    server.configure(faults=[{"match": "Lake 0 ", "status": 500, "times_per_prompt": 1}])
+    with open_client(event_id_tag="gb.event") as client:
+        client.query_many(MODEL, lakes(3), request_tags={"team": "search"})
+        client.embed(VECTORS, ["a"])
+    rows, theirs = sealed_rows(spool_dir), books()
+    assert len(rows) == 3 + 1 + 1
+    assert ours(rows) == theirs
+    assert all(row["request_tags"]["gb.event"] == event_id for event_id, row in theirs.items())
+
+
 def test_embeddings_packed_into_one_request_are_the_same_vectors(open_client: Open) -> None:
     client = open_client()
     assert client.embed(VECTORS, lakes(5)) == [client.embed(VECTORS, [lake])[0] for lake in lakes(5)]
