@@ -115,7 +115,7 @@ def reconcile(
     ours = spark.table(table).select(*own, *_COMPARED).withColumnRenamed("event_id", "key")
     keyed = _with_key(theirs, ours, compared, event_id_tag)
     joined = _once(ours, "ours", compared).join(_once(keyed, "theirs", compared), "key", "full_outer")
-    differences = F.array_compact(F.array(*(_difference(name) for name in compared)))
+    differences = F.array_compact(F.array(*(_difference(name) for name in compared), F.lit(None).cast("string")))
     judged = joined.withColumn("differences", differences).withColumn("class", _class())
     return judged.where(F.col("class").isNotNull()).select(
         F.col("key").alias("event_id"),
@@ -150,7 +150,7 @@ def _difference(name: str) -> Column:
 
 def _once(frame: DataFrame, side: str, compared: Sequence[str]) -> DataFrame:
     """A row per key: one of its rows as a struct, and how many there were."""
-    names = dict.fromkeys([*compared, "status_code", "token_source"]) if side == "ours" else compared
+    names = dict.fromkeys([*compared, "status_code", "token_source"]) if side == "ours" else compared or ("key",)
     return frame.groupBy("key").agg(F.first(F.struct(*names)).alias(side), F.count("*").alias(f"{side}_rows"))
 
 

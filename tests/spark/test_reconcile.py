@@ -150,6 +150,13 @@ def test_every_class_is_told_in_a_table_of_the_mirrored_columns_alone(
     assert theirs == {"theirs", ids[2]}
 
 
+def test_a_ledger_of_event_ids_alone_agrees(spark: SparkSession, gateway: gb.Gateway, usage: DataFrame) -> None:
+    ids = usage.select(F.col("client_metadata.event_id").alias("client_request_id"))
+    found = books(spark, gateway.usage.table, ids)
+    assert (found.agree, found.matched, dict(found.counts)) == (True, 6, {})
+    assert books(spark, gateway.usage.table, ids.limit(5)).counts == {"extra": 1}
+
+
 def test_estimated_tokens_are_not_compared(spark: SparkSession, gateway: gb.Gateway, usage: DataFrame) -> None:
     table = gateway.usage.table.replace(".usage", ".estimated")
     estimated = F.col("client_metadata").withField("token_source", F.lit("estimated"))
