@@ -66,6 +66,7 @@ class RuntimeSettings:
     cache_quota_mb: int = 2048
     ships: bool = False
     spool_local_dir: str | None = None
+    event_id_tag: str | None = None
 
     @property
     def lanes(self) -> int:
@@ -102,6 +103,7 @@ class RuntimeSettings:
             cache_quota_mb=config.cache_quota_mb,
             ships=not on_one_host or config.spool_local_dir is not None,
             spool_local_dir=config.spool_local_dir,
+            event_id_tag=config.event_id_tag,
         )
 
 
@@ -229,7 +231,13 @@ class Runtime:
             RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
         )
         return InferenceClient(
-            self._transport, self._spool, self._limiter, credentials, policy=policy, clock=self.loop.time
+            self._transport,
+            self._spool,
+            self._limiter,
+            credentials,
+            policy=policy,
+            event_id_tag=settings.event_id_tag,
+            clock=self.loop.time,
         )
 
     def _rotate(self) -> None:
