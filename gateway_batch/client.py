@@ -11,9 +11,9 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from gateway_batch.apis import Api, api_for
+from gateway_batch.apis import api_for
 from gateway_batch.config import Credentials
 from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
 from gateway_batch.limits import Limiter, Size, Slot
@@ -64,6 +64,7 @@ class InferenceClient:
         limiter: grants the slot of each attempt.
         credentials: resolve the services' tokens.
         policy: how long and how often.
+        event_id_tag: a request tag that carries the attempt's event id; None sends none.
         clock: monotonic seconds, the loop's own.
         sleep: waits seconds between attempts.
         chance: in [0, 1), for jitter.
@@ -77,6 +78,7 @@ class InferenceClient:
         credentials: Credentials,
         *,
         policy: CallPolicy,
+        event_id_tag: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -86,6 +88,7 @@ class InferenceClient:
         self._limiter = limiter
         self._credentials = credentials
         self._policy = policy
+        self._event_id_tag = event_id_tag
         self._clock = clock
         self._sleep = sleep
         self._chance = chance
@@ -99,8 +102,7 @@ class InferenceClient:
             LedgerError: an attempt could not be recorded; it was not sent.
             ConfigError: the service's token can't be resolved.
         """
-        api = api_for(service.api)
-        request = self._authorized(api.build(call, service), call, service, caller)
+        request = self._authorized(api_for(service.api).build(call, service), call, service, caller)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
         deadline = self._clock() + self._policy.row_deadline_s
         # A host's services share one URL, and each has limits of its own, for each key.
@@ -112,8 +114,8 @@ class InferenceClient:
             slot = self._limiter.slot(name, deadline, size)
             try:
                 async with slot:
-                    record = self._intend(call, service, caller, attempt, slot)
-                    return await self._attempt(api, call, request, record, slot, deadline)
+                    record = self._intend(request, call, service, caller, attempt, slot)
+                    return await self._attempt(service, call, request, record, slot, deadline)
             except CallError as error:
                 failure = _out_of_time(failure) if error.kind is ErrorKind.DEADLINE and failure else error
             if failure.kind is ErrorKind.RATE_LIMIT:
@@ -138,9 +140,21 @@ class InferenceClient:
             headers[TAGS_HEADER] = json.dumps(dict(call.tags))
         return HttpRequest(request.url, request.body, headers)
 
-    def _intend(self, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot) -> UsageRecord:
-        event_id, now = attempts.new_event_id(), time.time()
-        record = self._intents.record(caller, service, dict(call.tags), event_id=event_id, attempt=attempt, now=now)
+    def _intend(
+        self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot
+    ) -> UsageRecord:
+        event_id, tags = attempts.new_event_id(), dict(call.tags)
+        if self._event_id_tag is not None:
+            tags[self._event_id_tag] = event_id
+        record = self._intents.record(
+            caller,
+            service,
+            tags,
+            event_id=event_id,
+            attempt=attempt,
+            now=time.time(),
+            authorization=request.headers.get("authorization"),
+        )
         try:
             self._ledger.intend(record)
         except LedgerError:
@@ -149,18 +163,21 @@ class InferenceClient:
         return record
 
     async def _attempt(
-        self, api: Api[Any], call: AnyRequest, request: HttpRequest, record: UsageRecord, slot: Slot, deadline: float
+        self, service: Service, call: AnyRequest, request: HttpRequest, record: UsageRecord, slot: Slot, deadline: float
     ) -> InferenceResult:
         started = self._clock()
         assert record.invocation_id is not None
         headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
+        if self._event_id_tag is not None:
+            headers[TAGS_HEADER] = json.dumps(record.request_tags)
         timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
         try:
             reply = await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s)
             attempts.note_reply(record, reply, self._milliseconds(started))
-            result = api.parse(reply)
-            attempts.note_result(record, result)
-            slot.used(result.usage)
+            result: InferenceResult = api_for(service.api).parse(reply)
+            attempts.note_result(record, result, call)
+            attempts.note_destination(record, service)
+            slot.used(result.usage)  # as reported: an estimate binds no limit
             slot.succeeded()
             return result
         except CallError as error:

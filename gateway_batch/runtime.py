@@ -6,6 +6,7 @@ Spark's workers have one (`spark/runtime`), and so does each `gb.Client`. Made a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -65,6 +66,7 @@ class RuntimeSettings:
     cache_quota_mb: int = 2048
     ships: bool = False
     spool_local_dir: str | None = None
+    event_id_tag: str | None = None
 
     @property
     def lanes(self) -> int:
@@ -101,6 +103,7 @@ class RuntimeSettings:
             cache_quota_mb=config.cache_quota_mb,
             ships=not on_one_host or config.spool_local_dir is not None,
             spool_local_dir=config.spool_local_dir,
+            event_id_tag=config.event_id_tag,
         )
 
 
@@ -228,12 +231,19 @@ class Runtime:
             RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
         )
         return InferenceClient(
-            self._transport, self._spool, self._limiter, credentials, policy=policy, clock=self.loop.time
+            self._transport,
+            self._spool,
+            self._limiter,
+            credentials,
+            policy=policy,
+            event_id_tag=settings.event_id_tag,
+            clock=self.loop.time,
         )
 
     def _rotate(self) -> None:
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
-        self._spool.rotate_if_due()
+        with contextlib.suppress(LedgerError):  # nothing is lost, and the next intent says it
+            self._spool.rotate_if_due()
         if self._shipper is not None:
             self._shipper.start_round()
 

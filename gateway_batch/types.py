@@ -162,9 +162,13 @@ AnyRequest = InferenceRequest | EmbeddingRequest | RecordRequest
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Token counts as the provider reported them; None is not reported, never zero.
+    """What an answer says of its use, as the provider reported it; None is not reported, never zero.
 
-    `input_tokens` includes cached ones, `output_tokens` includes reasoning.
+    Attributes:
+        input_tokens: cached ones included.
+        output_tokens: reasoning included.
+        service_tier: a word of the provider's.
+        other: texts of the numbers that none of these has, by their path in the answer's usage block.
     """
 
     input_tokens: int | None = None
@@ -173,6 +177,8 @@ class TokenUsage:
     cache_read_tokens: int | None = None
     cache_creation_tokens: int | None = None
     reasoning_tokens: int | None = None
+    service_tier: str | None = None
+    other: Mapping[str, str] | None = None
 
 
 NO_USAGE = TokenUsage()
@@ -209,12 +215,14 @@ class HttpReply:
     Attributes:
         headers: to be asked by lower-case names.
         received_at: seconds since the epoch, to read HTTP dates against.
+        head_after_s: seconds from when it was sent to its first bytes; None where they were not timed.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     received_at: float = 0.0
+    head_after_s: float | None = None
 
     @property
     def request_id(self) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.replies import (
     CUT,
     REFUSED,
@@ -35,6 +36,15 @@ DEFAULT_MAX_TOKENS = 4096
 JSON_INSTRUCTIONS = "Answer with one JSON object and nothing else: no other text, no code fence."
 
 _WORDS = {"stop": "stop_sequences"}
+_COUNTED = frozenset(
+    {
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "output_tokens_details.thinking_tokens",
+    }
+)
 _WHY_EMPTY = {"max_tokens": CUT, "model_context_window_exceeded": CUT}
 
 
@@ -69,7 +79,7 @@ class AnthropicMessages:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The text blocks, joined; others, such as thinking, are left out."""
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
+        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
         ending = string(body.get("stop_reason"))
@@ -116,12 +126,13 @@ def _refusal(body: JsonObject) -> str:
     return f"{REFUSED}: {explanation[:500]}" if explanation else REFUSED
 
 
-def _usage(block: Any) -> TokenUsage:
+def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
     """Anthropic's `input_tokens` leave out what was read from or written to the cache; ours have it in."""
+    block = body.get("usage")
     uncached, answered = count(block, "input_tokens"), count(block, "output_tokens")
     read, written = count(block, "cache_read_input_tokens"), count(block, "cache_creation_input_tokens")
     given = sum_of(uncached, read or 0, written or 0)
-    return TokenUsage(
+    usage = TokenUsage(
         input_tokens=given,
         output_tokens=answered,
         total_tokens=sum_of(given, answered),
@@ -129,3 +140,4 @@ def _usage(block: Any) -> TokenUsage:
         cache_creation_tokens=written,
         reasoning_tokens=count(block, "output_tokens_details", "thinking_tokens"),
     )
+    return with_others(usage, body, "usage", _COUNTED, reply)

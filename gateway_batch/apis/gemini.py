@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.replies import CUT, check_error, check_policy, count, json_object, string, sum_of, text_result
 from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
@@ -27,6 +28,15 @@ _WORDS = {
 }
 # What stands beside generationConfig and not in it.
 _BESIDE = ("safetySettings", "tools", "toolConfig", "cachedContent")
+_COUNTED = frozenset(
+    {
+        "promptTokenCount",
+        "candidatesTokenCount",
+        "thoughtsTokenCount",
+        "totalTokenCount",
+        "cachedContentTokenCount",
+    }
+)
 _COMPLETE = ("STOP", "FINISH_REASON_UNSPECIFIED")
 
 
@@ -51,7 +61,7 @@ class Gemini:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first candidate's text parts, joined; thoughts are left out."""
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body.get("usageMetadata")), model=string(body.get("modelVersion")))
+        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("modelVersion")))
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
         match body:
@@ -100,15 +110,17 @@ def _why_empty(ending: str | None) -> str | None:
     return CUT if ending == "MAX_TOKENS" else f"the answer was withheld: {ending[:100]}"
 
 
-def _usage(block: Any) -> TokenUsage:
+def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
     """`promptTokenCount` has cached tokens in it; `candidatesTokenCount` leaves out thoughts, ours has them in."""
+    block = body.get("usageMetadata")
     given, thoughts = count(block, "promptTokenCount"), count(block, "thoughtsTokenCount")
     spoken, total = count(block, "candidatesTokenCount"), count(block, "totalTokenCount")
     answered = None if spoken is None and thoughts is None else sum_of(spoken or 0, thoughts or 0)
-    return TokenUsage(
+    usage = TokenUsage(
         input_tokens=given,
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
         cache_read_tokens=count(block, "cachedContentTokenCount"),
         reasoning_tokens=thoughts,
     )
+    return with_others(usage, body, "usageMetadata", _COUNTED, reply)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.replies import (
     CUT,
     FILTERED,
@@ -31,6 +32,18 @@ from gateway_batch.types import (
 
 _WHERE = "choices[0].message.content"
 _WHY_EMPTY = {"length": CUT, "content_filter": FILTERED}
+_COUNTED = frozenset(
+    {
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "prompt_tokens_details.cached_tokens",
+        "prompt_tokens_details.cache_write_tokens",
+        "completion_tokens_details.reasoning_tokens",
+    }
+)
 
 
 class OpenAIChat:
@@ -53,7 +66,7 @@ class OpenAIChat:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first choice's text; content blocks (gpt-oss) are joined from those of type `text`."""
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
+        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
         check_policy(body, reply, paid)
         match body:
             case {"choices": [{"message": {"content": content}}, *_]} if text := _text(content):
@@ -96,16 +109,19 @@ def _refusal(message: JsonObject) -> str | None:
     return f"{REFUSED}: {refusal[:500]}" if isinstance(refusal, str) and refusal else None
 
 
-def _usage(block: Any) -> TokenUsage:
+def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
+    block = body.get("usage")
     given, answered = count(block, "prompt_tokens"), count(block, "completion_tokens")
     total, written = count(block, "total_tokens"), count(block, "cache_creation_input_tokens")
-    return TokenUsage(
+    read = count(block, "prompt_tokens_details", "cached_tokens")
+    usage = TokenUsage(
         input_tokens=given,
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
-        cache_read_tokens=count(block, "prompt_tokens_details", "cached_tokens"),
+        cache_read_tokens=count(block, "cache_read_input_tokens") if read is None else read,
         cache_creation_tokens=count(block, "prompt_tokens_details", "cache_write_tokens")
         if written is None
         else written,
         reasoning_tokens=count(block, "completion_tokens_details", "reasoning_tokens"),
     )
+    return with_others(usage, body, "usage", _COUNTED, reply)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.replies import check_error, check_policy, count, json_object, not_the_api, string
 from gateway_batch.apis.requests import json_request
-from gateway_batch.types import EmbeddingRequest, HttpReply, HttpRequest, InferenceResult, Service, Task, TokenUsage
+from gateway_batch.types import (
+    EmbeddingRequest,
+    HttpReply,
+    HttpRequest,
+    InferenceResult,
+    JsonObject,
+    Service,
+    Task,
+    TokenUsage,
+)
 
+_COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 _NUMBERS = {float, int}  # as JSON has them: a boolean is none
 
 
@@ -26,7 +35,7 @@ class OpenAIEmbeddings:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The vectors at `data[i].embedding`, in the order of `data[i].index` where it is given."""
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
+        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
         entries = body.get("data")
@@ -45,9 +54,15 @@ class OpenAIEmbeddings:
         return InferenceResult(vectors, paid.usage, paid.model)
 
 
-def _usage(block: Any) -> TokenUsage:
+def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
     """Embeddings report no output: it is what the total has beyond the input, so that the two add up to it."""
+    block = body.get("usage")
     given, total = count(block, "prompt_tokens"), count(block, "total_tokens")
     total = given if total is None else total
     output = max(0, total - given) if given is not None and total is not None else None
-    return TokenUsage(input_tokens=given, output_tokens=output, total_tokens=total)
+    usage = TokenUsage(
+        input_tokens=given,
+        output_tokens=output,
+        total_tokens=total,
+    )
+    return with_others(usage, body, "usage", _COUNTED, reply)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.replies import (
     CUT,
     FILTERED,
@@ -33,6 +34,16 @@ from gateway_batch.types import (
 
 _WORDS = {"max_tokens": "max_output_tokens"}
 _WHY_EMPTY = {"max_output_tokens": CUT, "content_filter": FILTERED}
+_COUNTED = frozenset(
+    {
+        "input_tokens",
+        "output_tokens",
+        "total_tokens",
+        "input_tokens_details.cached_tokens",
+        "input_tokens_details.cache_write_tokens",
+        "output_tokens_details.reasoning_tokens",
+    }
+)
 
 
 class OpenAIResponses:
@@ -61,7 +72,7 @@ class OpenAIResponses:
         Messages of phase `commentary`, which models write on the way to the answer, are left out.
         """
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body.get("usage")), model=string(body.get("model")))
+        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
         if body.get("output") is None:
@@ -107,10 +118,11 @@ def _why_incomplete(body: JsonObject) -> str | None:
     return _WHY_EMPTY.get(reason or "") or f"the response is {str(body['status'])[:100]}"
 
 
-def _usage(block: Any) -> TokenUsage:
+def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
+    block = body.get("usage")
     given, answered = count(block, "input_tokens"), count(block, "output_tokens")
     total = count(block, "total_tokens")
-    return TokenUsage(
+    usage = TokenUsage(
         input_tokens=given,
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
@@ -118,3 +130,4 @@ def _usage(block: Any) -> TokenUsage:
         cache_creation_tokens=count(block, "input_tokens_details", "cache_write_tokens"),
         reasoning_tokens=count(block, "output_tokens_details", "reasoning_tokens"),
     )
+    return with_others(usage, body, "usage", _COUNTED, reply)

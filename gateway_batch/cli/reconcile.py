@@ -24,6 +24,9 @@ def reconcile(
     where: Annotated[
         str | None, typer.Option(help="A condition on its rows, in SQL: the part of it that is yours.")
     ] = None,
+    event_id_tag: Annotated[
+        str | None, typer.Option(help="The request tag that has our event ids; else the setting's.")
+    ] = None,
     warehouse: Warehouse = Path("spark-warehouse"),
     usage_table: UsageTable = None,
     examples: Annotated[int, typer.Option(min=0, help="How many requests of each class to show.")] = 3,
@@ -40,7 +43,8 @@ def reconcile(
 
     with ledger_in(warehouse, usage_table) as (spark, ours):
         ours.flush()
-        found = books(spark, ours.table, ledger, where=where, examples=examples)
+        tag = event_id_tag or ours.event_id_tag
+        found = books(spark, ours.table, ledger, where=where, event_id_tag=tag, examples=examples)
     if as_json:
         print(json.dumps({"agree": found.agree, "matched": found.matched, **found.counts, "examples": found.examples}))
     else:

@@ -136,4 +136,4 @@ def ledger_in(warehouse: Path, usage_table: str | None) -> Iterator[tuple[SparkS
     if not warehouse.is_dir():
         raise ConfigError(f"no such folder: {warehouse}; --warehouse names the folder of the tables")
     with quiet_session(warehouse, warehouse / "_gateway_batch" / "spark.log") as spark:
-        yield spark, Usage(spark, config.usage_table, spool_dir_of(spark, config))
+        yield spark, Usage(spark, config.usage_table, spool_dir_of(spark, config), event_id_tag=config.event_id_tag)

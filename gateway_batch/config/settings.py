@@ -125,6 +125,12 @@ class GatewayConfig(BaseSettings):
     request_tags: RequestTags = Field(
         default={}, description="Tags of every request, for the usage table's `request_tags`"
     )
+    event_id_tag: str | None = Field(
+        default=None,
+        pattern=r"\A[A-Za-z0-9_.:\-]{1,128}\z",
+        description="A request tag that carries each HTTP attempt's event id, so that a gateway's own table can be "
+        "reconciled that has no other id of ours; unset: none",
+    )
 
     max_concurrency: int = Field(
         default=64,

@@ -39,12 +39,22 @@ class Usage:
 
     Attributes:
         table: name of the Delta table they land in.
+        event_id_tag: the request tag that carries event ids, if one does.
         spool_dir: folder they pass through.
         committed: rows that this handle's flushes have committed so far, in the background too.
     """
 
-    def __init__(self, spark: SparkSession, table: str, spool_dir: Path, local_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        table: str,
+        spool_dir: Path,
+        *,
+        local_dir: Path | None = None,
+        event_id_tag: str | None = None,
+    ) -> None:
         self.table = table
+        self.event_id_tag = event_id_tag
         self.spool_dir = spool_dir
         self.committed = 0
         self._spark = spark
@@ -68,19 +78,21 @@ class Usage:
         self._runs.make()
         return rows
 
-    def reconcile(self, ledger: Ledger) -> DataFrame:
+    def reconcile(self, ledger: Ledger, event_id_tag: str | None = None) -> DataFrame:
         """Compares the table with a gateway's own record.
 
         Args:
             ledger: path of the development gateway's SQLite file, path of an exported CSV, JSON-lines or Parquet file,
                 name of a table, or a DataFrame, with columns of `system.ai_gateway.usage`; what it lacks is not
-                compared. A column `client_request_id` has our event ids, if there is one.
+                compared. A column `client_request_id` has our event ids, if there is one; without, requests are found
+                by the tag, then by the server's request id. Estimated tokens are not compared.
+            event_id_tag: the request tag that has our event ids; None: the setting's.
 
         Returns:
             A row per request that is not simply matched: `event_id`, `class` (`missing`, `duplicated`, `differing`,
             `extra`, `never_sent`, `unknown_resolved`), `differences` (names of the columns), and both sides' values.
         """
-        return reconcile(self._spark, self.table, ledger)
+        return reconcile(self._spark, self.table, ledger, event_id_tag=event_id_tag or self.event_id_tag)
 
     def import_ledger(self, ledger: Ledger, where: str | None = None) -> int:
         """Adds the requests of other clients (coding agents, apps) from a gateway's own record, each once.
@@ -127,8 +139,13 @@ class Gateway:
         self.name = name
         self._spark = spark
         spool_dir = spool_dir_of(spark, config)
-        local_dir = local_folder_for(spool_dir, config.spool_local_dir)
-        self.usage = Usage(spark, config.usage_table, spool_dir, local_dir)
+        self.usage = Usage(
+            spark,
+            config.usage_table,
+            spool_dir,
+            local_dir=local_folder_for(spool_dir, config.spool_local_dir),
+            event_id_tag=config.event_id_tag,
+        )
         self._functions = _kind_of(spark)(spark, config, self.usage.spool_dir)
         self._stopping = threading.Event()
         self._flusher: threading.Thread | None = None

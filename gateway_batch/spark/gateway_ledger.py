@@ -27,7 +27,7 @@ _ROWS_A_BATCH = 10_000
 _EXACT_TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
-def read_ledger(spark: SparkSession, ledger: Ledger) -> DataFrame:
+def read_ledger(spark: SparkSession, ledger: Ledger, event_id_tag: str | None = None) -> DataFrame:
     """Its rows; those of its columns that `system.ai_gateway.usage` has are of the usage table's types.
 
     Args:
@@ -35,15 +35,15 @@ def read_ledger(spark: SparkSession, ledger: Ledger) -> DataFrame:
         ledger: path of a development gateway's SQLite file; path of a CSV, JSON-lines or Parquet file or of a folder of
             Parquet or Delta; name of a table; or a DataFrame. Maps, structs and lists may be their JSON text; a time
             without a zone is one of the session's.
+        event_id_tag: the tag that has our event ids, if one may.
 
     Raises:
         ConfigError: there is no such ledger, or it has no column that requests are found by.
     """
     rows = _rows(spark, ledger)
-    if not {"request_id", "client_request_id"} & set(rows.columns):
+    found_by = {"request_id", "client_request_id"} | ({"request_tags"} if event_id_tag is not None else set())
+    if not found_by & set(rows.columns):
         raise ConfigError("ledger: it has neither a column request_id nor client_request_id to find requests by")
-    if "request_id" not in rows.columns:
-        rows = rows.withColumn("request_id", F.lit(None).cast("string"))
     types = {field.name: field.dataType.simpleString() for field in rows.schema}
     cast = {name: _as_ours(name, types[name]) for name in _TYPES if name in types}
     return rows.withColumns({name: column for name, column in cast.items() if column is not None})

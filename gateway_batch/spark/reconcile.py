@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from gateway_batch.spark.gateway_ledger import Ledger, read_ledger
 from gateway_batch.spark.usage_import import IMPORTED, imported_key
 from gateway_batch.spark.usage_table import create_usage_table
+from gateway_batch.usage.estimated import ESTIMATED
 
 MISSING = "missing"
 DUPLICATED = "duplicated"
@@ -27,6 +28,8 @@ def books_agree(counts: Mapping[str, int]) -> bool:
     """Whether requests per class are those of books that agree: only unknown outcomes may stand open."""
     return not any(counts.get(name) for name in (MISSING, DUPLICATED, DIFFERING, EXTRA))
 
+
+_TOKENS = frozenset({"input_tokens", "output_tokens", "total_tokens"})
 
 # What both sides must agree on, where both have it.
 _COMPARED = (
@@ -61,7 +64,15 @@ class Books:
         return books_agree(self.counts)
 
 
-def books(spark: SparkSession, table: str, ledger: Ledger, *, where: str | None = None, examples: int = 3) -> Books:
+def books(
+    spark: SparkSession,
+    table: str,
+    ledger: Ledger,
+    *,
+    where: str | None = None,
+    event_id_tag: str | None = None,
+    examples: int = 3,
+) -> Books:
     """Reconciles, and counts.
 
     Args:
@@ -69,12 +80,13 @@ def books(spark: SparkSession, table: str, ledger: Ledger, *, where: str | None 
         table: the usage table.
         ledger: the gateway's own record.
         where: a condition on the ledger's rows, in SQL, such as the time or the requester that is ours.
+        event_id_tag: the request tag that has our event ids, where the requests were sent with it.
         examples: rows of each class, at most.
 
     Raises:
         ConfigError: there is no such ledger, or it lacks what requests are found by.
     """
-    judged = _judged(spark, table, ledger, where)
+    judged = _judged(spark, table, ledger, where, event_id_tag)
     counts = {row["class"]: row["count"] for row in judged.groupBy("class").count().collect()}
     matched = counts.pop(None, 0)
     return Books(matched, counts, _examples(judged, examples) if counts and examples else [])
@@ -86,28 +98,30 @@ def _examples(judged: DataFrame, most: int) -> list[dict[str, Any]]:
     return [row.asDict(recursive=True) for row in found.drop("place").collect()]
 
 
-def reconcile(spark: SparkSession, table: str, ledger: Ledger, where: str | None = None) -> DataFrame:
+def reconcile(
+    spark: SparkSession, table: str, ledger: Ledger, where: str | None = None, event_id_tag: str | None = None
+) -> DataFrame:
     """See `Usage.reconcile`, which this is behind."""
-    return _unmatched(_judged(spark, table, ledger, where))
+    return _unmatched(_judged(spark, table, ledger, where, event_id_tag))
 
 
-def _judged(spark: SparkSession, table: str, ledger: Ledger, where: str | None) -> DataFrame:
+def _judged(spark: SparkSession, table: str, ledger: Ledger, where: str | None, event_id_tag: str | None) -> DataFrame:
     """Both sides' requests, joined, with their class.
 
     A request that was imported from a gateway's record says nothing about our books where this record lacks it.
     """
     create_usage_table(spark, table)
-    theirs = read_ledger(spark, ledger)
+    theirs = read_ledger(spark, ledger, event_id_tag)
     compared = [name for name in _COMPARED if name in theirs.columns]
     if where is not None:
         theirs = theirs.where(where)
     imported = F.expr(f"client_metadata.outcome <=> '{IMPORTED}'").alias("imported")
-    key = F.col("client_metadata.event_id").alias("key")
-    ours = spark.table(table).select(key, imported, *_COMPARED)
-    keyed = _with_key(theirs, ours, compared)
+    own = (F.col(f"client_metadata.{name}") for name in ("event_id", "token_source"))
+    ours = spark.table(table).select(*own, imported, *_COMPARED).withColumnRenamed("event_id", "key")
+    keyed = _with_key(theirs, ours, compared, event_id_tag)
     joined = _once(ours, "ours", compared).join(_once(keyed, "theirs", compared), "key", "full_outer")
     joined = joined.where(F.col("theirs").isNotNull() | ~F.col("imported"))
-    differences = F.array_compact(F.array(*(_difference(name) for name in compared)))
+    differences = F.array_compact(F.array(*(_difference(name) for name in compared), F.lit(None).cast("string")))
     return joined.withColumn("differences", differences).withColumn("class", _class())
 
 
@@ -137,24 +151,30 @@ def _difference(name: str) -> Column:
     ours, theirs = F.col(f"ours.{name}"), F.col(f"theirs.{name}")
     if name == "request_tags":  # maps can't be compared
         ours, theirs = (F.array_sort(F.map_entries(side)) for side in (ours, theirs))
-    return F.when(~ours.eqNullSafe(theirs), F.lit(name))
+    differ = ~ours.eqNullSafe(theirs)
+    if name in _TOKENS:  # an estimate says nothing against what the gateway knows
+        differ &= ~F.col("ours.token_source").eqNullSafe(ESTIMATED)
+    return F.when(differ, F.lit(name))
 
 
 def _once(frame: DataFrame, side: str, compared: Sequence[str]) -> DataFrame:
     """A row per key: one of its rows as a struct, and how many there were."""
     ours = side == "ours"
-    names = dict.fromkeys([*compared, "status_code"]) if ours else compared
+    names = dict.fromkeys([*compared, "status_code", "token_source"]) if ours else compared or ("key",)
     also = [F.max("imported").alias("imported")] if ours else []
     return frame.groupBy("key").agg(F.first(F.struct(*names)).alias(side), F.count("*").alias(f"{side}_rows"), *also)
 
 
-def _with_key(theirs: DataFrame, ours: DataFrame, compared: Sequence[str]) -> DataFrame:
-    """Their rows by our event id; those without one are found by the server's request id.
+def _with_key(theirs: DataFrame, ours: DataFrame, compared: Sequence[str], event_id_tag: str | None) -> DataFrame:
+    """Their rows by our event id, from a column or the tag; those without one are found by the server's request id.
 
     Imported ones come first: other clients may name their requests too.
     """
-    if "client_request_id" not in theirs.columns:
-        theirs = theirs.withColumn("client_request_id", F.lit(None).cast("string"))
+    for name in ("client_request_id", "request_id"):
+        if name not in theirs.columns:
+            theirs = theirs.withColumn(name, F.lit(None).cast("string"))
+    tagged = event_id_tag is not None and "request_tags" in theirs.columns
+    tag = F.try_element_at("request_tags", F.lit(event_id_tag)) if tagged else F.lit(None).cast("string")
     of_theirs = imported_key() if "invocation_id" in theirs.columns else F.col("request_id")
     of_ours = F.col("key") if "invocation_id" in theirs.columns else F.col("request_id")
     imported = ours.where("imported").select(F.col("key").alias("imported_as"), of_ours.alias("imported_key"))
@@ -163,7 +183,7 @@ def _with_key(theirs: DataFrame, ours: DataFrame, compared: Sequence[str]) -> Da
     by_request = by_request.select("request_id", F.col("key").alias("found")).dropDuplicates(["request_id"])
     found = theirs.withColumn("imported_key", of_theirs).join(imported, "imported_key", "left")
     found = found.join(by_request, "request_id", "left")
-    key = F.coalesce("imported_as", "client_request_id", "found", F.concat(F.lit("request_id:"), "request_id"))
+    key = F.coalesce("imported_as", "client_request_id", tag, "found", F.concat(F.lit("request_id:"), "request_id"))
     types = {field.name: field.dataType for field in ours.schema}
     values = (F.col(name).cast(types[name]).alias(name) for name in compared)
     return found.select(key.alias("key"), *values)

@@ -37,6 +37,10 @@ SOURCE = "AI_QUERY"
 
 _AHEAD = 16_384
 
+# Local properties that Databricks sets on the jobs of a workflow or a notebook. `runId` is the task's run.
+_JOB, _JOB_RUN = "spark.databricks.job.id", "spark.databricks.job.parentRunId"
+_TASK_RUN, _NOTEBOOK = "spark.databricks.job.runId", "spark.databricks.notebook.path"
+
 Columns: TypeAlias = "pa.Array | tuple[pa.Array, ...]"
 Batches = Iterator[list[Any]]
 Answers = Generator[list[Any] | None, None, None]
@@ -178,6 +182,7 @@ def _window(plan: CallPlan, rows_a_call: int) -> Window:
 
 def _caller(plan: CallPlan) -> Caller:
     context, settings = _task(), plan.caller
+    task_run_id = context.getLocalProperty(_TASK_RUN) or None
     return Caller(
         source=SOURCE,
         user_agent=USER_AGENT,
@@ -189,6 +194,10 @@ def _caller(plan: CallPlan) -> Caller:
         stage_id=context.stageId(),
         partition_id=context.partitionId(),
         task_attempt=context.attemptNumber(),
+        job_id=context.getLocalProperty(_JOB) or None,
+        job_run_id=context.getLocalProperty(_JOB_RUN) or task_run_id,
+        task_run_id=task_run_id,
+        notebook_path=context.getLocalProperty(_NOTEBOOK) or None,
     )
 
 

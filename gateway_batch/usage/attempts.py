@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from gateway_batch.errors import CallError
-from gateway_batch.types import HttpReply, InferenceResult, Service
+from gateway_batch.types import AnyRequest, HttpReply, InferenceResult, Service
+from gateway_batch.usage import databricks
+from gateway_batch.usage.estimated import PROVIDER, completed
 from gateway_batch.usage.record import (
     ClientMetadata,
     InvocationMetadata,
@@ -40,6 +42,10 @@ class Caller:
     stage_id: int | None = None
     partition_id: int | None = None
     task_attempt: int | None = None
+    job_id: str | None = None
+    job_run_id: str | None = None
+    task_run_id: str | None = None
+    notebook_path: str | None = None
 
 
 def new_event_id() -> str:
@@ -56,12 +62,31 @@ class Intents:
         self._of: tuple[Caller, Service] | None = None
 
     def record(
-        self, caller: Caller, service: Service, tags: dict[str, str], *, event_id: str, attempt: int, now: float
+        self,
+        caller: Caller,
+        service: Service,
+        tags: dict[str, str],
+        *,
+        event_id: str,
+        attempt: int,
+        now: float,
+        authorization: str | None = None,
     ) -> UsageRecord:
-        """A record that is true as it stands if nothing more is ever known of the attempt."""
+        """A record that is true as it stands if nothing more is ever known of the attempt.
+
+        Args:
+            caller: who sends.
+            service: whom it is sent to.
+            tags: of the request.
+            event_id: of the attempt.
+            attempt: 1 for a row's first.
+            now: seconds since the epoch.
+            authorization: the header's value, of which only the kind is recorded: that of a task's first attempt.
+        """
         if self._of is None or self._of[0] is not caller or self._of[1] is not service:
             self._of = caller, service
-            self._record, self._client_metadata = _known(_record(caller, service)), _known(_client_metadata(caller))
+            self._record = _known(_record(caller, service, authorization))
+            self._client_metadata = _known(_client_metadata(caller))
         metadata = _row(ClientMetadata, {**self._client_metadata, "event_id": event_id, "attempt": attempt})
         return _row(
             UsageRecord,
@@ -76,18 +101,19 @@ class Intents:
         )
 
 
-def _record(caller: Caller, service: Service) -> UsageRecord:
+def _record(caller: Caller, service: Service, authorization: str | None) -> UsageRecord:
     return UsageRecord(
         account_id=caller.account_id,
         workspace_id=caller.workspace_id,
         endpoint_name=service.endpoint,
         requester=caller.requester,
-        requester_type="USER" if caller.requester else None,
+        requester_type=databricks.requester_type(caller.requester),
         url=service.url,
         user_agent=caller.user_agent,
         api_type=service.api,
         service_type="MODEL_SERVICE",
-        service_name=service.model if service.model.count(".") == 2 else None,
+        service_name=databricks.service_name(service),
+        auth_mode=databricks.auth_mode(service, authorization),
         invocation_metadata=InvocationMetadata(source=caller.source),
     )
 
@@ -101,6 +127,10 @@ def _client_metadata(caller: Caller) -> ClientMetadata:
         stage_id=caller.stage_id,
         partition_id=caller.partition_id,
         task_attempt=caller.task_attempt,
+        job_id=caller.job_id,
+        job_run_id=caller.job_run_id,
+        task_run_id=caller.task_run_id,
+        notebook_path=caller.notebook_path,
     )
 
 
@@ -121,17 +151,27 @@ def note_reply(record: UsageRecord, reply: HttpReply, latency_ms: int) -> None:
     record.client_metadata.outcome = ANSWERED
     record.status_code = reply.status
     record.latency_ms = latency_ms
+    if reply.head_after_s is not None:
+        record.time_to_first_byte_ms = round(reply.head_after_s * 1000)
     record.request_id = _name(reply.request_id) or record.request_id
     record.response_content_type = _name(reply.headers.get("content-type"))
 
 
-def note_result(record: UsageRecord, result: InferenceResult) -> None:
-    """The answer was a result: its model and tokens."""
+def note_result(record: UsageRecord, result: InferenceResult, call: AnyRequest | None = None) -> None:
+    """The answer says what it took: its model and tokens.
+
+    Args:
+        record: of the attempt.
+        result: what was answered, or paid for a failure.
+        call: what was asked, where the answer was a result: tokens that it does not report are estimated.
+    """
     usage = result.usage
     record.destination_model = _name(result.model)
-    record.input_tokens = usage.input_tokens
-    record.output_tokens = usage.output_tokens
-    record.total_tokens = usage.total_tokens
+    given, answered, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
+    source = None if total is None else PROVIDER
+    if call is not None and (given is None or answered is None or total is None):
+        given, answered, total, source = completed(usage, call, result.value)
+    record.input_tokens, record.output_tokens, record.total_tokens = given, answered, total
     details = (usage.cache_read_tokens, usage.cache_creation_tokens, usage.reasoning_tokens)
     if details != (None, None, None):
         record.token_details = TokenDetails(
@@ -139,9 +179,23 @@ def note_result(record: UsageRecord, result: InferenceResult) -> None:
             cache_creation_input_tokens=details[1],
             output_reasoning_tokens=details[2],
         )
-    if usage.total_tokens is not None:
+    if source is not None:
         assert record.client_metadata is not None
-        record.client_metadata.token_source = "provider"
+        record.client_metadata.token_source = source
+    if usage.service_tier is not None and record.invocation_metadata is not None:
+        record.invocation_metadata = InvocationMetadata(
+            source=record.invocation_metadata.source, service_tier=usage.service_tier
+        )
+    if usage.other is not None:
+        assert record.client_metadata is not None
+        record.client_metadata.other_usage = dict(usage.other)
+
+
+def note_destination(record: UsageRecord, service: Service) -> None:
+    """The service's own model gave the result."""
+    kind, name = databricks.destination(service)
+    if kind is not None:
+        record.destination_type, record.destination_name = kind, name
 
 
 def _name(given: str | None) -> str | None:

@@ -111,10 +111,14 @@ class ClientMetadata:
             gateway's own record; its event id is made from `request_id` and `invocation_id`).
         error_kind: `gateway_batch.errors.ErrorKind`, None for a success.
         attempt: 1 for a row's first HTTP attempt.
-        token_source: `provider`, `gateway` for an imported row, or None where no tokens are known.
+        token_source: `provider`; `estimated` if any of the counts is; `gateway` for an imported row; None where no
+            tokens are known.
+        other_usage: numbers of the answer's usage block that no column has, as their text, by their path in it.
         query_execution_id: Spark's `spark.sql.execution.root.id`, one per query of an application.
         stage_id, partition_id, task_attempt: the Spark task that sent it.
-        job_id, job_run_id: of a Databricks workflow.
+        job_id, job_run_id, task_run_id: of a Databricks workflow, as `system.lakeflow` has them. Where only the task's
+            run is known, it stands for the job's too.
+        notebook_path: of the Databricks notebook that ran the query, in a workflow or by hand.
     """
 
     event_id: str
@@ -122,6 +126,7 @@ class ClientMetadata:
     error_kind: str | None = None
     attempt: Int32 | None = None
     token_source: str | None = None
+    other_usage: dict[str, str] | None = None
     application_id: str | None = None
     query_execution_id: str | None = None
     stage_id: Int32 | None = None
@@ -129,6 +134,8 @@ class ClientMetadata:
     task_attempt: Int32 | None = None
     job_id: str | None = None
     job_run_id: str | None = None
+    task_run_id: str | None = None
+    notebook_path: str | None = None
 
 
 @dataclass(kw_only=True)

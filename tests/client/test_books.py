@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from gateway_batch import CallError, Image, ResponseFormat
@@ -68,6 +70,43 @@ def test_every_chat_api_takes_instructions_a_format_and_pictures_and_its_books_a
     rows = sealed_rows(spool_dir)
     assert sorted(row["api_type"] for row in rows) == sorted([*APIS, *APIS])
     assert ours(rows) == books()
+
+
+def test_what_a_row_says_of_service_and_destination_is_what_the_gateway_says(
+    server: RunningGateway, open_client: Open, spool_dir: Path
+) -> None:
+    names = ("service_type", "service_name", "destination_type", "destination_name")
+    with open_client() as client:
+        for endpoint in (MODEL, "system.ai.gpt-5-4", "main.default.support"):
+            client.query(endpoint, "hi")
+        client.embed(VECTORS, ["a"])
+    rows = sealed_rows(spool_dir)
+    with closing(sqlite3.connect(server.ledger)) as ledger:
+        found = ledger.execute(f"SELECT client_request_id, {', '.join(names)} FROM usage").fetchall()
+    theirs = {key: values for key, *values in found}
+    for row in rows:
+        known = {name: row[name] for name in names if row[name] is not None}
+        assert known.items() <= dict(zip(names, theirs[row["invocation_id"]], strict=True)).items()
+    assert [row["destination_name"] for row in rows] == [
+        "system.ai.databricks-gpt-5-4",
+        "system.ai.databricks-gpt-5-4",
+        None,
+        "system.ai.databricks-gte-large-en",
+    ]
+    assert [row["service_name"] for row in rows] == [None, "system.ai.gpt-5-4", "main.default.support", None]
+
+
+def test_event_ids_in_a_tag_reach_the_gateways_books(
+    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+) -> None:
+    server.configure(faults=[{"match": "Lake 0 ", "status": 500, "times_per_prompt": 1}])
+    with open_client(event_id_tag="gb.event") as client:
+        client.query_many(MODEL, lakes(3), request_tags={"team": "search"})
+        client.embed(VECTORS, ["a"])
+    rows, theirs = sealed_rows(spool_dir), books()
+    assert len(rows) == 3 + 1 + 1
+    assert ours(rows) == theirs
+    assert all(row["request_tags"]["gb.event"] == event_id for event_id, row in theirs.items())
 
 
 def test_embeddings_packed_into_one_request_are_the_same_vectors(open_client: Open) -> None:

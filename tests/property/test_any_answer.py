@@ -51,6 +51,9 @@ USAGES = st.fixed_dictionaries(
         "promptTokenCount": COUNTS,
         "candidatesTokenCount": COUNTS,
         "thoughtsTokenCount": COUNTS,
+        "cost": COUNTS,
+        "service_tier": COUNTS,
+        "details": JSON,
     },
 )
 MORE = st.dictionaries(KEYS, JSON, max_size=2)
@@ -92,6 +95,10 @@ def check_counts(usage: TokenUsage) -> None:
         usage.reasoning_tokens,
     )
     assert all(count is None or 0 <= count < 2**63 for count in counts), "a count that no BIGINT holds"
+    assert usage.other is None or 0 < len(usage.other) <= 32
+    for path, number in (usage.other or {}).items():
+        assert 0 < len(path) <= 128
+        float(number)
 
 
 def is_a_value(api: str, value: Any) -> bool:

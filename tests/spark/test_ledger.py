@@ -64,6 +64,9 @@ def test_the_table_mirrors_the_columns_of_databricks(spark: SparkSession, gatewa
 
 def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(spark: SparkSession, gateway: gb.Gateway) -> None:
     earlier = usage_ddl().replace("latency_ms BIGINT, ", "", 1).replace(", job_id: STRING", "")
+    for name in (", other_usage: MAP<STRING, STRING>", ", task_run_id: STRING", ", notebook_path: STRING"):
+        assert name in earlier
+        earlier = earlier.replace(name, "")
     earlier = earlier.replace("STRUCT<priority: INT, ", "STRUCT<")
     spark.sql(f"CREATE SCHEMA IF NOT EXISTS {gateway.usage.table.partition('.')[0]}")
     spark.sql(f"CREATE TABLE {gateway.usage.table} ({earlier}) USING DELTA")

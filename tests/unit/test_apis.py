@@ -19,6 +19,7 @@ from gateway_batch.types import (
     HttpReply,
     Image,
     InferenceRequest,
+    InferenceResult,
     RecordRequest,
     ResponseFormat,
     Service,
@@ -50,6 +51,16 @@ def replied(case: Any) -> HttpReply:
     return HttpReply(case["reply"]["status"], case["reply"]["headers"], orjson.dumps(case["reply"]["body"]))
 
 
+def as_pinned(result: InferenceResult) -> dict[str, Any]:
+    """A result as the golden files have it: without a tier and other usage where there are none."""
+    found = asdict(result)
+    usage = found["usage"]
+    for name in ("service_tier", "other"):
+        if usage[name] is None:
+            del usage[name]
+    return found
+
+
 def rejection(status: int, body: bytes, **headers: str) -> RejectedError:
     with pytest.raises(RejectedError) as caught:
         CHAT.parse(HttpReply(status, headers, body))
@@ -68,7 +79,7 @@ def test_a_request_goes_out_as_pinned(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in CASES if "result" in golden(path)], ids=lambda path: path.stem)
 def test_an_answer_is_read_as_pinned(path: Path) -> None:
     case = golden(path)
-    assert asdict(api_for(case["api"]).parse(replied(case))) == case["result"]
+    assert as_pinned(api_for(case["api"]).parse(replied(case))) == case["result"]
 
 
 @pytest.mark.parametrize("path", [path for path in CASES if "error" in golden(path)], ids=lambda path: path.stem)
@@ -84,7 +95,7 @@ def test_a_failure_is_told_as_pinned(path: Path) -> None:
         "status": error.status,
         "request_id": error.request_id,
         "retry_after_s": error.retry_after_s,
-        "paid": error.paid and asdict(error.paid),
+        "paid": error.paid and as_pinned(error.paid),
     } == case["error"]
 
 

@@ -85,6 +85,7 @@ def play(tmp_path: Path) -> Callable[..., Any]:
         answers: Iterable[Answer] | Callable[[HttpRequest], Awaitable[HttpReply]],
         policy: CallPolicy = CallPolicy(FAST),
         ceiling: int = 4,
+        event_id_tag: str | None = None,
     ) -> tuple[Any, list[dict[str, Any]]]:
         async def main() -> Any:
             loop = asyncio.get_running_loop()
@@ -109,6 +110,7 @@ def play(tmp_path: Path) -> Callable[..., Any]:
                 limiter,
                 Credentials({"value:token": SECRET}),
                 policy=policy,
+                event_id_tag=event_id_tag,
                 clock=loop.time,
                 sleep=nap,
                 chance=lambda: 0.5,
@@ -376,6 +378,19 @@ def test_the_tokens_of_a_refusal_were_paid_for_and_are_recorded(play: Any) -> No
     assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (900, 5, 905)
 
 
+def test_tokens_that_a_result_does_not_report_are_estimated(play: Any) -> None:
+    bare = reply(200, {"choices": [{"message": {"content": "z" * 11}}]})
+    _, (row,) = play(lambda bench: bench.infer("x" * 40), [bare])
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (10, 3, 13)
+    assert row["client_metadata"]["token_source"] == "estimated"
+
+
+def test_tokens_of_a_failure_are_not_estimated(play: Any) -> None:
+    _, (row,) = play(lambda bench: bench.failure(), [reply(200, {"choices": [{"message": {"content": None}}]})])
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (None, None, None)
+    assert "token_source" not in row["client_metadata"]
+
+
 def test_the_tokens_of_an_answer_cut_off_before_its_text_are_recorded(play: Any) -> None:
     cut_off = {
         "choices": [{"message": {"content": None}, "finish_reason": "length"}],
@@ -392,6 +407,7 @@ def test_the_token_is_in_the_authorization_header_and_nowhere_else(tmp_path: Pat
 
     sent, rows = play(scene, [chat_reply("x")])
     assert sent.headers.pop("authorization") == f"Bearer {SECRET}"
+    assert rows[0]["auth_mode"] == "PAT"
     assert SECRET not in f"{sent} {rows}"
     files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in path.read_bytes() for path in files)
@@ -435,6 +451,21 @@ def test_tags_are_sent_as_ascii_json_and_recorded_as_written(play: Any) -> None:
     assert header.isascii()
     assert header.isprintable()
     assert json.loads(header) == row["request_tags"] == {"team": "Größe 👋", "line": "a\nb"}
+
+
+def test_each_attempt_carries_its_event_id_in_the_tag_that_is_set(play: Any) -> None:
+    async def scene(bench: Bench) -> list[str]:
+        await bench.infer(team="search")
+        return [request.headers["Databricks-Ai-Gateway-Request-Tags"] for request in bench.transport.sent]
+
+    sent, rows = play(scene, [DOWN, chat_reply("x")], event_id_tag="gateway_batch_event_id")
+    tags = [
+        {"team": "search", "gateway_batch_event_id": row["client_metadata"]["event_id"]}
+        for row in sorted(rows, key=lambda row: row["client_metadata"]["attempt"])
+    ]
+    assert [json.loads(each) for each in sent] == tags
+    assert [row["request_tags"] for row in rows] == tags
+    assert tags[0] != tags[1]
 
 
 def test_without_tags_there_is_no_tags_header(play: Any) -> None:

@@ -304,3 +304,11 @@ def test_a_refusal_does_not_show_the_token(settings: dict[str, Any]) -> None:
     message = refusal(**settings)
     assert SECRET not in message
     assert message.startswith(("token: ", "endpoints.a.", "host: "))
+
+
+def test_the_tag_of_event_ids_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert GatewayConfig.from_env().event_id_tag is None
+    monkeypatch.setenv("GATEWAY_BATCH_EVENT_ID_TAG", "gateway_batch.event-id")
+    assert GatewayConfig.from_env().event_id_tag == "gateway_batch.event-id"
+    for name in ("", "event id", "x" * 129, "a\n"):
+        assert refusal(event_id_tag=name).startswith("event_id_tag: ")

@@ -212,6 +212,16 @@ def test_a_failed_call_stands_in_its_place_if_asked(bench: Bench) -> None:
     assert answers[1].kind is ErrorKind.BAD_REQUEST
 
 
+def test_an_estimate_of_tokens_binds_no_budget(bench: Bench) -> None:
+    async def silent(request: HttpRequest) -> HttpReply:
+        return reply(200, {"choices": [{"message": {"content": asked(request)}}]})
+
+    client = bench.open(silent, budget={"max_total_tokens": 8_000})
+    for _ in range(20):
+        client.query(MODEL, "x" * 2_000)
+    assert sum(row["total_tokens"] for row in bench.rows()) == 20 * 1_000
+
+
 def test_a_budget_ends_what_a_client_sends(bench: Bench) -> None:
     client = bench.open(budget={"max_requests": 3}, max_concurrency=2)
     answers = client.query_many(MODEL, [f"q{number}" for number in range(8)], fail_on_error=False)

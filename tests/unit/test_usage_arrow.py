@@ -28,7 +28,10 @@ def test_an_outcome_is_a_row_whatever_its_columns_hold() -> None:
     record.event_time = NOON
     record.endpoint_metadata = EndpointMetadata(creator="ana", creation_time=NOON)
     record.routing_information = RoutingInformation(attempts=(RoutingAttempt(status_code=200, end_time=NOON),))
+    assert record.client_metadata is not None
+    record.client_metadata.other_usage = {"cost": "0.10"}
     (row,) = usage_rows([encode(Kind.OUTCOME, record)]).to_pylist()
+    assert row["client_metadata"]["other_usage"] == [("cost", "0.10")]
     assert row["event_time"] == NOON
     assert row["endpoint_metadata"]["creation_time"] == NOON
     assert row["routing_information"]["attempts"][0]["end_time"] == NOON

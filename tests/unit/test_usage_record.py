@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
+
+import pytest
 
 from gateway_batch.errors import ErrorKind, RejectedError, UnreachableError
-from gateway_batch.types import InferenceResult, Service, TokenUsage
+from gateway_batch.types import InferenceRequest, InferenceResult, Service, TokenUsage
 from gateway_batch.usage import comments
 from gateway_batch.usage.attempts import Caller, Intents, new_event_id, note_failure, note_reply, note_result
 from gateway_batch.usage.record import MIRRORED_COLUMNS, ClientMetadata, UsageRecord, columns
@@ -73,6 +76,7 @@ OURS = [
     ("error_kind", "STRING"),
     ("attempt", "INT"),
     ("token_source", "STRING"),
+    ("other_usage", "MAP<STRING, STRING>"),
     ("application_id", "STRING"),
     ("query_execution_id", "STRING"),
     ("stage_id", "INT"),
@@ -80,6 +84,8 @@ OURS = [
     ("task_attempt", "INT"),
     ("job_id", "STRING"),
     ("job_run_id", "STRING"),
+    ("task_run_id", "STRING"),
+    ("notebook_path", "STRING"),
 ]
 
 
@@ -153,7 +159,7 @@ def test_the_event_id_stands_in_until_the_server_names_the_request() -> None:
 
 def test_only_a_three_part_name_is_a_service_name() -> None:
     def service_name(model: str) -> str | None:
-        service = Service(endpoint="e", api="a", url="u", model=model)
+        service = Service(endpoint="e", api="a", url="https://h/ai-gateway/mlflow/v1/embeddings", model=model)
         return Intents().record(CALLER, service, {}, event_id="e", attempt=1, now=0.0).service_name
 
     assert service_name("system.ai.gpt-5-5") == "system.ai.gpt-5-5"
@@ -173,6 +179,13 @@ def test_an_answer_sets_status_time_and_content_type() -> None:
     assert client_metadata(row).outcome == "answered"
 
 
+@pytest.mark.parametrize(("head_after_s", "time_to_first_byte_ms"), [(None, None), (0.4104, 410)])
+def test_the_first_byte_is_the_answers_head(head_after_s: float | None, time_to_first_byte_ms: int | None) -> None:
+    row = record("e")
+    note_reply(row, replace(reply(200, {}), head_after_s=head_after_s), 1830)
+    assert row.time_to_first_byte_ms == time_to_first_byte_ms
+
+
 def test_a_result_sets_model_and_tokens() -> None:
     row = record("e")
     note_result(row, InferenceResult("x", TokenUsage(11, 4, 15, 3, None, 2), "gpt-5.4"))
@@ -185,11 +198,18 @@ def test_a_result_sets_model_and_tokens() -> None:
     assert client_metadata(row).token_source == "provider"
 
 
-def test_tokens_that_were_not_reported_are_unknown_and_not_zero() -> None:
+def test_tokens_that_a_failure_does_not_report_are_unknown_and_not_zero() -> None:
     row = record("e")
     note_result(row, InferenceResult("x"))
     assert (row.input_tokens, row.total_tokens, row.token_details) == (None, None, None)
     assert client_metadata(row).token_source is None
+
+
+def test_what_a_result_does_not_report_is_estimated() -> None:
+    row = record("e")
+    note_result(row, InferenceResult("12345678", TokenUsage(input_tokens=7)), InferenceRequest("abc"))
+    assert (row.input_tokens, row.output_tokens, row.total_tokens) == (7, 2, 9)
+    assert client_metadata(row).token_source == "estimated"
 
 
 def test_a_failure_without_an_answer_says_so() -> None:

@@ -1,0 +1,57 @@
+"""Token counts of answers that report none, estimated as Databricks does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, TokenUsage
+
+PROVIDER = "provider"
+ESTIMATED = "estimated"
+
+_MOST = 2**63 - 1
+
+Counts = tuple[int | None, int | None, int | None, str | None]
+"""Input, output and total tokens, and where they are from: None where none are known."""
+
+
+def tokens_of(length: int) -> int:
+    """Tokens of a text of so many characters (Databricks docs, *Track model usage*: `(text_length + 1) / 4`)."""
+    return (length + 1) // 4
+
+
+def completed(reported: TokenUsage, call: AnyRequest, answer: Any) -> Counts:
+    """What an answer reported, and estimates of what it did not.
+
+    A count that the two others give is worked out of them. Pictures and model parameters have no text, and a vector
+    has none: they count as nothing. Custom models have no tokens: nothing is estimated for them.
+
+    Args:
+        reported: stays as it is.
+        call: whose text was read.
+        answer: its value; a text was written, anything else was not.
+    """
+    given, answered, total = reported.input_tokens, reported.output_tokens, reported.total_tokens
+    length = _length(call)
+    if length is None:
+        return given, answered, total, None if total is None else PROVIDER
+    rest = -1 if total is None or (given is None) == (answered is None) else total - (given or answered or 0)
+    if rest >= 0:
+        return (rest, answered, total, PROVIDER) if given is None else (given, rest, total, PROVIDER)
+    source = PROVIDER
+    if given is None:
+        given, source = tokens_of(length), ESTIMATED
+    if answered is None:
+        answered, source = tokens_of(len(answer)) if isinstance(answer, str) else 0, ESTIMATED
+    if total is None and given + answered <= _MOST:
+        total = given + answered
+    return given, answered, total, source
+
+
+def _length(call: AnyRequest) -> int | None:
+    match call:
+        case InferenceRequest():
+            return len(call.text) + len(call.instructions or "")
+        case EmbeddingRequest():
+            return sum(map(len, call.texts))
+    return None
