@@ -97,10 +97,10 @@ class Usage:
     def import_ledger(self, ledger: Ledger, where: str | None = None) -> int:
         """Adds the requests of other clients (coding agents, apps) from a gateway's own record, each once.
 
-        What is in the spool is flushed first. A row is one of other clients if its `user_agent` is not this package's
-        and no request of ours in the table has its `client_request_id`, `request_id` or `invocation_id`; what tells a
-        row of theirs from another is (`request_id`, `invocation_id`). Rows without a `request_id` are left out. It may
-        be run again, and by several processes at once.
+        What is in the spool is flushed first. A row is one of other clients if its `user_agent` is not this package's,
+        it has no tag `event_id_tag` of the settings, and no request of ours in the table has its `client_request_id`,
+        `request_id` or `invocation_id`; what tells a row of theirs from another is (`request_id`, `invocation_id`).
+        Rows without a `request_id` are left out. It may be run again, and by several processes at once.
 
         Args:
             ledger: as `reconcile` takes it; it needs the columns `request_id`, `invocation_id` and `user_agent`.
@@ -114,7 +114,7 @@ class Usage:
             LedgerError: the table can't be written.
         """
         self.flush()
-        return import_ledger(self._spark, self.table, ledger, where)
+        return import_ledger(self._spark, self.table, ledger, where, self.event_id_tag)
 
     def maintain(self, keep_days: int | None = None) -> Maintained:
         """Joins the table's small files, and removes what no version of the last seven days needs.

@@ -11,7 +11,7 @@ from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.spark.sql_files import read_sql
 from gateway_batch.spark.task_table import TaskTable, beside
-from gateway_batch.spark.usage_table import create_usage_table, literal, quoted
+from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table, literal, quoted
 
 NAME = "ai_query_runs"
 COMMENT = "What each query execution of ai_query did, cost and was spared, by gateway_batch."
@@ -63,6 +63,7 @@ def create_run_view(spark: SparkSession, usage_table: str) -> str:
         raise ConfigError(f"{view}: there is a table or view of that name already, and it is not gateway_batch's")
     tasks = TaskTable(spark, usage_table)
     create_usage_table(spark, usage_table)
+    add_missing_columns(spark, usage_table)
     tasks.make()
     spark.sql(
         read_sql("views", NAME).format(

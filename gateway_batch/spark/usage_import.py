@@ -32,7 +32,9 @@ _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 _log = logging.getLogger(__name__)
 
 
-def import_ledger(spark: SparkSession, table: str, ledger: Ledger, where: str | None = None) -> int:
+def import_ledger(
+    spark: SparkSession, table: str, ledger: Ledger, where: str | None = None, event_id_tag: str | None = None
+) -> int:
     """See `Usage.import_ledger`, which this is behind; what is in the spool has been flushed."""
     create_usage_table(spark, table)
     add_missing_columns(spark, table)
@@ -47,11 +49,12 @@ def import_ledger(spark: SparkSession, table: str, ledger: Ledger, where: str | 
     view = f"gateway_batch_import_{secrets.token_hex(8)}"
     try:
         if is_table(spark, ledger) and "event_time" in theirs.columns:
-            days = days_to_read(others_of(theirs, spark.table(table)), spark.table(table))
+            days = days_to_read(others_of(theirs, spark.table(table), event_id_tag), spark.table(table))
             if not days:
                 return 0
             theirs = theirs.where(_is_of(days))
-        others_of(theirs, spark.table(table)).select(*_columns(theirs)).createOrReplaceTempView(view)
+        others = others_of(theirs, spark.table(table), event_id_tag)
+        others.select(*_columns(theirs)).createOrReplaceTempView(view)
         with table_lock(SparkTable(spark, table).local_folder):
             return _merge(spark, table, view)
     except WRITE_ERRORS as error:
@@ -65,12 +68,15 @@ def imported_key() -> Column:
     return F.concat_ws(":", F.lit(IMPORTED), *_KEY)
 
 
-def others_of(theirs: DataFrame, table: DataFrame) -> DataFrame:
+def others_of(theirs: DataFrame, table: DataFrame, event_id_tag: str | None = None) -> DataFrame:
     """Their rows that are not ours, one for each key.
 
-    A request of ours that our table lacks is known by its user agent: imported, a lost record would not be seen.
+    A request of ours that our table lacks is known by its user agent, or by the tag that carries event ids: imported, a
+    lost record would not be seen.
     """
     is_ours = F.coalesce(F.col("user_agent").startswith(AGENT), F.lit(False))
+    if event_id_tag is not None and "request_tags" in theirs.columns:
+        is_ours |= F.try_element_at("request_tags", F.lit(event_id_tag)).isNotNull()
     found = theirs.where("request_id IS NOT NULL").where(~is_ours).dropDuplicates(list(_KEY))
     ours = table.where(f"NOT client_metadata.outcome <=> '{IMPORTED}'")
     for theirs_name, ours_name in (

@@ -49,6 +49,7 @@ class TaskSummary:
     Attributes:
         summary_id: unique.
         query_execution_id: Spark's `spark.sql.execution.root.id`; None where Spark names no query.
+        job_id, job_run_id, notebook_path: of Databricks, where its caller knows them.
         complete: whether all rows of the partition were answered; not, if the task failed, was cancelled or had enough.
         rows: that were handed back to Spark, failed ones and those that sent nothing among them.
         requests: different requests that this task sent, each once however often it was tried; rows, where a service
@@ -69,6 +70,9 @@ class TaskSummary:
     endpoint_name: str | None = None
     model: str | None = None
     requester: str | None = None
+    job_id: str | None = None
+    job_run_id: str | None = None
+    notebook_path: str | None = None
     complete: bool = False
     rows: int = 0
     requests: int = 0

@@ -333,6 +333,7 @@ def test_many_flushes_are_checkpointed(spark: SparkSession, gateway: gb.Gateway)
     assert spark.table(gateway.usage.table).where("event_time > current_date() - 1").count() == 8
 
 
+@pytest.mark.timeout(400)
 def test_maintenance_joins_files_deletes_what_is_old_and_loses_nothing_else(
     spark: SparkSession, gateway: gb.Gateway
 ) -> None:

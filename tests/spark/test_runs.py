@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -88,6 +89,7 @@ def test_a_run_is_counted_in_rows_requests_attempts_tokens_and_dollars(
         "requester": "ana@example.com",
         "job_id": None,
         "job_run_id": None,
+        "notebook_path": None,
         "functions": ["ai_query"],
         "endpoints": [MODEL],
         "tasks": 2,
@@ -112,6 +114,26 @@ def test_a_run_is_counted_in_rows_requests_attempts_tokens_and_dollars(
     assert tokens["total_tokens"] > 0
     assert found.wall_ms == (found.ended_at - found.started_at) // timedelta(milliseconds=1) > 0
     assert gateway.saved()[int(found.query_execution_id)] == (found.requests, found.saved)
+
+
+def test_a_run_says_what_started_it_even_if_it_sent_nothing(
+    spark: SparkSession, register: Register, server: RunningGateway, tmp_path: Path
+) -> None:
+    gateway = register(host=server.host, cache=f"run:{tmp_path.name}-{os.getpid()}")
+    lakes(spark)
+    first = run(spark, gateway, f"ai_query('{MODEL}', text_column)")
+    assert (first.job_id, first.notebook_path, first.requests) == (None, None, TEXTS)
+    started_by = {"job.id": "42", "job.parentRunId": "43", "notebook.path": "/Users/ana/lakes"}
+    for name, value in started_by.items():
+        spark.sparkContext.setLocalProperty(f"spark.databricks.{name}", value)
+    try:
+        again = run(spark, gateway, f"ai_query('{MODEL}', text_column)")
+    finally:
+        for name in started_by:
+            spark.sparkContext.setLocalProperty(f"spark.databricks.{name}", None)  # type: ignore[arg-type]
+    assert (again.job_id, again.job_run_id, again.notebook_path) == ("42", "43", "/Users/ana/lakes")
+    assert (again.rows, again.requests, again.saved, again.attempts) == (ROWS, 0, ROWS, 0)
+    assert (again.cost_usd, again.saved_usd) == (0, None)
 
 
 def test_answers_that_do_not_fit_are_failed_rows(

@@ -147,6 +147,20 @@ def test_a_record_that_is_still_in_the_spool_is_not_doubled(
     assert agree(spark, gateway, traffic).matched == OURS + OTHERS
 
 
+def test_behind_a_proxy_the_tag_of_event_ids_tells_ours(
+    spark: SparkSession, register: Register, busy: RunningGateway
+) -> None:
+    gateway = register(host=busy.host, event_id_tag="event")
+    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+    gateway.usage.flush()
+    spark.sql(f"DELETE FROM {gateway.usage.table}")
+    ask_as_an_agent(busy, "one")
+    ledger = read_ledger(spark, busy.ledger).drop("client_request_id").withColumn("user_agent", F.lit("a proxy"))
+    assert gateway.usage.import_ledger(ledger) == 1
+    found = gateway.usage.reconcile(ledger).groupBy("class").count().collect()
+    assert [(row["class"], row["count"]) for row in found] == [("missing", 1)]
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_exported_files_are_imported_too(
     spark: SparkSession, gateway: gb.Gateway, traffic: Path, tmp_path: Path, ending: str
