@@ -20,7 +20,7 @@ from tests.redis_server import RedisServer, redis_running
 TOKEN = "cluster-tests-token"
 MODEL = "databricks-gpt-5-4"
 
-_SETTINGS = {
+SETTINGS = {
     "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
     "spark.cores.max": "2",
@@ -124,7 +124,7 @@ class Sessions:
     def get(self, settings: dict[str, str]) -> SparkSession:
         if self._spark is None or settings != self._settings:
             self.stop()
-            self._spark = gb.local_session(self._folder, self._cluster.master, settings={**_SETTINGS, **settings})
+            self._spark = gb.local_session(self._folder, self._cluster.master, settings={**SETTINGS, **settings})
             self._settings = settings
         return self._spark
 

@@ -11,7 +11,7 @@ import pytest
 from gateway_batch.errors import LedgerError
 from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.segment import Kind, event_id, read_lines
-from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_dir
+from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_dir, sealed_segments
 
 from .samples import (
     active_segments,
@@ -137,6 +137,18 @@ def test_pending_intents_move_along_when_a_segment_is_sealed(spool: Path) -> Non
     writer.settle(answered("slow"))
     writer.seal()
     assert outcomes(sealed_rows(spool)) == {"a": ["answered"], "slow": ["answered"]}
+    writer.close()
+
+
+def test_a_segment_is_sealed_once_it_is_large_enough(spool: Path) -> None:
+    writer = SpoolWriter(spool, lambda _: None, rotate_after_bytes=5_000)
+    for number in range(20):
+        writer.intend(record(f"{number}"))
+        writer.settle(answered(f"{number}"))
+        writer.rotate_if_due()
+    sizes = [name.size for _, name in sealed_segments(spool)]
+    assert len(sizes) > 1
+    assert all(5_000 <= size < 7_000 for size in sizes)
     writer.close()
 
 
