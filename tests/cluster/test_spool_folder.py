@@ -26,9 +26,7 @@ spark.stop()
 """
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="only root may mount"
-)
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root may mount")
 def test_it_is_refused_when_the_function_is_registered(cluster: Cluster, sessions: Sessions, tmp_path: Path) -> None:
     sessions.stop()  # it has all the cluster's cores
     folder = tmp_path / "mount"
