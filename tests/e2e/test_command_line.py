@@ -39,6 +39,9 @@ def test_demo_answers_real_text_and_its_books_agree(run: Run, tmp_path: Path) ->
 
     flushed = run("usage", "flush", "--warehouse", "demo/warehouse")
     assert (flushed.returncode, flushed.stdout) == (0, "0 records committed to ai_gateway.usage\n"), flushed.stderr
+    imported = run("usage", "import", "demo/devgateway.sqlite", "--warehouse", "demo/warehouse", "--json")
+    assert imported.returncode == 0, imported.stderr
+    assert json.loads(imported.stdout) == {"imported": 0, "table": "ai_gateway.usage"}, "all of them are ours"
     kept = run("usage", "maintain", "--keep-days", "30", "--warehouse", "demo/warehouse")
     assert kept.returncode == 0, kept.stderr
     assert "joined to 1, 0 records deleted" in " ".join(kept.stdout.split())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -243,19 +241,6 @@ def test_of_a_table_only_the_days_that_have_something_new_are_read(
     assert gateway.usage.import_ledger(traffic) == OTHERS, "another gateway's record"
     found = spark.table(gateway.usage.table).where("client_metadata.outcome = 'imported'")
     assert found.count() == found.select("client_metadata.event_id").distinct().count() == 6 + OTHERS
-
-
-@pytest.mark.timeout(400)
-def test_two_processes_at_once_add_each_row_once(traffic: Path, tmp_path: Path) -> None:
-    warehouse = tmp_path / "another"
-    warehouse.mkdir()
-    command = [str(Path(sys.executable).with_name("gateway-batch")), "usage", "import", str(traffic), "--json"]
-    command += ["--warehouse", str(warehouse)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    outputs = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
-    found = [json.loads(output) for output, _ in outputs]
-    assert sorted(each["imported"] for each in found) == [0, OTHERS]
 
 
 def test_a_source_without_the_key_is_refused(spark: SparkSession, gateway: gb.Gateway, traffic: Path) -> None:
