@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.locks import locked
@@ -34,13 +35,13 @@ from gateway_batch.usage.drained import Drained
 from gateway_batch.usage.manifests import Manifest, Manifests, Mark
 from gateway_batch.usage.names import SegmentName
 from gateway_batch.usage.sealed import Damage, read_sealed
-from gateway_batch.usage.segment import FORMAT_VERSION, format_of
+from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
 from gateway_batch.usage.shipping import ship_leftovers
 from gateway_batch.usage.spool import damaged_dir, prepare, sealed_dir, sealed_segments
 
 _ROWS_A_COMMIT = 200_000
 _ROWS_A_BATCH = 10_000
-_LATE_AFTER_S = 600.0
+_LOST_AFTER_S = 86_400.0
 _TRIES = 20
 
 _in_this_process = threading.Lock()
@@ -115,20 +116,32 @@ class UsageDrain:
             self._made = True
 
     def _last_commit(self, name: str, table: Table) -> Mark | None:
-        return table.last_commit(self._manifests.drain_id()) if self._manifests.has_any(name) else None
+        return table.last_commit(self._manifests.drain_id()) if self._manifests.last_counter(name) else None
 
     def _settle(self, name: str, last: Mark | None) -> Drained:
         """Finishes the last commit to a table, whoever made it; returns which segments the folder's commits took."""
         if last is None:
             return Drained()
-        manifest = self._manifests.read(name, last)
-        segments = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments] if manifest else []
+        manifest = self._manifests.read(name, last) or self._manifest_by_rows(name)
+        segments = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments]
         if present := [segment for segment in segments if segment.exists()]:
             self._tasks_of(name).append(present, last)
         for segment in present:
             segment.unlink(missing_ok=True)
         self._manifests.remove_before(name, last)
-        return manifest.drained if manifest else Drained()
+        return manifest.drained
+
+    def _manifest_by_rows(self, name: str) -> Manifest:
+        """What a manifest that someone deleted had of the segments that are there: those with rows in the table.
+
+        A commit takes a segment whole, so that one row tells.
+        """
+        first = {path: next(read_sealed(path, []), None) for path, _ in sealed_segments(self._spool_dir)}
+        ids = {event_id(line): path for path, line in first.items() if line is not None}
+        found = self._spark.table(name).select("client_metadata.event_id").where(F.col("event_id").isin(list(ids)))
+        names = sorted(ids[row["event_id"]].name for row in found.distinct().collect())
+        _log.warning("the manifest of the last commit to %s is gone: %d segments are there already", name, len(names))
+        return Manifest(tuple(names), Drained().adding(filter(None, (SegmentName.of(Path(each)) for each in names))))
 
     def _tasks_of(self, name: str) -> TaskTable:
         if name not in self._tasks:
@@ -161,7 +174,7 @@ class UsageDrain:
     def _is_readable(self, path: Path, name: SegmentName) -> bool:
         try:
             found = path.stat()
-            if name.copied and found.st_size != name.size and time.time() - found.st_mtime < _LATE_AFTER_S:
+            if name.copied and found.st_size != name.size and time.time() - found.st_mtime < _LOST_AFTER_S:
                 return False
             version = format_of(path)
         except FileNotFoundError:  # another drain was here
@@ -176,7 +189,9 @@ class UsageDrain:
     def _commit(
         self, table: Table, segments: list[tuple[Path, SegmentName]], drained: Drained, last: Mark | None
     ) -> int:
-        mark, damage = Mark.after(self._manifests.drain_id(), last), list[Damage]()
+        # Where the table is another, or has forgotten the last commit, the manifests know that there was one.
+        counter = last.counter if last else self._manifests.last_counter(self._table)
+        mark, damage = Mark.after(self._manifests.drain_id(), counter), list[Damage]()
         taken = Manifest(tuple(path.name for path, _ in segments), drained.adding(name for _, name in segments))
         self._manifests.write(self._table, mark, taken)
         lines = (line for path, _ in segments for line in read_sealed(path, damage))

@@ -5,6 +5,7 @@ Only what any mounted folder can do is asked of the file system: writing a file 
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,9 +33,9 @@ class Mark:
     nonce: int
 
     @classmethod
-    def after(cls, drain: str, last: Mark | None) -> Mark:
-        """For the commit after a folder's last one."""
-        return cls(drain, 1 + (last.counter if last else 0), 1 + secrets.randbelow(2**_NONCE_BITS - 1))
+    def after(cls, drain: str, counter: int) -> Mark:
+        """For the commit after that of a counter, 0 for a folder's first."""
+        return cls(drain, counter + 1, 1 + secrets.randbelow(2**_NONCE_BITS - 1))
 
     @classmethod
     def of_version(cls, drain: str, version: int) -> Mark:
@@ -99,9 +100,11 @@ class Manifests:
         """Writes a manifest down."""
         path = self._path(table, mark)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        path.write_bytes(
-            orjson.dumps({"format": 1, "segments": manifest.segments, "drained": manifest.drained.as_json()})
-        )
+        content = {"format": 1, "segments": manifest.segments, "drained": manifest.drained.as_json()}
+        with path.open("wb") as file:
+            file.write(orjson.dumps(content))
+            file.flush()
+            os.fsync(file.fileno())  # the commit must not outlive it
 
     def read(self, table: str, mark: Mark) -> Manifest | None:
         """The manifest of a commit; None if it is gone."""
@@ -117,9 +120,9 @@ class Manifests:
             if counter <= last.counter and (counter, nonce) != (last.counter, last.nonce):
                 path.unlink(missing_ok=True)
 
-    def has_any(self, table: str) -> bool:
-        """Whether there is a manifest for a table, committed or not."""
-        return any(True for _ in self._all(table))
+    def last_counter(self, table: str) -> int:
+        """The highest counter of a table's manifests, committed or not; 0 if there is none."""
+        return max((counter for _, counter, _ in self._all(table)), default=0)
 
     def _ids(self) -> list[str]:
         return sorted(path.name.partition("-")[2] for path in self._folder.glob("id-*"))

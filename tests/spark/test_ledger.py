@@ -232,6 +232,23 @@ def test_a_segment_of_a_newer_version_is_left_alone(
 
 
 @pytest.mark.usefixtures("texts")
+def test_a_commit_is_known_by_its_rows_where_its_manifest_is_gone(
+    spark: SparkSession, gateway: gb.Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    spark.sql(QUERY).collect()
+    assert dies_before(4, [], gateway.usage.flush, ("copyFromLocalFile", "commit"))
+    drain = gateway.usage.spool_dir / "drain"
+    for manifest in (drain / gateway.usage.table.lower()).iterdir():
+        manifest.rename(drain / "00-lost")
+    (drain / gateway.usage.table.lower() / "0000000001-00000001.json").write_bytes(b"")  # of a drain that died early
+    spark.sql(f"SELECT ai_query('{MODEL}', 'another')").collect()
+    assert gateway.usage.flush() == 1
+    assert "is gone: " in caplog.text
+    assert spark.table(gateway.usage.table).count() == 41
+    assert list((gateway.usage.spool_dir / "sealed").iterdir()) == []
+
+
+@pytest.mark.usefixtures("texts")
 def test_another_table_takes_up_where_the_one_before_ended(
     spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
