@@ -215,14 +215,12 @@ class HttpReply:
     Attributes:
         headers: to be asked by lower-case names.
         received_at: seconds since the epoch, to read HTTP dates against.
-        head_after_s: seconds from when it was sent to its first bytes; None where they were not timed.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     received_at: float = 0.0
-    head_after_s: float | None = None
 
     @property
     def request_id(self) -> str | None:

@@ -41,22 +41,19 @@ class ReqwestTransport:
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
         """The whole answer, whatever its status."""
-        started = time.perf_counter()
         try:
-            streamed = (
+            response = await (
                 self._client.post(request.url)
                 .headers(request.headers)
                 .body_bytes(request.body)
                 .timeout(timedelta(seconds=timeout_s))
-                .streamed_read_buffer_limit(0)  # with room for the body it would be waited for here
-                .build_streamed()
+                .build()
+                .send()
             )
-            async with streamed as response:
-                head_after_s = time.perf_counter() - started
-                body = bytes(await response.bytes())
+            body = bytes(await response.bytes())
         except PyreqwestError as error:
             raise _unreachable(error) from None  # the cause's text holds the URL, and that may hold a name or a key
-        return HttpReply(response.status, response.headers, body, time.time(), head_after_s)
+        return HttpReply(response.status, response.headers, body, time.time())
 
     async def close(self) -> None:
         """Closes the pool; a process must do so before it ends."""

@@ -151,8 +151,6 @@ def note_reply(record: UsageRecord, reply: HttpReply, latency_ms: int) -> None:
     record.client_metadata.outcome = ANSWERED
     record.status_code = reply.status
     record.latency_ms = latency_ms
-    if reply.head_after_s is not None:
-        record.time_to_first_byte_ms = round(reply.head_after_s * 1000)
     record.request_id = _name(reply.request_id) or record.request_id
     record.response_content_type = _name(reply.headers.get("content-type"))
 

@@ -19,7 +19,7 @@ COLUMNS = {
     "endpoint_metadata": "Configuration of the endpoint at that time, where the gateway tells it.",
     "event_time": "When the attempt began, UTC.",
     "latency_ms": "Milliseconds from the begin of the attempt to the end of its answer.",
-    "time_to_first_byte_ms": "Milliseconds from the begin of the attempt to the head of its answer.",
+    "time_to_first_byte_ms": "Milliseconds to the first byte of the answer; NULL where it was not measured.",
     "destination_type": "Kind of model that answered, for a result of a ready-made Databricks service.",
     "destination_name": "Model object that answered, for a result of a ready-made Databricks service.",
     "destination_id": "Its id, where the gateway tells it.",

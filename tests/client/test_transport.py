@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -47,12 +46,6 @@ class Pieces:
                 writer.write(HEAD + b"helloworld")
             case "long":
                 writer.write(HEAD.replace(b"10", b"300000") + LONG)
-            case "slow":
-                await asyncio.sleep(0.2)
-                writer.write(HEAD + b"hello")
-                await writer.drain()
-                await asyncio.sleep(1)
-                writer.write(b"world")
             case "cut" | "stall":
                 writer.write(HEAD + b"hello")
                 await writer.drain()
@@ -83,22 +76,13 @@ async def send(transport: ReqwestTransport, url: str, wanted: str, timeout_s: fl
     return await transport.send(HttpRequest(url, wanted.encode()), timeout_s)
 
 
-def test_the_head_is_timed_apart_from_the_body() -> None:
-    async def main() -> tuple[HttpReply, float]:
-        async with pieces() as (_, transport, url):
-            started = time.perf_counter()
-            return await send(transport, url, "slow"), time.perf_counter() - started
-
-    reply, whole_s = asyncio.run(main())
-    assert reply.body == b"helloworld"
-    assert reply.head_after_s is not None
-    assert 0.2 <= reply.head_after_s < whole_s - 0.5
-
-
 def test_a_connection_is_used_again_after_a_whole_answer() -> None:
     async def main() -> tuple[list[int], int]:
         async with pieces() as (answers, transport, url):
-            lengths = [len((await send(transport, url, wanted)).body) for wanted in ("whole", "long", "whole")]
+            lengths = []
+            for wanted in ("whole", "long", "whole"):
+                lengths.append(len((await send(transport, url, wanted)).body))
+                await asyncio.sleep(0.1)  # the pool has it back a moment after its answer
             return lengths, answers.connections
 
     assert asyncio.run(main()) == ([10, 300_000, 10], 1)

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
-
-import pytest
 
 from gateway_batch.errors import ErrorKind, RejectedError, UnreachableError
 from gateway_batch.types import InferenceRequest, InferenceResult, Service, TokenUsage
@@ -177,13 +174,6 @@ def test_an_answer_sets_status_time_and_content_type() -> None:
     note_reply(row, reply(200, {}), 1830)
     assert (row.status_code, row.latency_ms, row.response_content_type) == (200, 1830, "application/json")
     assert client_metadata(row).outcome == "answered"
-
-
-@pytest.mark.parametrize(("head_after_s", "time_to_first_byte_ms"), [(None, None), (0.4104, 410)])
-def test_the_first_byte_is_the_answers_head(head_after_s: float | None, time_to_first_byte_ms: int | None) -> None:
-    row = record("e")
-    note_reply(row, replace(reply(200, {}), head_after_s=head_after_s), 1830)
-    assert row.time_to_first_byte_ms == time_to_first_byte_ms
 
 
 def test_a_result_sets_model_and_tokens() -> None:
