@@ -91,7 +91,9 @@ def _files_and_tables(tables: Iterable[pa.Table], folder: Path) -> Iterator[tupl
 def _spark_type(type_: pa.DataType) -> Any:
     """A type as Spark writes it in a Delta table's metadata."""
     if pa.types.is_struct(type_):
-        fields = [{"name": each.name, "type": _spark_type(each.type), "nullable": True, "metadata": {}} for each in type_]
+        fields = [
+            {"name": each.name, "type": _spark_type(each.type), "nullable": True, "metadata": {}} for each in type_
+        ]
         return {"type": "struct", "fields": fields}
     if pa.types.is_map(type_):
         value = _spark_type(type_.item_type)
@@ -106,7 +108,9 @@ def _shared_out(rows: int, dates: list[date], seed: int) -> list[int]:
     """Rows of each day: by its weekday, a little noise, and a growth of half a percent a day."""
     rng = np.random.default_rng([seed, 0x5EED])
     busy = [
-        sum(each.weight * WEEK[each.hours][day.weekday()] for each in WORKLOADS) * 1.005**number * rng.uniform(0.93, 1.07)
+        sum(each.weight * WEEK[each.hours][day.weekday()] for each in WORKLOADS)
+        * 1.005**number
+        * rng.uniform(0.93, 1.07)
         for number, day in enumerate(dates)
     ]
     ends = np.round(np.cumsum(busy) / sum(busy) * rows).astype(int)

@@ -43,7 +43,9 @@ class Burst:
     to_us: int
 
 
-def calls_of(workload: Workload, count: int, day_us: int, bursts: Iterable[Burst], rng: np.random.Generator) -> pa.Table:
+def calls_of(
+    workload: Workload, count: int, day_us: int, bursts: Iterable[Burst], rng: np.random.Generator
+) -> pa.Table:
     """So many calls of a workload on a day, one row each, not sorted."""
     shares = np.array(HOURS[workload.hours], dtype=float)
     hours = rng.choice(24, size=count, p=shares / shares.sum())
@@ -70,7 +72,9 @@ def with_fallbacks(calls: pa.Table, share: float, workload: Workload, rng: np.ra
 def judged(calls: pa.Table, count: int, rng: np.random.Generator) -> pa.Table:
     """Rows of the guardrail's judge for so many of the calls."""
     chosen = np.sort(rng.choice(len(calls), size=min(count, len(calls)), replace=False))
-    of = calls.select(["event_time", "request_id", "requester", "requester_type", "workspace_id"]).take(pa.array(chosen))
+    of = calls.select(["event_time", "request_id", "requester", "requester_type", "workspace_id"]).take(
+        pa.array(chosen)
+    )
     times = of["event_time"].cast(pa.int64()).to_numpy() + 1000
     status = np.full(len(chosen), 200)
     rows = _table(JUDGE, times, status, np.zeros(len(chosen), bool), rng, of["request_id"].combine_chunks())
@@ -264,7 +268,7 @@ def _sessions(workload: Workload, times: Ints, rng: np.random.Generator) -> pa.A
     """Some hundred sessions of a workload, day and draw; none for workloads without."""
     if not workload.has_session:
         return None
-    sessions = [
+    sessions: list[dict[str, str | None]] = [
         {
             "client_session_id": session,
             "client_subagent_id": f"{session}/1" if number % 4 == 0 else None,

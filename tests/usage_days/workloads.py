@@ -86,7 +86,8 @@ WORKLOADS = (
         endpoint_tags={"team": "support"},
     ),
     Workload(
-        name="search-embeddings", weight=20, hours="always", workspace=WORKSPACES[0], endpoint="databricks-gte-large-en",
+        name="search-embeddings", weight=20, hours="always", workspace=WORKSPACES[0],
+        endpoint="databricks-gte-large-en",
         models=("gte-large-en",), api_type="mlflow/v1/embeddings", user_agent="python-httpx/0.28.1",
         tags=({"project": "search", "team": "search"},), endpoint_tags={"team": "search"},
         input_tokens=240, output_tokens=0, first_byte_ms=45.0, failing=0.5,
@@ -98,8 +99,9 @@ WORKLOADS = (
         output_tokens=120, failing=1.5, records_itself=True,
     ),
     Workload(
-        name="invoice-extraction", weight=9, hours="night", workspace=WORKSPACES[1], endpoint="system.ai.claude-sonnet-4",
-        service_name="system.ai.claude-sonnet-4", models=("claude-sonnet-4", "Claude Sonnet 4"), api_type=None,
+        name="invoice-extraction", weight=9, hours="night", workspace=WORKSPACES[1],
+        endpoint="system.ai.claude-sonnet-4", service_name="system.ai.claude-sonnet-4",
+        models=("claude-sonnet-4", "Claude Sonnet 4"), api_type=None,
         source="AI_QUERY", user_agent=_OURS, tags=({"team": "finance", 'cost "center"': "4711 🧾"},),
         input_tokens=2600, output_tokens=420, first_byte_ms=800.0, token_ms=14.0, cached=0.3, records_itself=True,
     ),
