@@ -87,21 +87,17 @@ def _last_prices(spark: SparkSession, schema: str) -> dict[str, TokenPrice | Non
           bool_and(source <=> {literal(LISTED)}) AS is_listed,
           max_by(
             struct(
-              input_usd_per_million, output_usd_per_million, cache_read_usd_per_million, cache_creation_usd_per_million),
+              input_usd_per_million AS input,
+              output_usd_per_million AS output,
+              cache_read_usd_per_million AS cache_read,
+              cache_creation_usd_per_million AS cache_creation),
             struct(valid_from, added_at)) AS price
         FROM {quoted(schema)}.{NAME}
         WHERE endpoint_name IS NULL AND model IS NOT NULL
         GROUP BY model
         """
     ).collect()
-    return {
-        row.model: TokenPrice(
-            input=row.price[0], output=row.price[1], cache_read=row.price[2], cache_creation=row.price[3]
-        )
-        if row.is_listed
-        else None
-        for row in rows
-    }
+    return {row.model: TokenPrice(**row.price.asDict()) if row.is_listed else None for row in rows}
 
 
 def _listed(model: str, spelled: Iterable[str]) -> TokenPrice | None:

@@ -259,7 +259,9 @@ def _routing(workload: Workload, times: Ints, status: Ints, latency_ms: Ints, ro
 def _mcp(workload: Workload, count: int, rng: np.random.Generator) -> pa.Array | None:
     if not workload.tools:
         return None
-    calls = [{"tool_name": tool, "server_type": "EXTERNAL", "json_rpc_method": "tools/call"} for tool in workload.tools]
+    calls: list[dict[str, str | None]] = [
+        {"tool_name": tool, "server_type": "EXTERNAL", "json_rpc_method": "tools/call"} for tool in workload.tools
+    ]
     calls.append({"tool_name": None, "server_type": "EXTERNAL", "json_rpc_method": "tools/list"})
     return _pick(calls, rng.integers(0, len(calls), count), SCHEMA.field("mcp_metadata").type)
 
