@@ -53,10 +53,10 @@ class View:
         )
 
 
-def read_views() -> list[View]:
-    """All views, each after those that it reads."""
+def read_views(folder: str = "views") -> list[View]:
+    """The views of a folder of `sql/`, each after those that it reads."""
     files = sorted(
-        (file for file in sql_folder("views").glob("*.sql") if _FILE.fullmatch(file.name)), key=lambda f: f.name
+        (file for file in sql_folder(folder).glob("*.sql") if _FILE.fullmatch(file.name)), key=lambda f: f.name
     )
     return [_view(file.name, file.read_text(encoding="utf-8")) for file in files]
 
@@ -67,7 +67,7 @@ def _view(file: str, text: str) -> View:
     lines = [line.removeprefix("--").removeprefix(" ") for line in _parted(text)[0]]
     first = lines.index("")
     columns = tuple(_columns(lines[lines.index("Columns:") + 1 :]))
-    return View(found["name"], _without_braces(" ".join(lines[:first])), columns, text)
+    return View(found["name"], " ".join(lines[:first]), columns, text)
 
 
 def _parted(text: str) -> tuple[list[str], str]:
@@ -84,7 +84,3 @@ def _columns(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         if found is None:
             raise ValueError(f"no column's comment: {line!r}")
         yield found["name"], found["text"]
-
-
-def _without_braces(comment: str) -> str:
-    return comment.replace("{usage_table}", "the usage table")

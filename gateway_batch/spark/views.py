@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 from pyspark.sql import SparkSession
 
 from gateway_batch.config import check_table_name
 from gateway_batch.errors import ConfigError
+from gateway_batch.spark.prices import NAME as PRICES
 from gateway_batch.spark.prices import create_prices, fill_prices
-from gateway_batch.spark.usage_table import quoted
-from gateway_batch.spark.view_files import MARK, read_views
+from gateway_batch.spark.quiet import quiet_session
+from gateway_batch.spark.usage_table import quoted, table_ddl
+from gateway_batch.spark.view_files import MARK, View, read_views
+from gateway_batch.usage import prices
+from gateway_batch.usage.prices import PriceRecord
 
 READ_COLUMNS = (
     "request_id", "invocation_id", "endpoint_name", "event_time", "latency_ms", "time_to_first_byte_ms",
@@ -19,7 +27,9 @@ READ_COLUMNS = (
 """Columns of `system.ai_gateway.usage` that the views read; of ours, none."""
 
 
-def create_views(spark: SparkSession, usage_table: str = "ai_gateway.usage", schema: str = "ai_gateway") -> list[str]:
+def create_views(
+    spark: SparkSession, usage_table: str = "ai_gateway.usage", schema: str = "ai_gateway", *, billing: bool = False
+) -> list[str]:
     """Makes the views of a usage table, or makes them anew, with the table of prices that some of them read.
 
     List prices that the table of prices lacks, of models that the usage table names, are added to it. A session without
@@ -29,6 +39,7 @@ def create_views(spark: SparkSession, usage_table: str = "ai_gateway.usage", sch
         spark: a session that may make tables and views in the schema.
         usage_table: ours, or `system.ai_gateway.usage`.
         schema: where the views and the table of prices are; made, if it is missing.
+        billing: whether to make the views of `system.billing`, too, which only Databricks has.
 
     Returns:
         The views' names.
@@ -40,7 +51,7 @@ def create_views(spark: SparkSession, usage_table: str = "ai_gateway.usage", sch
     """
     check_names(usage_table, schema)
     _check_table(spark, usage_table)
-    views = read_views()
+    views = views_with(billing)
     names = [f"{schema}.{view.name}" for view in views]
     spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
     for name in names:
@@ -50,6 +61,39 @@ def create_views(spark: SparkSession, usage_table: str = "ai_gateway.usage", sch
         spark.sql(view.statement(usage_table, schema))
     fill_prices(spark, schema)
     return names
+
+
+def views_with(billing: bool) -> list[View]:
+    """The views, and those of `system.billing` if they are wanted."""
+    return [*read_views(), *(read_views("views/databricks") if billing else [])]
+
+
+def statements(usage_table: str, schema: str, *, billing: bool = False) -> dict[str, str]:
+    """What makes the table of prices, empty, and the views, by their names, in the order in which they can be made.
+
+    Raises:
+        ConfigError: one of the names is none.
+    """
+    check_names(usage_table, schema)
+    made = {PRICES: table_ddl(f"{schema}.{PRICES}", PriceRecord, prices.TABLE, prices.COLUMNS)}
+    return made | {view.name: view.statement(usage_table, schema) for view in views_with(billing)}
+
+
+@contextlib.contextmanager
+def session_for(warehouse: Path) -> Iterator[tuple[SparkSession, bool]]:
+    """The active session, else a local one for the time, and whether views outlive it.
+
+    Raises:
+        ConfigError: no session is active, and there is no such folder.
+    """
+    spark = SparkSession.getActiveSession()
+    if spark is not None:
+        yield spark, spark.conf.get("spark.sql.catalogImplementation", "") != "in-memory"
+        return
+    if not warehouse.is_dir():
+        raise ConfigError(f"no such folder: {warehouse}; --warehouse names the folder of the tables")
+    with quiet_session(warehouse, warehouse / "_gateway_batch" / "spark.log") as local:
+        yield local, local.conf.get("spark.sql.catalogImplementation", "") != "in-memory"
 
 
 def check_names(usage_table: str, schema: str) -> None:

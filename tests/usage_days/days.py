@@ -53,10 +53,7 @@ def write_delta(tables: Iterable[pa.Table], folder: Path) -> int:
     """Writes tables as a Delta table of one commit, with statistics of `event_time`; returns the number of rows."""
     adds, rows, schema = [], 0, None
     for (path, count), table in _files_and_tables(tables, folder):
-        times, schema = pc.min_max(table["event_time"]).as_py(), table.schema
-        low, high = (f"{moment:%Y-%m-%dT%H:%M:%S.}{moment.microsecond // 1000:03}Z" for moment in times.values())
-        high = high[:-4] + "999Z"  # statistics have milliseconds: never less than the value
-        stats = {"numRecords": count, "minValues": {"event_time": low}, "maxValues": {"event_time": high}}
+        schema, stats = table.schema, {"numRecords": count, **_times(table)}
         size, rows = path.stat().st_size, rows + count
         add = {"path": path.name, "partitionValues": {}, "size": size, "modificationTime": 0, "dataChange": True}
         adds.append({"add": {**add, "stats": json.dumps(stats)}})
@@ -74,6 +71,15 @@ def write_delta(tables: Iterable[pa.Table], folder: Path) -> int:
     actions = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}, {"metaData": metadata}, *adds]
     (log / f"{0:020}.json").write_text("".join(json.dumps(action) + "\n" for action in actions), encoding="utf-8")
     return rows
+
+
+def _times(table: pa.Table) -> dict[str, Any]:
+    """The first and the last `event_time` as Delta's statistics have them, in milliseconds: none is outside."""
+    first, last = pc.min_max(table["event_time"]).as_py().values()
+    if first is None:
+        return {}
+    low, high = (f"{each:%Y-%m-%dT%H:%M:%S.}{each.microsecond // 1000:03}Z" for each in (first, last))
+    return {"minValues": {"event_time": low}, "maxValues": {"event_time": high}}
 
 
 def _files(tables: Iterable[pa.Table], folder: Path) -> Iterator[tuple[Path, int]]:
