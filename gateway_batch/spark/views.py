@@ -79,6 +79,12 @@ def statements(usage_table: str, schema: str, *, billing: bool = False) -> dict[
     return made | {view.name: view.statement(usage_table, schema) for view in views_with(billing)}
 
 
+def names_views(query: str, schema: str) -> bool:
+    """Whether a query names a view of the schema, which a session without a metastore has to make first."""
+    named = query.lower().replace("`", "")
+    return any(f"{schema}.{view.name}".lower() in named for view in read_views())
+
+
 @contextlib.contextmanager
 def session_for(warehouse: Path) -> Iterator[tuple[SparkSession, bool]]:
     """The active session, else a local one for the time, and whether views outlive it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
+from typer.testing import CliRunner
 
 import gateway_batch as gb
+from gateway_batch.cli.views import app
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.prices import fill_prices
 from gateway_batch.spark.usage_table import literal, usage_ddl
@@ -260,6 +263,15 @@ def test_list_prices_are_added_once_and_again_only_when_they_change(spark: Spark
     costs = {row["model"]: row["cost_usd"] for row in rows_of(spark, "views_prices.usage_costs")}
     assert costs["my-own"] is None
     assert costs["o4-mini"] == Decimal("0.000011")  # its own price began after the listed one
+
+
+def test_the_command_makes_them_in_the_session_that_is_active(spark: SparkSession, tmp_path: Path) -> None:
+    table = make(spark, "views_command", tmp_path / "usage", usage_days(10, 1))
+    command = ["deploy", "--usage-table", table, "--schema", "views_command", "--json"]
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 0
+    assert json.loads(ran.stdout) == {"views": [f"views_command.{view}" for view in VIEWS], "kept": False}
+    assert spark.table("views_command.overview_daily").first().invocations == 10  # type: ignore[union-attr]
 
 
 def test_a_missing_table_or_column_is_said(spark: SparkSession) -> None:

@@ -11,7 +11,7 @@ from gateway_batch.cli.views import app
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.sql_files import sql_folder
 from gateway_batch.spark.view_files import View, read_views
-from gateway_batch.spark.views import READ_COLUMNS, statements
+from gateway_batch.spark.views import READ_COLUMNS, names_views, statements
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 
 FOLDERS = ("views", "views/databricks")
@@ -74,3 +74,8 @@ def test_statements_are_json_where_a_program_reads_them() -> None:
     ran = CliRunner().invoke(app, ["render", "--json", "--billing"])
     assert ran.exit_code == 0
     assert [json.loads(line)["name"] for line in ran.stdout.splitlines()] == ["prices", *(view.name for view in ALL)]
+
+
+def test_knows_a_query_that_needs_the_views() -> None:
+    assert names_views("SELECT * FROM `ai_gateway`.`Cost_Daily` LIMIT 3", "ai_gateway")
+    assert not names_views("SELECT * FROM other.cost_daily JOIN ai_gateway.usage", "ai_gateway")

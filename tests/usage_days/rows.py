@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,7 @@ def _identity(workload: Workload, count: int, rng: np.random.Generator) -> dict[
         "endpoint_id": _same("e-" + workload.endpoint, count),
         "endpoint_name": _same(workload.endpoint, count),
         "endpoint_tags": _same(list(workload.endpoint_tags.items()), count, SCHEMA.field("endpoint_tags").type),
+        "endpoint_metadata": _same(_metadata(workload), count, SCHEMA.field("endpoint_metadata").type),
         "requester": _pick(names or [principal], who),
         "requester_type": _same("USER" if names else "SERVICE_PRINCIPAL", count),
         "ip_address": _pick([f"203.0.113.{number}" for number in range(64)], rng.integers(0, 64, count)),
@@ -176,6 +178,15 @@ def _identity(workload: Workload, count: int, rng: np.random.Generator) -> dict[
         "invocation_metadata": _same({"source": workload.source}, count, SCHEMA.field("invocation_metadata").type),
         "auth_mode": _same("PAT" if workload.people else "OAUTH", count),
     }
+
+
+def _metadata(workload: Workload) -> dict[str, Any] | None:
+    """How a service of the users' own is configured; NULL for what Databricks provides."""
+    if not workload.endpoint.startswith("main."):
+        return None
+    made, name = datetime(2026, 5, 4, 9, 30, tzinfo=UTC), f"system.ai.{workload.endpoint}"
+    to = [{"name": name, "destination_type": workload.destination_type, "traffic_percentage": 100}]
+    return {"creator": "ana@example.com", "creation_time": made, "last_updated_time": made, "destinations": to}
 
 
 def _destination(workload: Workload, routed: Bools, rng: np.random.Generator) -> dict[str, pa.Array]:
