@@ -94,12 +94,16 @@ def session_for(warehouse: Path) -> Iterator[tuple[SparkSession, bool]]:
     """
     spark = SparkSession.getActiveSession()
     if spark is not None:
-        yield spark, spark.conf.get("spark.sql.catalogImplementation", "") != "in-memory"
+        yield spark, _keeps_views(spark)
         return
     if not warehouse.is_dir():
         raise ConfigError(f"no such folder: {warehouse}; --warehouse names the folder of the tables")
     with quiet_session(warehouse, warehouse / "_gateway_batch" / "spark.log") as local:
-        yield local, local.conf.get("spark.sql.catalogImplementation", "") != "in-memory"
+        yield local, _keeps_views(local)
+
+
+def _keeps_views(spark: SparkSession) -> bool:
+    return spark.conf.get("spark.sql.catalogImplementation") != "in-memory"
 
 
 def check_names(usage_table: str, schema: str) -> None:
