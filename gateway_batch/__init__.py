@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway_batch.spark import functions
     from gateway_batch.spark.gateway import Gateway, register_ai_query
     from gateway_batch.spark.session import local_session
+    from gateway_batch.spark.views import create_views
     from gateway_batch.standalone import Client
     from gateway_batch.types import Image, ResponseFormat
 
@@ -41,6 +42,7 @@ _HOMES = {
     "RejectedError": "errors",
     "ResponseFormat": "types",
     "UnreachableError": "errors",
+    "create_views": "spark.views",
     "functions": "spark.functions",
     "local_session": "spark.session",
     "register_ai_query": "spark.gateway",
@@ -61,6 +63,7 @@ __all__ = [
     "RejectedError",
     "ResponseFormat",
     "UnreachableError",
+    "create_views",
     "functions",
     "local_session",
     "register_ai_query",

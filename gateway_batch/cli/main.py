@@ -14,6 +14,7 @@ from gateway_batch.cli.reconcile import reconcile
 from gateway_batch.cli.serve import serve
 from gateway_batch.cli.sql import sql
 from gateway_batch.cli.usage import app as usage
+from gateway_batch.cli.views import app as views
 from gateway_batch.errors import GatewayBatchError
 from gateway_batch.version import VERSION
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 for command in (demo, serve, sql, reconcile):
     app.command()(command)
 app.add_typer(usage, name="usage")
+app.add_typer(views, name="views")
 
 
 @app.callback(invoke_without_command=True)

@@ -45,6 +45,7 @@ def sql(
     from gateway_batch.spark.gateway import register_ai_query
     from gateway_batch.spark.quiet import quiet_session
     from gateway_batch.spark.run_view import NAME as RUNS
+    from gateway_batch.spark.views import create_views, names_views
 
     if gateway not in set(Choice):
         raise typer.BadParameter("one of auto, env, dev", param_hint="--gateway")
@@ -60,6 +61,10 @@ def sql(
                 read_table(spark, path).createOrReplaceTempView(name)
             if RUNS in query:  # a session knows the view from its first flush on
                 registered.usage.flush()
+            schema = registered.usage.table.rpartition(".")[0] or "default"
+            if names_views(query, schema):
+                registered.usage.flush()
+                create_views(spark, registered.usage.table, schema)
             _answer(spark, spark.sql(query), out, as_json)
             _say_usage(registered)
 

@@ -38,7 +38,8 @@ def _base_url(url: str | None) -> str | None:
     return url
 
 
-def _three_parts_at_most(name: str) -> str:
+def check_table_name(name: str) -> str:
+    """The name itself, if it is one of a table or schema, of at most three parts; else ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+){0,2}", name):
         raise ValueError("is not a table name such as ai_gateway.usage")
     return name
@@ -54,7 +55,7 @@ def _tags(value: Any) -> Any:
 
 BaseUrl = Annotated[str | None, AfterValidator(_base_url)]
 RequestTags = Annotated[dict[str, str], BeforeValidator(_tags)]
-TableName = Annotated[str, AfterValidator(_three_parts_at_most)]
+TableName = Annotated[str, AfterValidator(check_table_name)]
 
 
 class PriceConfig(BaseModel):

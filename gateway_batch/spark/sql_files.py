@@ -7,7 +7,11 @@ from pathlib import Path
 
 def read_sql(folder: str, name: str) -> str:
     """The text of `sql/<folder>/<name>.sql`, its comment lines left out."""
-    package = Path(__file__).parent.parent
-    root = next(root for root in (package / "sql", package.parent / "sql") if root.is_dir())
-    lines = (root / folder / f"{name}.sql").read_text(encoding="utf-8").splitlines()
+    lines = (sql_folder(folder) / f"{name}.sql").read_text(encoding="utf-8").splitlines()
     return "\n".join(line for line in lines if not line.startswith("--"))
+
+
+def sql_folder(folder: str) -> Path:
+    """The folder `sql/<folder>`."""
+    package = Path(__file__).parent.parent
+    return next(root for root in (package / "sql", package.parent / "sql") if root.is_dir()) / folder

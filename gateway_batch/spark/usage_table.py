@@ -45,10 +45,7 @@ def create_table(spark: SparkSession, table: str, row: type, comment: str, colum
     schema, _, _ = table.rpartition(".")
     if schema:
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    described = ", ".join(
-        f"{name} {sql_type} COMMENT {literal(column_comments[name])}" for name, sql_type in columns(row)
-    )
-    statement = f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({described}) USING DELTA COMMENT {literal(comment)}"
+    statement = table_ddl(table, row, comment, column_comments)
     for pause_s in _PAUSES_S:
         try:
             spark.sql(statement)
@@ -60,6 +57,14 @@ def create_table(spark: SparkSession, table: str, row: type, comment: str, colum
                 return
         time.sleep(pause_s)
     spark.sql(statement)
+
+
+def table_ddl(table: str, row: type, comment: str, column_comments: Mapping[str, str]) -> str:
+    """The statement that makes a Delta table of a record's columns if it is missing."""
+    described = ",\n".join(
+        f"  {name} {sql_type} COMMENT {literal(column_comments[name])}" for name, sql_type in columns(row)
+    )
+    return f"CREATE TABLE IF NOT EXISTS {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(comment)}"
 
 
 def _take_as_it_lies(spark: SparkSession, table: str) -> bool:

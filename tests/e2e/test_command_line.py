@@ -104,7 +104,19 @@ def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "serve", "sql", "usage", "usage flush", "usage import", "usage maintain", "reconcile"]
+    "command",
+    [
+        "demo",
+        "serve",
+        "sql",
+        "usage",
+        "usage flush",
+        "usage import",
+        "usage maintain",
+        "reconcile",
+        "views render",
+        "views deploy",
+    ],
 )
 def test_help_has_an_example(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")

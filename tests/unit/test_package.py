@@ -22,6 +22,7 @@ PUBLIC = [
     "RejectedError",
     "ResponseFormat",
     "UnreachableError",
+    "create_views",
     "functions",
     "local_session",
     "register_ai_query",
@@ -39,7 +40,9 @@ def test_the_public_names_are_these() -> None:
     assert gateway_batch.__all__ == PUBLIC
 
 
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"Gateway", "functions", "local_session", "register_ai_query"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(PUBLIC) - {"Gateway", "create_views", "functions", "local_session", "register_ai_query"})
+)
 def test_a_public_name_is_what_it_says(name: str) -> None:
     assert getattr(gateway_batch, name).__name__ == name
 

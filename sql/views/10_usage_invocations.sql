@@ -1,0 +1,104 @@
+-- One row for each invocation of a model or tool in the usage table, in the terms of the views on top of it.
+--
+-- The terms, the same in every view:
+-- - A request is a distinct request_id. Fallbacks and guardrails give one request several rows; a row without a
+--   request_id is no request, but its tokens count.
+-- - A failed request has a row with a status_code of 400 or more, also where a fallback answered it in the end.
+-- - An unknown request has no row with a status_code: nobody saw its answer. It is a request, and not a failed one.
+-- - The error rate is failed requests by requests.
+-- - Tokens are what the table has, NULL counted as 0: failed calls have none. Estimated ones count as reported ones do,
+--   as the table does not tell them apart. input_tokens includes what the provider read from its cache.
+-- - The cache hit ratio is input tokens read from the provider's cache by input tokens.
+-- - A latency is one of an invocation that has a status_code, failed ones and guardrails' included.
+-- - Days, hours and weekdays are UTC, whatever the session's time zone.
+-- - Requests of gateway_batch's own cache were not sent, and are nowhere here.
+-- Only columns of Databricks' system.ai_gateway.usage are read.
+-- A condition on event_time lets Delta skip files, one on day or hour does not.
+--
+-- Columns:
+-- request_id: The request; several rows may have one.
+-- invocation_id: The invocation; unique.
+-- event_time: When it was received.
+-- day: UTC date of event_time.
+-- hour: Begin of its UTC hour.
+-- hour_of_day: 0 to 23, UTC.
+-- weekday: 0 for Monday to 6 for Sunday, UTC.
+-- workspace_id: Workspace of the called endpoint.
+-- endpoint_name: Endpoint as the caller wrote it.
+-- service_name: Three-part name of the service; NULL where a plain endpoint was called.
+-- model: Model that answered, in one spelling: small letters, - for blanks, dots and underscores, without Databricks'
+--   prefixes. NULL where the call was refused before it was routed, and for tools.
+-- destination_model: The same, as the table spells it.
+-- destination_type: Pay-per-token, provisioned throughput or external; NULL as for model.
+-- requester: User or service principal.
+-- requester_type: USER, SERVICE_PRINCIPAL or USER_GROUP.
+-- api_type: Wire format of the call.
+-- source: Where the call came from: AI_QUERY, EXTERNAL_CLIENT, GUARDRAIL, ...
+-- request_tags: Tags of the request.
+-- is_tagged: Whether it has any.
+-- status_code: Final HTTP status; NULL where it is not known.
+-- is_answered: Whether there is a status.
+-- is_failed: Whether it is 400 or more.
+-- latency_ms: Milliseconds to the end of the answer; NULL where there is no status.
+-- time_to_first_byte_ms: Milliseconds to its first byte; NULL as latency_ms.
+-- input_tokens: Tokens of the prompt, cached ones included; NULL where none are known.
+-- output_tokens: Tokens of the answer, reasoning included; NULL where none are known.
+-- total_tokens: Both; NULL where none are known.
+-- cache_read_input_tokens: Input tokens read from the provider's cache; NULL where it reported none.
+-- cache_creation_input_tokens: Input tokens written to it; NULL where it reported none.
+-- output_reasoning_tokens: Output tokens of reasoning; NULL where none were reported.
+-- is_mcp: Whether it is a call of an MCP server.
+-- mcp_tool: Its tool; NULL for other methods and other calls.
+-- mcp_method: Its JSON-RPC method.
+-- mcp_server_type: Kind of MCP server.
+-- coding_agent: By the User-Agent, else by session_metadata: claude-code, codex, cursor, gemini-cli, opencode, or what
+--   session_metadata says; NULL for other callers.
+-- client_session_id: Conversation that the caller says it belongs to.
+SELECT
+  request_id,
+  invocation_id,
+  event_time,
+  date_from_unix_date(CAST(floor(unix_seconds(event_time) / 86400) AS INT)) AS day,
+  timestamp_seconds(floor(unix_seconds(event_time) / 3600) * 3600) AS hour,
+  CAST(pmod(floor(unix_seconds(event_time) / 3600), 24) AS INT) AS hour_of_day,
+  CAST(pmod(floor(unix_seconds(event_time) / 86400) + 3, 7) AS INT) AS weekday,
+  workspace_id,
+  endpoint_name,
+  service_name,
+  regexp_replace(
+    regexp_replace(lower(trim(destination_model)), '^(system\\.ai\\.)?(databricks-)?', ''), '[ ._]+', '-') AS model,
+  destination_model,
+  destination_type,
+  requester,
+  requester_type,
+  api_type,
+  invocation_metadata.source AS source,
+  request_tags,
+  coalesce(size(request_tags), 0) > 0 AS is_tagged,
+  status_code,
+  status_code IS NOT NULL AS is_answered,
+  coalesce(status_code >= 400, false) AS is_failed,
+  CASE WHEN status_code IS NOT NULL THEN latency_ms END AS latency_ms,
+  CASE WHEN status_code IS NOT NULL THEN time_to_first_byte_ms END AS time_to_first_byte_ms,
+  input_tokens,
+  output_tokens,
+  total_tokens,
+  token_details.cache_read_input_tokens AS cache_read_input_tokens,
+  token_details.cache_creation_input_tokens AS cache_creation_input_tokens,
+  token_details.output_reasoning_tokens AS output_reasoning_tokens,
+  coalesce(
+    service_type = 'MCP_SERVICE',
+    coalesce(mcp_metadata.tool_name, mcp_metadata.json_rpc_method, mcp_metadata.server_type) IS NOT NULL) AS is_mcp,
+  mcp_metadata.tool_name AS mcp_tool,
+  mcp_metadata.json_rpc_method AS mcp_method,
+  mcp_metadata.server_type AS mcp_server_type,
+  CASE
+    WHEN lower(user_agent) LIKE '%codex%' THEN 'codex'
+    WHEN lower(user_agent) LIKE '%claude%' THEN 'claude-code'
+    WHEN lower(user_agent) LIKE '%gemini%' THEN 'gemini-cli'
+    WHEN lower(user_agent) LIKE '%opencode%' THEN 'opencode'
+    WHEN lower(user_agent) LIKE '%cursor%' THEN 'cursor'
+    ELSE session_metadata.coding_agent
+  END AS coding_agent,
+  session_metadata.client_session_id AS client_session_id
+FROM {usage_table}

@@ -1,0 +1,65 @@
+-- One row for each UTC day and workspace: requests, tokens, cache hit ratio.
+--
+-- A request counts in each row that has an invocation of it. The terms are those of usage_invocations.
+--
+-- Columns:
+-- day: UTC date; NULL for rows without a time.
+-- workspace_id: Workspace of the called endpoint.
+-- requests: Requests, failed and unknown ones included.
+-- failed_requests: Of these, with a status of 400 or more.
+-- unknown_requests: Of these, without any status.
+-- error_rate: Failed requests by requests; NULL without requests.
+-- input_tokens: Tokens of prompts, cached ones included.
+-- output_tokens: Tokens of answers, reasoning included.
+-- total_tokens: Tokens of both.
+-- cache_read_input_tokens: Input tokens read from the provider's cache.
+-- cache_hit_ratio: These by input tokens; NULL without input tokens.
+-- users: Distinct requesters, service principals included.
+WITH requests AS (
+  SELECT
+    day,
+    workspace_id,
+    request_id,
+    bool_or(is_failed) AS is_failed,
+    bool_or(is_answered) AS is_answered,
+    sum(input_tokens) AS input_tokens,
+    sum(output_tokens) AS output_tokens,
+    sum(total_tokens) AS total_tokens,
+    sum(cache_read_input_tokens) AS cache_read_input_tokens
+  FROM {schema}.usage_invocations
+  GROUP BY day, workspace_id, request_id
+),
+counted AS (
+  SELECT
+    day,
+    workspace_id,
+    count(request_id) AS requests,
+    count_if(is_failed AND request_id IS NOT NULL) AS failed_requests,
+    count_if(NOT is_answered AND request_id IS NOT NULL) AS unknown_requests,
+    coalesce(sum(input_tokens), 0) AS input_tokens,
+    coalesce(sum(output_tokens), 0) AS output_tokens,
+    coalesce(sum(total_tokens), 0) AS total_tokens,
+    coalesce(sum(cache_read_input_tokens), 0) AS cache_read_input_tokens
+  FROM requests
+  GROUP BY day, workspace_id
+),
+users AS (
+  SELECT day, workspace_id, count(DISTINCT requester) AS users
+  FROM {schema}.usage_invocations
+  GROUP BY day, workspace_id
+)
+SELECT
+  counted.day,
+  counted.workspace_id,
+  requests,
+  failed_requests,
+  unknown_requests,
+  failed_requests / nullif(requests, 0) AS error_rate,
+  input_tokens,
+  output_tokens,
+  total_tokens,
+  cache_read_input_tokens,
+  cache_read_input_tokens / nullif(input_tokens, 0) AS cache_hit_ratio,
+  users
+FROM counted
+JOIN users ON counted.day <=> users.day AND counted.workspace_id <=> users.workspace_id

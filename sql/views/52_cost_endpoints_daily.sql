@@ -1,0 +1,20 @@
+-- One row for each UTC day and endpoint: what its tokens cost.
+--
+-- By the table of prices, see usage_costs.
+--
+-- Columns:
+-- day: UTC date; NULL for rows without a time.
+-- endpoint_name: Endpoint as the caller wrote it.
+-- cost_usd: US dollars; NULL if some of the tokens have no price.
+-- priced_cost_usd: US dollars of the tokens that have a price; NULL if none has.
+-- unpriced_invocations: Invocations with tokens that have no price.
+-- unpriced_tokens: Tokens that have no price.
+SELECT
+  day,
+  endpoint_name,
+  CASE WHEN count_if(is_unpriced) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
+  sum(cost_usd) AS priced_cost_usd,
+  count_if(is_unpriced) AS unpriced_invocations,
+  coalesce(sum(total_tokens) FILTER (WHERE is_unpriced), 0) AS unpriced_tokens
+FROM {schema}.usage_costs
+GROUP BY day, endpoint_name

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway_batch.cli.views import app
+from gateway_batch.errors import ConfigError
+from gateway_batch.spark.sql_files import sql_folder
+from gateway_batch.spark.view_files import View, read_views
+from gateway_batch.spark.views import READ_COLUMNS, names_views, statements
+from gateway_batch.usage.record import MIRRORED_COLUMNS
+
+FOLDERS = ("views", "views/databricks")
+ALL = [view for folder in FOLDERS for view in read_views(folder)]
+GOLDEN = Path(__file__).parent.parent / "golden" / "cost_models_daily.sql"
+
+
+@pytest.mark.parametrize("view", ALL, ids=lambda view: view.name)
+def test_a_view_says_what_its_rows_and_columns_are(view: View) -> None:
+    assert view.comment.startswith("One row for each ")
+    names = [name for name, _ in view.columns]
+    assert len(names) == len(set(names)) > 1
+    assert all(text.endswith(".") for _, text in view.columns)
+
+
+def test_a_view_reads_only_what_is_made_before_it() -> None:
+    made = {"prices"}
+    for view in ALL:
+        read = set(re.findall(r"^(?!--).*\{schema\}\.(\w+)", view.text, re.MULTILINE))
+        assert read <= made, view.name
+        made.add(view.name)
+
+
+def test_only_one_view_reads_the_usage_table_and_only_mirrored_columns() -> None:
+    read = [view.name for view in ALL if re.search(r"^FROM \{usage_table\}", view.text, re.MULTILINE)]
+    assert read == ["usage_invocations"]
+    assert set(READ_COLUMNS) <= set(MIRRORED_COLUMNS)
+    assert not any("client_metadata" in view.text for view in ALL)
+
+
+def test_a_statement_is_pinned() -> None:
+    """Made anew by `gateway-batch views render --usage-table system.ai_gateway.usage --schema main.ai_gateway`."""
+    made = statements("system.ai_gateway.usage", "main.ai_gateway")["cost_models_daily"]
+    assert f"{made.rstrip()};\n" == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_files_and_views_are_as_many() -> None:
+    files = [file for folder in FOLDERS for file in sql_folder(folder).glob("[0-9]*.sql")]
+    assert len(files) == len(ALL) == len({view.name for view in ALL})
+
+
+@pytest.mark.parametrize("name", ["a.b.c.d", "a;b", "", "a`b"])
+def test_what_is_no_table_s_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="is not a name such as"):
+        statements(name, "ai_gateway")
+
+
+def test_statements_are_written_in_the_order_in_which_they_can_run(tmp_path: Path) -> None:
+    table = "system.ai_gateway.usage"
+    ran = CliRunner().invoke(app, ["render", "--usage-table", table, "--schema", "x.y", "--output", str(tmp_path)])
+    assert ran.exit_code == 0
+    names = [file.stem[3:] for file in sorted(tmp_path.iterdir())]
+    assert names == ["prices", *(view.name for view in read_views())]
+    text = (tmp_path / "01_usage_invocations.sql").read_text(encoding="utf-8")
+    assert "CREATE OR REPLACE VIEW `x`.`y`.`usage_invocations` (" in text
+    assert text.endswith("FROM `system`.`ai_gateway`.`usage`;\n")
+
+
+def test_statements_are_json_where_a_program_reads_them() -> None:
+    ran = CliRunner().invoke(app, ["render", "--json", "--billing"])
+    assert ran.exit_code == 0
+    assert [json.loads(line)["name"] for line in ran.stdout.splitlines()] == ["prices", *(view.name for view in ALL)]
+
+
+def test_knows_a_query_that_needs_the_views() -> None:
+    assert names_views("SELECT * FROM `ai_gateway`.`Cost_Daily` LIMIT 3", "ai_gateway")
+    assert not names_views("SELECT * FROM other.cost_daily JOIN ai_gateway.usage", "ai_gateway")
