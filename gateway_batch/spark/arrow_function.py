@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql import Column
 from pyspark.sql import types as t
@@ -16,8 +16,8 @@ def arrow_function(function: Callable[..., Any], returns: t.DataType, name: str)
     """The UDF for a Spark Connect session; called with Columns, it is one."""
     from pyspark.sql.connect.udf import UserDefinedFunction  # it needs gRPC
 
-    made: Any = UserDefinedFunction(function, returns, name=name, evalType=_KIND, deterministic=True)
-    return made  # type: ignore[no-any-return]
+    made = UserDefinedFunction(function, returns, name=name, evalType=_KIND, deterministic=True)
+    return cast("Callable[..., Column]", made)
 
 
 def classic_arrow_function(function: Callable[..., Any], returns: t.DataType, name: str) -> Callable[..., Column]:

@@ -84,6 +84,11 @@ class UsageDrain:
                 if self._local_dir is not None and self._local_dir.is_dir():
                     ship_leftovers(self._local_dir, self._spool_dir)
                 return 0 if self._made and not sealed_segments(self._spool_dir) else self._drain()
+        except OSError as error:
+            raise LedgerError(
+                f"the spool folder {self._spool_dir} can't be drained into {self._table}: {error.strerror or error}; "
+                "the records are safe there"
+            ) from error
         except WRITE_ERRORS as error:
             raise LedgerError(
                 f"the usage table {self._table} can't be written: {first_line(error)} "

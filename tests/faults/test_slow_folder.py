@@ -29,6 +29,8 @@ def slowed(call):
         path = os.readlink(f"/proc/self/fd/{{target}}") if isinstance(target, int) else os.fspath(target)
         if isinstance(path, str) and path.startswith(slow):
             time.sleep({SLOW_BY_S})
+            with open(os.environ["SLOW_CALLS"], "a") as calls:
+                calls.write(".")
         return call(target, *arguments, **options)
     return wait_and_call
 for name in ("open", "write", "rename", "unlink"):
@@ -55,7 +57,7 @@ def test_a_slow_spool_folder_costs_time_and_no_record(spark: SparkSession, tmp_p
     (tmp_path / "site" / "sitecustomize.py").write_text(SITE)
     spool = tmp_path / "spool"
     path = os.pathsep.join([str(tmp_path / "site"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "SLOW_FOLDER": str(spool)}
+    environment = {**os.environ, "PYTHONPATH": path, "SLOW_FOLDER": str(spool), "SLOW_CALLS": str(tmp_path / "calls")}
     with running(Settings(port=0, token=TOKEN, ledger=tmp_path / "ledger.sqlite", latency_ms=100)) as server:
         command = [sys.executable, "-c", DRIVER, server.host, str(tmp_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as driver:
@@ -80,3 +82,4 @@ def test_a_slow_spool_folder_costs_time_and_no_record(spark: SparkSession, tmp_p
     assert books_agree(counts), counts
     assert sum(counts.values()) <= IN_FLIGHT
     assert spark.table(table).count() >= ROWS
+    assert (tmp_path / "calls").stat().st_size > ROWS, "the folder was not slow"
