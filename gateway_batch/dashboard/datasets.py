@@ -1,0 +1,136 @@
+"""Queries for the figures of the dashboard's widgets.
+
+They read the views `usage_cells`, `usage_costs` and `usage_distributions`. Each takes the filters as parameters: `:days.min` and `:days.max`, and an array of texts for each of
+`definition.FILTERS`; an empty array lets everything through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway_batch.dashboard.definition import DIMENSIONS, FILTERS, HeatMap, Only, Table, Tile, Trend, Widget
+from gateway_batch.dashboard.measures import MEASURES, Measure, Relation
+
+_TAGS = ("tag_key", "tag_value")
+_SUMS = (
+    "invocations", "input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens", "cost_usd",
+    "unpriced_tokens",
+)  # fmt: skip
+_COSTS = ("cost_usd", "unpriced_tokens")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A row for each value of some dimensions, with figures.
+
+    Attributes:
+        dimensions: names of columns of the views; `weekday` and `hour_of_day` too.
+        measures: names of figures.
+        only: which rows.
+    """
+
+    dimensions: tuple[str, ...]
+    measures: tuple[str, ...]
+    only: Only = Only.ALL
+
+    def sql(self, schema: str) -> str:
+        """The query, one statement.
+
+        Args:
+            schema: that of the views, written as in SQL; empty for the session's current one.
+        """
+        parts = {relation: self._of(relation) for relation in Relation}
+        sources = [relation for relation in Relation if parts[relation]]
+        prefix = f"{schema}." if schema else ""
+        filtered = "\n  AND ".join((self.only.value, *_conditions()))
+        with_costs = any(f"({column})" in measure.sql for measure in parts[Relation.REQUESTS] for column in _COSTS)
+        ctes = []
+        if Relation.REQUESTS in sources or Relation.CELLS in sources:
+            view = "usage_costs" if with_costs else "usage_cells"
+            ctes.append(f"cells AS (\n{self._rows(prefix + view, filtered)}\n)")
+        if Relation.REQUESTS in sources:
+            ctes.append(f"requests AS (\n{self._requests(with_costs)}\n)")
+        if Relation.SPREADS in sources:
+            ctes.append(f"spreads AS (\n{self._rows(prefix + 'usage_distributions', filtered)}\n)")
+        figures = [(f"of_{source.value}", self._figures(source.value, parts[source])) for source in sources]
+        ctes += [f"{name} AS (\n{query}\n)" for name, query in figures]
+        return f"WITH {', '.join(ctes)}\n{self._joined([name for name, _ in figures], parts)}"
+
+    def _of(self, relation: Relation) -> list[Measure]:
+        return [MEASURES[name] for name in self.measures if MEASURES[name].relation is relation]
+
+    def _rows(self, view: str, filtered: str) -> str:
+        tags = "\nLATERAL VIEW OUTER explode(map_entries(request_tags)) AS tag" if self._by_tag else ""
+        named = ", tag.key AS tag_key, tag.value AS tag_value" if self._by_tag else ""
+        return f"SELECT *{named}\nFROM {view}{tags}\nWHERE {filtered}"
+
+    @property
+    def _by_tag(self) -> bool:
+        return any(name in _TAGS for name in self.dimensions)
+
+    def _requests(self, with_costs: bool) -> str:
+        keys = ", ".join(dict.fromkeys((*self.dimensions, "day", "request_group")))
+        sums = [f"sum({name}) AS {name}" for name in _SUMS if with_costs or name not in _COSTS]
+        if with_costs:
+            sums.append("sum(CASE WHEN NOT is_tagged THEN cost_usd END) AS untagged_cost_usd")
+        columns = ",\n  ".join(
+            (
+                keys,
+                "max(requests) AS requests",
+                "bool_or(is_failed) AS is_failed",
+                "bool_or(is_answered) AS is_answered",
+                *sums,
+            )
+        )
+        return f"SELECT\n  {columns}\nFROM cells\nGROUP BY {keys}"
+
+    def _figures(self, relation: str, measures: Iterable[Measure]) -> str:
+        columns = ",\n  ".join((*self.dimensions, *(f"{each.sql} AS {each.name}" for each in measures)))
+        grouped = f"\nGROUP BY {', '.join(self.dimensions)}" if self.dimensions else ""
+        return f"SELECT\n  {columns}\nFROM {relation}{grouped}"
+
+    def _joined(self, names: Sequence[str], parts: dict[Relation, list[Measure]]) -> str:
+        first, *others = names
+        columns = ",\n  ".join((*(f"{first}.{name}" for name in self.dimensions), *self.measures))
+        query = f"SELECT\n  {columns}\nFROM {first}"
+        for other in others:
+            same = " AND ".join(f"{first}.{name} <=> {other}.{name}" for name in self.dimensions) or "true"
+            query += f"\nLEFT JOIN {other} ON {same}"
+        return query
+
+
+def dataset_of(widget: Widget, only: Only) -> Dataset | None:
+    """What a widget shows; None for one without figures."""
+    match widget:
+        case Tile(measure):
+            return Dataset((), (measure,), only)
+        case Trend(_, measures, _, by):
+            return Dataset(("day", by) if by else ("day",), measures, only)
+        case HeatMap():
+            return Dataset(("weekday", "hour_of_day"), ("invocations_by_hour",), only)
+        case Table(_, dimensions, measures):
+            return Dataset(dimensions, measures, only)
+        case _:
+            return None
+
+
+def merged(datasets: Iterable[Dataset]) -> list[Dataset]:
+    """One dataset for each set of rows, with all the figures that are asked of it."""
+    figures: dict[tuple[tuple[str, ...], Only], dict[str, None]] = {}
+    for each in datasets:
+        figures.setdefault((each.dimensions, each.only), {}).update(dict.fromkeys(each.measures))
+    return [Dataset(dimensions, tuple(names), only) for (dimensions, only), names in figures.items()]
+
+
+def _conditions() -> list[str]:
+    conditions = ["day BETWEEN :days.min AND :days.max"]
+    for each in FILTERS:
+        if each.column == "request_tags":
+            tags = "transform(map_entries(request_tags), tag -> concat(tag.key, '=', tag.value))"
+            matches = f"arrays_overlap(:{each.name}, {tags})"
+        else:
+            none = DIMENSIONS[each.column].none
+            matches = f"array_contains(:{each.name}, coalesce(CAST({each.column} AS STRING), '{none}'))"
+        conditions.append(f"(size(:{each.name}) = 0 OR {matches})")
+    return conditions
