@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from pyspark.sql import SparkSession
 
@@ -26,7 +26,7 @@ def create_prices(spark: SparkSession, schema: str) -> str:
     return name
 
 
-def fill_prices(spark: SparkSession, schema: str) -> int:
+def fill_prices(spark: SparkSession, schema: str, *, since: date | None = None) -> int:
     """Adds list prices of models that the usage views name; returns how many.
 
     A model without any price gets its list price for all time. One whose list price is another than the last that was
@@ -36,10 +36,12 @@ def fill_prices(spark: SparkSession, schema: str) -> int:
     Args:
         spark: a session that has the view `usage_invocations` and the table of prices in the schema.
         schema: theirs.
+        since: models of earlier days have been looked at; None: of no day.
     """
+    later = "" if since is None else f"AND (event_time >= TIMESTAMP'{since} 00:00:00Z' OR event_time IS NULL) "
     named = spark.sql(
         f"SELECT model, collect_set(destination_model) AS spelled FROM {quoted(schema)}.usage_invocations "
-        "WHERE model IS NOT NULL GROUP BY model ORDER BY model"
+        f"WHERE model IS NOT NULL {later}GROUP BY model ORDER BY model"
     ).collect()
     now = datetime.now(UTC)
     new = new_prices({row.model: row.spelled for row in named}, _last_prices(spark, schema), now)

@@ -40,12 +40,16 @@ def create_usage_table(spark: SparkSession, table: str) -> None:
 
 def create_table(spark: SparkSession, table: str, row: type, comment: str, column_comments: Mapping[str, str]) -> None:
     """Makes a Delta table of a record's columns, and its schema, if they are missing."""
+    make_table(spark, table, table_ddl(table, row, comment, column_comments))
+
+
+def make_table(spark: SparkSession, table: str, statement: str) -> None:
+    """Makes a Delta table by a statement that makes it if it is missing, and its schema."""
     if spark.catalog.tableExists(table):
         return
     schema, _, _ = table.rpartition(".")
     if schema:
         spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    statement = table_ddl(table, row, comment, column_comments)
     for pause_s in _PAUSES_S:
         try:
             spark.sql(statement)

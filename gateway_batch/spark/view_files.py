@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 
 from gateway_batch.spark.sql_files import sql_folder
 from gateway_batch.spark.usage_table import literal, quoted
@@ -28,7 +29,8 @@ class View:
         name: without its schema.
         comment: what a row is.
         columns: name and comment of each column, in order.
-        text: the file, with `{usage_table}` and `{schema}` for those names.
+        text: the file, with `{usage_table}` and `{schema}` for those names, and `{complete_before}` for the day that
+            parts what the aggregate has, a query before UNION ALL, from what it has not.
     """
 
     name: str
@@ -36,15 +38,25 @@ class View:
     columns: tuple[tuple[str, str], ...]
     text: str
 
-    def statement(self, usage_table: str, schema: str) -> str:
+    @property
+    def reads_aggregate(self) -> bool:
+        """Whether it reads the aggregate where there is one."""
+        return "{complete_before}" in self.text
+
+    def statement(self, usage_table: str, schema: str, complete_before: date | None = None) -> str:
         """The view as a statement that makes it, or makes it anew.
 
         Args:
             usage_table: the table it is about.
             schema: where the views are.
+            complete_before: days before this one are in the aggregate; None: there is no aggregate.
         """
         columns = ",\n".join(f"  {name} COMMENT {literal(comment)}" for name, comment in self.columns)
-        comments, query = _parted(self.text.format(usage_table=quoted(usage_table), schema=quoted(schema)))
+        comments, query = _parted(
+            self.text.format(usage_table=quoted(usage_table), schema=quoted(schema), complete_before=complete_before)
+        )
+        if self.reads_aggregate and complete_before is None:
+            query = _rows_alone(query)
         head = "".join(f"{line}\n" for line in comments)
         view = quoted(f"{schema}.{self.name}")
         return (
@@ -68,6 +80,12 @@ def _view(file: str, text: str) -> View:
     first = lines.index("")
     columns = tuple(_columns(lines[lines.index("Columns:") + 1 :]))
     return View(found["name"], " ".join(lines[:first]), columns, text)
+
+
+def _rows_alone(query: str) -> str:
+    """The part of a query that reads the usage table's rows, all of them."""
+    rows = query.partition("UNION ALL\n")[2]
+    return rows[: rows.rindex("WHERE ")]
 
 
 def _parted(text: str) -> tuple[list[str], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -57,10 +58,31 @@ def create_views(
     for name in names:
         _check_is_ours(spark, name)
     create_prices(spark, schema)
+    complete = complete_before(spark, usage_table, schema)
     for view in views:
-        spark.sql(view.statement(usage_table, schema))
-    fill_prices(spark, schema)
+        spark.sql(view.statement(usage_table, schema, complete))
+    fill_prices(spark, schema, since=complete)
     return names
+
+
+def complete_before(spark: SparkSession, usage_table: str, schema: str) -> date | None:
+    """The day before which the aggregate in a schema has all days; None where there is no aggregate.
+
+    Raises:
+        ConfigError: it is of another usage table.
+    """
+    refreshes = f"{schema}.usage_refreshes"
+    if not spark.catalog.tableExists(refreshes):
+        return None
+    last = spark.sql(f"SELECT usage_table, complete_before FROM {quoted(refreshes)} ORDER BY refreshed_at DESC").first()
+    if last is None:
+        return None
+    if last["usage_table"].lower() != usage_table.lower():
+        raise ConfigError(
+            f"{schema} has the aggregate of {last['usage_table']}: the views of {usage_table} need another schema"
+        )
+    found: date = last["complete_before"]
+    return found
 
 
 def views_with(billing: bool) -> list[View]:

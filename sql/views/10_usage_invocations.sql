@@ -1,8 +1,8 @@
 -- One row for each invocation of a model or tool in the usage table, in the terms of the views on top of it.
 --
 -- The terms, the same in every view:
--- - A request is a distinct request_id. Fallbacks and guardrails give one request several rows; a row without a
---   request_id is no request, but its tokens count.
+-- - A request is a distinct request_id of a UTC day. Fallbacks and guardrails give one request several rows; a row
+--   without a request_id is no request, but its tokens count. One with rows on two days counts on both.
 -- - A failed request has a row with a status_code of 400 or more, also where a fallback answered it in the end.
 -- - An unknown request has no row with a status_code: nobody saw its answer. It is a request, and not a failed one.
 -- - The error rate is failed requests by requests.
@@ -46,7 +46,9 @@
 -- total_tokens: Both; NULL where none are known.
 -- cache_read_input_tokens: Input tokens read from the provider's cache; NULL where it reported none.
 -- cache_creation_input_tokens: Input tokens written to it; NULL where it reported none.
+-- plain_input_tokens: Input tokens that were neither, as they are priced; NULL where no input tokens are known.
 -- output_reasoning_tokens: Output tokens of reasoning; NULL where none were reported.
+-- has_tokens: Whether any tokens are known, so that it cost something.
 -- is_mcp: Whether it is a call of an MCP server.
 -- mcp_tool: Its tool; NULL for other methods and other calls.
 -- mcp_method: Its JSON-RPC method.
@@ -85,7 +87,12 @@ SELECT
   total_tokens,
   token_details.cache_read_input_tokens AS cache_read_input_tokens,
   token_details.cache_creation_input_tokens AS cache_creation_input_tokens,
+  greatest(
+    input_tokens - coalesce(token_details.cache_read_input_tokens, 0)
+    - coalesce(token_details.cache_creation_input_tokens, 0), CASE WHEN input_tokens IS NOT NULL THEN 0 END)
+    AS plain_input_tokens,
   token_details.output_reasoning_tokens AS output_reasoning_tokens,
+  coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
   coalesce(
     service_type = 'MCP_SERVICE',
     coalesce(mcp_metadata.tool_name, mcp_metadata.json_rpc_method, mcp_metadata.server_type) IS NOT NULL) AS is_mcp,

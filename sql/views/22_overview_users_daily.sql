@@ -10,7 +10,7 @@
 -- users_28_days: Distinct requesters of the day and the 27 before it.
 WITH seen AS (
   SELECT DISTINCT day, requester
-  FROM {schema}.usage_invocations
+  FROM {schema}.usage_cells
   WHERE day IS NOT NULL AND requester IS NOT NULL
 ),
 counted AS (

@@ -7,11 +7,11 @@
 -- share: Of the day's invocations, 0 to 1.
 -- requests: Requests with such an invocation; one may have several statuses.
 WITH statuses AS (
-  SELECT day, status_code, sum(invocations) AS invocations, count(request_id) AS requests
+  SELECT day, status_code, sum(invocations) AS invocations, coalesce(sum(requests), 0) AS requests
   FROM (
-    SELECT day, status_code, request_id, count(*) AS invocations
-    FROM {schema}.usage_invocations
-    GROUP BY day, status_code, request_id
+    SELECT day, status_code, request_group, max(requests) AS requests, sum(invocations) AS invocations
+    FROM {schema}.usage_cells
+    GROUP BY day, status_code, request_group
   )
   GROUP BY day, status_code
 )

@@ -19,23 +19,24 @@ WITH requests AS (
   SELECT
     day,
     endpoint_name,
-    request_id,
+    request_group,
+    max(requests) AS requests,
     bool_or(is_failed) AS is_failed,
     bool_or(is_answered) AS is_answered,
     sum(input_tokens) AS input_tokens,
     sum(output_tokens) AS output_tokens,
     sum(total_tokens) AS total_tokens,
     sum(cache_read_input_tokens) AS cache_read_input_tokens
-  FROM {schema}.usage_invocations
-  GROUP BY day, endpoint_name, request_id
+  FROM {schema}.usage_cells
+  GROUP BY day, endpoint_name, request_group
 ),
 counted AS (
   SELECT
     day,
     endpoint_name,
-    count(request_id) AS requests,
-    count_if(is_failed AND request_id IS NOT NULL) AS failed_requests,
-    count_if(NOT is_answered AND request_id IS NOT NULL) AS unknown_requests,
+    coalesce(sum(requests), 0) AS requests,
+    coalesce(sum(requests) FILTER (WHERE is_failed), 0) AS failed_requests,
+    coalesce(sum(requests) FILTER (WHERE NOT is_answered), 0) AS unknown_requests,
     coalesce(sum(input_tokens), 0) AS input_tokens,
     coalesce(sum(output_tokens), 0) AS output_tokens,
     coalesce(sum(total_tokens), 0) AS total_tokens,
@@ -45,7 +46,7 @@ counted AS (
 ),
 users AS (
   SELECT day, endpoint_name, count(DISTINCT requester) AS users
-  FROM {schema}.usage_invocations
+  FROM {schema}.usage_cells
   GROUP BY day, endpoint_name
 )
 SELECT

@@ -15,9 +15,9 @@
 -- output_tokens: Tokens of answers, reasoning included.
 -- total_tokens: Tokens of both.
 WITH tagged AS (
-  SELECT day, tag.key AS tag_key, tag.value AS tag_value, request_id, is_failed, is_answered,
+  SELECT day, tag.key AS tag_key, tag.value AS tag_value, request_group, requests, is_failed, is_answered,
     input_tokens, output_tokens, total_tokens
-  FROM {schema}.usage_invocations
+  FROM {schema}.usage_cells
   LATERAL VIEW OUTER explode(map_entries(request_tags)) AS tag
 ),
 requests AS (
@@ -25,23 +25,24 @@ requests AS (
     day,
     tag_key,
     tag_value,
-    request_id,
+    request_group,
+    max(requests) AS requests,
     bool_or(is_failed) AS is_failed,
     bool_or(is_answered) AS is_answered,
     sum(input_tokens) AS input_tokens,
     sum(output_tokens) AS output_tokens,
     sum(total_tokens) AS total_tokens
   FROM tagged
-  GROUP BY day, tag_key, tag_value, request_id
+  GROUP BY day, tag_key, tag_value, request_group
 )
 SELECT
   day,
   tag_key,
   tag_value,
-  count(request_id) AS requests,
-  count_if(is_failed AND request_id IS NOT NULL) AS failed_requests,
-  count_if(NOT is_answered AND request_id IS NOT NULL) AS unknown_requests,
-  count_if(is_failed AND request_id IS NOT NULL) / nullif(count(request_id), 0) AS error_rate,
+  coalesce(sum(requests), 0) AS requests,
+  coalesce(sum(requests) FILTER (WHERE is_failed), 0) AS failed_requests,
+  coalesce(sum(requests) FILTER (WHERE NOT is_answered), 0) AS unknown_requests,
+  coalesce(sum(requests) FILTER (WHERE is_failed), 0) / nullif(coalesce(sum(requests), 0), 0) AS error_rate,
   coalesce(sum(input_tokens), 0) AS input_tokens,
   coalesce(sum(output_tokens), 0) AS output_tokens,
   coalesce(sum(total_tokens), 0) AS total_tokens

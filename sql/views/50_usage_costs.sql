@@ -1,41 +1,52 @@
--- One row for each invocation in the usage table, with what its tokens cost by the table of prices.
+-- The rows of usage_cells with what their tokens cost by the table of prices.
 --
--- The price is that of the endpoint and model in {schema}.prices at event_time, else of the endpoint, else of the model;
--- of several that began, the one that began last. Providers bill cached input by prices of its own, which are inside
--- input_tokens here; without such prices it costs what input does. Reasoning is output, as providers bill it.
--- cost_usd is NULL, and never 0, where tokens have no price: is_unpriced then. Invocations without tokens (failed,
--- unknown and tools' ones) are not spend: NULL too, but not unpriced.
+-- The price is that of the endpoint and model in {schema}.prices, else of the endpoint, else of the model; of several
+-- that began, the one that began last. Prices hold for whole UTC days: from that of valid_from on, and before that of
+-- valid_to. Providers bill cached input by prices of its own, which are inside input_tokens here; without such prices it
+-- costs what input does. Reasoning is output, as providers bill it.
+-- cost_usd is NULL, and never 0, where tokens have no price: unpriced_invocations and unpriced_tokens count them.
+-- Invocations without tokens (failed, unknown and tools' ones) are not spend: NULL too, but not unpriced.
 -- It is an estimate by list prices or your own: not what an invoice says, with its discounts, tiers for long prompts,
 -- provisioned throughput and DBUs; and tokens that the gateway estimated are priced as reported ones are.
 --
 -- Columns:
--- request_id: The request; several rows may have one.
--- invocation_id: The invocation; unique.
--- event_time: When it was received.
--- day: UTC date of event_time.
--- hour: Begin of its UTC hour.
+-- day: UTC date; NULL for rows without a time.
 -- workspace_id: Workspace of the called endpoint.
 -- endpoint_name: Endpoint as the caller wrote it.
+-- service_name: Three-part name of the service; NULL where a plain endpoint was called.
 -- model: Model that answered, as in usage_invocations.
 -- destination_type: Pay-per-token, provisioned throughput or external.
 -- requester: User or service principal.
+-- requester_type: USER, SERVICE_PRINCIPAL or USER_GROUP.
+-- api_type: Wire format of the call.
 -- source: Where the call came from.
 -- request_tags: Tags of the request.
 -- is_tagged: Whether it has any.
 -- status_code: Final HTTP status; NULL where it is not known.
+-- is_answered: Whether there is a status.
+-- is_failed: Whether it is 400 or more.
 -- coding_agent: As in usage_invocations.
--- input_tokens: Tokens of the prompt, cached ones included.
--- output_tokens: Tokens of the answer, reasoning included.
+-- is_mcp: Whether it is a call of an MCP server.
+-- mcp_server_type: Kind of MCP server.
+-- mcp_method: Its JSON-RPC method.
+-- mcp_tool: Its tool.
+-- request_group: As in usage_cells.
+-- requests: Requests of the group, the same number in each of its rows.
+-- invocations: Rows of the usage table.
+-- input_tokens: Tokens of prompts, cached ones included.
+-- output_tokens: Tokens of answers, reasoning included.
 -- total_tokens: Both.
+-- cache_read_input_tokens: Input tokens read from the provider's cache.
 -- price_source: Where the price is from; NULL where there is none.
 -- cost_usd: US dollars; NULL where there are no tokens, or no price for them.
--- is_unpriced: Whether there are tokens, but no price for them.
+-- unpriced_invocations: Invocations with tokens that have no price.
+-- unpriced_tokens: Tokens that have no price.
 WITH prices AS (
   SELECT
     endpoint_name,
     model,
-    valid_from,
-    least(valid_to, lead(valid_from) OVER (PARTITION BY endpoint_name, model ORDER BY valid_from)) AS valid_to,
+    first_day,
+    least(last_day, lead(first_day) OVER (PARTITION BY endpoint_name, model ORDER BY first_day)) AS last_day,
     struct(
       input_usd_per_million AS input,
       output_usd_per_million AS output,
@@ -43,73 +54,81 @@ WITH prices AS (
       cache_creation_usd_per_million AS cache_creation,
       source) AS price
   FROM (
-    SELECT *, row_number() OVER (PARTITION BY endpoint_name, model, valid_from ORDER BY added_at DESC) AS newest
-    FROM {schema}.prices
-    WHERE valid_to IS NULL OR valid_to > valid_from
+    SELECT
+      *,
+      row_number() OVER (
+        PARTITION BY endpoint_name, model, first_day ORDER BY valid_from DESC, added_at DESC) AS newest
+    FROM (
+      SELECT
+        *,
+        date_from_unix_date(CAST(floor(unix_seconds(valid_from) / 86400) AS INT)) AS first_day,
+        date_from_unix_date(CAST(floor(unix_seconds(valid_to) / 86400) AS INT)) AS last_day
+      FROM {schema}.prices
+    )
+    WHERE last_day IS NULL OR last_day > first_day
   )
   WHERE newest = 1
 ),
 priced AS (
   SELECT
     usage.*,
+    invocations_with_tokens > 0 AS has_tokens,
     coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
-  FROM {schema}.usage_invocations AS usage
+  FROM {schema}.usage_cells AS usage
   LEFT JOIN prices AS of_both
     ON usage.endpoint_name = of_both.endpoint_name AND usage.model = of_both.model
-    AND usage.event_time >= of_both.valid_from AND (of_both.valid_to IS NULL OR usage.event_time < of_both.valid_to)
+    AND usage.day >= of_both.first_day AND (of_both.last_day IS NULL OR usage.day < of_both.last_day)
   LEFT JOIN prices AS of_endpoint
     ON usage.endpoint_name = of_endpoint.endpoint_name AND of_endpoint.model IS NULL
-    AND usage.event_time >= of_endpoint.valid_from
-    AND (of_endpoint.valid_to IS NULL OR usage.event_time < of_endpoint.valid_to)
+    AND usage.day >= of_endpoint.first_day AND (of_endpoint.last_day IS NULL OR usage.day < of_endpoint.last_day)
   LEFT JOIN prices AS of_model
     ON of_model.endpoint_name IS NULL AND usage.model = of_model.model
-    AND usage.event_time >= of_model.valid_from
-    AND (of_model.valid_to IS NULL OR usage.event_time < of_model.valid_to)
-),
-counted AS (
-  SELECT
-    *,
-    coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
-    try_cast(greatest(
-      coalesce(input_tokens, 0) - coalesce(cache_read_input_tokens, 0) - coalesce(cache_creation_input_tokens, 0), 0)
-      AS DECIMAL(15, 0)) AS plain,
-    try_cast(coalesce(cache_read_input_tokens, 0) AS DECIMAL(15, 0)) AS cache_read,
-    try_cast(coalesce(cache_creation_input_tokens, 0) AS DECIMAL(15, 0)) AS cache_creation,
-    try_cast(coalesce(output_tokens, 0) AS DECIMAL(15, 0)) AS answered
-  FROM priced
+    AND usage.day >= of_model.first_day AND (of_model.last_day IS NULL OR usage.day < of_model.last_day)
 ),
 costs AS (
   SELECT
     *,
     CASE WHEN has_tokens THEN
       CAST(CAST(
-        plain * price.input
-        + cache_read * coalesce(price.cache_read, price.input)
-        + cache_creation * coalesce(price.cache_creation, price.input)
-        + answered * price.output AS DECIMAL(28, 6)) * 0.000001BD AS DECIMAL(24, 12))
+        try_cast(coalesce(plain_input_tokens, 0) AS DECIMAL(15, 0)) * price.input
+        + try_cast(coalesce(cache_read_input_tokens, 0) AS DECIMAL(15, 0)) * coalesce(price.cache_read, price.input)
+        + try_cast(coalesce(cache_creation_input_tokens, 0) AS DECIMAL(15, 0))
+          * coalesce(price.cache_creation, price.input)
+        + try_cast(coalesce(output_tokens, 0) AS DECIMAL(15, 0)) * price.output
+        AS DECIMAL(28, 6)) * 0.000001BD AS DECIMAL(24, 12))
     END AS cost_usd
-  FROM counted
+  FROM priced
 )
 SELECT
-  request_id,
-  invocation_id,
-  event_time,
   day,
-  hour,
   workspace_id,
   endpoint_name,
+  service_name,
   model,
   destination_type,
   requester,
+  requester_type,
+  api_type,
   source,
   request_tags,
   is_tagged,
   status_code,
+  is_answered,
+  is_failed,
   coding_agent,
+  is_mcp,
+  mcp_server_type,
+  mcp_method,
+  mcp_tool,
+  request_group,
+  requests,
+  invocations,
   input_tokens,
   output_tokens,
   total_tokens,
+  cache_read_input_tokens,
   CASE WHEN has_tokens THEN price.source END AS price_source,
   cost_usd,
-  has_tokens AND cost_usd IS NULL AS is_unpriced
+  CASE WHEN has_tokens AND cost_usd IS NULL THEN invocations_with_tokens ELSE 0 END AS unpriced_invocations,
+  CASE WHEN has_tokens AND cost_usd IS NULL THEN total_tokens ELSE 0 END AS unpriced_tokens
 FROM costs

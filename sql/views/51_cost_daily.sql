@@ -13,10 +13,10 @@
 -- untagged_share: This by priced_cost_usd; NULL where nothing is priced, or all is free.
 SELECT
   day,
-  CASE WHEN count_if(is_unpriced) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
+  CASE WHEN sum(unpriced_invocations) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
   sum(cost_usd) AS priced_cost_usd,
-  count_if(is_unpriced) AS unpriced_invocations,
-  coalesce(sum(total_tokens) FILTER (WHERE is_unpriced), 0) AS unpriced_tokens,
+  sum(unpriced_invocations) AS unpriced_invocations,
+  coalesce(sum(unpriced_tokens), 0) AS unpriced_tokens,
   CASE WHEN sum(cost_usd) IS NOT NULL THEN coalesce(sum(cost_usd) FILTER (WHERE NOT is_tagged), 0) END
     AS untagged_cost_usd,
   CAST(coalesce(sum(cost_usd) FILTER (WHERE NOT is_tagged), 0) AS DOUBLE) / CAST(nullif(sum(cost_usd), 0) AS DOUBLE)

@@ -1,7 +1,7 @@
 -- One row for each UTC day and request tag, key and value: what its tokens cost.
 --
--- By the table of prices, see usage_costs. An invocation with several tags counts in a row of each: rows don't add up to a
--- day's total, those of one key and of untagged ones do where each invocation has that key or no tag.
+-- By the table of prices, see usage_costs. An invocation with several tags counts in a row of each: rows don't add up to
+-- a day's total, those of one key and of untagged ones do where each invocation has that key or no tag.
 --
 -- Columns:
 -- day: UTC date; NULL for rows without a time.
@@ -12,7 +12,7 @@
 -- unpriced_invocations: Invocations with tokens that have no price.
 -- unpriced_tokens: Tokens that have no price.
 WITH tagged AS (
-  SELECT day, tag.key AS tag_key, tag.value AS tag_value, cost_usd, is_unpriced, total_tokens
+  SELECT day, tag.key AS tag_key, tag.value AS tag_value, cost_usd, unpriced_invocations, unpriced_tokens
   FROM {schema}.usage_costs
   LATERAL VIEW OUTER explode(map_entries(request_tags)) AS tag
 )
@@ -20,9 +20,9 @@ SELECT
   day,
   tag_key,
   tag_value,
-  CASE WHEN count_if(is_unpriced) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
+  CASE WHEN sum(unpriced_invocations) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
   sum(cost_usd) AS priced_cost_usd,
-  count_if(is_unpriced) AS unpriced_invocations,
-  coalesce(sum(total_tokens) FILTER (WHERE is_unpriced), 0) AS unpriced_tokens
+  sum(unpriced_invocations) AS unpriced_invocations,
+  coalesce(sum(unpriced_tokens), 0) AS unpriced_tokens
 FROM tagged
 GROUP BY day, tag_key, tag_value

@@ -2,7 +2,7 @@
 --
 -- The agent is known by the User-Agent, else by session_metadata (see usage_invocations); its calls of MCP servers count
 -- as requests. Not available, as no usage table has them: commits, lines added and removed, and the coding sessions of
--- the agents' own telemetry; client_sessions are what callers name as a session to the gateway.
+-- the agents' own telemetry; see coding_agents_sessions_daily for what callers name as a session to the gateway.
 --
 -- Columns:
 -- day: UTC date; NULL for rows without a time.
@@ -18,10 +18,9 @@
 -- cache_read_input_tokens: Input tokens read from the provider's cache.
 -- cache_hit_ratio: These by input tokens; NULL without input tokens.
 -- users: Distinct requesters.
--- client_sessions: Distinct session_metadata.client_session_id; 0 where callers name none.
 WITH calls AS (
   SELECT *
-  FROM {schema}.usage_invocations
+  FROM {schema}.usage_cells
   WHERE coding_agent IS NOT NULL
 ),
 requests AS (
@@ -29,7 +28,8 @@ requests AS (
     day,
     coding_agent,
     model,
-    request_id,
+    request_group,
+    max(requests) AS requests,
     bool_or(is_failed) AS is_failed,
     bool_or(is_answered) AS is_answered,
     sum(input_tokens) AS input_tokens,
@@ -37,16 +37,16 @@ requests AS (
     sum(total_tokens) AS total_tokens,
     sum(cache_read_input_tokens) AS cache_read_input_tokens
   FROM calls
-  GROUP BY day, coding_agent, model, request_id
+  GROUP BY day, coding_agent, model, request_group
 ),
 counted AS (
   SELECT
     day,
     coding_agent,
     model,
-    count(request_id) AS requests,
-    count_if(is_failed AND request_id IS NOT NULL) AS failed_requests,
-    count_if(NOT is_answered AND request_id IS NOT NULL) AS unknown_requests,
+    coalesce(sum(requests), 0) AS requests,
+    coalesce(sum(requests) FILTER (WHERE is_failed), 0) AS failed_requests,
+    coalesce(sum(requests) FILTER (WHERE NOT is_answered), 0) AS unknown_requests,
     coalesce(sum(input_tokens), 0) AS input_tokens,
     coalesce(sum(output_tokens), 0) AS output_tokens,
     coalesce(sum(total_tokens), 0) AS total_tokens,
@@ -59,8 +59,7 @@ users AS (
     day,
     coding_agent,
     model,
-    count(DISTINCT requester) AS users,
-    count(DISTINCT client_session_id) AS client_sessions
+    count(DISTINCT requester) AS users
   FROM calls
   GROUP BY day, coding_agent, model
 )
@@ -77,8 +76,7 @@ SELECT
   total_tokens,
   cache_read_input_tokens,
   cache_read_input_tokens / nullif(input_tokens, 0) AS cache_hit_ratio,
-  users,
-  client_sessions
+  users
 FROM counted
 JOIN users
   ON counted.day <=> users.day AND counted.coding_agent <=> users.coding_agent AND counted.model <=> users.model

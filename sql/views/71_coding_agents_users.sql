@@ -1,8 +1,8 @@
--- One row for each coding agent and requester: active days, sessions, requests, tokens.
+-- One row for each coding agent and requester: active days, requests, tokens.
 --
 -- An active day is a UTC day with a row of the agent by the requester, failed ones included. Not available, as no usage
 -- table has them: commits, lines added and removed, and the coding sessions of the agents' own telemetry.
--- For a part of the time, count days in usage_invocations.
+-- For a part of the time, count days in usage_cells. A request counts on each day that has a row of it.
 --
 -- Columns:
 -- coding_agent: claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says.
@@ -10,7 +10,6 @@
 -- active_days: Distinct UTC days.
 -- first_day: First of them.
 -- last_day: Last of them.
--- client_sessions: Distinct session_metadata.client_session_id; 0 where callers name none.
 -- requests: Requests, failed and unknown ones included.
 -- failed_requests: Of these, with a status of 400 or more.
 -- unknown_requests: Of these, without any status.
@@ -20,16 +19,16 @@
 -- total_tokens: Tokens of both.
 WITH calls AS (
   SELECT *
-  FROM {schema}.usage_invocations
+  FROM {schema}.usage_cells
   WHERE coding_agent IS NOT NULL
 ),
 requests AS (
   SELECT
     coding_agent,
     requester,
-    count(request_id) AS requests,
-    count_if(is_failed AND request_id IS NOT NULL) AS failed_requests,
-    count_if(NOT is_answered AND request_id IS NOT NULL) AS unknown_requests,
+    coalesce(sum(requests), 0) AS requests,
+    coalesce(sum(requests) FILTER (WHERE is_failed), 0) AS failed_requests,
+    coalesce(sum(requests) FILTER (WHERE NOT is_answered), 0) AS unknown_requests,
     coalesce(sum(input_tokens), 0) AS input_tokens,
     coalesce(sum(output_tokens), 0) AS output_tokens,
     coalesce(sum(total_tokens), 0) AS total_tokens
@@ -37,14 +36,15 @@ requests AS (
     SELECT
       coding_agent,
       requester,
-      request_id,
+      request_group,
+      max(requests) AS requests,
       bool_or(is_failed) AS is_failed,
       bool_or(is_answered) AS is_answered,
       sum(input_tokens) AS input_tokens,
       sum(output_tokens) AS output_tokens,
       sum(total_tokens) AS total_tokens
     FROM calls
-    GROUP BY coding_agent, requester, request_id
+    GROUP BY coding_agent, requester, day, request_group
   )
   GROUP BY coding_agent, requester
 ),
@@ -54,8 +54,7 @@ days AS (
     requester,
     count(DISTINCT day) AS active_days,
     min(day) AS first_day,
-    max(day) AS last_day,
-    count(DISTINCT client_session_id) AS client_sessions
+    max(day) AS last_day
   FROM calls
   GROUP BY coding_agent, requester
 )
@@ -65,7 +64,6 @@ SELECT
   active_days,
   first_day,
   last_day,
-  client_sessions,
   requests,
   failed_requests,
   unknown_requests,

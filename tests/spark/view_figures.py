@@ -79,11 +79,11 @@ def grouped(rows: Iterable[Record], key: Callable[[Record], Hashable]) -> dict[A
 
 
 def counted(rows: Sequence[Record]) -> Figures:
-    """Requests of some rows, and how they ended."""
-    statuses: dict[str, list[int | None]] = defaultdict(list)
+    """Requests of some rows, one on each day that has a row of it, and how they ended."""
+    statuses: dict[tuple[date | None, str], list[int | None]] = defaultdict(list)
     for row in rows:
         if row["request_id"] is not None:
-            statuses[row["request_id"]].append(row["status_code"])
+            statuses[day_of(row), row["request_id"]].append(row["status_code"])
     failed = sum(1 for codes in statuses.values() if any(code is not None and code >= 400 for code in codes))
     unknown = sum(1 for codes in statuses.values() if all(code is None for code in codes))
     return {
@@ -146,16 +146,18 @@ def latencies(rows: Sequence[Record], percents: Sequence[int], *, first_byte: bo
 
 
 class Prices:
-    """A table of prices, asked for a row's."""
+    """A table of prices, asked for a row's. They hold for whole UTC days."""
 
     def __init__(self, prices: Iterable[Record]) -> None:
         self._of: dict[Any, list[Record]] = defaultdict(list)
         for price in prices:
-            if price["valid_to"] is None or price["valid_to"] > price["valid_from"]:
-                self._of[price["endpoint_name"], price["model"]].append(price)
+            first, end = (time and time.astimezone(UTC).date() for time in (price["valid_from"], price["valid_to"]))
+            if end is None or end > first:
+                dated = price | {"first_day": first, "end_day": end}
+                self._of[price["endpoint_name"], price["model"]].append(dated)
 
     def price_of(self, row: Record) -> Record | None:
-        endpoint, model = row["endpoint_name"], model_of(row)
+        endpoint, model, day = row["endpoint_name"], model_of(row), day_of(row)
         levels = [(endpoint, None), (None, model)]
         if endpoint is not None and model is not None:
             levels.insert(0, (endpoint, model))
@@ -163,11 +165,11 @@ class Prices:
             begun = [
                 price
                 for price in self._of.get(level, ())
-                if level != (None, None) and row["event_time"] is not None and price["valid_from"] <= row["event_time"]
+                if level != (None, None) and day is not None and price["first_day"] <= day
             ]
-            if begun:
-                last = max(begun, key=lambda price: (price["valid_from"], price["added_at"]))
-                if last["valid_to"] is None or row["event_time"] < last["valid_to"]:
+            if begun and day is not None:
+                last = max(begun, key=lambda price: (price["first_day"], price["valid_from"], price["added_at"]))
+                if last["end_day"] is None or day < last["end_day"]:
                     return last
         return None
 
@@ -179,11 +181,17 @@ class Prices:
         if parts["input"] is None or parts["output"] is None:
             return None
         read, made = (detail(row, f"cache_{name}_input_tokens") or 0 for name in ("read", "creation"))
-        fresh = max((row["input_tokens"] or 0) - read - made, 0)
-        millionths = fresh * parts["input"] + (row["output_tokens"] or 0) * parts["output"]
+        millionths = (plain_input(row) or 0) * parts["input"] + (row["output_tokens"] or 0) * parts["output"]
         millionths += read * (parts["input"] if parts["cache_read"] is None else parts["cache_read"])
         millionths += made * (parts["input"] if parts["cache_creation"] is None else parts["cache_creation"])
         return Decimal(millionths) / 1_000_000
+
+
+def plain_input(row: Record) -> int | None:
+    if row["input_tokens"] is None:
+        return None
+    read, made = (detail(row, f"cache_{name}_input_tokens") or 0 for name in ("read", "creation"))
+    return max(int(row["input_tokens"]) - read - made, 0)
 
 
 def has_tokens(row: Record) -> bool:
@@ -301,6 +309,8 @@ def invocations_of(rows: Iterable[Record]) -> list[Figures]:
                 "time_to_first_byte_ms": None if row["status_code"] is None else row["time_to_first_byte_ms"],
                 "cache_read_input_tokens": detail(row, "cache_read_input_tokens"),
                 "cache_creation_input_tokens": detail(row, "cache_creation_input_tokens"),
+                "plain_input_tokens": plain_input(row),
+                "has_tokens": has_tokens(row),
                 "output_reasoning_tokens": detail(row, "output_reasoning_tokens"),
                 "is_mcp": is_tool_call(row),
                 "mcp_tool": mcp("tool_name")(row),
@@ -313,15 +323,44 @@ def invocations_of(rows: Iterable[Record]) -> list[Figures]:
     return figures
 
 
+def cells_of(rows: Iterable[Record]) -> list[Figures]:
+    """What `usage_cells` has where there is no aggregate: a row for each record."""
+    return [
+        row
+        | {
+            "request_group": row["request_id"],
+            "requests": int(row["request_id"] is not None),
+            "invocations": 1,
+            "invocations_with_tokens": int(row["has_tokens"]),
+        }
+        for row in invocations_of(rows)
+    ]
+
+
 def costs_of(rows: Iterable[Record], prices: Prices) -> list[Figures]:
     figures = []
-    for row in invocations_of(rows):
+    for row in cells_of(rows):
         price, cost = prices.price_of(row), prices.cost_usd(row)
-        source = price["source"] if price is not None and has_tokens(row) else None
+        is_unpriced = cost is None and has_tokens(row)
         figures.append(
-            row | {"cost_usd": cost, "price_source": source, "is_unpriced": cost is None and has_tokens(row)}
+            row
+            | {
+                "cost_usd": cost,
+                "price_source": price["source"] if price is not None and has_tokens(row) else None,
+                "unpriced_invocations": int(is_unpriced),
+                "unpriced_tokens": row["total_tokens"] if is_unpriced else 0,
+            }
         )
     return figures
+
+
+def distributions_of(rows: Iterable[Record]) -> list[Figures]:
+    """What `usage_distributions` has where there is no aggregate: a row for each record."""
+    times = ("latency_ms", "time_to_first_byte_ms")
+    return [
+        row | {"invocations": 1} | {name: None if row[name] is None else float(row[name]) for name in times}
+        for row in invocations_of(rows)
+    ]
 
 
 def figures_of(rows: list[Record], prices: Iterable[Record]) -> dict[str, Callable[[], list[Figures]]]:
@@ -353,6 +392,8 @@ def figures_of(rows: list[Record], prices: Iterable[Record]) -> dict[str, Callab
     usage = (counted, tokens, cached)
     return {
         "usage_invocations": lambda: invocations_of(rows),
+        "usage_cells": lambda: cells_of(rows),
+        "usage_distributions": lambda: distributions_of(rows),
         "overview_daily": lambda: by(rows, day, *usage, users, invocations),
         "overview_hourly": lambda: by(rows, hours, counted, tokens),
         "overview_users_daily": lambda: users_of_days(rows),
@@ -372,8 +413,9 @@ def figures_of(rows: list[Record], prices: Iterable[Record]) -> dict[str, Callab
         "cost_tags_daily": lambda: by(with_tags(priced()), {**day, **tag}, costs),
         "mcp_daily": lambda: by(tools(), day, counted, users, tool_latency),
         "mcp_servers_daily": lambda: by(tools(), {**day, **endpoint, **tool}, counted, users, tool_latency),
-        "coding_agents_daily": lambda: by(agents(), {**day, **agent, **model}, *usage, users, sessions),
-        "coding_agents_users": lambda: by(agents(), {**agent, **requester}, active_days, sessions, counted, tokens),
+        "coding_agents_daily": lambda: by(agents(), {**day, **agent, **model}, *usage, users),
+        "coding_agents_users": lambda: by(agents(), {**agent, **requester}, active_days, counted, tokens),
+        "coding_agents_sessions_daily": lambda: by(agents(), {**day, **agent}, sessions),
     }
 
 

@@ -1,0 +1,9 @@
+CREATE TABLE IF NOT EXISTS {schema}.usage_refreshes (
+  refreshed_at TIMESTAMP COMMENT 'When.',
+  usage_table STRING COMMENT 'Of which table.',
+  complete_before DATE COMMENT 'Days before this are in the aggregate.',
+  days BIGINT COMMENT 'Days that were computed.',
+  invocations BIGINT COMMENT 'Rows of the usage table in these.'
+)
+USING DELTA
+COMMENT 'One row for each refresh of usage_daily and usage_daily_distributions. By gateway_batch.'
