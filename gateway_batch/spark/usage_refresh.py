@@ -21,17 +21,11 @@ from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.spark.sql_files import read_sql
 from gateway_batch.spark.table_append import SparkTable
 from gateway_batch.spark.table_lock import table_lock
+from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS, cells_query, distributions_with_cells, midnight
 from gateway_batch.spark.usage_table import literal, make_table, quoted
 from gateway_batch.spark.views import complete_before, create_views
 
-CELLS, DISTRIBUTIONS, REFRESHES = "usage_daily", "usage_daily_distributions", "usage_refreshes"
-
-CELL_COLUMNS = (
-    "workspace_id", "endpoint_name", "service_name", "model", "destination_type", "requester", "requester_type",
-    "api_type", "source", "request_tags", "status_code", "coding_agent", "is_mcp", "mcp_server_type", "mcp_method",
-    "mcp_tool",
-)  # fmt: skip
-"""What tells the cells of a day apart."""
+REFRESHES = "usage_refreshes"
 
 _LATE = timedelta(hours=3)
 """Rows of Databricks' own table are up to two hours late."""
@@ -135,7 +129,7 @@ def _rows_by_day(spark: SparkSession, schema: str, since: date | None, until: da
     begin = f"{_since(since)} AND " if since else ""
     rows = spark.sql(
         f"SELECT day, count(*) AS rows FROM {quoted(schema)}.usage_invocations "
-        f"WHERE {begin}event_time < {_midnight(until)} GROUP BY day"
+        f"WHERE {begin}event_time < {midnight(until)} GROUP BY day"
     ).collect()
     return {row["day"]: row["rows"] for row in rows}
 
@@ -151,16 +145,7 @@ def _invocations_by_day(spark: SparkSession, schema: str, table: str, since: dat
 def _compute(spark: SparkSession, schema: str, days: Iterable[date]) -> None:
     """Replaces the days' rows in both tables; a day without rows has none afterwards."""
     days = sorted(days)
-    listed = ", ".join(f"DATE'{day}'" for day in days)
-    in_days = f"day IN ({listed})"
-    of_days = " OR ".join(
-        f"(event_time >= {_midnight(first)} AND event_time < {_midnight(last + timedelta(days=1))})"
-        for first, last in _runs(days)
-    )
-    for table in (CELLS, DISTRIBUTIONS):
-        query = read_sql("aggregates", table).format(
-            schema=quoted(schema), cell=_cell_hash(), of_days=of_days, days=in_days
-        )
+    for table, query in ((CELLS, cells_query(schema, days)), (DISTRIBUTIONS, distributions_with_cells(schema, days))):
         spark.sql(query).writeTo(quoted(f"{schema}.{table}")).overwrite(F.col("day").isin(days))
 
 
@@ -169,12 +154,6 @@ def _note(spark: SparkSession, usage_table: str, schema: str, until: date, chang
         f"INSERT INTO {quoted(schema)}.{REFRESHES} (refreshed_at, usage_table, complete_before, days, invocations) "
         f"VALUES (current_timestamp(), {literal(usage_table)}, DATE'{until}', {len(changed)}, {sum(changed.values())})"
     )
-
-
-def _cell_hash() -> str:
-    """A hash passes over NULLs, so that it is told where they are."""
-    columns = {name: name for name in CELL_COLUMNS} | {"request_tags": "array_sort(map_entries(request_tags))"}
-    return f"xxhash64({', '.join(f'{column}, isnull({name})' for name, column in columns.items())})"
 
 
 def _portions(changed: Mapping[date, int]) -> Iterator[list[date]]:
@@ -191,27 +170,8 @@ def _portions(changed: Mapping[date, int]) -> Iterator[list[date]]:
         yield days
 
 
-def _runs(days: Iterable[date]) -> Iterator[tuple[date, date]]:
-    """First and last of the days that follow each other."""
-    first = last = None
-    for day in days:
-        if first is None or last is None:
-            first = last = day
-        elif day == last + timedelta(days=1):
-            last = day
-        else:
-            yield first, last
-            first = last = day
-    if first is not None and last is not None:
-        yield first, last
-
-
 def _since(day: date) -> str:
-    return f"event_time >= {_midnight(day)}"
-
-
-def _midnight(day: date) -> str:
-    return f"TIMESTAMP'{day} 00:00:00Z'"
+    return f"event_time >= {midnight(day)}"
 
 
 def _first(spark: SparkSession, query: str) -> tuple[int, ...]:

@@ -52,17 +52,24 @@ class View:
             complete_before: days before this one are in the aggregate; None: there is no aggregate.
         """
         columns = ",\n".join(f"  {name} COMMENT {literal(comment)}" for name, comment in self.columns)
-        comments, query = _parted(
-            self.text.format(usage_table=quoted(usage_table), schema=quoted(schema), complete_before=complete_before)
-        )
-        if self.reads_aggregate and complete_before is None:
-            query = _rows_alone(query)
+        comments, query = self._parted(usage_table, schema, complete_before)
         head = "".join(f"{line}\n" for line in comments)
         view = quoted(f"{schema}.{self.name}")
         return (
             f"{head}CREATE OR REPLACE VIEW {view} (\n{columns}\n)\n"
             f"COMMENT {literal(f'{self.comment} {MARK}')}\nAS\n{query}"
         )
+
+    def query(self, usage_table: str, schema: str, complete_before: date | None = None) -> str:
+        """The view's query alone; arguments as for `statement`."""
+        return self._parted(usage_table, schema, complete_before)[1]
+
+    def _parted(self, usage_table: str, schema: str, complete_before: date | None) -> tuple[list[str], str]:
+        names = {"usage_table": quoted(usage_table), "schema": quoted(schema)}
+        comments, query = _parted(self.text.format(**names, complete_before=complete_before))
+        if self.reads_aggregate and complete_before is None:
+            query = _rows_alone(query)
+        return comments, query
 
 
 def read_views(folder: str = "views") -> list[View]:

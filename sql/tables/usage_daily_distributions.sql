@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS {schema}.usage_daily_distributions (
   mcp_server_type STRING COMMENT 'Kind of MCP server.',
   mcp_method STRING COMMENT 'Its JSON-RPC method.',
   mcp_tool STRING COMMENT 'Its tool.',
+  cell BIGINT COMMENT 'Hash of the columns that tell cells apart, from workspace_id on.',
   invocations BIGINT COMMENT 'Rows of the usage table.',
   latencies ARRAY<STRUCT<bucket: INT, invocations: BIGINT>> COMMENT 'Invocations by latency: bucket b stands for 1.04 ** b milliseconds.',
   first_bytes ARRAY<STRUCT<bucket: INT, invocations: BIGINT>> COMMENT 'The same by time to the first byte.',
