@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from gateway_batch.dashboard.definition import (
@@ -84,12 +85,11 @@ def _parameter(name: str) -> _Json:
 
 
 def _page(page: Page) -> _Json:
-    layout, y = [], 0
+    layout: list[_Json] = []
+    y = 0
     for row in page.rows:
         height = max(_height(widget) for widget in row)
-        for widget, (x, width) in zip(row, _shares(len(row)), strict=True):
-            position = {"x": x, "y": y, "width": width, "height": height}
-            layout.append({"widget": _widget(widget, page), "position": position})
+        layout += _placed([_widget(widget, page) for widget in row], _widths(row), y, height)
         y += height
     return _canvas(page.name, page.title, "PAGE_TYPE_CANVAS", layout)
 
@@ -103,13 +103,25 @@ def _height(widget: Widget) -> int:
     return _HEIGHTS[type(widget)] + more
 
 
-def _shares(parts: int) -> Iterator[tuple[int, int]]:
-    """Begin and width of each part of a row; the first ones are wider where it does not divide evenly."""
-    x = 0
-    for part in range(parts):
-        width = COLUMNS // parts + (part < COLUMNS % parts)
-        yield x, width
-        x += width
+def _shares(parts: int) -> list[int]:
+    """Widths of a row's parts; the first ones are wider where it does not divide evenly."""
+    return [COLUMNS // parts + (part < COLUMNS % parts) for part in range(parts)]
+
+
+def _widths(row: Sequence[Widget]) -> list[int]:
+    match row:
+        case (Table() as left, Table() as right):
+            columns = [len(each.dimensions) + len(each.measures) for each in (left, right)]
+            more = (columns[0] > columns[1]) - (columns[0] < columns[1]) if abs(columns[0] - columns[1]) > 1 else 0
+            return [COLUMNS // 2 + 2 * more, COLUMNS // 2 - 2 * more]
+        case _:
+            return _shares(len(row))
+
+
+def _placed(row: Sequence[_Json], widths: Sequence[int], y: int, height: int) -> Iterator[_Json]:
+    """A row of widgets side by side."""
+    for widget, width, end in zip(row, widths, accumulate(widths), strict=True):
+        yield {"widget": widget, "position": {"x": end - width, "y": y, "width": width, "height": height}}
 
 
 def _widget(widget: Widget, page: Page) -> _Json:
@@ -134,10 +146,11 @@ def _slug(widget: Widget) -> str:
             return "note"
         case Tile(measure):
             return f"tile-{measure}"
-        case Table(title, dimensions, _):
-            return f"table-{'-'.join((title, *dimensions))}".lower().replace(" ", "_")[:50]
+        case Table(title):
+            kind = "table-"
         case Trend(title) | HeatMap(title):
-            return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
+            kind = "chart-"
+    return kind + re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
 
 
 def _query(widget: Widget, only: Only, encodings: _Json) -> _Json:
@@ -245,10 +258,9 @@ def _format(measure: Measure, *, compact: bool) -> _Json:
 
 def _filter_page(datasets: Sequence[AnyDataset]) -> _Json:
     filters = [_days_filter(datasets), *(_values_filter(each, datasets) for each in FILTERS)]
-    layout = []
+    layout: list[_Json] = []
     for y, row in enumerate((filters[:4], filters[4:])):
-        for widget, (x, width) in zip(row, _shares(len(row)), strict=True):
-            layout.append({"widget": widget, "position": {"x": x, "y": 2 * y, "width": width, "height": 2}})
+        layout += _placed(row, _shares(len(row)), 2 * y, 2)
     return _canvas("filters", "Filters", "PAGE_TYPE_GLOBAL_FILTERS", layout)
 
 
