@@ -33,7 +33,7 @@ RESOURCES = {path: read(path)["resources"] for path in FILES}
 TEXT = "".join(path.read_text(encoding="utf-8") for path in [JOBS / "databricks.yml", *FILES])
 
 
-def of_kind(kind: str) -> dict[str, tuple[Path, dict[str, Any]]]:
+def of_kind(kind: str) -> dict[str, tuple[Path, Any]]:
     return {name: (path, each) for path, made in RESOURCES.items() for name, each in made.get(kind, {}).items()}
 
 
@@ -49,7 +49,7 @@ def test_the_resources_are_what_databricks_models_take() -> None:
     assert Job.from_dict(JOB).as_dict() == JOB
     assert Dashboard.from_dict(DASHBOARD).as_dict() == DASHBOARD
     with pytest.raises(ValueError, match="Unexpected field 'colour'"):
-        Job.from_dict({**JOB, "colour": "blue"})  # type: ignore[typeddict-unknown-key]
+        Job.from_dict({**JOB, "colour": "blue"})
 
 
 def test_files_are_named_by_the_kind_of_their_resources() -> None:

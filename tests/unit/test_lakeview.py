@@ -48,7 +48,9 @@ def test_the_file_is_what_the_definition_makes() -> None:
 
 
 def test_it_has_no_key_and_no_version_that_the_format_does_not_have() -> None:
-    errors = [f"{error.json_path}: {error.message[:200]}" for error in Draft202012Validator(DASHBOARD).iter_errors(MADE)]
+    errors = [
+        f"{error.json_path}: {error.message[:200]}" for error in Draft202012Validator(DASHBOARD).iter_errors(MADE)
+    ]
     assert errors == []
 
 
@@ -83,7 +85,13 @@ def test_names_are_unique() -> None:
 
 
 def test_pages_and_their_widgets_are_those_of_the_definition() -> None:
-    kinds = {Tile: {"counter"}, Trend: {"bar", "line", "area"}, HeatMap: {"bar"}, Table: {"table"}, Note: {None}}
+    kinds: dict[Any, set[str | None]] = {
+        Tile: {"counter"},
+        Trend: {"bar", "line", "area"},
+        HeatMap: {"bar"},
+        Table: {"table"},
+        Note: {None},
+    }
     assert [page["displayName"] for page in CANVASES] == [page.title for page in PAGES]
     for page, made in zip(PAGES, CANVASES, strict=True):
         widgets = [widget for row in page.rows for widget in row]
