@@ -48,8 +48,9 @@ def test_the_resources_are_what_databricks_models_take() -> None:
     assert {kind for made in RESOURCES.values() for kind in made} == {"jobs", "dashboards"}
     assert Job.from_dict(JOB).as_dict() == JOB
     assert Dashboard.from_dict(DASHBOARD).as_dict() == DASHBOARD
+    wrong: Any = {**JOB, "colour": "blue"}
     with pytest.raises(ValueError, match="Unexpected field 'colour'"):
-        Job.from_dict({**JOB, "colour": "blue"})
+        Job.from_dict(wrong)
 
 
 def test_files_are_named_by_the_kind_of_their_resources() -> None:
