@@ -1,8 +1,7 @@
 """Queries for the figures of the dashboard's widgets.
 
 They read the views `usage_cells`, `usage_costs` and `usage_distributions`. Each takes the filters as parameters:
-`:days.min` and `:days.max`, and an array of texts for each of `definition.FILTERS`; an empty array, or NULL, lets
-everything through.
+`:days.min` and `:days.max`, and an array of texts for each of `definition.FILTERS`; an empty array lets all through.
 """
 
 from __future__ import annotations
