@@ -60,7 +60,8 @@ def main() -> None:
             raise
         errors.print(f"[bold red]error[/] {escape(message)}")
         sys.exit(FAILURE)
-    sys.exit(code if isinstance(code, int) else 0)
+    if isinstance(code, int) and code != 0:  # a Databricks task fails by any SystemExit, of 0 too
+        sys.exit(code)
 
 
 def _one_line(error: Exception) -> str | None:

@@ -19,6 +19,15 @@ _SUMS = (
 )  # fmt: skip
 _COSTS = ("cost_usd", "unpriced_tokens")
 
+DAYS = "day BETWEEN :days.min AND :days.max"
+"""The days that are asked for."""
+
+DAYS_BEFORE = (
+    "day BETWEEN date_sub(CAST(:days.min AS DATE), datediff(CAST(:days.max AS DATE), CAST(:days.min AS DATE)) + 1)\n"
+    "    AND date_sub(CAST(:days.min AS DATE), 1)"
+)
+"""As many days before them."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -34,16 +43,17 @@ class Dataset:
     measures: tuple[str, ...]
     only: Only = Only.ALL
 
-    def sql(self, schema: str) -> str:
+    def sql(self, schema: str, days: str = DAYS) -> str:
         """The query, one statement.
 
         Args:
             schema: that of the views, written as in SQL; empty for the session's current one.
+            days: condition that says which days it is about.
         """
         parts = {relation: self._of(relation) for relation in Relation}
         sources = [relation for relation in Relation if parts[relation]]
         prefix = f"{schema}." if schema else ""
-        filtered = "\n  AND ".join((self.only.value, *_conditions()))
+        filtered = "\n  AND ".join((self.only.value, days, *_conditions()))
         with_costs = any(f"({column})" in measure.sql for measure in parts[Relation.REQUESTS] for column in _COSTS)
         ctes = []
         if Relation.REQUESTS in sources or Relation.CELLS in sources:
@@ -124,7 +134,7 @@ def merged(datasets: Iterable[Dataset]) -> list[Dataset]:
 
 
 def _conditions() -> list[str]:
-    conditions = ["day BETWEEN :days.min AND :days.max"]
+    conditions = []
     for each in FILTERS:
         if each.column == "request_tags":
             tags = "transform(map_entries(request_tags), tag -> concat(tag.key, '=', tag.value))"
@@ -132,5 +142,5 @@ def _conditions() -> list[str]:
         else:
             none = DIMENSIONS[each.column].none
             matches = f"array_contains(:{each.name}, coalesce(CAST({each.column} AS STRING), '{none}'))"
-        conditions.append(f"(size(:{each.name}) = 0 OR {matches})")
+        conditions.append(f"(:{each.name} IS NULL OR size(:{each.name}) = 0 OR {matches})")
     return conditions
