@@ -32,9 +32,7 @@ _READ_ERRORS = (DeltaError, duckdb.Error, OSError, ValueError)
 
 def open_database() -> duckdb.DuckDBPyConnection:
     """A database in memory, in UTC, that fetches nothing from anywhere."""
-    database = duckdb.connect(
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    )
+    database = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
     database.execute("SET TimeZone = 'UTC'")
     database.execute("SET parquet_metadata_cache = true")  # each file is read more than once
     return database
@@ -184,9 +182,7 @@ def _view_of_files(database: duckdb.DuckDBPyConnection, paths: list[str], names:
     return True
 
 
-def _read_by_deltalake(
-    database: duckdb.DuckDBPyConnection, table: DeltaTable, relation: str, columns: str
-) -> None:
+def _read_by_deltalake(database: duckdb.DuckDBPyConnection, table: DeltaTable, relation: str, columns: str) -> None:
     rows = QueryBuilder().register("source", table).execute(f"SELECT {columns} FROM source")
     database.register("rows", rows)
     database.execute(f"CREATE TABLE {relation} AS FROM rows")
