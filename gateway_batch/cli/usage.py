@@ -56,7 +56,8 @@ def usage(
     """
     if context.invoked_subcommand is not None:
         return
-    from gateway_batch.cli.usage_table import csv_text, json_lines, usage_table as as_usage_table
+    from gateway_batch.cli.usage_table import csv_text, json_lines
+    from gateway_batch.cli.usage_table import usage_table as as_usage_table
     from gateway_batch.config import GatewayConfig, spool_folder
     from gateway_batch.errors import ConfigError
     from gateway_batch.usage_report import is_location, key_of, period_of, place_of

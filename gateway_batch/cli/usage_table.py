@@ -28,7 +28,7 @@ FIGURES = (
 )  # fmt: skip
 """In the order in which JSON and CSV have them, after the key."""
 
-_KEY_WIDTH = 20
+_KEY_WIDTH, _EDGES = 20, 4
 _UNITS = ("", "k", "M", "G", "T", "P", "E")
 
 
@@ -80,24 +80,10 @@ class _Column:
     show: Callable[[Figures], str]
 
 
-_COLUMNS = (
-    _Column("requests", 0, lambda row: f"{row.requests:,}"),
-    _Column("failed", 4, lambda row: f"{row.failed_requests:,}"),
-    _Column("unknown", 8, lambda row: f"{row.unknown_requests:,}"),
-    _Column("errors", 1, lambda row: _percent(row.error_rate)),
-    _Column("tokens\nin", 3, lambda row: _short(row.input_tokens)),
-    _Column("tokens\nout", 3, lambda row: _short(row.output_tokens)),
-    _Column("cached", 6, lambda row: _percent(row.cache_hit_ratio)),
-    _Column("users", 7, lambda row: f"{row.users:,}"),
-    _Column("p50\nms", 5, lambda row: _milliseconds(row.latency_p50_ms)),
-    _Column("p95\nms", 2, lambda row: _milliseconds(row.latency_p95_ms)),
-    _Column("cost", 0, lambda row: _dollars(row)),
-)
-
-
 def _columns_for(report: Report, rows: list[Figures], width: int) -> list[_Column]:
     columns = [column for column in _COLUMNS if report.has_prices or column.head != "cost"]
-    room = width - min(max((cell_len(_key_text(row.key)) for row in rows), default=0), max(_KEY_WIDTH, width // 3)) - 2
+    keys = max((cell_len(_key_text(row.key)) for row in rows), default=0)
+    room = width - _EDGES - max(min(_KEY_WIDTH, width // 4), min(keys, width // 4))
     taken = {column: 1 + _width_of(column, [*rows, report.total]) for column in columns}
     while sum(taken[column] for column in columns) > room and len(columns) > 2:
         columns.remove(max(columns, key=lambda column: column.rank))
@@ -168,3 +154,18 @@ def _short(count: int) -> str:
         return str(count)
     power = min(int(math.log10(count)) // 3, len(_UNITS) - 1)
     return f"{count / 1000**power:.3g}{_UNITS[power]}" if count < 999.5 * 1000**power else f"1{_UNITS[power + 1]}"
+
+
+_COLUMNS = (
+    _Column("requests", 0, lambda row: f"{row.requests:,}"),
+    _Column("failed", 4, lambda row: f"{row.failed_requests:,}"),
+    _Column("unknown", 8, lambda row: f"{row.unknown_requests:,}"),
+    _Column("errors", 1, lambda row: _percent(row.error_rate)),
+    _Column("tokens\nin", 3, lambda row: _short(row.input_tokens)),
+    _Column("tokens\nout", 3, lambda row: _short(row.output_tokens)),
+    _Column("cached", 6, lambda row: _percent(row.cache_hit_ratio)),
+    _Column("users", 7, lambda row: f"{row.users:,}"),
+    _Column("p50\nms", 5, lambda row: _milliseconds(row.latency_p50_ms)),
+    _Column("p95\nms", 2, lambda row: _milliseconds(row.latency_p95_ms)),
+    _Column("cost", 0, _dollars),
+)
