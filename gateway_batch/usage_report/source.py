@@ -7,7 +7,7 @@ feature that none of this was tried with is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import duckdb
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.schema import StructType
+from deltalake.schema import Field, StructType
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.usage_report.period import Period
@@ -123,7 +123,7 @@ def _check_features(table: DeltaTable, name: str) -> None:
 
 
 def _check_columns(table: DeltaTable, name: str, names: Iterable[str]) -> None:
-    has = set(_paths(table.schema()))
+    has = set(_paths(table.schema().fields))
     wanted = {each: (COLUMNS | OF_KEYS)[each].replace("['", ".").replace("']", "") for each in names}
     missing = [path for path in wanted.values() if path not in has]
     if missing == [wanted.get("error_kind")]:
@@ -135,12 +135,12 @@ def _check_columns(table: DeltaTable, name: str, names: Iterable[str]) -> None:
         raise ConfigError(f"{name} lacks columns of a usage table: {', '.join(missing)}")
 
 
-def _paths(struct: StructType, before: str = "") -> Iterable[str]:
-    """Each column and each field of a struct, as a path."""
-    for field in struct.fields:
+def _paths(fields: Iterable[Field], before: str = "") -> Iterable[str]:
+    """Each column, and each field inside, as a path."""
+    for field in fields:
         yield f"{before}{field.name}"
         if isinstance(field.type, StructType):
-            yield from _paths(field.type, f"{before}{field.name}.")
+            yield from _paths(field.type.fields, f"{before}{field.name}.")
 
 
 def _plain_files(table: DeltaTable, location: str, period: Period) -> list[str]:
@@ -154,8 +154,8 @@ def _plain_files(table: DeltaTable, location: str, period: Period) -> list[str]:
     paths = [unquote(path) for path in actions["path"].to_pylist()]
     if any("://" in path or path.startswith(("/", "file:")) or _GLOB & set(path) for path in paths):
         return []
-    columns: Mapping[str, list[datetime | None]] = {
-        name: actions[name].to_pylist() if name in names else [None] * len(paths)
+    columns: Mapping[str, Sequence[datetime | None]] = {
+        name: list(actions[name].to_pylist()) if name in names else [None] * len(paths)
         for name in ("min.event_time", "max.event_time")
     }
     ranges = zip(paths, columns["min.event_time"], columns["max.event_time"], strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,8 +152,8 @@ WRITTEN = {
 
 
 @pytest.fixture(scope="module")
-def source(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield make(spark, "report_source", tmp_path_factory.mktemp("source") / "usage", usage_days(3000, 2))
+def source(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make(spark, "report_source", tmp_path_factory.mktemp("source") / "usage", usage_days(3000, 2))
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
