@@ -33,7 +33,7 @@ _UNITS = ("", "k", "M", "G", "T", "P", "E")
 
 
 def json_lines(report: Report, rows: list[Figures]) -> Iterator[str]:
-    """An object for each row. The first name is that of `--by`; dollars are a text, so that no digit of them is lost."""
+    """An object for each row. The first name is that of `--by`; dollars are a text, to lose no digit."""
     for row in rows:
         yield json.dumps({report.key.name: _plain(row.key), **_values(row)}, ensure_ascii=False)
 

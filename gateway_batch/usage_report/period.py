@@ -27,7 +27,7 @@ def period_of(since: str | None, until: str | None, now: datetime) -> Period:
     """The period that `--since` and `--until` name.
 
     Args:
-        since: `30m`, `24h`, `7d` or `2w` before now, a UTC date for its begin, or an ISO time, UTC where it has no zone.
+        since: `30m`, `24h`, `7d` or `2w` before now, a UTC date for its begin, or an ISO time, UTC without a zone.
         until: likewise.
         now: the time that they count back from.
 

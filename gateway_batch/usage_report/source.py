@@ -1,8 +1,8 @@
 """Reading a Delta table: deltalake knows which files it has, and DuckDB reads them.
 
 Files of which Delta itself has more to say than their names (deletion vectors, column mapping, partitions), that are not
-on this disk, or that lack a column, are read by deltalake, which is right and takes twice as long. A table with a reader
-feature that none of this was tried with is refused.
+on this disk, or that lack a column, are read by deltalake, which takes longer. A table with a reader feature that this was
+not tried with is refused.
 """
 
 from __future__ import annotations
@@ -69,7 +69,11 @@ def make_records(
     """Makes the relation `records`: all rows of the period, and maybe others, with what a report reads of them.
 
     Args:
+        database: where to.
+        table: its log.
+        place: where it is.
         column: of `OF_KEYS`, to be read beside; empty for none.
+        period: files without rows of it may be left out.
 
     Raises:
         ConfigError: the table lacks a column, or can't be read.
