@@ -79,7 +79,7 @@ def demo(
         with output.status("Starting Spark with Delta (the first time, it fetches Delta's jars) …"):
             spark = stack.enter_context(quiet_session(folder / "warehouse", folder / "spark.log"))
         registered = stack.enter_context(register_ai_query(spark, config))
-        _run(spark, registered, development, input_path, text_column, rows)
+        _run(spark, registered, development, input_path, text_column, rows, folder / "warehouse")
     output.print(f"Tables are in {folder / 'warehouse'}: [cyan]summaries[/] and [cyan]{config.usage_table}[/]. Next:")
     output.print(f"  {sys.argv[0]} usage --by tag:step --warehouse {folder / 'warehouse'}", style="dim")
 
@@ -91,9 +91,11 @@ def _run(
     input_path: Path | None,
     text_column: str,
     rows: int,
+    warehouse: Path,
 ) -> None:
-    from gateway_batch.cli.report import as_table
-    from gateway_batch.spark.reports import usage_by
+    from gateway_batch.cli.usage_table import usage_table
+    from gateway_batch.usage_report import ALWAYS, key_of, place_of
+    from gateway_batch.usage_report.report import usage_report
 
     count = load_texts(spark, input_path, text_column, rows)
     source = str(input_path) if input_path else "docstrings of Python's standard library"
@@ -108,8 +110,9 @@ def _run(
     output.print(_answers(spark.table("summaries").where("summary IS NOT NULL").limit(4)))
     registered.usage.flush()
     table = registered.usage.table
-    for key in ("endpoint", "tag:step"):
-        output.print(as_table(usage_by(spark, table, key), f"{table} by {key}"))
+    for by in ("endpoint", "tag:step"):
+        report = usage_report(place_of(table, warehouse), key_of(by), ALWAYS)
+        output.print(usage_table(report, report.rows, name=table, period=ALWAYS, width=output.width))
     if development is not None:
         _reconcile(spark, registered, development)
 

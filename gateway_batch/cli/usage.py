@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,35 +31,67 @@ app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 def usage(
     context: typer.Context,
     by: Annotated[
-        str, typer.Option(help="endpoint, model, requester, api, status, error, hour, or tag:NAME.")
+        str,
+        typer.Option(help="endpoint, model, requester, tag:KEY, status, hour, day, workspace, api, source, or error."),
     ] = "endpoint",
+    since: Annotated[
+        str | None, typer.Option(help="From this time on: 7d or 24h ago, a UTC date, or an ISO time.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time, given likewise.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="So many rows at most: those of most requests, or the latest.")
+    ] = None,
     warehouse: Warehouse = _HERE,
-    usage_table: UsageTable = None,
+    usage_table: Annotated[
+        str | None, typer.Option(help="The usage table, or the folder or URL of one; else the setting's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Report requests, failures, tokens and latencies from the usage table.
+    """Report requests, failures, tokens, latencies and costs from the usage table, as the usage views have them.
 
-    Records that earlier runs left in the spool are committed first.
+    No Spark is started. Days and hours are UTC; --json and --csv have all figures, money as a decimal text.
 
-    Example: gateway-batch usage --by tag:project --warehouse demo/warehouse
+    Example: gateway-batch usage --by tag:project --since 7d --warehouse demo/warehouse
     """
     if context.invoked_subcommand is not None:
         return
-    from gateway_batch.cli.report import as_table
+    from gateway_batch.cli.usage_table import csv_text, json_lines
+    from gateway_batch.cli.usage_table import usage_table as as_usage_table
+    from gateway_batch.config import GatewayConfig, spool_folder
     from gateway_batch.errors import ConfigError
-    from gateway_batch.spark.reports import usage_by
+    from gateway_batch.usage_report import is_location, key_of, period_of, place_of
 
-    with ledger_in(warehouse, usage_table) as (spark, ledger):
-        if (rows := ledger.flush()) and not as_json:
-            errors.print(f"{rows:,} records of earlier runs committed", style="dim")
-        if not spark.catalog.tableExists(ledger.table):
-            raise ConfigError(f"no usage table {ledger.table} in {warehouse}: nothing was recorded there yet")
-        rows_by_key = usage_by(spark, ledger.table, by)
+    if as_json and as_csv:
+        raise typer.BadParameter("--json or --csv, not both", param_hint="--csv")
+    key, period = key_of(by), period_of(since, until, datetime.now(UTC))
+    located = usage_table if usage_table and is_location(usage_table) else None
+    config = GatewayConfig.from_env(**({"usage_table": usage_table} if usage_table and not located else {}))
+    if located is None and not warehouse.is_dir():
+        raise ConfigError(f"no such folder: {warehouse}; --warehouse names the folder of the tables")
+    place = place_of(located or config.usage_table, warehouse)
+
+    from gateway_batch.usage_report.report import usage_report
+    from gateway_batch.usage_report.source import last_transaction
+
+    if place.is_named:
+        _tell_waiting(spool_folder(config, warehouse), config.usage_table, partial(last_transaction, place))
+    report = usage_report(place, key, period)
+    rows = report.rows if limit is None else report.rows[-limit:] if key.is_time else report.rows[:limit]
     if as_json:
-        for row in rows_by_key:
-            print(json.dumps(row, default=str))
+        for line in json_lines(report, rows):
+            print(line)
+    elif as_csv:
+        print(csv_text(report, rows), end="")
     else:
-        output.print(as_table(rows_by_key, f"Usage by {by}, {ledger.table}"))
+        output.print(as_usage_table(report, rows, name=place.name, period=period, width=output.width))
+
+
+def _tell_waiting(spool_dir: Path, table: str, last_transaction: Callable[[str], int | None]) -> None:
+    from gateway_batch.usage.waiting import records_waiting
+
+    if rows := records_waiting(spool_dir, table, last_transaction):
+        errors.print(f"{rows:,} more records wait in the spool: gateway-batch usage flush commits them", style="dim")
 
 
 @app.command()

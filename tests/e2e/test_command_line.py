@@ -32,10 +32,11 @@ def test_demo_answers_real_text_and_its_books_agree(run: Run, tmp_path: Path) ->
 
     used = run("usage", "--by", "tag:step", "--warehouse", "demo/warehouse", "--json")
     assert used.returncode == 0, used.stderr
-    rows = {row["step"]: row for row in map(json.loads, used.stdout.splitlines())}
+    rows = {row["tag:step"]: row for row in map(json.loads, used.stdout.splitlines())}
     assert rows["whole table"]["requests"] == 1000
-    assert rows["-"]["requests"] == 10
-    assert all(row["failed"] == row["unknown"] == 0 and row["tokens_in"] > 0 for row in rows.values())
+    assert rows[None]["requests"] == 10
+    assert all(row["failed_requests"] == row["unknown_requests"] == 0 for row in rows.values())
+    assert all(row["input_tokens"] > 0 for row in rows.values())
 
     flushed = run("usage", "flush", "--warehouse", "demo/warehouse")
     assert (flushed.returncode, flushed.stdout) == (0, "0 records committed to ai_gateway.usage\n"), flushed.stderr

@@ -1,0 +1,71 @@
+"""Where a usage table is: by its name in a local session's warehouse, or by its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway_batch.config import check_table_name
+from gateway_batch.errors import ConfigError
+
+_PRICES = "prices"
+_SESSION_CATALOG = "spark_catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a usage table is.
+
+    Attributes:
+        name: of the table, as people gave it.
+        location: its folder, or a URL of it.
+        prices: those of the table of prices beside it.
+        is_named: whether it is known by a table's name, not by its folder.
+    """
+
+    name: str
+    location: str
+    prices: str
+    is_named: bool
+
+
+def is_location(table: str) -> bool:
+    """Whether it is a path or URL of a folder, and no table's name."""
+    return "/" in table or table.startswith((".", "~"))
+
+
+def place_of(table: str, warehouse: Path) -> Place:
+    """Where a table is.
+
+    Args:
+        table: its name, or its folder: a path, or a URL that deltalake understands.
+        warehouse: folder of the tables of `gateway_batch.local_session`, whose layout a name goes by.
+
+    Raises:
+        ConfigError: it is neither, or no name of a table that a local session may have.
+    """
+    if "://" in table:
+        parent, _, _ = table.rstrip("/").rpartition("/")
+        return Place(table, table.rstrip("/"), f"{parent}/{_PRICES}", is_named=False)
+    if is_location(table):
+        folder = Path(table).expanduser().absolute()
+        return Place(table, str(folder), str(folder.parent / _PRICES), is_named=False)
+    return _named(table, warehouse)
+
+
+def _named(table: str, warehouse: Path) -> Place:
+    try:
+        parts = check_table_name(table).lower().split(".")
+    except ValueError as error:
+        raise ConfigError(f"--usage-table: {table!r} {error}, nor a path such as ./usage") from None
+    if len(parts) == 3 and parts[0] == _SESSION_CATALOG:
+        parts = parts[1:]
+    if len(parts) == 3:
+        raise ConfigError(
+            f"--usage-table: {table} is in a catalog that a local session does not have; name the table's folder, "
+            "or ask where the catalog is known"
+        )
+    *schema, name = parts
+    in_default = not schema or schema == ["default"]
+    folder = (warehouse if in_default else warehouse / f"{schema[0]}.db").absolute()
+    return Place(table, str(folder / name), str(folder / _PRICES), is_named=True)
