@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway_batch.spark import functions
     from gateway_batch.spark.gateway import Gateway, register_ai_query
     from gateway_batch.spark.session import local_session
+    from gateway_batch.spark.usage_refresh import refresh_usage
     from gateway_batch.spark.views import create_views
     from gateway_batch.standalone import Client
     from gateway_batch.types import Image, ResponseFormat
@@ -45,6 +46,7 @@ _HOMES = {
     "create_views": "spark.views",
     "functions": "spark.functions",
     "local_session": "spark.session",
+    "refresh_usage": "spark.usage_refresh",
     "register_ai_query": "spark.gateway",
 }
 
@@ -66,6 +68,7 @@ __all__ = [
     "create_views",
     "functions",
     "local_session",
+    "refresh_usage",
     "register_ai_query",
 ]
 

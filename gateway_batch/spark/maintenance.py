@@ -1,4 +1,4 @@
-"""Keeping the usage table and `ai_query_tasks` in order: few files, no more rows than wanted, no file without need."""
+"""Keeping the usage table and the tables beside it in order: few files, no rows or files without need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from gateway_batch.spark.task_table import TaskTable
+from gateway_batch.spark.task_table import TaskTable, beside
+from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS
 from gateway_batch.spark.usage_table import create_usage_table, quoted
 
 
@@ -29,7 +30,8 @@ def maintain(spark: SparkSession, table: str, keep_days: int | None = None) -> M
     """Deletes old rows, joins small files (OPTIMIZE), and removes files that no version needs (VACUUM).
 
     Versions of the last seven days, Delta's own default, stay readable. Records may be committed meanwhile. The same is
-    done to the summaries of tasks beside it.
+    done to the summaries of tasks beside it. Of an aggregate beside it no rows are deleted: a refresh leaves out days
+    that the table has no longer.
 
     Args:
         spark: a session that can write Delta.
@@ -39,6 +41,9 @@ def maintain(spark: SparkSession, table: str, keep_days: int | None = None) -> M
     create_usage_table(spark, table)
     if spark.catalog.tableExists(tasks := TaskTable(spark, table).name):
         _maintain(spark, tasks, "started_at", keep_days)
+    for aggregate in (beside(table, CELLS), beside(table, DISTRIBUTIONS)):
+        if spark.catalog.tableExists(aggregate):
+            _maintain(spark, aggregate, "day", None)
     return _maintain(spark, table, "event_time", keep_days)
 
 

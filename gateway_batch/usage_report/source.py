@@ -1,8 +1,8 @@
 """Reading a Delta table: deltalake knows which files it has, and DuckDB reads them.
 
-Files of which Delta itself has more to say than their names (deletion vectors, column mapping, partitions), that are not
-on this disk, or that lack a column, are read by deltalake, which takes longer. A table with a reader feature that this was
-not tried with is refused.
+Files of which Delta itself has more to say than their names (deletion vectors, column mapping, partitions), that are
+not on this disk, or that lack a column, are read by deltalake, which takes longer. A table with a reader feature that
+this was not tried with is refused.
 """
 
 from __future__ import annotations

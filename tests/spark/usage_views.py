@@ -1,0 +1,177 @@
+"""Usage tables for tests of the views, and how a view's rows are compared with figures worked out apart."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from gateway_batch.spark.usage_table import literal, usage_ddl
+from gateway_batch.spark.view_files import read_views
+from gateway_batch.spark.views import READ_COLUMNS
+from gateway_batch.usage.arrow import SCHEMA
+from gateway_batch.usage.prices import PriceRecord
+from tests.spark.view_figures import Figures, Record
+from tests.usage_days import write_delta
+
+VIEWS = [view.name for view in read_views()]
+OF_ROWS = {"usage_cells", "usage_costs", "usage_distributions"}
+"""Views of the table's rows; without an aggregate they have one for each."""
+KEYS = {
+    "day", "hour", "endpoint_name", "model", "workspace_id", "requester", "tag_key", "tag_value", "status_code",
+    "mcp_server_type", "mcp_method", "mcp_tool", "coding_agent",
+}  # fmt: skip
+MID = datetime(2026, 8, 6, 11, 30, tzinfo=UTC)
+
+
+def price(model: str | None, given: str | None, answered: str | None, **rest: Any) -> PriceRecord:
+    """A price of our own; dollars as text."""
+    usd = {"input": given, "output": answered}
+    usd |= {name: rest.pop(name, None) for name in ("cache_read", "cache_creation")}
+    known: dict[str, Any] = {f"{name}_usd_per_million": Decimal(text) for name, text in usd.items() if text is not None}
+    common = {"valid_from": datetime(2026, 1, 1, tzinfo=UTC), "added_at": MID, "source": "ours"}
+    return PriceRecord(model=model, **known, **{**common, **rest})
+
+
+OWN_PRICES = [
+    price("llama-3-3-70b", "0.5", "1.5", source="old", added_at=datetime(2026, 1, 1, tzinfo=UTC)),
+    price("llama-3-3-70b", "0.55", "1.65"),
+    price("llama-3-3-70b", "0.7", "1.9", valid_from=MID),
+    price("llama-4-maverick", "0.2", "0.2", valid_to=MID),
+    price("gte-large-en", "0.013", "0"),
+    price("claude-opus-4-6", "4.5", "20", endpoint_name="main.ai.coding", cache_read="0.45", cache_creation="5.9"),
+    price(None, "3.333333", "0.000001", endpoint_name="databricks-gpt-5-4", valid_from=MID),
+    price("gpt-oss-20b", None, None, endpoint_name="databricks-gpt-oss-20b"),
+    price(None, "9", "9", valid_from=MID, valid_to=datetime(2026, 8, 1, tzinfo=UTC), endpoint_name="risk-llm"),
+    price(None, "7", "7"),
+]
+"""Of an endpoint, of a model, of both; changed, ended, entered twice, unknown, never valid, and of nothing at all."""
+
+
+@dataclass(frozen=True)
+class Data:
+    schema: str
+    table: str
+    figures: dict[str, Callable[[], list[Figures]]]
+
+
+def make(spark: SparkSession, schema: str, folder: Path, tables: Iterable[pa.Table]) -> str:
+    """A usage table of some rows, in a schema of its own."""
+    write_delta(tables, folder)
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    spark.sql(f"CREATE TABLE {schema}.usage USING DELTA LOCATION {literal(str(folder))}")
+    return f"{schema}.usage"
+
+
+def add_prices(spark: SparkSession, schema: str, prices: list[PriceRecord]) -> None:
+    spark.createDataFrame([astuple(each) for each in prices], usage_ddl(PriceRecord)).writeTo(
+        f"{schema}.prices"
+    ).append()
+
+
+def rows_of(spark: SparkSession, table: str) -> list[Record]:
+    rows: list[Record] = spark.table(table).toArrow().to_pylist()
+    return rows
+
+
+def records(table: pa.Table) -> list[Record]:
+    rows: list[Record] = table.select(READ_COLUMNS).to_pylist()
+    return rows
+
+
+def assert_same(view: str, found: list[Record], wanted: list[Figures], *, nearly_before: date = date.min) -> None:
+    """The same rows, and in them the same figures; percentiles of the days before one are near."""
+    assert len(found) == len(wanted)
+    if view in OF_ROWS:
+        names = [name for name, _ in next(each.columns for each in read_views() if each.name == view)]
+        assert list(found[0]) == names if found else not wanted
+        assert Counter(canonical(row, names) for row in found) == Counter(canonical(row, names) for row in wanted)
+        return
+    columns = [name for name, _ in next(each.columns for each in read_views() if each.name == view)]
+    keys = ["invocation_id"] if "invocation_id" in columns else [name for name in columns if name in KEYS]
+
+    def key(row: Record) -> tuple[Any, ...]:
+        return tuple(row[name] for name in keys)
+
+    by_key = {key(row): row for row in wanted}
+    assert len(by_key) == len(wanted)
+    for row in found:
+        assert list(row) == columns
+        other = by_key[key(row)]
+        nearly = bool(row.get("day")) and row["day"] < nearly_before
+        wrong = {
+            name: (row[name], other[name]) for name in columns if not is_same(name, row[name], other[name], nearly)
+        }
+        assert not wrong, key(row)
+
+
+def canonical(row: Record, names: Iterable[str]) -> tuple[str, ...]:
+    """A row of a view that has no key, to be counted."""
+    return tuple(
+        repr(row[name].normalize() if isinstance(row[name], Decimal) else sorted(row[name] or [], key=repr))
+        if isinstance(row[name], Decimal | list)
+        else repr(row[name])
+        for name in names
+    )
+
+
+def is_same(name: str, found: Any, wanted: Any, nearly: bool = False) -> bool:
+    """Equal; a double as near to an exact fraction as a few roundings leave it, a percentile's place among them.
+
+    Percentiles may be `nearly` right: within 2% or a millisecond.
+    """
+    if isinstance(wanted, Fraction):
+        of_times = {"rel_tol": 0.02, "abs_tol": 1.0} if nearly else {"abs_tol": 1e-5}
+        off = of_times if name.endswith("_ms") else {"rel_tol": 1e-14, "abs_tol": 0.0}
+        return isinstance(found, float) and math.isclose(found, wanted, **off)
+    return type(found) is type(wanted) and bool(found == wanted)
+
+
+def one(**columns: Any) -> pa.Table:
+    row = {name: None for name in SCHEMA.names} | {"event_time": datetime(2026, 8, 3, 23, 59, 59, tzinfo=UTC)} | columns
+    return pa.Table.from_pylist([row], schema=SCHEMA)
+
+
+ODD = {
+    "one_row": [one(request_id="r", invocation_id="i", requester="ana", status_code=200, input_tokens=3)],
+    "no_time": [one(event_time=None, request_id="no time", requester="ana", user_agent="codex", status_code=200)],
+    "nothing": [one(event_time=None)],
+    "far_future": [
+        one(request_id="y9999", event_time=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), requester="a"),
+        one(request_id="y2100", event_time=datetime(2100, 1, 1, tzinfo=UTC), requester="b"),
+    ],
+    "before_1970": [one(request_id="y1969", event_time=datetime(1969, 12, 31, 23, 30, tzinfo=UTC))],
+    "many_statuses": [
+        one(request_id=request, status_code=status, latency_ms=number)
+        for number, (request, status) in enumerate(
+            [("a", 200), ("a", 503), ("b", None), ("b", 200), ("c", None), ("c", None), ("d", 404), (None, 500)]
+        )
+    ],
+    "odd_tags": [
+        one(request_id="t1", request_tags=[('it\'s "quoted" `so` \\ 🧾', "größe\n"), ("", "")]),
+        one(request_id="t1", request_tags=[]),
+        one(request_id="t2", request_tags=[("null value", None)]),
+    ],
+    "large_tokens": [
+        one(request_id="large", destination_model="gpt-5.4", input_tokens=tokens) for tokens in (0, 10**12, 10**14)
+    ],
+    "odd_models": [
+        one(request_id=name, destination_model=name)
+        for name in ("System.AI.databricks-Llama_4  Maverick", " GPT 5.4 ", "databricks-", "", "a.b.", "系统 模型")
+    ],
+    "empty_structs": [
+        one(request_id="e1", mcp_metadata={}, session_metadata={}, token_details={}),
+        one(request_id="e2", mcp_metadata={"json_rpc_method": "tools/list"}),
+        one(request_id="e3", mcp_metadata={"tool_name": "x"}, service_type="MODEL_SERVICE"),
+        one(request_id="e4", session_metadata={"coding_agent": "zed"}, user_agent="zed/1"),
+    ],
+}
