@@ -17,6 +17,7 @@ _SUMS = (
     "invocations", "input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens", "cost_usd",
     "unpriced_tokens",
 )  # fmt: skip
+_SPREADS = ("latency_ms", "time_to_first_byte_ms", "hour_of_day")
 _COSTS = ("cost_usd", "unpriced_tokens")
 
 DAYS = "day BETWEEN :days.min AND :days.max"
@@ -62,7 +63,10 @@ class Dataset:
         if Relation.REQUESTS in sources:
             ctes.append(f"requests AS (\n{self._requests(with_costs)}\n)")
         if Relation.SPREADS in sources:
-            ctes.append(f"spreads AS (\n{self._rows(prefix + 'usage_distributions', filtered)}\n)")
+            columns = [name for name in _SPREADS if any(name in each.sql for each in parts[Relation.SPREADS])]
+            known = " OR ".join(f"{name} IS NOT NULL" for name in columns)  # the view's other parts need not be read
+            of_spreads = self._rows(f"{prefix}usage_distributions", f"({known})\n  AND {filtered}")
+            ctes.append(f"spreads AS (\n{of_spreads}\n)")
         figures = [(f"of_{source.value}", self._figures(source.value, parts[source])) for source in sources]
         ctes += [f"{name} AS (\n{query}\n)" for name, query in figures]
         return f"WITH {', '.join(ctes)}\n{self._joined([name for name, _ in figures], parts)}"

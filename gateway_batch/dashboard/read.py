@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -9,12 +10,16 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.cubing import cells_and_groups
-from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS, cells_query, distributions_query
+from gateway_batch.spark.prices import create_prices, fill_prices
+from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS, cells_query, distributions_query, midnight
 from gateway_batch.spark.usage_table import quoted
 from gateway_batch.spark.view_files import read_views
-from gateway_batch.spark.views import complete_before, create_views
+from gateway_batch.spark.views import create_first_view
 
-_PRICED = "_gateway_batch_cells"
+_VIEWS = {view.name: view for view in read_views()}
+_CELLS = [name for name, _ in _VIEWS["usage_cells"].columns]
+_SPREADS = ("day", "cell", "latencies", "first_bytes", "hours")
+_OURS = "_gateway_batch_cells"
 
 
 def read_cube(
@@ -32,7 +37,7 @@ def read_cube(
     Args:
         spark: a session that may make tables and views in the schema.
         usage_table: ours, or `system.ai_gateway.usage`.
-        schema: that of the views; they are made.
+        schema: that of the aggregate and the prices; made, if it is missing.
         days: so many, the last of them with usage.
         now: the time, for tests.
 
@@ -40,47 +45,48 @@ def read_cube(
         ConfigError: as `create_views`.
     """
     now = now or datetime.now(UTC)
-    create_views(spark, usage_table, schema)
-    last = _last_day(spark, schema, now.astimezone(UTC).date())
+    complete = create_first_view(spark, usage_table, schema)
+    create_prices(spark, schema)
+    fill_prices(spark, schema, since=complete)
+    last = _last_day(spark, schema, complete, now.astimezone(UTC).date())
     first = last - timedelta(days=days - 1)
-    fresh_from = max(first, complete_before(spark, usage_table, schema) or first)
+    fresh_from = max(first, complete or first)
     fresh = [fresh_from + timedelta(days=number) for number in range((last - fresh_from).days + 1)]
-    rows = _read(spark, f"{schema}.{CELLS}", first, fresh_from, cells_query(schema, fresh) if fresh else None)
-    spreads = _read(
-        spark, f"{schema}.{DISTRIBUTIONS}", first, fresh_from, distributions_query(schema, fresh) if fresh else None
+    kept = f"day >= DATE'{first}' AND day < DATE'{fresh_from}'" if first < fresh_from else ""
+    rows = _rows(spark, schema, _from_both(schema, CELLS, kept, cells_query(schema, fresh) if fresh else "", _CELLS))
+    spreads = spark.sql(
+        _from_both(schema, DISTRIBUTIONS, kept, distributions_query(schema, fresh) if fresh else "", _SPREADS)
     )
-    cells, groups = cells_and_groups(_with_costs(spark, schema, rows), spreads)
+    cells, groups = cells_and_groups(rows, spreads.toArrow())
     return UsageCube(cells, groups, usage_table, now, first, last)
 
 
-def _last_day(spark: SparkSession, schema: str, today: date) -> date:
-    row = spark.sql(f"SELECT max(day) AS day FROM {quoted(schema)}.usage_cells WHERE day <= DATE'{today}'").first()
+def _last_day(spark: SparkSession, schema: str, complete: date | None, today: date) -> date:
+    """The last day with usage, today at most; today where there is none."""
+    begin = f"event_time >= {midnight(complete)} AND " if complete else ""
+    tomorrow = midnight(today + timedelta(days=1))
+    days = f"SELECT day FROM {quoted(schema)}.usage_invocations WHERE {begin}event_time < {tomorrow}"
+    if complete:
+        days += (
+            f" UNION ALL SELECT day FROM {quoted(schema)}.{CELLS} WHERE day < DATE'{complete}' AND day <= DATE'{today}'"
+        )
+    row = spark.sql(f"SELECT max(day) AS day FROM ({days})").first()
     return today if row is None or row["day"] is None else row["day"]
 
 
-def _read(spark: SparkSession, table: str, first: date, fresh_from: date, fresh: str | None) -> pa.Table:
-    """Rows that the aggregate has, and rows of later days that a query computes."""
-    parts = []
-    if fresh is not None:
-        parts.append(spark.sql(fresh).toArrow())
-    if first < fresh_from:
-        names = ", ".join(parts[0].column_names) if parts else "*"
-        in_days = f"day >= DATE'{first}' AND day < DATE'{fresh_from}'"
-        parts.append(spark.sql(f"SELECT {names} FROM {quoted(table)} WHERE {in_days}").toArrow())
-    return pa.concat_tables(parts, promote_options="permissive")
+def _from_both(schema: str, table: str, kept: str, fresh: str, columns: Sequence[str]) -> str:
+    """A query for rows that a table of the aggregate has, by a condition, and rows that a query computes."""
+    names = ", ".join(columns)
+    parts = [f"SELECT {names} FROM {quoted(schema)}.{table} WHERE {kept}"] if kept else []
+    parts += [f"SELECT {names} FROM (\n{fresh})"] if fresh else []
+    return "\nUNION ALL\n".join(parts)
 
 
-def _with_costs(spark: SparkSession, schema: str, rows: pa.Table) -> pa.Table:
-    """Adds what the view `usage_costs` adds. Its query is asked for these rows, each a request group of its own."""
-    numbers = pa.array(map(str, range(len(rows))), pa.string())
-    numbered = rows.drop_columns(["request_group"]).append_column("request_group", numbers)
-    spark.createDataFrame(numbered).createOrReplaceTempView(_PRICED)
+def _rows(spark: SparkSession, schema: str, cells: str) -> pa.Table:
+    """The rows of `usage_costs`, had `usage_cells` the rows of a query."""
+    spark.sql(cells).createOrReplaceTempView(_OURS)
     try:
-        view = next(view for view in read_views() if view.name == "usage_costs")
-        query = view.query("", schema).replace(f"{quoted(schema)}.usage_cells", _PRICED)
-        costs = spark.sql(
-            f"SELECT CAST(request_group AS INT) AS number, cost_usd, unpriced_tokens FROM ({query}) ORDER BY number"
-        ).toArrow()
+        costs = _VIEWS["usage_costs"].query("", schema).replace(f"{quoted(schema)}.usage_cells", _OURS)
+        return spark.sql(costs).toArrow()
     finally:
-        spark.catalog.dropTempView(_PRICED)
-    return rows.append_column("cost_usd", costs["cost_usd"]).append_column("unpriced_tokens", costs["unpriced_tokens"])
+        spark.catalog.dropTempView(_OURS)

@@ -23,7 +23,7 @@ from gateway_batch.spark.table_append import SparkTable
 from gateway_batch.spark.table_lock import table_lock
 from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS, cells_query, distributions_with_cells, midnight
 from gateway_batch.spark.usage_table import literal, make_table, quoted
-from gateway_batch.spark.views import complete_before, create_views
+from gateway_batch.spark.views import create_first_view, create_views
 
 REFRESHES = "usage_refreshes"
 
@@ -73,12 +73,12 @@ def refresh_usage(
         LedgerError: it can't be written, or another refresh is under way.
     """
     until = ((now or datetime.now(UTC)).astimezone(UTC) - _LATE).date()
-    create_views(spark, usage_table, schema)
+    known = create_first_view(spark, usage_table, schema)
     try:
         for name in (CELLS, DISTRIBUTIONS, REFRESHES):
             make_table(spark, f"{schema}.{name}", read_sql("tables", name).format(schema=quoted(schema)))
         with table_lock(SparkTable(spark, f"{schema}.{CELLS}").local_folder):
-            refreshed = _refresh(spark, usage_table, schema, everything, until)
+            refreshed = _refresh(spark, usage_table, schema, everything, known, until)
     except WRITE_ERRORS as error:
         raise LedgerError(
             f"the aggregate of {usage_table} in {schema} can't be refreshed: {first_line(error)} "
@@ -88,8 +88,9 @@ def refresh_usage(
     return refreshed
 
 
-def _refresh(spark: SparkSession, usage_table: str, schema: str, everything: bool, until: date) -> Refreshed:
-    known = complete_before(spark, usage_table, schema)
+def _refresh(
+    spark: SparkSession, usage_table: str, schema: str, everything: bool, known: date | None, until: date
+) -> Refreshed:
     until = max(until, known or until)
     if everything:
         changed = _rows_by_day(spark, schema, None, until)

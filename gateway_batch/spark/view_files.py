@@ -30,7 +30,7 @@ class View:
         comment: what a row is.
         columns: name and comment of each column, in order.
         text: the file, with `{usage_table}` and `{schema}` for those names, and `{complete_before}` for the day that
-            parts what the aggregate has, a query before UNION ALL, from what it has not.
+            parts what the aggregate has from what it has not, the query after the last UNION ALL.
     """
 
     name: str
@@ -91,7 +91,7 @@ def _view(file: str, text: str) -> View:
 
 def _rows_alone(query: str) -> str:
     """The part of a query that reads the usage table's rows, all of them."""
-    rows = query.partition("UNION ALL\n")[2]
+    rows = query.rpartition("UNION ALL\n")[2]
     return rows[: rows.rindex("WHERE ")]
 
 

@@ -50,19 +50,35 @@ def create_views(
             ours.
         PySparkException: the session may not make them.
     """
-    check_names(usage_table, schema)
-    _check_table(spark, usage_table)
-    views = views_with(billing)
-    names = [f"{schema}.{view.name}" for view in views]
-    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    first, *others = views_with(billing)
+    complete = create_first_view(spark, usage_table, schema)
+    names = [f"{schema}.{view.name}" for view in others]
     for name in names:
         _check_is_ours(spark, name)
     create_prices(spark, schema)
-    complete = complete_before(spark, usage_table, schema)
-    for view in views:
+    for view in others:
         spark.sql(view.statement(usage_table, schema, complete))
     fill_prices(spark, schema, since=complete)
-    return names
+    return [f"{schema}.{first.name}", *names]
+
+
+def create_first_view(spark: SparkSession, usage_table: str, schema: str) -> date | None:
+    """Makes the view `usage_invocations` alone, from which the others are made and the aggregate.
+
+    Returns:
+        As `complete_before`.
+
+    Raises:
+        ConfigError: as `create_views`.
+    """
+    check_names(usage_table, schema)
+    _check_table(spark, usage_table)
+    complete = complete_before(spark, usage_table, schema)
+    view = read_views()[0]
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    _check_is_ours(spark, f"{schema}.{view.name}")
+    spark.sql(view.statement(usage_table, schema, complete))
+    return complete
 
 
 def complete_before(spark: SparkSession, usage_table: str, schema: str) -> date | None:

@@ -28,6 +28,7 @@
 -- mcp_server_type: Kind of MCP server.
 -- mcp_method: Its JSON-RPC method.
 -- mcp_tool: Its tool.
+-- cell: Hash of what the rows of a day are told apart by, from workspace_id on; NULL for rows of the usage table.
 -- request_group: Requests whose invocations fall into the same rows; NULL without a request_id.
 -- requests: Requests of the group, the same number in each of its rows.
 -- invocations: Rows of the usage table.
@@ -60,6 +61,7 @@ SELECT
   mcp_server_type,
   mcp_method,
   mcp_tool,
+  cell,
   request_group,
   requests,
   invocations,
@@ -95,6 +97,7 @@ SELECT
   mcp_server_type,
   mcp_method,
   mcp_tool,
+  CAST(NULL AS BIGINT) AS cell,
   request_id AS request_group,
   CAST(request_id IS NOT NULL AS BIGINT) AS requests,
   1 AS invocations,

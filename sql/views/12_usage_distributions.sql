@@ -47,21 +47,66 @@ SELECT
   mcp_server_type,
   mcp_method,
   mcp_tool,
-  spread.latency_ms,
-  spread.time_to_first_byte_ms,
-  spread.hour_of_day,
-  spread.invocations
+  power(1.04D, each.bucket) AS latency_ms,
+  CAST(NULL AS DOUBLE) AS time_to_first_byte_ms,
+  CAST(NULL AS INT) AS hour_of_day,
+  each.invocations
 FROM {schema}.usage_daily_distributions
-LATERAL VIEW explode(concat(
-  transform(latencies, each -> struct(
-    power(1.04D, each.bucket) AS latency_ms, CAST(NULL AS DOUBLE) AS time_to_first_byte_ms,
-    CAST(NULL AS INT) AS hour_of_day, each.invocations AS invocations)),
-  transform(first_bytes, each -> struct(
-    CAST(NULL AS DOUBLE) AS latency_ms, power(1.04D, each.bucket) AS time_to_first_byte_ms,
-    CAST(NULL AS INT) AS hour_of_day, each.invocations AS invocations)),
-  transform(hours, each -> struct(
-    CAST(NULL AS DOUBLE) AS latency_ms, CAST(NULL AS DOUBLE) AS time_to_first_byte_ms,
-    each.bucket AS hour_of_day, each.invocations AS invocations)))) AS spread
+LATERAL VIEW explode(latencies) AS each
+WHERE day < DATE'{complete_before}'
+UNION ALL
+SELECT
+  day,
+  weekday,
+  workspace_id,
+  endpoint_name,
+  service_name,
+  model,
+  destination_type,
+  requester,
+  requester_type,
+  api_type,
+  source,
+  request_tags,
+  status_code,
+  coding_agent,
+  is_mcp,
+  mcp_server_type,
+  mcp_method,
+  mcp_tool,
+  CAST(NULL AS DOUBLE) AS latency_ms,
+  power(1.04D, each.bucket) AS time_to_first_byte_ms,
+  CAST(NULL AS INT) AS hour_of_day,
+  each.invocations
+FROM {schema}.usage_daily_distributions
+LATERAL VIEW explode(first_bytes) AS each
+WHERE day < DATE'{complete_before}'
+UNION ALL
+SELECT
+  day,
+  weekday,
+  workspace_id,
+  endpoint_name,
+  service_name,
+  model,
+  destination_type,
+  requester,
+  requester_type,
+  api_type,
+  source,
+  request_tags,
+  status_code,
+  coding_agent,
+  is_mcp,
+  mcp_server_type,
+  mcp_method,
+  mcp_tool,
+  CAST(NULL AS DOUBLE) AS latency_ms,
+  CAST(NULL AS DOUBLE) AS time_to_first_byte_ms,
+  each.bucket AS hour_of_day,
+  each.invocations
+FROM {schema}.usage_daily_distributions
+LATERAL VIEW explode(hours) AS each
 WHERE day < DATE'{complete_before}'
 UNION ALL
 SELECT

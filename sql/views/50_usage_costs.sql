@@ -30,6 +30,7 @@
 -- mcp_server_type: Kind of MCP server.
 -- mcp_method: Its JSON-RPC method.
 -- mcp_tool: Its tool.
+-- cell: As in usage_cells.
 -- request_group: As in usage_cells.
 -- requests: Requests of the group, the same number in each of its rows.
 -- invocations: Rows of the usage table.
@@ -120,6 +121,7 @@ SELECT
   mcp_server_type,
   mcp_method,
   mcp_tool,
+  cell,
   request_group,
   requests,
   invocations,

@@ -328,6 +328,7 @@ def cells_of(rows: Iterable[Record]) -> list[Figures]:
     return [
         row
         | {
+            "cell": None,
             "request_group": row["request_id"],
             "requests": int(row["request_id"] is not None),
             "invocations": 1,
