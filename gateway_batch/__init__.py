@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway_batch.config import EndpointConfig, GatewayConfig
+    from gateway_batch.dashboard.write import write_dashboard
     from gateway_batch.errors import (
         AiFunctionError,
         CallError,
@@ -48,6 +49,7 @@ _HOMES = {
     "local_session": "spark.session",
     "refresh_usage": "spark.usage_refresh",
     "register_ai_query": "spark.gateway",
+    "write_dashboard": "dashboard.write",
 }
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "local_session",
     "refresh_usage",
     "register_ai_query",
+    "write_dashboard",
 ]
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes .venv with the locked requirements and this package in it.
 #   scripts/setup.sh runtime     what `make demo` needs
-#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, and a redis-server for them
+#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, a redis-server and a Chromium for them
 # Does nothing more when the lock file has not changed since the last time. PYTHON names the interpreter (default python3).
 set -eu
 cd "$(dirname "$0")/.."
@@ -26,9 +26,9 @@ case $version in
     *) fail "Java ${version:-of unknown version} found, Spark needs 17 or 21: install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it" ;;
 esac
 
-redis_for_tests() { [ "$kind" = runtime ] || scripts/redis.sh; }
+for_tests() { [ "$kind" = runtime ] || { scripts/redis.sh && scripts/browser.sh; }; }
 
-cmp -s "$lock" ".venv/$kind.lock" && { redis_for_tests; exit; }
+cmp -s "$lock" ".venv/$kind.lock" && { for_tests; exit; }
 # What the developers' lock holds, the runtime's holds too, in the same versions.
 [ "$kind" = runtime ] && cmp -s requirements/dev.txt .venv/dev.lock && exit 0
 
@@ -53,5 +53,5 @@ with tempfile.TemporaryDirectory() as folder:
     gb.local_session(warehouse=folder, master="local[1]").stop()
 END
     fail "Spark could not start with Delta's jars: check that this machine reaches a Maven repository; details in .venv/setup.log"
-redis_for_tests
+for_tests
 cp "$lock" ".venv/$kind.lock"

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from gateway_batch.cli.console import errors
+from gateway_batch.cli.dashboard import dashboard
 from gateway_batch.cli.demo import demo
 from gateway_batch.cli.reconcile import reconcile
 from gateway_batch.cli.serve import serve
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, serve, sql, reconcile):
+for command in (demo, serve, sql, reconcile, dashboard):
     app.command()(command)
 app.add_typer(usage, name="usage")
 app.add_typer(views, name="views")

@@ -62,7 +62,7 @@ class UsageCube:
         groups: a table of `GROUPS`.
         usage_table: what it was read from.
         made_at: when, UTC.
-        first_day, last_day: that were asked for, both included; cells may be of fewer.
+        first_day, last_day: of the usage, both included; no usage in between is possible.
     """
 
     cells: pa.Table

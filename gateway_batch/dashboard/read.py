@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from gateway_batch.dashboard.cube import UsageCube
@@ -15,6 +16,9 @@ from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS, cells_quer
 from gateway_batch.spark.usage_table import quoted
 from gateway_batch.spark.view_files import read_views
 from gateway_batch.spark.views import create_first_view
+
+DAYS = 56
+"""28, and as many before to compare with."""
 
 _VIEWS = {view.name: view for view in read_views()}
 _CELLS = [name for name, _ in _VIEWS["usage_cells"].columns]
@@ -27,7 +31,7 @@ def read_cube(
     usage_table: str = "ai_gateway.usage",
     schema: str = "ai_gateway",
     *,
-    days: int = 56,
+    days: int = DAYS,
     now: datetime | None = None,
 ) -> UsageCube:
     """The usage of the last days that have any, up to today.
@@ -38,7 +42,7 @@ def read_cube(
         spark: a session that may make tables and views in the schema.
         usage_table: ours, or `system.ai_gateway.usage`.
         schema: that of the aggregate and the prices; made, if it is missing.
-        days: so many, the last of them with usage.
+        days: so many at most, from the first to the last with usage.
         now: the time, for tests.
 
     Raises:
@@ -58,7 +62,8 @@ def read_cube(
         _from_both(schema, DISTRIBUTIONS, kept, distributions_query(schema, fresh) if fresh else "", _SPREADS)
     )
     cells, groups = cells_and_groups(rows, spreads.toArrow())
-    return UsageCube(cells, groups, usage_table, now, first, last)
+    first_used = pc.min(cells["day"]).as_py()
+    return UsageCube(cells, groups, usage_table, now, first_used or first, last)
 
 
 def _last_day(spark: SparkSession, schema: str, complete: date | None, today: date) -> date:

@@ -27,10 +27,13 @@ PUBLIC = [
     "local_session",
     "refresh_usage",
     "register_ai_query",
+    "write_dashboard",
 ]
 
 
-OF_SPARK = {"Gateway", "create_views", "functions", "local_session", "refresh_usage", "register_ai_query"}
+OF_SPARK = {
+    "Gateway", "create_views", "functions", "local_session", "refresh_usage", "register_ai_query", "write_dashboard",
+}  # fmt: skip
 
 
 def imported_by(statement: str) -> set[str]:
