@@ -1,0 +1,342 @@
+"""The usage dashboard's page in a real Chromium: its figures, its looks, and whom it serves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+from pyspark.sql import SparkSession
+from typer.testing import CliRunner
+
+import gateway_batch as gb
+from gateway_batch.cli.main import app
+from gateway_batch.dashboard.datasets import Dataset, dataset_of, merged
+from gateway_batch.dashboard.definition import PAGES
+from gateway_batch.errors import ConfigError
+from gateway_batch.usage.arrow import SCHEMA
+from tests.browser import Opened, chromium, drawn, opened
+from tests.spark.dashboard_figures import Figures, Rows
+from tests.spark.usage_views import ODD, OWN_PRICES, add_prices, make
+from tests.usage_days import usage_days
+
+FIRST, DAYS = date(2026, 8, 3), 30
+LAST = FIRST + timedelta(days=DAYS - 1)
+DEFAULT = (LAST - timedelta(days=27), LAST)
+DATASETS = merged(
+    found for page in PAGES for row in page.rows for widget in row if (found := dataset_of(widget, page.only))
+)
+Open = Callable[..., Opened]
+
+FIGURES = """
+([dimensions, measures, only, choice]) => {
+  const { engine } = usagePage;
+  const { keys, figures } = engine.figures(engine.select(choice, only), dimensions, measures);
+  const plain = (value) => (typeof value === "bigint" ? Format.exact(value) : value);
+  return keys.map((key, i) => [key, measures.map((name) => plain(figures[name][i]))]);
+}"""
+
+CHOSEN: list[dict[str, Any]] = [
+    {},
+    {"days": (date(2026, 8, 10), date(2026, 8, 12))},
+    {"workspaces": ["{workspace}"]},
+    {"endpoints": ["databricks-gpt-5-4", "main.tools.github"]},
+    {"models": ["(not routed)"]},
+    {"models": ["claude-opus-4-6", "gpt-5-4"]},
+    {"requesters": ["claude.0@example.com", "support.1@example.com"]},
+    {"tags": ["team=support", 'cost "center"=4711 🧾']},
+    {"statuses": ["429", "(unknown)"]},
+    {"statuses": ["200"], "endpoints": ["main.ai.coding"], "days": (date(2026, 8, 20), LAST)},
+    {"requesters": ["nobody@example.com"]},
+]
+
+
+@pytest.fixture(scope="module")
+def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("page") / "usage"
+    name = make(spark, "page", folder, usage_days(6000, DAYS, client_metadata=False))
+    gb.create_views(spark, name, "page")
+    add_prices(spark, "page", OWN_PRICES)
+    return name
+
+
+@pytest.fixture(scope="module")
+def rows(spark: SparkSession, table: str) -> Rows:
+    return Rows(spark.table("page.usage_costs").toArrow(), spark.table("page.usage_distributions").toArrow())
+
+
+@pytest.fixture(scope="module")
+def file(spark: SparkSession, table: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return gb.write_dashboard(spark, tmp_path_factory.mktemp("html") / "usage.html", table, "page")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def show(browser: Browser, file: Path) -> Iterator[Open]:
+    """Opens the page; whatever it complains about fails the test."""
+    windows: list[Any] = []
+    pages: list[Opened] = []
+
+    def open_(address: str = "", **context: Any) -> Opened:
+        window = opened(browser, file, address, **context)
+        windows.append(window)
+        pages.append(window.__enter__())
+        return pages[-1]
+
+    yield open_
+    for window in windows:
+        window.__exit__(None, None, None)
+    assert [complaint for each in pages for complaint in each.complaints] == []
+
+
+def figures(page: Page, dataset: Dataset, days: tuple[date, date], chosen: Mapping[str, Sequence[str]]) -> Figures:
+    """What the page's engine gives for a dataset."""
+    choice = dict(chosen) | {
+        name: (day - date(1970, 1, 1)).days for name, day in zip(("from", "to"), days, strict=True)
+    }
+    found = page.evaluate(FIGURES, [dataset.dimensions, dataset.measures, dataset.only.value, choice])
+    in_days = [number for number, name in enumerate(dataset.dimensions) if name == "day"]
+    result: Figures = {}
+    for key, values in found:
+        for number in in_days:
+            key[number] = date(1970, 1, 1) + timedelta(days=key[number])
+        result[tuple(key)] = dict(zip(dataset.measures, values, strict=True))
+    return result
+
+
+def is_same(name: str, found: Any, wanted: Any) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    if isinstance(wanted, Decimal):
+        return Decimal(found) == wanted
+    if name.endswith("_ms"):
+        return math.isclose(found, wanted, rel_tol=0.02, abs_tol=1)
+    return math.isclose(found, wanted, rel_tol=1e-12)
+
+
+def filled(chosen: dict[str, Any], page: Page) -> tuple[tuple[date, date], dict[str, list[str]]]:
+    workspace = page.evaluate("usagePage.engine.choices(usagePage.definition.filters[0])[0].text")
+    rest = {
+        name: [text.format(workspace=workspace) for text in texts] for name, texts in chosen.items() if name != "days"
+    }
+    return chosen.get("days", DEFAULT), rest
+
+
+@pytest.mark.parametrize("chosen", CHOSEN, ids=lambda chosen: " ".join(chosen) or "nothing")
+def test_each_figure_of_each_page_is_what_sql_gives_under_each_filter(
+    rows: Rows, show: Open, chosen: dict[str, Any]
+) -> None:
+    page = show().page
+    days, texts = filled(chosen, page)
+    changed = set()
+    for dataset in DATASETS:
+        found, wanted = figures(page, dataset, days, texts), rows.figures(dataset, days, texts)
+        assert found.keys() == wanted.keys(), dataset
+        for key, values in found.items():
+            wrong = {
+                name: (value, wanted[key].get(name))
+                for name, value in values.items()
+                if not is_same(name, value, wanted[key].get(name, 0))
+            }
+            assert not wrong, (dataset.dimensions, key)
+        if found != figures(page, dataset, DEFAULT, {}):
+            changed.add(dataset)
+    assert not chosen or changed, "a filter changes figures"
+
+
+def tiles(page: Page) -> dict[str, str]:
+    """The exact figures of the tiles that are shown."""
+    return {
+        tile.get_attribute("data-measure") or "": tile.locator(".value").get_attribute("data-exact") or ""
+        for tile in page.locator(".tile").all()
+    }
+
+
+def test_a_choice_in_the_bar_changes_the_shown_figures_and_is_kept_in_links(rows: Rows, show: Open) -> None:
+    page = show().page
+    dataset = Dataset((), ("requests", "users"))
+    assert tiles(page)["requests"] == str(rows.figures(dataset, DEFAULT, {})[()]["requests"])
+    page.get_by_role("button", name="Endpoint, all").click()
+    page.get_by_label("Search Endpoint").fill("coding")
+    page.get_by_role("checkbox").check()
+    page.keyboard.press("Escape")
+    drawn(page)
+    chosen = {"endpoints": ["main.ai.coding"]}
+    assert tiles(page)["requests"] == str(rows.figures(dataset, DEFAULT, chosen)[()]["requests"])
+
+    page.get_by_role("tab", name="Cost Analysis").click()
+    drawn(page)
+    cost = rows.figures(Dataset((), ("priced_cost_usd",)), DEFAULT, chosen)[()]["priced_cost_usd"]
+    assert Decimal(tiles(page)["priced_cost_usd"]) == cost
+    assert "endpoints=main.ai.coding" in page.url
+    again = show(page.url[page.url.index("#") :]).page
+    assert tiles(again) == tiles(page)
+    page.go_back()
+    drawn(page)
+    assert page.get_by_role("tab", selected=True).inner_text() == "Overview"
+    page.get_by_role("button", name="Remove Endpoint main.ai.coding").click()
+    drawn(page)
+    assert tiles(page)["requests"] == str(rows.figures(dataset, DEFAULT, {})[()]["requests"])
+
+
+def test_a_tile_has_the_change_against_as_many_days_before(rows: Rows, show: Open) -> None:
+    page = show("#page=overview&from=2026-08-17&to=2026-08-23").page
+    dataset = Dataset((), ("requests",))
+    now = rows.figures(dataset, (date(2026, 8, 17), date(2026, 8, 23)), {})[()]["requests"]
+    before = rows.figures(dataset, (date(2026, 8, 10), date(2026, 8, 16)), {})[()]["requests"]
+    change = page.locator("[data-measure=requests] .change")
+    percent = abs(now / before - 1) * 100
+    assert f"{percent:.1f}%" in change.inner_text()
+    assert ("+" if now > before else "\u2212") in change.inner_text()
+    assert f"{before:,}" in (change.get_attribute("title") or "")
+    assert "no earlier data" in show("#page=overview").page.locator("[data-measure=requests] .change").inner_text()
+
+
+def test_a_table_is_sorted_searched_and_exported_as_it_is_shown(rows: Rows, show: Open) -> None:
+    page = show("#page=usage").page
+    card = page.locator("[data-widget=Endpoints]")
+    first = card.locator("tbody tr").first.locator("th")
+    wanted = rows.figures(Dataset(("endpoint_name",), ("requests", "input_tokens")), DEFAULT, {})
+    assert first.inner_text() == max(wanted, key=lambda key: wanted[key]["requests"])[0]
+    card.get_by_role("button", name="Input tokens").click()
+    assert first.inner_text() == max(wanted, key=lambda key: wanted[key]["input_tokens"])[0]
+    assert card.locator("th[aria-sort=descending]").inner_text().startswith("Input tokens")
+    with page.expect_download() as download:
+        card.get_by_role("button", name="Export").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert [line["endpoint_name"] for line in lines] == [
+        key[0] for key in sorted(wanted, key=lambda key: -wanted[key]["input_tokens"])
+    ]
+    assert all(int(line["requests"]) == wanted[(line["endpoint_name"],)]["requests"] for line in lines)
+    users = page.locator("[data-widget=Requesters]")
+    users.get_by_role("searchbox").fill("claude.1@")
+    assert users.locator("tbody tr th").all_inner_texts() == ["claude.1@example.com"]
+
+
+def test_it_can_be_used_by_keyboard_alone(show: Open) -> None:
+    page = show().page
+    page.get_by_role("tab", name="Overview").focus()
+    page.keyboard.press("ArrowRight")
+    drawn(page)
+    assert page.get_by_role("tab", selected=True).inner_text() == "Performance"
+    page.keyboard.press("End")
+    drawn(page)
+    assert page.get_by_role("tab", selected=True).inner_text() == "Coding Agents"
+    page.get_by_role("button", name="Status, all").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    page.keyboard.press("Escape")
+    drawn(page)
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Status, 1 chosen"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_finding_of_accessibility_on_any_page(show: Open, theme: str) -> None:
+    page = show(color_scheme=theme).page
+    for each in PAGES:
+        page.get_by_role("tab", name=each.title).click()
+        drawn(page)
+        found = Axe().run(page).response["violations"]
+        serious = [each for each in found if each["impact"] in ("serious", "critical")]
+        assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in serious] == []
+
+
+def test_a_phone_scrolls_down_only_and_print_leaves_the_controls_out(show: Open) -> None:
+    page = show(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True).page
+    for each in PAGES:
+        page.evaluate(f"usagePage.state.change({{ page: '{each.name}' }})")
+        drawn(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, each.name
+    page.emulate_media(media="print")
+    assert not page.locator(".filter-row").is_visible()
+    assert not page.get_by_role("tablist").is_visible()
+    assert page.locator("h2.print-only").is_visible()
+
+
+def test_the_theme_is_the_reader_s_until_he_chooses(show: Open) -> None:
+    page = show(color_scheme="dark").page
+    background = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(background)
+    page.get_by_role("button", name="Use the light colours").click()
+    assert page.evaluate(background) != dark
+    page.reload()
+    drawn(page)
+    assert page.evaluate(background) != dark
+
+
+def test_tables_of_all_kinds_make_a_page(spark: SparkSession, browser: Browser, tmp_path: Path) -> None:
+    """No rows; one; NULL everywhere, odd tags, names and times, on one page."""
+    kinds = {"no_rows": [], "one_row": ODD["one_row"], "odd": [table for each in ODD.values() for table in each]}
+    for kind, tables in kinds.items():
+        rows = pa.concat_tables([SCHEMA.empty_table(), *tables])
+        ids = pa.array([f"{number}</script>" for number in range(len(rows))], pa.string())
+        rows = rows.set_column(rows.schema.get_field_index("requester"), SCHEMA.field("requester"), ids)
+        schema = f"page_{kind}"
+        table = make(spark, schema, tmp_path / kind, [rows])
+        file = gb.write_dashboard(spark, tmp_path / f"{kind} ü.html", table, schema)
+        with opened(browser, file) as shown:
+            for each in PAGES:
+                shown.page.evaluate(f"usagePage.state.change({{ page: '{each.name}', from: usagePage.state.first }})")
+                drawn(shown.page)
+            assert shown.complaints == []
+            shown.page.evaluate("usagePage.state.change({ page: 'usage' })")
+            drawn(shown.page)
+            text = shown.page.locator("#panel").inner_text()
+            if kind == "no_rows":
+                assert "No usage in these days" in text
+                assert tiles(shown.page)["requests"] == "0"
+            if kind == "one_row":
+                assert tiles(shown.page)["requests"] == "1"
+            if kind == "odd":
+                assert 'it\'s "quoted" `so` \\ 🧾' in text
+                tag = shown.page.locator("[data-widget=Tags] button.cell", has_text="quoted")
+                tag.click()
+                drawn(shown.page)
+                assert tiles(shown.page)["requests"] == "1"
+                assert shown.complaints == []
+
+
+def test_a_page_that_would_be_too_large_says_what_it_shows_as_one(
+    spark: SparkSession, table: str, rows: Rows, file: Path, browser: Browser, tmp_path: Path
+) -> None:
+    most = file.stat().st_size - 15_000
+    small = gb.write_dashboard(spark, tmp_path / "small.html", table, "page", max_bytes=most)
+    assert small.stat().st_size <= most
+    with opened(browser, small) as shown:
+        assert "requesters with the least use are shown as (other)" in shown.page.locator("header").inner_text()
+        wanted = rows.figures(Dataset((), ("requests", "priced_cost_usd")), DEFAULT, {})[()]
+        assert tiles(shown.page)["requests"] == str(wanted["requests"])
+        assert Decimal(tiles(shown.page)["priced_cost_usd"]) == wanted["priced_cost_usd"]
+        assert shown.complaints == []
+    with pytest.raises(ConfigError, match="can't be made smaller than 1,000 bytes"):
+        gb.write_dashboard(spark, tmp_path / "none.html", table, "page", max_bytes=1000)
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_the_command_writes_it_and_says_what_is_wrong(spark: SparkSession, table: str, tmp_path: Path) -> None:
+    command = ["dashboard", "--output", str(tmp_path / "a.html"), "--usage-table", table, "--schema", "page"]
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 0, ran.output
+    assert "open it in a browser" in ran.stdout
+    assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    with pytest.raises(ConfigError, match=r"no usage table page_none\.usage"):
+        gb.write_dashboard(spark, tmp_path / "b.html", "page_none.usage", "page_none")
+    with pytest.raises(ConfigError, match="a folder that exists"):
+        gb.write_dashboard(spark, tmp_path / "none" / "b.html", table, "page")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.html"]
