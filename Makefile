@@ -7,7 +7,7 @@ RUNS ?= 200
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults campaign cluster lint unit integration classic connect e2e bench bench-all format lock clean
+.PHONY: help demo test test-matrix faults campaign cluster screenshots lint unit integration classic connect e2e bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -15,6 +15,7 @@ help:
 	@echo "make faults       streams, outages, interrupts, a drain that dies at each step (about 20 minutes); then the ledger's fault"
 	@echo "                  campaign, $(RUNS) runs that go on where they stopped (about an hour; RUNS=n)"
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
+	@echo "make screenshots  the pictures of the usage dashboard in docs/images"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
 	@echo "make bench        the benchmarks that matter most, each against its control in the same run (about 12 minutes)"
 	@echo "make bench-all    all benchmarks, other packages and a million rows among them (about an hour and a half)"
@@ -65,6 +66,11 @@ campaign:
 	@status=0; on_cluster=$$(($(RUNS) / 4)); \
 	$(BIN)/python -m tests.faults.campaign --where local --runs $$(($(RUNS) - on_cluster)) || status=$$?; \
 	$(BIN)/python -m tests.faults.campaign --where cluster --runs $$on_cluster || status=$$?; exit $$status
+
+screenshots:
+	@scripts/setup.sh dev
+	mkdir -p docs/images
+	SCREENSHOTS=1 $(BIN)/python -m pytest tests/spark/test_dashboard_page.py -k pictures
 
 cluster:
 	@scripts/setup.sh dev

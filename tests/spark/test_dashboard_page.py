@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
@@ -29,7 +31,7 @@ from tests.spark.dashboard_figures import Figures, Rows
 from tests.spark.usage_views import ODD, OWN_PRICES, add_prices, make
 from tests.usage_days import usage_days
 
-FIRST, DAYS = date(2026, 8, 3), 30
+FIRST, DAYS = date(2026, 8, 3), 60
 LAST = FIRST + timedelta(days=DAYS - 1)
 DEFAULT = (LAST - timedelta(days=27), LAST)
 DATASETS = merged(
@@ -63,7 +65,7 @@ CHOSEN: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page") / "usage"
-    name = make(spark, "page", folder, usage_days(6000, DAYS, client_metadata=False))
+    name = make(spark, "page", folder, usage_days(9000, DAYS, client_metadata=False))
     gb.create_views(spark, name, "page")
     add_prices(spark, "page", OWN_PRICES)
     return name
@@ -203,7 +205,8 @@ def test_a_tile_has_the_change_against_as_many_days_before(rows: Rows, show: Ope
     assert f"{percent:.1f}%" in change.inner_text()
     assert ("+" if now > before else "\u2212") in change.inner_text()
     assert f"{before:,}" in (change.get_attribute("title") or "")
-    assert "no earlier data" in show("#page=overview").page.locator("[data-measure=requests] .change").inner_text()
+    early = show("#page=overview&from=2026-08-08&to=2026-08-23").page
+    assert early.locator("[data-measure=requests] .change").inner_text() == "no earlier data"
 
 
 def test_a_table_is_sorted_searched_and_exported_as_it_is_shown(rows: Rows, show: Open) -> None:
@@ -340,3 +343,29 @@ def test_the_command_writes_it_and_says_what_is_wrong(spark: SparkSession, table
     with pytest.raises(ConfigError, match="a folder that exists"):
         gb.write_dashboard(spark, tmp_path / "none" / "b.html", table, "page")
     assert [file.name for file in tmp_path.iterdir()] == ["a.html"]
+
+
+LOOKS: dict[str, Any] = {
+    "light": {"viewport": {"width": 1280, "height": 1560}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 1560}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 1560}, "color_scheme": "light"},
+    "dark phone": {"viewport": {"width": 390, "height": 1560}, "color_scheme": "dark"},
+}
+
+
+def test_pictures_of_each_page_are_taken(show: Open, tmp_path: Path) -> None:
+    """Into docs/images where SCREENSHOTS is set, as `make screenshots` does."""
+    folder = Path("docs/images") if os.environ.get("SCREENSHOTS") else tmp_path
+    for each in PAGES:
+        taken = []
+        for look, context in LOOKS.items():
+            page = show(f"#page={each.name}", **context).page
+            taken.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+            assert taken[-1].size == tuple(context["viewport"].values()), look
+            assert len(taken[-1].getcolors(1 << 24) or []) > 100, look
+        sheet = Image.new("RGB", (sum(image.width + 24 for image in taken) - 24, taken[0].height), "#8a909c")
+        for number, image in enumerate(taken):
+            sheet.paste(image, (sum(before.width + 24 for before in taken[:number]), 0))
+        sheet = sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.LANCZOS)
+        sheet.save(folder / f"usage-dashboard-{each.name}.webp", quality=80, method=6)
+    assert sum(file.stat().st_size for file in folder.glob("usage-dashboard-*.webp")) < 1_000_000
