@@ -23,6 +23,7 @@ from benchmarks import (
     pay_once,
     rate_limit,
     throughput,
+    usage_dashboard,
 )
 from benchmarks.goals import Verdict, worst
 from benchmarks.peers import side_by_side
@@ -40,6 +41,7 @@ _MODULES = (
     drain,
     freshness,
     cold_start,
+    usage_dashboard,
     side_by_side,
 )
 _ALL = {benchmark.name: benchmark for module in _MODULES for benchmark in module.BENCHMARKS}
