@@ -46,9 +46,9 @@ def _of(days: Sequence[date]) -> str:
 
 
 def _cell_hash() -> str:
-    """A hash passes over NULLs, so that it is told where they are."""
-    columns = {name: name for name in CELL_COLUMNS} | {"request_tags": "array_sort(map_entries(request_tags))"}
-    return f"xxhash64({', '.join(f'{column}, isnull({name})' for name, column in columns.items())})"
+    """A hash passes over NULLs, so that it is told where they are. Tags in another order may make another cell."""
+    columns = [f"{name}, isnull({name})" for name in CELL_COLUMNS if name != "request_tags"]
+    return f"xxhash64({', '.join(columns)}, map_keys(request_tags), map_values(request_tags), isnull(request_tags))"
 
 
 def _runs(days: Iterable[date]) -> Iterator[tuple[date, date]]:

@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS {schema}.usage_daily (
   mcp_method STRING COMMENT 'Its JSON-RPC method.',
   mcp_tool STRING COMMENT 'Its tool.',
   cell BIGINT COMMENT 'Hash of the columns that tell cells apart, from workspace_id on.',
-  request_group STRING COMMENT 'Requests whose invocations fall into the same rows; NULL without a request_id.',
+  request_group STRING COMMENT 'Requests whose invocations fall into the same cells; the sums of a cell are in the row of those with a single one.',
   requests BIGINT COMMENT 'Requests of the group, the same number in each of its rows.',
   invocations BIGINT COMMENT 'Rows of the usage table.',
   invocations_with_tokens BIGINT COMMENT 'Of these, with tokens, so that they cost something.',

@@ -29,7 +29,7 @@
 -- mcp_method: Its JSON-RPC method.
 -- mcp_tool: Its tool.
 -- cell: Hash of what the rows of a day are told apart by, from workspace_id on; NULL for rows of the usage table.
--- request_group: Requests whose invocations fall into the same rows; NULL without a request_id.
+-- request_group: Requests whose invocations fall into the same cells, or the request_id; NULL for a row without one.
 -- requests: Requests of the group, the same number in each of its rows.
 -- invocations: Rows of the usage table.
 -- invocations_with_tokens: Of these, with tokens, so that they cost something.
