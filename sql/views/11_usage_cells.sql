@@ -1,7 +1,8 @@
--- Usage grouped by UTC day and by what the other views tell apart: they read it instead of the usage table's rows.
+-- One row for each group of invocations that no other view tells apart, by UTC day: they read it instead of the rows.
 --
--- Days that `gateway-batch usage refresh` has put into the aggregate {schema}.usage_daily are from there, as they were at
--- the last refresh; later ones, else all, are the usage table's rows, one here for each. Either way every figure is exact.
+-- Days that `gateway-batch usage refresh` has put into the aggregate {schema}.usage_daily are from there, as they were
+-- at the last refresh; later ones, else all, are the usage table's rows, one here for each. Either way every figure is
+-- exact.
 -- The terms are those of usage_invocations.
 -- A request group is a number of requests that have an invocation in the same rows: of a later day one request, of an
 -- earlier one all that are alike. To count requests for some values, take the largest `requests` of each day and group

@@ -1,9 +1,9 @@
--- How latencies and hours of the day are distributed over invocations, by UTC day and what the other views tell apart.
+-- One row for each latency or hour of the day, by UTC day and what the other views tell apart, with its invocations.
 --
--- Days that `gateway-batch usage refresh` has put into the aggregate {schema}.usage_daily_distributions are from there, with
--- latencies in buckets: each is within 2% or 1 ms of what it was, and so are percentiles. Later days, else all, are the
--- usage table's rows, and exact. A percentile is percentile(latency_ms, 0.95, invocations), which leaves out rows without a
--- latency.
+-- Days that `gateway-batch usage refresh` has put into the aggregate {schema}.usage_daily_distributions are from there,
+-- with latencies in buckets: each is within 2% or 1 ms of what it was, and so are percentiles. Later days, else all, are
+-- the usage table's rows, and exact. A percentile is percentile(latency_ms, 0.95, invocations), which leaves out rows
+-- without a latency.
 --
 -- Columns:
 -- day: UTC date; NULL for rows without a time.

@@ -1,4 +1,4 @@
--- The rows of usage_cells with what their tokens cost by the table of prices.
+-- One row for each of usage_cells, with what its tokens cost by the table of prices.
 --
 -- The price is that of the endpoint and model in {schema}.prices, else of the endpoint, else of the model; of several
 -- that began, the one that began last. Prices hold for whole UTC days: from that of valid_from on, and before that of

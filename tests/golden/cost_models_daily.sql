@@ -22,9 +22,9 @@ AS
 SELECT
   day,
   model,
-  CASE WHEN count_if(is_unpriced) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
+  CASE WHEN sum(unpriced_invocations) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
   sum(cost_usd) AS priced_cost_usd,
-  count_if(is_unpriced) AS unpriced_invocations,
-  coalesce(sum(total_tokens) FILTER (WHERE is_unpriced), 0) AS unpriced_tokens
+  sum(unpriced_invocations) AS unpriced_invocations,
+  coalesce(sum(unpriced_tokens), 0) AS unpriced_tokens
 FROM `main`.`ai_gateway`.usage_costs
 GROUP BY day, model;
