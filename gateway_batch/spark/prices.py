@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from datetime import UTC, date, datetime
@@ -40,11 +41,14 @@ def fill_prices(spark: SparkSession, schema: str, *, since: date | None = None) 
     """
     later = "" if since is None else f"AND (event_time >= TIMESTAMP'{since} 00:00:00Z' OR event_time IS NULL) "
     named = spark.sql(
-        f"SELECT model, collect_set(destination_model) AS spelled FROM {quoted(schema)}.usage_invocations "
-        f"WHERE model IS NOT NULL {later}GROUP BY model ORDER BY model"
+        f"SELECT DISTINCT model, destination_model FROM {quoted(schema)}.usage_invocations "
+        f"WHERE model IS NOT NULL {later}"
     ).collect()
+    spelled: dict[str, list[str]] = defaultdict(list)
+    for model, name in sorted(named):
+        spelled[model].append(name)
     now = datetime.now(UTC)
-    new = new_prices({row.model: row.spelled for row in named}, _last_prices(spark, schema), now)
+    new = new_prices(spelled, _last_prices(spark, schema), now)
     if new:
         rows = spark.createDataFrame([astuple(each) for each in new], usage_ddl(PriceRecord))
         rows.writeTo(quoted(f"{schema}.{NAME}")).append()

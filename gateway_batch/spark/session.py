@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from delta import configure_spark_with_delta_pip
@@ -15,6 +17,8 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.spark.usage_table import literal, quoted
 
 _SETTINGS = {
+    # Throughput before short pauses: with G1, grouping ten million usage records takes a tenth longer.
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -29,6 +33,9 @@ _SETTINGS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
+_CONTAINER_LIMITS = [Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")]
+"""Bytes that the processes of a container may have, by version 2 and 1 of Linux's control groups."""
+
 
 def local_session(
     warehouse: str | os.PathLike[str] = WAREHOUSE,
@@ -42,7 +49,8 @@ def local_session(
         warehouse: folder of the tables. Delta tables that an earlier session left there are found again by name.
         master: the 4 in the default is how often Spark tries a task; plain `local[*]` never retries one.
         app_name: the Spark application's name.
-        settings: further Spark settings, and other values for the ones set here.
+        settings: further Spark settings, and other values for the ones set here. `spark.driver.memory` is a quarter
+            of the memory that this process may have, 1 to 4 GiB.
 
     Raises:
         ConfigError: Spark can't start, saying what to look at.
@@ -50,7 +58,12 @@ def local_session(
     folder = Path(warehouse).absolute()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on PATH
     builder = SparkSession.builder.master(master).appName(app_name)
-    chosen = {**_SETTINGS, "spark.sql.warehouse.dir": str(folder), **(settings or {})}
+    chosen = {
+        **_SETTINGS,
+        "spark.sql.warehouse.dir": str(folder),
+        "spark.driver.memory": f"{_heap_mib()}m",
+        **(settings or {}),
+    }
     for name, value in chosen.items():
         builder = builder.config(name, value)
     try:
@@ -62,6 +75,17 @@ def local_session(
         ) from error
     _register_tables(spark, folder)
     return spark
+
+
+def _heap_mib() -> int:
+    memory = min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_container_limits()])
+    return max(1024, min(4096, memory // 4 // 2**20))
+
+
+def _container_limits() -> Iterator[int]:
+    for file in _CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            yield int(file.read_text(encoding="ascii"))
 
 
 def _register_tables(spark: SparkSession, warehouse: Path) -> None:

@@ -33,8 +33,8 @@ _READ_ERRORS = (DeltaError, duckdb.Error, OSError, ValueError)
 def open_database() -> duckdb.DuckDBPyConnection:
     """A database in memory, in UTC, that fetches nothing from anywhere."""
     database = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
-    database.execute("SET TimeZone = 'UTC'")
-    database.execute("SET parquet_metadata_cache = true")  # each file is read more than once
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    database.execute("SET GLOBAL parquet_metadata_cache = true")  # each file is read more than once
     return database
 
 

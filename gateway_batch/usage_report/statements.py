@@ -2,7 +2,7 @@
 
 A request is a distinct request_id of a UTC day, and nearly all have one row. So rows are counted first (`PARTS`), as if
 each were a request of its own, which needs no request_id; the few whose request_id may come again are grouped by it
-(`REPEATS`) to put the counts right. Which may is told by equal hashes (`CANDIDATES`): one too many changes nothing.
+(`REPEATS`) to put the counts right. Which may is told by equal `HASHES`: one too many changes nothing.
 """
 
 from __future__ import annotations
@@ -81,14 +81,7 @@ FROM (
 )
 {{where}}"""
 
-CANDIDATES = """
-CREATE TABLE candidates AS
-SELECT request_hash
-FROM (SELECT hash(request_id) AS request_hash FROM invocations)
-GROUP BY request_hash
-HAVING count(*) > 1
-UNION
-SELECT hash(NULL::VARCHAR)"""
+HASHES = "SELECT hash(request_id) AS request_hash FROM invocations"
 
 REPEATS = """
 CREATE TABLE repeats AS
@@ -126,6 +119,16 @@ SELECT
   max(event_time)::TIMESTAMPTZ AS last_time
 FROM invocations
 GROUP BY ALL"""
+
+SPREADS = """
+CREATE TABLE spreads AS
+SELECT
+  grouping(key) = 1 AS is_total,
+  key,
+  count(DISTINCT requester) AS users,
+  quantile_cont(latency_ms, [0.5, 0.95]) FILTER (WHERE status_code IS NOT NULL) AS latencies
+FROM invocations
+GROUP BY GROUPING SETS ((key), ())"""
 
 _PRICE_DAYS = f"""
   SELECT
@@ -209,15 +212,6 @@ excess AS (
     sum(unknown) - count_if(unknown = invocations AND request_id IS NOT NULL) AS unknown
   FROM again
   GROUP BY is_total, key
-),
-spreads AS (
-  SELECT
-    grouping(key) = 1 AS is_total,
-    key,
-    count(DISTINCT requester) AS users,
-    quantile_cont(latency_ms, [0.5, 0.95]) FILTER (WHERE status_code IS NOT NULL) AS latencies
-  FROM invocations
-  GROUP BY GROUPING SETS ((key), ())
 )
 SELECT
   sums.is_total,

@@ -5,7 +5,7 @@
 -- shapes. So each request counts once, whatever rows are added up, and sums do too. Only the few invocations whose
 -- request's hash comes twice are looked at by request. Cells and shapes are told apart by hashes of 64 bits.
 WITH invocations AS (
-  SELECT *, xxhash64(request_id, day) AS request_hash, {cell} AS cell
+  SELECT *, xxhash64(request_id, day) AS request_hash
   FROM {schema}.usage_invocations
   WHERE {of_days}
 ),
@@ -42,7 +42,7 @@ cells AS (
     sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
     sum(plain_input_tokens) AS plain_input_tokens,
     sum(output_reasoning_tokens) AS output_reasoning_tokens
-  FROM invocations
+  FROM (SELECT *, {cell} AS cell FROM invocations)
   GROUP BY
     day,
     workspace_id,
@@ -71,11 +71,11 @@ repeated AS (
   HAVING count(*) > 1
 ),
 of_repeated AS (
-  SELECT /*+ BROADCAST(repeated) */ day, request_id, cell, count(*) AS invocations
+  SELECT /*+ BROADCAST(repeated) */ day, request_id, {cell} AS cell, count(*) AS invocations
   FROM invocations
   LEFT SEMI JOIN repeated USING (request_hash)
   WHERE request_id IS NOT NULL
-  GROUP BY day, request_id, cell
+  GROUP BY ALL
 ),
 requests AS (
   SELECT day, request_id, xxhash64(array_sort(collect_list(cell))) AS shape
