@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         RejectedError,
         UnreachableError,
     )
+    from gateway_batch.jobs.report import BatchReport
+    from gateway_batch.jobs.run import BatchJob, run_batch
     from gateway_batch.spark import functions
     from gateway_batch.spark.gateway import Gateway, register_ai_query
     from gateway_batch.spark.session import local_session
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AiFunctionError": "errors",
+    "BatchJob": "jobs.run",
+    "BatchReport": "jobs.report",
     "CallError": "errors",
     "Client": "standalone",
     "ConfigError": "errors",
@@ -49,11 +53,14 @@ _HOMES = {
     "local_session": "spark.session",
     "refresh_usage": "spark.usage_refresh",
     "register_ai_query": "spark.gateway",
+    "run_batch": "jobs.run",
     "write_dashboard": "dashboard.write",
 }
 
 __all__ = [
     "AiFunctionError",
+    "BatchJob",
+    "BatchReport",
     "CallError",
     "Client",
     "ConfigError",
@@ -72,6 +79,7 @@ __all__ = [
     "local_session",
     "refresh_usage",
     "register_ai_query",
+    "run_batch",
     "write_dashboard",
 ]
 

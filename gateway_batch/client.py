@@ -10,7 +10,7 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway_batch.apis import api_for
@@ -179,8 +179,9 @@ class InferenceClient:
             attempts.note_destination(record, service)
             slot.used(result.usage)  # as reported: an estimate binds no limit
             slot.succeeded()
-            return result
+            return _recorded(result, record)
         except CallError as error:
+            error.event_id = record.invocation_id
             attempts.note_failure(record, error, self._milliseconds(started))
             if error.paid is not None:
                 attempts.note_result(record, error.paid)
@@ -199,6 +200,16 @@ class InferenceClient:
 
     def _milliseconds(self, since: float) -> int:
         return round((self._clock() - since) * 1000)
+
+
+def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:
+    """The answer with the attempt's event id, and the tokens that are recorded for it: estimates, where it has none."""
+    usage = result.usage
+    counts = (record.input_tokens, record.output_tokens, record.total_tokens)
+    if counts != (usage.input_tokens, usage.output_tokens, usage.total_tokens):
+        given, answered, total = counts
+        usage = replace(usage, input_tokens=given, output_tokens=answered, total_tokens=total)
+    return InferenceResult(result.value, usage, result.model, record.invocation_id)
 
 
 def _size(request: HttpRequest, call: AnyRequest, service: Service) -> Size:

@@ -103,7 +103,10 @@ class CallError(GatewayBatchError):
         request_id: the server's id of the request, None if it gave none.
         retry_after_s: seconds the server asked to wait, None if it didn't say.
         paid: the model and tokens that the failed answer reports all the same, its value empty; None if it has none.
+        event_id: of the attempt that failed; None if none was sent.
     """
+
+    event_id: str | None = None
 
     def __init__(
         self,

@@ -192,11 +192,13 @@ class InferenceResult:
         value: text from a chat model, a vector for each text from an embedding model, any JSON value (None for null)
             from a custom model.
         model: the name that the answer gives the model.
+        event_id: of the attempt that it answers; None before the client knows.
     """
 
     value: Any
     usage: TokenUsage = NO_USAGE
     model: str | None = None
+    event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

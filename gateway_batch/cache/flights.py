@@ -197,7 +197,12 @@ class Flights:
         if not isinstance(outcome, CallError):
             self._outbox.answers.append((key, orjson.dumps({"value": outcome})))
         elif self._keep_failures and outcome.kind in PERMANENT:
-            failure = {"kind": outcome.kind, "message": str(outcome), "status": outcome.status}
+            failure = {
+                "kind": outcome.kind,
+                "message": str(outcome),
+                "status": outcome.status,
+                "event_id": outcome.event_id,
+            }
             self._outbox.failures.append((key, orjson.dumps(failure)))
         else:
             self._outbox.released.append(key)
@@ -253,5 +258,7 @@ class Flights:
 def _decoded(answer: bytes) -> Outcome:
     kept = orjson.loads(answer)
     if "kind" in kept:
-        return CallError(ErrorKind(kept["kind"]), kept["message"], status=kept["status"])
+        error = CallError(ErrorKind(kept["kind"]), kept["message"], status=kept["status"])
+        error.event_id = kept["event_id"]
+        return error
     return kept["value"]

@@ -19,10 +19,12 @@ class KeyMaker:
 
     Args:
         service: its URL, model, API and credential's reference are part of each key.
+        kept_as: names the form in which answers are kept, where it is not the plain one.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._start = _hashed([service.api, service.url, service.model, service.credential or ""])
+    def __init__(self, service: Service, kept_as: str = "") -> None:
+        names = [service.api, service.url, service.model, service.credential or ""]
+        self._start = _hashed([*names, kept_as] if kept_as else names)
         self._last: tuple[object, ...] = (self,) * 4  # nothing yet
         self._last_common = b""
 

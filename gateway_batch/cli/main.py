@@ -12,6 +12,7 @@ from gateway_batch.cli.console import errors
 from gateway_batch.cli.dashboard import dashboard
 from gateway_batch.cli.demo import demo
 from gateway_batch.cli.reconcile import reconcile
+from gateway_batch.cli.run import run
 from gateway_batch.cli.serve import serve
 from gateway_batch.cli.sql import sql
 from gateway_batch.cli.usage import app as usage
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, serve, sql, reconcile, dashboard):
+for command in (demo, serve, sql, run, reconcile, dashboard):
     app.command()(command)
 app.add_typer(usage, name="usage")
 app.add_typer(views, name="views")

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from gateway_batch.cli.console import errors, output
+from gateway_batch.cli.options import gateway_choice, named_path
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -40,18 +41,17 @@ def sql(
     Example: gateway-batch sql "SELECT ai_query('databricks-gpt-5-4', 'Summarize: ' || body) AS s FROM mails"
     --input mails=mails.csv --output summaries.parquet
     """
-    from gateway_batch.cli.gateways import Choice, chosen
+    from gateway_batch.cli.gateways import chosen
     from gateway_batch.spark.files import read_table
     from gateway_batch.spark.gateway import register_ai_query
     from gateway_batch.spark.quiet import quiet_session
     from gateway_batch.spark.run_view import NAME as RUNS
     from gateway_batch.spark.views import create_views, names_views
 
-    if gateway not in set(Choice):
-        raise typer.BadParameter("one of auto, env, dev", param_hint="--gateway")
-    views = dict(_named_path(text) for text in inputs or [])
+    choice = gateway_choice(gateway)
+    views = dict(named_path(text) for text in inputs or [])
     own = warehouse / "_gateway_batch"
-    with chosen(Choice(gateway), own / "devgateway.sqlite") as (config, development):
+    with chosen(choice, own / "devgateway.sqlite") as (config, development):
         if development is not None:
             errors.print(
                 "no gateway is configured: the development gateway answers, its models are stand-ins", style="dim"
@@ -67,13 +67,6 @@ def sql(
                 create_views(spark, registered.usage.table, schema)
             _answer(spark, spark.sql(query), out, as_json)
             _say_usage(registered)
-
-
-def _named_path(text: str) -> tuple[str, Path]:
-    name, separator, path = text.partition("=")
-    if not separator or not name.isidentifier() or not path:
-        raise typer.BadParameter(f"{text!r} is not NAME=PATH", param_hint="--input")
-    return name, Path(path)
 
 
 def _answer(spark: SparkSession, frame: DataFrame, out: Path | None, as_json: bool) -> None:

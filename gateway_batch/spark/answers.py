@@ -17,12 +17,16 @@ from referencing.exceptions import Unresolvable
 
 from gateway_batch.apis import task_of
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
+from gateway_batch.spark.call_details import failure_details, misfit_details
 from gateway_batch.spark.casting import answer_reader, arrow_type, does_not_fit
 from gateway_batch.spark.plan import CallPlan, Shape
+from gateway_batch.spark.planning import DETAILS
 from gateway_batch.types import ResponseFormat, Task
 from gateway_batch.usage.tasks import UNFIT
 
 Read = Callable[[Any], Any]
+
+_DETAILS = [(name, arrow_type(data_type)) for name, data_type in DETAILS.items()]
 
 # The names of an envelope's value and error.
 _MEMBERS = {
@@ -70,6 +74,21 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
         rows = [None if answer is None else outcome(answer) for answer in answers]
         return pa.array([row and dict(zip(("result", "errorMessage"), row, strict=True)) for row in rows], type=struct)
 
+    def detailed(answers: list[Any]) -> pa.Array:
+        struct = pa.struct([("result", column_type), ("errorMessage", pa.string()), *_DETAILS])
+        return pa.array([None if answer is None else with_its_details(answer) for answer in answers], type=struct)
+
+    def with_its_details(answer: Any) -> dict[str, Any]:
+        if isinstance(answer, CallError):
+            failures[answer.kind.value] += 1
+            return failure_details(answer, plan.function)
+        details = answer if isinstance(answer, dict) else {"value": answer}
+        try:
+            return {**details, "result": read(details["value"])}
+        except AiFunctionError as error:
+            failures[UNFIT] += 1
+            return misfit_details(error, details)
+
     def envelopes(answers: list[Any]) -> pa.Array:
         names = _MEMBERS[plan.shape]
         rows = [None if answer is None else outcome(answer) for answer in answers]
@@ -77,6 +96,8 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
 
     if plan.shape.is_envelope:
         return envelopes
+    if plan.details:
+        return detailed
     return values if plan.fail_on_error else results
 
 

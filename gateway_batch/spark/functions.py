@@ -55,6 +55,7 @@ def ai_query(
     requestTags: Mapping[str, str | Column] | Column | None = None,
     api: str | None = None,
     when: Data | bool | None = None,
+    details: bool = False,
     *,
     registration: str | None = None,
 ) -> Column:
@@ -71,6 +72,10 @@ def ai_query(
         requestTags: for the usage table, over the setting `request_tags`; a dict, or a MAP that may differ per row.
         api: the wire format, by the usage table's `api_type` words.
         when: a row where it is not true gets NULL and sends nothing.
+        details: whether the STRUCT that `failOnError=False` gives has, after `errorMessage`, what is known of the call:
+            `errorClass`, `errorKind`, `eventId` (the usage table's `invocation_id`), `model`, `inputTokens`,
+            `outputTokens`, `cacheReadInputTokens`, `cacheCreationInputTokens`; NULL what is not known, as with
+            embeddings.
         registration: the name that was given to `register_ai_query`.
     """
     gateway = registration_of(FUNCTION, registration)
@@ -88,6 +93,7 @@ def ai_query(
         "modelParameters": _parameters(modelParameters),
         "responseFormat": responseFormat,
         "api": api,
+        "details": details or None,
     }
     return gateway.column(None, data, _given(FUNCTION, constants))
 

@@ -194,13 +194,13 @@ class Gateway:
         """A call as a Column, for `gateway_batch.functions`; see `SessionFunctions.column`."""
         return self._functions.column(self.name if task is None else task.name, task, data, constants)
 
-    def _install(self) -> None:
+    def _install(self, tasks: bool) -> None:
         remove_stale()
         before = _open.get((self._functions.scope, self.name))
         if before is not None:
             before.close()
         self._add(self.name, None)
-        for task in TASKS:
+        for task in TASKS if tasks else ():
             if not self._functions.has_anothers(self._spark, task.name):
                 self._add(task.name, task)
         if self.config.flush_interval > 0:
@@ -233,7 +233,12 @@ class Gateway:
 
 
 def register_ai_query(
-    spark: SparkSession, config: GatewayConfig | None = None, name: str = "ai_query", *, replace: bool = False
+    spark: SparkSession,
+    config: GatewayConfig | None = None,
+    name: str = "ai_query",
+    *,
+    replace: bool = False,
+    tasks: bool = True,
 ) -> Gateway:
     """Makes `ai_query` a SQL function of a session.
 
@@ -247,6 +252,7 @@ def register_ai_query(
         config: settings; None reads the environment.
         name: the function's name.
         replace: whether a function of that name which is not ours may be replaced.
+        tasks: whether the task functions come with it.
 
     Raises:
         ConfigError: a setting is wrong, or the session can't have the function.
@@ -262,7 +268,7 @@ def register_ai_query(
             "replace=True to put ours in its place"
         )
     gateway = Gateway(spark, config or GatewayConfig.from_env(), name)
-    gateway._install()
+    gateway._install(tasks)
     return gateway
 
 

@@ -59,6 +59,7 @@ class CallPlan:
         tags: constant request tags.
         inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.
         cache: the setting: what shares the answers of identical requests.
+        details: whether a row's result has, beside its error, what is known of its call.
     """
 
     function: str
@@ -76,3 +77,4 @@ class CallPlan:
     cache: str
     runtime: RuntimeSettings
     caller: CallerSettings
+    details: bool = False

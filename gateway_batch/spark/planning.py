@@ -22,7 +22,19 @@ from gateway_batch.spark.signature import AI_QUERY, Constants, invalid_value, mi
 from gateway_batch.spark.tasks import Asked
 from gateway_batch.types import ResponseFormat, Service, Task
 
-CONSTANTS = ("endpoint", "returnType", "failOnError", "modelParameters", "responseFormat", "api")
+DETAILS: dict[str, t.DataType] = {
+    "errorClass": t.StringType(),
+    "errorKind": t.StringType(),
+    "eventId": t.StringType(),
+    "model": t.StringType(),
+    "inputTokens": t.LongType(),
+    "outputTokens": t.LongType(),
+    "cacheReadInputTokens": t.LongType(),
+    "cacheCreationInputTokens": t.LongType(),
+}
+"""What `details` adds to a row's result, by the words of the usage table; tokens of failed rows are in that alone."""
+
+CONSTANTS = ("endpoint", "returnType", "failOnError", "modelParameters", "responseFormat", "api", "details")
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,11 @@ class Planner:
         )
         if Input.IMAGES in inputs and task is not Task.CHAT:
             raise invalid_value(function, "files", f"is for chat models, and {service.endpoint} is none")
+        details = constants.flag("details", default=False)
+        if details and self.texts:
+            raise invalid_value(function, "details", "is not to be had in SQL on Spark Connect, but in gb.functions")
+        if details and fail_on_error:
+            raise invalid_value(function, "details", "needs failOnError => false")
         plan = self._plan(
             function,
             service,
@@ -87,8 +104,9 @@ class Planner:
             response_format=response_format,
             fail_on_error=fail_on_error,
             shape=Shape.RESULT if self.texts and not fail_on_error else Shape.VALUE,
+            details=details,
         )
-        return Planned(plan, answer_type if fail_on_error or self.texts else _with_error(answer_type))
+        return Planned(plan, answer_type if fail_on_error or self.texts else _with_error(answer_type, details))
 
     def task(self, name: str, asked: Asked) -> Planned:
         """The plan of a task function's call.
@@ -128,6 +146,7 @@ class Planner:
         member: str | None = None,
         shape: Shape = Shape.VALUE,
         fail_on_error: bool = True,
+        details: bool = False,
     ) -> CallPlan:
         return CallPlan(
             function=function,
@@ -145,6 +164,7 @@ class Planner:
             cache=self.config.cache,
             runtime=self.runtime,
             caller=self.caller,
+            details=details,
         )
 
     def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:
@@ -169,5 +189,8 @@ class Planner:
         return answer_type
 
 
-def _with_error(answer_type: t.DataType) -> t.StructType:
-    return t.StructType().add("result", answer_type).add("errorMessage", t.StringType())
+def _with_error(answer_type: t.DataType, details: bool) -> t.StructType:
+    outcome = t.StructType().add("result", answer_type).add("errorMessage", t.StringType())
+    for name, data_type in DETAILS.items() if details else ():
+        outcome.add(name, data_type)
+    return outcome

@@ -33,6 +33,16 @@ def quiet_session(warehouse: Path, log: Path, settings: dict[str, str] | None = 
 
 
 @contextlib.contextmanager
+def active_session(warehouse: Path) -> Iterator[SparkSession]:
+    """The active session, as in a Databricks job, else a quiet local one for the time."""
+    if (active := SparkSession.getActiveSession()) is not None:
+        yield active
+        return
+    with quiet_session(warehouse, warehouse / "_gateway_batch" / "spark.log") as local:
+        yield local
+
+
+@contextlib.contextmanager
 def _stderr_to(log: Path) -> Iterator[None]:
     """The JVM inherits standard error when it starts, and keeps it."""
     sys.stderr.flush()

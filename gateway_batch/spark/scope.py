@@ -68,6 +68,12 @@ def remove_query(application_id: str, execution_id: str) -> None:
     shutil.rmtree(query_folder(application_id, execution_id), ignore_errors=True)
 
 
+def remove_run(cache: str) -> None:
+    """Removes the answers that this host keeps for a run, by the setting `cache`."""
+    if (run := run_of(cache)) is not None:
+        shutil.rmtree(shared_dir(f"runs/{run}"), ignore_errors=True)
+
+
 def remove_stale() -> None:
     """Removes what applications, streams and runs left on this host that did nothing for a week."""
     for kind in ("streams/*", "runs/*", "*/answers", "*/savings"):

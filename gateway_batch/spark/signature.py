@@ -80,6 +80,7 @@ AI_QUERY = Signature(
         "requestTags",
         "api",
         "when",
+        "details",
     ),
     required=2,
     positional=4,

@@ -13,7 +13,7 @@ from gateway_batch.config import check_table_name
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.prices import NAME as PRICES
 from gateway_batch.spark.prices import create_prices, fill_prices
-from gateway_batch.spark.quiet import quiet_session
+from gateway_batch.spark.quiet import active_session
 from gateway_batch.spark.usage_table import quoted, table_ddl
 from gateway_batch.spark.view_files import MARK, View, read_views
 from gateway_batch.usage import prices
@@ -130,14 +130,10 @@ def session_for(warehouse: Path) -> Iterator[tuple[SparkSession, bool]]:
     Raises:
         ConfigError: no session is active, and there is no such folder.
     """
-    spark = SparkSession.getActiveSession()
-    if spark is not None:
-        yield spark, _keeps_views(spark)
-        return
-    if not warehouse.is_dir():
+    if SparkSession.getActiveSession() is None and not warehouse.is_dir():
         raise ConfigError(f"no such folder: {warehouse}; --warehouse names the folder of the tables")
-    with quiet_session(warehouse, warehouse / "_gateway_batch" / "spark.log") as local:
-        yield local, _keeps_views(local)
+    with active_session(warehouse) as spark:
+        yield spark, _keeps_views(spark)
 
 
 def _keeps_views(spark: SparkSession) -> bool:

@@ -18,6 +18,7 @@ from gateway_batch.errors import CallError, as_ai_function_error
 from gateway_batch.packing import Embedder, PackedBatches, PackSize, Vector
 from gateway_batch.runtime import Runtime
 from gateway_batch.spark.answers import column_writer
+from gateway_batch.spark.call_details import DETAILED, with_details
 from gateway_batch.spark.cancelling import BEAT_S, ended_by_exception, flusher
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.rows import request_reader
@@ -109,11 +110,13 @@ class Call:
 
 
 def _answer_each(call: Call, batches: Batches) -> Answers:
-    plan, flights, infer, keys = call.plan, call.flights, _sender(call), KeyMaker(call.plan.service)
+    plan, flights, infer = call.plan, call.flights, _sender(call)
+    keys = KeyMaker(plan.service, kept_as=DETAILED if plan.details else "")
     under_way = UnderWay()
 
     async def value_of(request: InferenceRequest | RecordRequest) -> Any:
-        return (await infer(request)).value
+        result = await infer(request)
+        return with_details(result) if plan.details else result.value
 
     async def answer(request: InferenceRequest | RecordRequest | CallError) -> Any:
         if isinstance(request, CallError):

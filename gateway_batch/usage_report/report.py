@@ -110,6 +110,7 @@ def usage_report(place: Place, key: Key, period: Period) -> Report:
 
 def _compute(database: duckdb.DuckDBPyConnection, key: Key, period: Period) -> list[tuple[Any, ...]]:
     """Computes the parts side by side, as none keeps all cores busy to its end."""
+    database.execute(statements.MODELS)
     database.execute(statements.invocations(key, period))
 
     def run(part: Callable[[duckdb.DuckDBPyConnection], object]) -> None:

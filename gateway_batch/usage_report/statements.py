@@ -54,10 +54,14 @@ CREATE TABLE prices (
 _SHIFT_DAYS = 1_000_000
 _DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
 
-_MODEL = (
-    r"regexp_replace(regexp_replace(lower(trim(destination_model, ' ')), '^(system\.ai\.)?(databricks-)?', ''), "
-    r"'[ ._]+', '-', 'g')"
-)
+MODELS = r"""
+CREATE TABLE models AS
+SELECT
+  destination_model,
+  regexp_replace(
+    regexp_replace(lower(trim(destination_model, ' ')), '^(system\.ai\.)?(databricks-)?', ''), '[ ._]+', '-', 'g'
+  ) AS model
+FROM (SELECT DISTINCT destination_model FROM records)"""
 
 
 def _number_of(time: str, unit_us: int) -> str:
@@ -75,11 +79,10 @@ FROM (
   SELECT
     *,
     {_number_of("event_time", _DAY_US)} AS day,
-    {_number_of("event_time", _HOUR_US)} AS hour,
-    {_MODEL} AS model
+    {_number_of("event_time", _HOUR_US)} AS hour
   FROM records
 )
-{{where}}"""
+{{models}}{{where}}"""
 
 HASHES = "SELECT hash(request_id) AS request_hash FROM invocations"
 
@@ -102,7 +105,7 @@ SELECT
   key,
   day,
   endpoint_name,
-  model,
+  destination_model,
   coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
   count(*) AS invocations,
   count_if(status_code >= 400) AS failed,
@@ -155,7 +158,7 @@ WITH price_days AS ({_PRICE_DAYS}
 ),
 priced AS (
   SELECT part.*, coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
-  FROM parts AS part
+  FROM (FROM parts LEFT JOIN models USING (destination_model)) AS part
   LEFT JOIN price_days AS of_both
     ON part.endpoint_name = of_both.endpoint_name AND part.model = of_both.model
     AND part.day >= of_both.first_day AND (of_both.last_day IS NULL OR part.day < of_both.last_day)
@@ -244,7 +247,8 @@ def invocations(key: Key, period: Period) -> str:
         if limit is not None
     ]
     where = f"WHERE {' AND '.join(limits)}" if limits else ""
-    return _INVOCATIONS.format(key=key.sql, where=where)
+    models = "LEFT JOIN models USING (destination_model)\n" if key.sql == "model" else ""
+    return _INVOCATIONS.format(key=key.sql, models=models, where=where)
 
 
 def projection(names: Iterable[str]) -> str:

@@ -38,9 +38,9 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.timeout(300)
 def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text(REVIEWS)
-    (python, columns, standalone, limits), (sql,) = blocks("python"), blocks("sql")
+    (python, columns, standalone, job, limits), (sql,) = blocks("python"), blocks("sql")
     statements = [statement for statement in sql.split(";") if statement.strip()]
-    script = python + columns + RUN_SQL.format(statements=statements) + standalone + RUN_CLIENT + limits
+    script = python + columns + RUN_SQL.format(statements=statements) + standalone + RUN_CLIENT + job + limits
     with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
         environment = {
             "DATABRICKS_HOST": server.host,
@@ -62,6 +62,7 @@ def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
     assert "kind" in done.stdout
     assert re.findall(r"rows (\d+)", done.stdout) == ["10", "30", "30", "30"]
     assert "client True 2 2" in done.stdout
+    assert re.search(r"^3 3 0\.\d+$", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.timeout(300)

@@ -52,8 +52,9 @@ def replied(case: Any) -> HttpReply:
 
 
 def as_pinned(result: InferenceResult) -> dict[str, Any]:
-    """A result as the golden files have it: without a tier and other usage where there are none."""
+    """A result as the golden files have it: without an event id, and a tier and other usage where there are none."""
     found = asdict(result)
+    assert found.pop("event_id") is None
     usage = found["usage"]
     for name in ("service_tier", "other"):
         if usage[name] is None:

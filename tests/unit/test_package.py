@@ -9,6 +9,8 @@ import gateway_batch
 
 PUBLIC = [
     "AiFunctionError",
+    "BatchJob",
+    "BatchReport",
     "CallError",
     "Client",
     "ConfigError",
@@ -27,6 +29,7 @@ PUBLIC = [
     "local_session",
     "refresh_usage",
     "register_ai_query",
+    "run_batch",
     "write_dashboard",
 ]
 

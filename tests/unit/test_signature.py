@@ -23,6 +23,7 @@ def test_the_parameters_are_these_in_this_order() -> None:
         "requestTags",
         "api",
         "when",
+        "details",
     )
 
 

@@ -1,0 +1,114 @@
+"""The output table of a batch job, one row for each key, and the table of rows that a run still has to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as t
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.jobs.plan import RESULT_COLUMNS
+from gateway_batch.jobs.template import quoted_column
+from gateway_batch.spark.usage_table import literal, make_table, quoted
+
+RUN_ID = "gateway_batch.run_id"
+
+_MARK = "By gateway_batch."
+_COMMENT = f"Answers of a batch job, one row for each key. {_MARK}"
+
+
+def make_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
+    """Makes the output table, if it is missing.
+
+    Args:
+        spark: the session.
+        table: its name.
+        answers: the type of its rows.
+
+    Raises:
+        ConfigError: there is a table of that name with other columns.
+    """
+    if spark.catalog.tableExists(table):
+        _check_output(spark, table, answers)
+        return
+    described = ",\n".join(f"  {_column(field)}" for field in answers)
+    make_table(
+        spark, table, f"CREATE TABLE {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(_COMMENT)}"
+    )
+
+
+def merge(spark: SparkSession, table: str, keys: Sequence[str], answers: DataFrame) -> None:
+    """Puts answers into the output table, in the place of earlier ones of the same keys: one commit."""
+    same_key = " AND ".join(f"output.{quoted_column(key)} <=> answers.{quoted_column(key)}" for key in keys)
+    answers.createOrReplaceTempView(_ANSWERS)
+    try:
+        spark.sql(
+            f"MERGE INTO {quoted(table)} AS output USING {_ANSWERS} AS answers ON {same_key}\n"
+            "WHEN MATCHED THEN UPDATE SET *\nWHEN NOT MATCHED THEN INSERT *"
+        )
+    finally:
+        spark.catalog.dropTempView(_ANSWERS)
+
+
+_ANSWERS = "_gateway_batch_answers"
+
+
+def pending_table(output: str) -> str:
+    """Where the rows are that a run of a job has to answer; its prompts are in there until the run has ended."""
+    return f"{output}_pending"
+
+
+def unfinished_run(spark: SparkSession, output: str) -> str | None:
+    """The id of a run that did not end; None where there is none.
+
+    Raises:
+        ConfigError: there is a table of the pending rows' name that is not of a run.
+    """
+    table = pending_table(output)
+    if not spark.catalog.tableExists(table):
+        return None
+    properties = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {quoted(table)}").collect()}
+    run_id: str | None = properties.get(RUN_ID)
+    if run_id is None:
+        raise ConfigError(f"{table}: there is a table of that name already, and it is not a batch job's")
+    return run_id
+
+
+def write_pending(spark: SparkSession, output: str, run_id: str, query: str) -> str:
+    """Computes the rows that a run has to answer; returns their table's name."""
+    table = pending_table(output)
+    spark.sql(
+        f"CREATE OR REPLACE TABLE {quoted(table)} USING DELTA PARTITIONED BY (chunk)\n"
+        f"COMMENT {literal(f'Rows that a batch job has still to answer; dropped when it ends. {_MARK}')}\n"
+        f"TBLPROPERTIES ({literal(RUN_ID)} = {literal(run_id)})\nAS\n{query}"
+    )
+    return table
+
+
+def drop_pending(spark: SparkSession, output: str) -> None:
+    """Forgets the rows of a run that has ended."""
+    spark.sql(f"DROP TABLE IF EXISTS {quoted(pending_table(output))}")
+
+
+def _check_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
+    has = {field.name: field.dataType for field in spark.table(quoted(table)).schema}
+    wanted = {field.name: field.dataType for field in answers}
+    differing = [
+        f"{name} is {has[name].simpleString()}, not {data_type.simpleString()}" if name in has else f"no column {name}"
+        for name, data_type in wanted.items()
+        if has.get(name) != data_type
+    ]
+    further = [f"{name} is no column of a job with these keys" for name in has if name not in wanted]
+    if differing or further:
+        raise ConfigError(
+            f"output: {table} is not what this job writes: {'; '.join(differing + further)}. Give another output, or "
+            "drop it"
+        )
+
+
+def _column(field: t.StructField) -> str:
+    from gateway_batch.spark.functions import ddl_of
+
+    comment = RESULT_COLUMNS.get(field.name, "Key of the row.")
+    return f"{quoted_column(field.name)} {ddl_of(field.dataType)} COMMENT {literal(comment)}"

@@ -1,0 +1,174 @@
+"""The SQL of a batch job: which rows are to be answered, and what its tables have. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from gateway_batch.jobs.template import quoted_column
+from gateway_batch.spark.usage_table import literal
+from gateway_batch.types import Price
+from gateway_batch.usage.tasks import TokenPrice
+
+RESULT_COLUMNS = {
+    "result": "The answer; NULL where the row failed, or had nothing to ask.",
+    "error_class": "Class of the row's error, AI_FUNCTION_...; NULL where it has none.",
+    "error_kind": "Why it failed, as in the usage table; does_not_fit where the answer is not of the type asked for.",
+    "error_message": "The row's error as ai_query tells it.",
+    "is_retryable": "Whether the next run tries the row again.",
+    "model": "The model that answered, as it names itself.",
+    "input_tokens": "Tokens of the prompt, as reported or estimated; NULL where several rows share a request.",
+    "output_tokens": "Tokens of the answer, likewise.",
+    "cost_usd": "US dollars of both; NULL where tokens or price are not known.",
+    "event_id": "invocation_id of the request in the usage table; that of its last attempt.",
+    "request_hash": "Hash of all that was asked: a row whose hash is another now is asked again.",
+    "answered_at": "When the row was answered.",
+}
+"""What an output table has beside its keys, with what it means."""
+
+RETRYABLE = ("connect", "disconnect", "timeout", "deadline", "cancelled", "conflict", "rate_limit", "server", "budget",
+             "not_json")  # fmt: skip
+"""Kinds of errors that the next run tries again: they may pass by themselves."""
+
+UNSENT = ("budget", "cancelled")
+"""Kinds of errors of rows that sent nothing: they stay as they were."""
+
+_HASHED = ("request", "files", "tags")
+
+
+@dataclass(frozen=True, slots=True)
+class RowInputs:
+    """What a call takes from a row, as SQL over the source's columns.
+
+    Attributes:
+        request: the prompt, or the record of a custom model.
+        files: an image; None for none.
+        tags: request tags, a MAP; None for none.
+        fingerprint: hash of the call's constants.
+    """
+
+    request: str
+    files: str | None
+    tags: str | None
+    fingerprint: str
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Those that there are, by name."""
+        given = {"request": self.request, "files": self.files, "tags": self.tags}
+        return {name: sql for name, sql in given.items() if sql is not None}
+
+
+def fingerprint(constants: Mapping[str, Any]) -> str:
+    """A hash of a call's constants."""
+    return hashlib.sha256(json.dumps(constants, sort_keys=True).encode()).hexdigest()
+
+
+def pending_sql(
+    source: str,
+    *,
+    output: str | None,
+    keys: Sequence[str],
+    inputs: RowInputs,
+    chunk_rows: int,
+    retry_errors: bool = False,
+    max_rows: int | None = None,
+) -> str:
+    """The query for the rows to be answered: keys, inputs, `request_hash`, and the number of their chunk.
+
+    Args:
+        source: a table or view, quoted.
+        output: the output table, quoted; None: there is none yet.
+        keys: names of key columns.
+        inputs: what a call takes.
+        chunk_rows: so many rows at most have one number.
+        retry_errors: whether failed rows are answered that would fail the same way.
+        max_rows: so many at most.
+    """
+    named = [quoted_column(key) for key in keys]
+    taken = [*named, *inputs.columns, "request_hash"]
+    asked = ", ".join([*named, *(f"{sql} AS {name}" for name, sql in inputs.columns.items())])
+    hashed = ", ".join("sha2(files, 256) AS files" if name == "files" else name for name in inputs.columns)
+    rows = (
+        f"SELECT *, sha2(concat({literal(inputs.fingerprint)}, to_json(struct({hashed}))), 256) AS request_hash\n"
+        f"FROM (SELECT {asked} FROM {source})"
+    )
+    if output is not None:
+        same_key = " AND ".join(f"asked.{key} <=> done.{key}" for key in named)
+        failed = "done.error_class IS NOT NULL" if retry_errors else "done.is_retryable"
+        rows = (
+            f"SELECT {', '.join(f'asked.{name}' for name in taken)}\nFROM (\n{rows}\n) AS asked\n"
+            f"LEFT JOIN {output} AS done ON {same_key}\n"
+            f"WHERE NOT (asked.request_hash <=> done.request_hash) OR {failed}"
+        )
+    limited = f"\nLIMIT {max_rows}" if max_rows is not None else ""
+    numbered = f"CAST(monotonically_increasing_id() DIV {chunk_rows} AS BIGINT) AS chunk"
+    return f"SELECT *, {numbered}\nFROM (\n{rows}{limited}\n)"
+
+
+def chunks_of(counts: Sequence[tuple[int, int]], chunk_rows: int) -> list[list[int]]:
+    """Chunk numbers in groups that together have so many rows at most, if not one number alone has more.
+
+    Args:
+        counts: number and rows of each.
+        chunk_rows: the most rows of a group.
+    """
+    groups: list[list[int]] = []
+    room = 0
+    for number, rows in counts:
+        if rows > room:
+            groups.append([])
+            room = chunk_rows
+        groups[-1].append(number)
+        room -= rows
+    return groups
+
+
+def answers_sql(keys: Sequence[str], answer: str, price: Price | None) -> list[str]:
+    """The columns of the output table, as SQL over a row's keys, `request_hash` and the call's answer.
+
+    Args:
+        keys: names of key columns.
+        answer: the column of the call's answer with details.
+        price: of the endpoint's tokens.
+    """
+    kinds = ", ".join(map(literal, RETRYABLE))
+    columns = {
+        "result": f"{answer}.result",
+        "error_class": f"{answer}.errorClass",
+        "error_kind": f"{answer}.errorKind",
+        "error_message": f"{answer}.errorMessage",
+        "is_retryable": f"coalesce({answer}.errorKind IN ({kinds}), false)",
+        "model": f"{answer}.model",
+        "input_tokens": f"{answer}.inputTokens",
+        "output_tokens": f"{answer}.outputTokens",
+        "cost_usd": _cost_sql(answer, price),
+        "event_id": f"{answer}.eventId",
+        "request_hash": "request_hash",
+        "answered_at": "current_timestamp()",
+    }
+    return [*map(quoted_column, keys), *(f"{columns[name]} AS {name}" for name in RESULT_COLUMNS)]
+
+
+def _cost_sql(answer: str, price: Price | None) -> str:
+    decimals = TokenPrice.of(price)
+    if decimals is None or decimals.input is None:
+        return "CAST(NULL AS DECIMAL(24, 12))"
+    read, created = f"coalesce({answer}.cacheReadInputTokens, 0)", f"coalesce({answer}.cacheCreationInputTokens, 0)"
+    parts = (
+        (f"greatest({answer}.inputTokens - {read} - {created}, 0)", decimals.input),
+        (read, decimals.input if decimals.cache_read is None else decimals.cache_read),
+        (created, decimals.input if decimals.cache_creation is None else decimals.cache_creation),
+        (f"coalesce({answer}.outputTokens, 0)", decimals.output or Decimal(0)),
+    )
+    millionths = " + ".join(f"CAST({tokens} AS DECIMAL(15, 0)) * {_decimal(dollars)}" for tokens, dollars in parts)
+    cost = f"CAST(CAST({millionths} AS DECIMAL(28, 6)) * 0.000001BD AS DECIMAL(24, 12))"
+    return f"CASE WHEN coalesce({answer}.inputTokens, {answer}.outputTokens) IS NOT NULL THEN {cost} END"
+
+
+def _decimal(dollars: Decimal) -> str:
+    return f"CAST('{dollars:f}' AS DECIMAL(18, 6))"

@@ -1,0 +1,351 @@
+"""The batch job: rows that are new, changed or failed for the time being are answered, and committed chunk by chunk.
+
+A run that dies is gone on with by the next: what is committed is not pending any more, and what was answered but not
+committed is in the engine's cache, under the run's id. So a kill pays again for at most what was in flight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pyspark.errors import AnalysisException, IllegalArgumentException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from gateway_batch.config import GatewayConfig, check_table_name, resolve_service
+from gateway_batch.errors import ConfigError
+from gateway_batch.jobs import output as tables
+from gateway_batch.jobs.fail_if import FailIf
+from gateway_batch.jobs.plan import (
+    UNSENT,
+    RowInputs,
+    answers_sql,
+    chunks_of,
+    fingerprint,
+    pending_sql,
+)
+from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
+from gateway_batch.jobs.source import check_keys, read_source
+from gateway_batch.jobs.template import prompt_sql, quoted_column
+from gateway_batch.pricing import list_price
+from gateway_batch.spark import functions
+from gateway_batch.spark.gateway import Gateway, register_ai_query
+from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.scope import remove_run
+from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
+from gateway_batch.spark.usage_table import quoted
+
+CHUNK_ROWS = 20_000
+
+_FUNCTION = "gateway_batch_run"
+_SOURCE = "_gateway_batch_source"
+_ANSWER = "_answer"
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """What is asked for which rows, and where the answers go.
+
+    Attributes:
+        source: a DataFrame, a query, the name of a table or view, or the path of a CSV, JSON-lines, Parquet or Delta
+            file or folder.
+        output: the Delta table of the answers, one row for each key; made, if it is missing.
+        keys: columns that tell the source's rows apart.
+        endpoint: as of `ai_query`.
+        prompt: a template, such as `Summarize: {body}`; a row in which a named column is NULL sends nothing.
+        request: a SQL expression in its place.
+        files: a SQL expression for an image beside each prompt.
+        request_tags: a dict, or a SQL expression of type MAP.
+        return_type, response_format, model_parameters, api: as of `ai_query`.
+    """
+
+    source: str | Path | DataFrame
+    output: str
+    keys: Sequence[str]
+    endpoint: str
+    prompt: str | None = None
+    request: str | None = None
+    files: str | None = None
+    request_tags: Mapping[str, str] | str | None = None
+    return_type: str | None = None
+    response_format: str | None = None
+    model_parameters: Mapping[str, Any] | None = None
+    api: str | None = None
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The arguments that are the same for all rows; rows are asked again where one is another now."""
+        return {
+            "endpoint": self.endpoint,
+            "return_type": self.return_type,
+            "response_format": self.response_format,
+            "model_parameters": dict(self.model_parameters or {}),
+            "api": self.api,
+        }
+
+    def inputs(self, columns: Sequence[str]) -> RowInputs:
+        """What a call takes from each row.
+
+        Raises:
+            ConfigError: prompt and request are given both, or neither.
+        """
+        if (self.prompt is None) is (self.request is None):
+            raise ConfigError("prompt or request: give one of them, a template or a SQL expression")
+        request = self.request if self.prompt is None else prompt_sql(self.prompt, columns)
+        assert request is not None
+        tags = self.request_tags if isinstance(self.request_tags, str) else None
+        return RowInputs(request, self.files, tags, fingerprint(self.constants))
+
+
+def run_batch(
+    spark: SparkSession,
+    job: BatchJob,
+    config: GatewayConfig | None = None,
+    *,
+    retry_errors: bool = False,
+    max_rows: int | None = None,
+    fail_if: str | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+    on_progress: Callable[[BatchReport], None] | None = None,
+) -> BatchReport:
+    """Answers the rows of a source that are new, that ask something else now, or that failed for the time being.
+
+    Each chunk is one commit. Rows that disappeared from the source keep their answers. One run of an output at a time.
+
+    Args:
+        spark: a session with Delta.
+        job: what is asked.
+        config: settings; None reads the environment. Their `cache` is not used.
+        retry_errors: whether rows are tried again whose error would repeat itself.
+        max_rows: so many rows at most.
+        fail_if: a condition such as `error_rate > 0.05`, looked at after each chunk: the run ends where it holds.
+        chunk_rows: rows of a commit. All answers of a chunk are kept on Spark's disks until then.
+        on_progress: is told how the run stands, after each commit.
+
+    Returns:
+        What was done. With `fail_if` or a spent budget the rest is left for the next run.
+
+    Raises:
+        ConfigError: something about the job is wrong; nothing was sent.
+        PySparkException: the source can't be read, or the output can't be written.
+    """
+    condition = None if fail_if is None else FailIf.parse(fail_if)
+    for name, value in (("max_rows", max_rows), ("chunk_rows", chunk_rows)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name}: {value} is not a number of rows")
+    settings = config or GatewayConfig.from_env()
+    _check_output(job)
+    resolve_service(settings, job.endpoint, job.api)
+    started_at, started = datetime.now(UTC), time.monotonic()
+    source = read_source(spark, job.source)
+    keys = check_keys(source, list(job.keys))
+    inputs = job.inputs(source.columns)
+    run_id = tables.unfinished_run(spark, job.output) or uuid.uuid4().hex[:12]
+    cache = f"run:batch-{run_id}"
+    settings = settings.model_copy(update={"cache": cache})
+    with register_ai_query(spark, settings, _FUNCTION, replace=True, tasks=False) as gateway:
+        run = _Run(spark, job, gateway, keys, inputs)
+        counts = run.plan(source, run_id, chunk_rows=chunk_rows, retry_errors=retry_errors, max_rows=max_rows)
+        report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at)
+
+        def tell(**changes: Any) -> BatchReport:
+            nonlocal report
+            report = replace(report, **changes, seconds=time.monotonic() - started)
+            if on_progress is not None:
+                on_progress(report)
+            return report
+
+        tell()
+        status = Status.COMPLETED
+        with contextlib.closing(run.answer(chunks_of(counts, chunk_rows))) as chunks:
+            for chunk in chunks:
+                tell(**added(report, chunk), **run.requests())
+                if chunk.unsent:
+                    status = Status.BUDGET
+                elif condition is not None and condition.holds(report.measures):
+                    status = Status.FAIL_IF
+                if status is not Status.COMPLETED:
+                    break
+        if status is Status.COMPLETED:
+            tables.drop_pending(spark, job.output)
+            remove_run(cache)
+        return tell(status=status)
+
+
+class _Run:
+    """A run's way from pending rows to committed answers."""
+
+    def __init__(
+        self, spark: SparkSession, job: BatchJob, gateway: Gateway, keys: list[str], inputs: RowInputs
+    ) -> None:
+        self._spark = spark
+        self._job = job
+        self._gateway = gateway
+        self._keys = keys
+        self._inputs = inputs
+        self._saved_before = _sum(gateway)
+        service = resolve_service(gateway.config, job.endpoint, job.api)
+        self._price = service.price or list_price(service.model)
+
+    def plan(
+        self, source: DataFrame, run_id: str, *, chunk_rows: int, retry_errors: bool, max_rows: int | None
+    ) -> list[tuple[int, int]]:
+        """Writes down which rows are to be answered; returns numbers and rows of their chunks.
+
+        Raises:
+            ConfigError: an expression is wrong, two rows have the same key, or the output table is another's.
+        """
+        spark, output = self._spark, self._job.output
+        query = partial(
+            pending_sql,
+            _SOURCE,
+            keys=self._keys,
+            inputs=self._inputs,
+            chunk_rows=chunk_rows,
+            retry_errors=retry_errors,
+            max_rows=max_rows,
+        )
+        source.createOrReplaceTempView(_SOURCE)
+        try:
+            answers = self._answers(spark.sql(query(output=None)))
+            tables.make_output(spark, output, answers.schema)
+            tables.write_pending(spark, output, run_id, query(output=quoted(output)))
+        except (AnalysisException, IllegalArgumentException) as error:
+            raise ConfigError(f"the job can't be planned: {first_line(error)}") from None
+        finally:
+            spark.catalog.dropTempView(_SOURCE)
+        self._check_unique()
+        counts = self._pending().groupBy("chunk").count().orderBy("chunk").collect()
+        return [(row["chunk"], row["count"]) for row in counts]
+
+    def answer(self, groups: Sequence[Sequence[int]]) -> Generator[Chunk, None, None]:
+        """Answers groups of chunks, and yields what became of each; closed, it has committed what it answered.
+
+        A group is committed while the next is being answered.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="gateway_batch_commit") as pool:
+            commit: Future[None] | None = None
+            try:
+                for group in groups:
+                    # Kept by Spark's executors: a MERGE would call the function again, and not know a kept plan.
+                    answers = self._asked(group).localCheckpoint()
+                    chunk = _counted(answers, has_price=self._price is not None)
+                    if commit is not None:
+                        commit.result()
+                    commit = pool.submit(self._commit, group, answers)
+                    yield chunk
+            except KeyboardInterrupt:  # Spark's jobs are cancelled, and so the commit may be
+                commit = None
+                raise
+            finally:
+                if commit is not None:
+                    commit.result()
+
+    def requests(self) -> dict[str, int]:
+        """Requests that this run sent, and that it did not send as their answers were there."""
+        sent, saved = _sum(self._gateway)
+        return {"requests": sent - self._saved_before[0], "saved": saved - self._saved_before[1]}
+
+    def _asked(self, group: Sequence[int]) -> DataFrame:
+        rows = self._pending().where(F.col("chunk").isin(list(group)))
+        return self._answers(rows.repartition(self._parallelism))
+
+    def _commit(self, group: Sequence[int], answers: DataFrame) -> None:
+        try:
+            self._merge(answers)
+        except WRITE_ERRORS:  # an executor took them along, maybe: the engine's cache has what it answered
+            self._merge(self._asked(group))
+
+    def _merge(self, answers: DataFrame) -> None:
+        sent = answers.where(~F.coalesce(F.col("error_kind").isin(*UNSENT), F.lit(False)))
+        tables.merge(self._spark, self._job.output, self._keys, sent)
+
+    def _answers(self, pending: DataFrame) -> DataFrame:
+        """Pending rows as rows of the output table."""
+        job, columns = self._job, self._inputs.columns
+        tags: Column | Mapping[str, str] | None = None
+        if "tags" in columns:
+            tags = F.col("tags")
+        elif isinstance(job.request_tags, Mapping):
+            tags = job.request_tags
+        answer = functions.ai_query(
+            job.endpoint,
+            F.col("request"),
+            job.return_type,
+            failOnError=False,
+            modelParameters=job.model_parameters,
+            responseFormat=job.response_format,
+            files=F.col("files") if "files" in columns else None,
+            requestTags=tags,
+            api=job.api,
+            details=True,
+            registration=_FUNCTION,
+        )
+        asked = pending.select(*map(quoted_column, self._keys), "request_hash", answer.alias(_ANSWER))
+        return asked.selectExpr(*answers_sql(self._keys, _ANSWER, self._price))
+
+    def _pending(self) -> DataFrame:
+        return self._spark.table(quoted(tables.pending_table(self._job.output)))
+
+    def _check_unique(self) -> None:
+        names = [*map(quoted_column, self._keys)]
+        twice = self._pending().groupBy(*names).count().where("count > 1")
+        if (found := twice.first()) is None:
+            return
+        values = ", ".join(f"{key} = {found[key]!r}" for key in self._keys)
+        tables.drop_pending(self._spark, self._job.output)
+        raise ConfigError(
+            f"keys: {found['count']:,} rows of the source have {values}: name columns that tell its rows apart"
+        )
+
+    @property
+    def _parallelism(self) -> int:
+        return self._spark.sparkContext.defaultParallelism if is_classic(self._spark) else 8
+
+
+def _counted(answers: DataFrame, *, has_price: bool) -> Chunk:
+    """What became of answers; computes them."""
+    rows = (
+        answers.groupBy("error_kind")
+        .agg(
+            F.count("*").alias("rows"),
+            F.sum("input_tokens").alias("input_tokens"),
+            F.sum("output_tokens").alias("output_tokens"),
+            F.sum("cost_usd").alias("cost_usd"),
+        )
+        .collect()
+    )
+    counted = [row for row in rows if row["error_kind"] not in UNSENT]
+    given, answered = (sum(row[name] or 0 for row in counted) for name in ("input_tokens", "output_tokens"))
+    known = has_price or not (given or answered)
+    return Chunk(
+        rows=sum(row["rows"] for row in counted),
+        unsent=sum(row["rows"] for row in rows) - sum(row["rows"] for row in counted),
+        errors={row["error_kind"]: row["rows"] for row in counted if row["error_kind"] is not None},
+        input_tokens=given,
+        output_tokens=answered,
+        cost_usd=sum((row["cost_usd"] or 0 for row in counted), start=0) if known else None,  # type: ignore[arg-type]
+    )
+
+
+def _check_output(job: BatchJob) -> None:
+    try:
+        check_table_name(job.output)
+    except ValueError as error:
+        raise ConfigError(f"output: {job.output!r} {error}") from None
+    if isinstance(job.source, str) and job.source.lower() == job.output.lower():
+        raise ConfigError(f"output: {job.output} is the source itself: give another table")
+
+
+def _sum(gateway: Gateway) -> tuple[int, int]:
+    counts = gateway.saved().values()
+    return sum(each.sent for each in counts), sum(each.saved for each in counts)

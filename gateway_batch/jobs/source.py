@@ -1,0 +1,56 @@
+"""What a batch job reads: a table, a path, a query or a DataFrame."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.spark.files import read_table
+from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.usage_table import quoted
+
+_QUERY = re.compile(r"\s*(SELECT|WITH|FROM|VALUES|TABLE)\s", re.IGNORECASE)
+
+
+def read_source(spark: SparkSession, source: str | Path | DataFrame) -> DataFrame:
+    """The rows of a source.
+
+    Args:
+        spark: the session.
+        source: a DataFrame; a query; the name of a table or view; the path of a CSV, JSON-lines, Parquet or Delta file
+            or folder.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if not isinstance(source, str | Path):
+        return source
+    text = str(source)
+    try:
+        if _QUERY.match(text):
+            return spark.sql(text)
+        if not isinstance(source, Path) and re.fullmatch(r"\w+(\.\w+){0,2}", text) and spark.catalog.tableExists(text):
+            return spark.table(quoted(text))
+        if Path(text).exists():
+            return read_table(spark, Path(text))
+    except PySparkException as error:
+        raise ConfigError(f"source: {first_line(error)}") from None
+    raise ConfigError(f"source: {text!r} is no table or view of the session, no path, and no query")
+
+
+def check_keys(frame: DataFrame, keys: list[str]) -> list[str]:
+    """The key columns as the source spells them.
+
+    Raises:
+        ConfigError: none is given, or one is no column.
+    """
+    if not keys:
+        raise ConfigError("keys: name the columns that tell the source's rows apart")
+    by_lower = {name.lower(): name for name in frame.columns}
+    if missing := [key for key in keys if key.lower() not in by_lower]:
+        raise ConfigError(f"keys: the source has no column {missing[0]!r}; it has {', '.join(frame.columns)}")
+    return [by_lower[key.lower()] for key in dict.fromkeys(keys)]

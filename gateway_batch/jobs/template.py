@@ -1,0 +1,60 @@
+"""Prompt templates: text with names of columns in braces, as SQL. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from string import Formatter
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.spark.usage_table import literal
+
+
+def prompt_sql(template: str, columns: Iterable[str]) -> str:
+    """The SQL text of a prompt.
+
+    Args:
+        template: such as `Summarize: {body}`; `{{` and `}}` are braces themselves.
+        columns: those that there are; names are found in any case.
+
+    Returns:
+        An expression of type STRING, NULL where one of the template's columns is NULL, so that nothing is sent.
+
+    Raises:
+        ConfigError: a name is no column, or there is none in the template.
+    """
+    by_lower = {name.lower(): name for name in columns}
+    parts, named = [], False
+    for text, name in _parts(template):
+        if text:
+            parts.append(literal(text))
+        if name is not None:
+            found = by_lower.get(name.lower())
+            if found is None:
+                raise ConfigError(f"prompt: the source has no column {name!r}; it has {', '.join(by_lower.values())}")
+            parts.append(f"CAST({quoted_column(found)} AS STRING)")
+            named = True
+    if not named:
+        raise ConfigError(
+            f"prompt: {template!r} names no column, so that all rows would ask the same: write a column's name in "
+            "braces, such as {text}"
+        )
+    return f"concat({', '.join(parts)})"
+
+
+def quoted_column(name: str) -> str:
+    """A column's name as SQL spells it, whatever is in it."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def _parts(template: str) -> Iterator[tuple[str, str | None]]:
+    """Texts, each with the name that comes after it."""
+    try:
+        for text, name, form, conversion in Formatter().parse(template):
+            if form or conversion or name == "":
+                raise ConfigError(
+                    f"prompt: {{{name}{'!' if conversion else ''}{conversion or ''}{':' if form else ''}"
+                    f"{form or ''}}} is not a column's name alone"
+                )
+            yield text, name
+    except ValueError as error:
+        raise ConfigError(f"prompt: {error}; braces that are no column's are doubled: {{{{ and }}}}") from None

@@ -1,0 +1,95 @@
+"""The pure parts of the batch job: templates, conditions, groups of chunks, reports."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.jobs.fail_if import FailIf
+from gateway_batch.jobs.plan import chunks_of
+from gateway_batch.jobs.report import BatchReport, Chunk, added
+from gateway_batch.jobs.template import prompt_sql
+
+COLUMNS = ["id", "Body", "it's `odd`"]
+NOTHING = BatchReport("a.b", "run", 10, datetime(2026, 11, 26, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("template", "sql"),
+    [
+        ("Summarize: {body}", "concat('Summarize: ', CAST(`Body` AS STRING))"),
+        ("{id}/{Body}!", "concat(CAST(`id` AS STRING), '/', CAST(`Body` AS STRING), '!')"),
+        ('{{"a": {id}}} it\'s', "concat('{', '\"a\": ', CAST(`id` AS STRING), '}', ' it\\'s')"),
+        ("{it's `odd`}", "concat(CAST(`it's ``odd``` AS STRING))"),
+        ("a\\n{id}", "concat('a\\\\n', CAST(`id` AS STRING))"),
+    ],
+)
+def test_a_template_becomes_sql(template: str, sql: str) -> None:
+    assert prompt_sql(template, COLUMNS) == sql
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("Summarize", "names no column"),
+        ("{text}", "the source has no column 'text'; it has id, Body"),
+        ("{id:>8}", r"\{id:>8\} is not a column's name alone"),
+        ("{id!r}", r"\{id!r\} is not a column's name alone"),
+        ("{}", "is not a column's name alone"),
+        ('{"a": {id}', "braces that are no column's are doubled|not a column's name alone"),
+        ("{id", "braces that are no column's are doubled"),
+    ],
+)
+def test_a_template_that_can_t_be_meant_is_refused(template: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prompt_sql(template, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "holds"),
+    [
+        ("error_rate > 0.05", "0.06", True),
+        ("error_rate > 0.05", "0.05", False),
+        ("error_rate>=5%", "0.05", True),
+        (" error_rate < 0.5 ", "0.4", True),
+        ("error_rate <= 0.5", "0.6", False),
+    ],
+)
+def test_a_condition_compares(text: str, rate: str, holds: bool) -> None:
+    condition = FailIf.parse(text)
+    assert condition.holds({"error_rate": Decimal(rate)}) is holds
+    assert str(condition) == text.strip()
+
+
+def test_a_condition_about_what_is_not_known_does_not_hold() -> None:
+    assert not FailIf.parse("cost_usd > 0").holds({"cost_usd": None})
+    assert not FailIf.parse("error_rate >= 0").holds(NOTHING.measures)
+
+
+@pytest.mark.parametrize("text", ["", "error_rate", "errors > 1", "error_rate > x", "error_rate = 1", "rows > -1"])
+def test_what_is_no_condition_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not a condition such as"):
+        FailIf.parse(text)
+
+
+def test_chunks_are_joined_as_far_as_there_is_room() -> None:
+    counts = [(0, 4), (1, 6), (2, 1), (9, 10), (10, 3), (11, 12), (12, 2)]
+    assert chunks_of(counts, 10) == [[0, 1], [2], [9], [10], [11], [12]]
+    assert chunks_of([], 10) == []
+
+
+def test_a_report_adds_chunks_up() -> None:
+    first = added(
+        NOTHING, Chunk(rows=4, errors={"server": 1}, input_tokens=3, output_tokens=2, cost_usd=Decimal("0.5"))
+    )
+    report = BatchReport("a.b", "run", 10, NOTHING.started_at, **first)
+    second = added(report, Chunk(rows=2, errors={"server": 1, "policy": 1}, cost_usd=None))
+    report = BatchReport("a.b", "run", 10, NOTHING.started_at, **second)
+    assert (report.rows, report.left, report.failed_rows) == (6, 4, 3)
+    assert report.errors == {"server": 2, "policy": 1}
+    assert (report.input_tokens, report.output_tokens, report.cost_usd) == (3, 2, None)
+    assert report.measures["error_rate"] == Decimal("0.5")
+    assert report.as_json()["cost_usd"] is None
