@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         RejectedError,
         UnreachableError,
     )
+    from gateway_batch.jobs.estimate import Estimate, estimate_batch
     from gateway_batch.jobs.report import BatchReport
     from gateway_batch.jobs.run import BatchJob, run_batch
     from gateway_batch.spark import functions
@@ -39,6 +40,7 @@ _HOMES = {
     "Client": "standalone",
     "ConfigError": "errors",
     "EndpointConfig": "config",
+    "Estimate": "jobs.estimate",
     "Gateway": "spark.gateway",
     "GatewayBatchError": "errors",
     "GatewayConfig": "config",
@@ -49,6 +51,7 @@ _HOMES = {
     "ResponseFormat": "types",
     "UnreachableError": "errors",
     "create_views": "spark.views",
+    "estimate_batch": "jobs.estimate",
     "functions": "spark.functions",
     "local_session": "spark.session",
     "refresh_usage": "spark.usage_refresh",
@@ -65,6 +68,7 @@ __all__ = [
     "Client",
     "ConfigError",
     "EndpointConfig",
+    "Estimate",
     "Gateway",
     "GatewayBatchError",
     "GatewayConfig",
@@ -75,6 +79,7 @@ __all__ = [
     "ResponseFormat",
     "UnreachableError",
     "create_views",
+    "estimate_batch",
     "functions",
     "local_session",
     "refresh_usage",

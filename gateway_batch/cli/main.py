@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from gateway_batch.cli.config import config
 from gateway_batch.cli.console import errors
 from gateway_batch.cli.dashboard import dashboard
 from gateway_batch.cli.demo import demo
+from gateway_batch.cli.estimate import estimate
 from gateway_batch.cli.reconcile import reconcile
 from gateway_batch.cli.run import run
 from gateway_batch.cli.serve import serve
@@ -33,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, serve, sql, run, reconcile, dashboard):
+for command in (demo, serve, sql, run, estimate, reconcile, dashboard, config):
     app.command()(command)
 app.add_typer(usage, name="usage")
 app.add_typer(views, name="views")

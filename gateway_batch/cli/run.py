@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from gateway_batch.cli import job_options as options
 from gateway_batch.cli.console import errors, output
-from gateway_batch.cli.options import gateway_choice, json_object, named_path
 
 if TYPE_CHECKING:
     from gateway_batch.jobs.report import BatchReport
@@ -20,34 +19,28 @@ _FAILED = 1
 
 
 def run(
-    source: Annotated[str, typer.Option(help="A table, a path (CSV, JSON lines, Parquet, Delta), or a query.")],
-    key: Annotated[list[str], typer.Option(help="A column that tells rows apart; may be given several times.")],
-    out: Annotated[str, typer.Option("--output", help="The Delta table of the answers; made, if it is missing.")],
-    endpoint: Annotated[str, typer.Option(help="The endpoint, as of ai_query.")],
-    prompt: Annotated[str | None, typer.Option(help="A template with columns in braces: 'Summarize: {body}'.")] = None,
-    request: Annotated[str | None, typer.Option(help="A SQL expression in its place.")] = None,
-    return_type: Annotated[str | None, typer.Option(help="Type of an answer, as DDL.")] = None,
-    response_format: Annotated[str | None, typer.Option(help="As of ai_query.")] = None,
-    model_parameters: Annotated[str | None, typer.Option(help="A JSON object: '{\"temperature\": 0.1}'.")] = None,
-    request_tags: Annotated[str | None, typer.Option(help="A JSON object of texts, or a SQL MAP.")] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="NAME=PATH", help="A path as a view that --source may name."),
-    ] = None,
-    retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Try rows again whose error would repeat itself, too.")
-    ] = False,
-    max_rows: Annotated[int | None, typer.Option(min=1, help="So many rows at most.")] = None,
+    source: options.Source,
+    key: options.Keys,
+    out: options.Output,
+    endpoint: options.Endpoint,
+    prompt: options.Prompt = None,
+    request: options.Request = None,
+    return_type: options.ReturnType = None,
+    response_format: options.ResponseFormat = None,
+    model_parameters: options.ModelParameters = None,
+    request_tags: options.RequestTags = None,
+    inputs: options.Inputs = None,
+    retry_errors: options.RetryErrors = False,
+    max_rows: options.MaxRows = None,
     fail_if: Annotated[
         str | None, typer.Option(help="End with exit code 1 where this holds: 'error_rate > 0.05'.")
     ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Refuse to start where the estimate is above so many US dollars.")
+    ] = None,
     chunk_rows: Annotated[int, typer.Option(min=1, help="Rows of a commit.")] = 20_000,
-    gateway: Annotated[
-        str, typer.Option(help="env: the configured one; dev: a development gateway; auto: env if configured.")
-    ] = "auto",
-    warehouse: Annotated[Path, typer.Option(help="Folder of the tables, where no session is active.")] = Path(
-        "spark-warehouse"
-    ),
+    gateway: options.Gateway = "auto",
+    warehouse: options.Warehouse = options.HERE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Answer the rows of a table that are new or changed, into a table with one row for each key.
@@ -58,45 +51,29 @@ def run(
     Example: gateway-batch run --source mails --input mails=mails.csv --key id --prompt 'Summarize: {body}'
     --endpoint databricks-gpt-5-4 --output ai_gateway.summaries
     """
-    from gateway_batch.cli.gateways import chosen
+    from gateway_batch.jobs.estimate import check_cost
     from gateway_batch.jobs.report import Status
-    from gateway_batch.jobs.run import BatchJob, run_batch
-    from gateway_batch.spark.files import read_table
-    from gateway_batch.spark.quiet import active_session
+    from gateway_batch.jobs.run import run_batch
 
-    choice = gateway_choice(gateway)
-    job = BatchJob(
-        source=source,
-        output=out,
-        keys=key,
-        endpoint=endpoint,
-        prompt=prompt,
-        request=request,
-        return_type=return_type,
-        response_format=response_format,
-        model_parameters=json_object("--model-parameters", model_parameters),
-        request_tags=_tags(request_tags),
-    )
-    views = dict(named_path(text) for text in inputs or [])
-    own = warehouse / "_gateway_batch"
-    with chosen(choice, own / "devgateway.sqlite") as (config, development):
-        if development is not None:
-            errors.print(
-                "no gateway is configured: the development gateway answers, its models are stand-ins", style="dim"
-            )
-        with active_session(warehouse) as spark, _Shown(errors if as_json else output) as shown:
-            for name, path in views.items():
-                read_table(spark, path).createOrReplaceTempView(name)
-            report = run_batch(
-                spark,
-                job,
-                config,
-                retry_errors=retry_errors,
-                max_rows=max_rows,
-                fail_if=fail_if,
-                chunk_rows=chunk_rows,
-                on_progress=shown.update,
-            )
+    job = options.JobOptions(
+        source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
+    ).job()
+    with (
+        options.job_session(gateway, warehouse, inputs) as (spark, config),
+        _Shown(errors if as_json else output) as shown,
+    ):
+        if max_cost is not None:
+            check_cost(spark, job, config, max_cost, retry_errors=retry_errors, max_rows=max_rows)
+        report = run_batch(
+            spark,
+            job,
+            config,
+            retry_errors=retry_errors,
+            max_rows=max_rows,
+            fail_if=fail_if,
+            chunk_rows=chunk_rows,
+            on_progress=shown.update,
+        )
     if as_json:
         print(json.dumps(report.as_json()))
     if report.status is Status.FAIL_IF:
@@ -161,10 +138,3 @@ def _summary(report: BatchReport) -> str:
         f"{report.input_tokens:,} + {report.output_tokens:,} tokens, {cost}; "
         f"{report.failed_rows:,} failed{f' ({failed})' if failed else ''}"
     )
-
-
-def _tags(text: str | None) -> dict[str, str] | str | None:
-    """A JSON object of texts, else SQL."""
-    if text is None or not text.lstrip().startswith("{"):
-        return text
-    return json_object("--request-tags", text)

@@ -22,7 +22,7 @@ from gateway_batch.config.coordination import check_coordination, coordination_r
 from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.errors import ConfigError
 
-_PREFIX = "GATEWAY_BATCH_"
+PREFIX = "GATEWAY_BATCH_"
 _DATABRICKS_TOKEN = "env:DATABRICKS_TOKEN"
 
 
@@ -113,7 +113,7 @@ class GatewayConfig(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
     )
 
     host: BaseUrl = Field(
@@ -279,9 +279,9 @@ class GatewayConfig(BaseSettings):
 
 
 def _check_variables(model: type[BaseSettings]) -> None:
-    known = {f"{_PREFIX}{name}".upper() for name in model.model_fields}
+    known = {f"{PREFIX}{name}".upper() for name in model.model_fields}
     for variable in os.environ:
-        if variable.upper().startswith(_PREFIX) and variable.upper() not in known:
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
             raise ConfigError(f"{variable}: no such setting; there are {', '.join(sorted(known))}")
 
 

@@ -16,7 +16,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway_batch.devgateway.control import control_routes
-from gateway_batch.devgateway.models.tokens import count_tokens
 from gateway_batch.devgateway.pages import page_routes
 from gateway_batch.devgateway.refusals import Refusal, databricks_error, openai_error
 from gateway_batch.devgateway.route import ModelRoute
@@ -32,6 +31,7 @@ from gateway_batch.devgateway.wire import (
     SupervisorResponses,
     Wire,
 )
+from gateway_batch.tokens import count_tokens
 
 _GEMINI_MODELS = ("/ai-gateway/gemini/v1beta/models", "/ai-gateway/gemini/v1/models")
 _WIRES: dict[str, Wire] = {

@@ -47,7 +47,7 @@ from gateway_batch.spark.usage_table import quoted
 CHUNK_ROWS = 20_000
 
 _FUNCTION = "gateway_batch_run"
-_SOURCE = "_gateway_batch_source"
+SOURCE_VIEW = "_gateway_batch_source"
 _ANSWER = "_answer"
 
 
@@ -115,6 +115,7 @@ def run_batch(
     max_rows: int | None = None,
     fail_if: str | None = None,
     chunk_rows: int = CHUNK_ROWS,
+    by_hash: bool = False,
     on_progress: Callable[[BatchReport], None] | None = None,
 ) -> BatchReport:
     """Answers the rows of a source that are new, that ask something else now, or that failed for the time being.
@@ -129,6 +130,7 @@ def run_batch(
         max_rows: so many rows at most.
         fail_if: a condition such as `error_rate > 0.05`, looked at after each chunk: the run ends where it holds.
         chunk_rows: rows of a commit. All answers of a chunk are kept on Spark's disks until then.
+        by_hash: whether `max_rows` are of different requests, as good as chosen by chance.
         on_progress: is told how the run stands, after each commit.
 
     Returns:
@@ -154,7 +156,9 @@ def run_batch(
     settings = settings.model_copy(update={"cache": cache})
     with register_ai_query(spark, settings, _FUNCTION, replace=True, tasks=False) as gateway:
         run = _Run(spark, job, gateway, keys, inputs)
-        counts = run.plan(source, run_id, chunk_rows=chunk_rows, retry_errors=retry_errors, max_rows=max_rows)
+        counts = run.plan(
+            source, run_id, chunk_rows=chunk_rows, retry_errors=retry_errors, max_rows=max_rows, by_hash=by_hash
+        )
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at)
 
         def tell(**changes: Any) -> BatchReport:
@@ -197,7 +201,14 @@ class _Run:
         self._price = service.price or list_price(service.model)
 
     def plan(
-        self, source: DataFrame, run_id: str, *, chunk_rows: int, retry_errors: bool, max_rows: int | None
+        self,
+        source: DataFrame,
+        run_id: str,
+        *,
+        chunk_rows: int,
+        retry_errors: bool,
+        max_rows: int | None,
+        by_hash: bool,
     ) -> list[tuple[int, int]]:
         """Writes down which rows are to be answered; returns numbers and rows of their chunks.
 
@@ -207,14 +218,15 @@ class _Run:
         spark, output = self._spark, self._job.output
         query = partial(
             pending_sql,
-            _SOURCE,
+            SOURCE_VIEW,
             keys=self._keys,
             inputs=self._inputs,
             chunk_rows=chunk_rows,
             retry_errors=retry_errors,
             max_rows=max_rows,
+            by_hash=by_hash,
         )
-        source.createOrReplaceTempView(_SOURCE)
+        source.createOrReplaceTempView(SOURCE_VIEW)
         try:
             answers = self._answers(spark.sql(query(output=None)))
             tables.make_output(spark, output, answers.schema)
@@ -222,7 +234,7 @@ class _Run:
         except (AnalysisException, IllegalArgumentException) as error:
             raise ConfigError(f"the job can't be planned: {first_line(error)}") from None
         finally:
-            spark.catalog.dropTempView(_SOURCE)
+            spark.catalog.dropTempView(SOURCE_VIEW)
         self._check_unique()
         counts = self._pending().groupBy("chunk").count().orderBy("chunk").collect()
         return [(row["chunk"], row["count"]) for row in counts]
@@ -236,9 +248,7 @@ class _Run:
             commit: Future[None] | None = None
             try:
                 for group in groups:
-                    # Kept by Spark's executors: a MERGE would call the function again, and not know a kept plan.
-                    answers = self._asked(group).localCheckpoint()
-                    chunk = _counted(answers, has_price=self._price is not None)
+                    answers, chunk = self._answered(group)
                     if commit is not None:
                         commit.result()
                     commit = pool.submit(self._commit, group, answers)
@@ -255,6 +265,21 @@ class _Run:
         sent, saved = _sum(self._gateway)
         return {"requests": sent - self._saved_before[0], "saved": saved - self._saved_before[1]}
 
+    def _answered(self, group: Sequence[int]) -> tuple[DataFrame, Chunk]:
+        """A group's answers, kept by Spark's executors, and their counts.
+
+        They are kept as a checkpoint, as a MERGE does not know a plan that is persisted, and would call the function
+        again. An executor that dies takes its part along; then all are asked again, of the engine's cache.
+        """
+        try:
+            return self._keep(group)
+        except WRITE_ERRORS:
+            return self._keep(group)
+
+    def _keep(self, group: Sequence[int]) -> tuple[DataFrame, Chunk]:
+        answers = self._asked(group).localCheckpoint()
+        return answers, _counted(answers, has_price=self._price is not None)
+
     def _asked(self, group: Sequence[int]) -> DataFrame:
         rows = self._pending().where(F.col("chunk").isin(list(group)))
         return self._answers(rows.repartition(self._parallelism))
@@ -262,7 +287,7 @@ class _Run:
     def _commit(self, group: Sequence[int], answers: DataFrame) -> None:
         try:
             self._merge(answers)
-        except WRITE_ERRORS:  # an executor took them along, maybe: the engine's cache has what it answered
+        except WRITE_ERRORS:
             self._merge(self._asked(group))
 
     def _merge(self, answers: DataFrame) -> None:

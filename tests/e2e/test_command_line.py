@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.conftest import Run
 
+RUN = ("run", "--source", "x", "--key", "id", "--output", "y", "--endpoint", "e", "--prompt", "{id}")
 REVIEWS = 'title,review\nA,"The lake was cold, and deep."\nB,"We liked the ""old"" boat."\nC,It rained all day.\n'
 
 
@@ -84,6 +85,11 @@ def test_sql_shows_the_answers_of_a_file(run: Run, tmp_path: Path) -> None:
         (("demo", "--rows", "0"), 2, "--rows"),
         (("demo", "--input", "nowhere.csv"), 1, "no such file or folder: nowhere.csv"),
         (("usage", "--warehouse", "nowhere"), 1, "no such folder: nowhere"),
+        (("run", "--source", "x", "--key", "id", "--output", "y"), 2, "--endpoint"),
+        ((*RUN, "--model-parameters", "[1]"), 2, "is no JSON object"),
+        ((*RUN, "--gateway", "moon"), 2, "one of auto, env, dev"),
+        ((*RUN, "--fail-if", "errors > 1"), 1, "is not a condition such as"),
+        ((*RUN, "--input", "x=nowhere.csv"), 1, "no such file or folder: nowhere.csv"),
         (("nonsense",), 2, "No such command"),
         (("serve", "--port", "99999"), 2, "--port"),
         (("serve", "--host", "0.0.0.0"), 1, "without a token"),
@@ -110,6 +116,9 @@ def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:
         "demo",
         "serve",
         "sql",
+        "run",
+        "estimate",
+        "config",
         "usage",
         "usage flush",
         "usage import",

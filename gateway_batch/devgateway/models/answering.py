@@ -6,8 +6,8 @@ from gateway_batch.devgateway.ask import NO_TOKENS, Answer, Ask, Finish, Kind, T
 from gateway_batch.devgateway.catalogue import EMBEDDING_WIDTH, Service
 from gateway_batch.devgateway.models import chat
 from gateway_batch.devgateway.models.scores import score
-from gateway_batch.devgateway.models.tokens import count_tokens
 from gateway_batch.devgateway.models.vectors import embed
+from gateway_batch.tokens import count_tokens
 
 
 def answer(ask: Ask, service: Service) -> Answer:

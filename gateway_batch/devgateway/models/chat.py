@@ -11,7 +11,8 @@ from gateway_batch.devgateway.models.labels import classify, wants_label
 from gateway_batch.devgateway.models.prose import keywords, salience, sentences, shorten
 from gateway_batch.devgateway.models.structure import value_for
 from gateway_batch.devgateway.models.summary import summarise, wants_summary
-from gateway_batch.devgateway.models.tokens import count_tokens, cut, input_tokens
+from gateway_batch.devgateway.models.tokens import cut, input_tokens
+from gateway_batch.tokens import count_tokens
 
 _LONGEST_REPLY = 60
 

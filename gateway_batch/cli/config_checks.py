@@ -1,0 +1,143 @@
+"""Tries what the settings name, one after the other, without asking a model anything.
+
+An endpoint is sent a body that no API accepts: a gateway that answers 400 or 422 was reached, knows the service, and
+took the token. Nothing is answered, so nothing is paid, and no usage record is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from gateway_batch import redis_link
+from gateway_batch.config import GatewayConfig, is_redis, redis_url, resolve_service, spool_folder
+from gateway_batch.errors import ConfigError, UnreachableError
+from gateway_batch.transport import ReqwestTransport
+from gateway_batch.types import HttpReply, HttpRequest, Service
+from gateway_batch.version import USER_AGENT
+
+_WITHIN_S = 15.0
+_LONGEST_MESSAGE = 200
+_REFUSED_BODY = (400, 422)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was tried, whether it works, and a line about it."""
+
+    name: str
+    ok: bool
+    says: str
+
+
+def run_checks(config: GatewayConfig, warehouse: Path) -> Iterator[Check]:
+    """Tries everything, one line each."""
+    for endpoint in _endpoints(config):
+        yield _check_endpoint(config, endpoint)
+    if config.host is None and not config.endpoints:
+        yield Check("gateway", False, "none is configured: set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoints")
+    yield _check_spool(spool_folder(config, warehouse))
+    yield _check_table(config.usage_table, warehouse)
+    yield _check_coordination(config)
+
+
+def _endpoints(config: GatewayConfig) -> list[str]:
+    """Those of the settings, and of `host` the ones that the task functions use."""
+    of_host = [] if config.host is None else [config.task_endpoint, config.similarity_endpoint]
+    return list(dict.fromkeys([*of_host, *config.endpoints]))
+
+
+def _check_endpoint(config: GatewayConfig, endpoint: str) -> Check:
+    name = f"endpoint {endpoint}"
+    try:
+        service = resolve_service(config, endpoint)
+    except ConfigError as error:
+        return Check(name, False, str(error))
+    try:
+        headers = {}
+        if service.credential is not None:
+            token = config.credentials().resolve(service.credential)
+            headers = {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
+        body = orjson.dumps({"model": service.model})
+        reply = asyncio.run(_send(HttpRequest(service.url, body, headers)))
+    except ConfigError as error:
+        return Check(name, False, str(error))
+    except UnreachableError as error:
+        return Check(name, False, f"{service.url}: {error}")
+    return Check(name, *_verdict(service, reply))
+
+
+async def _send(request: HttpRequest) -> HttpReply:
+    transport = ReqwestTransport(USER_AGENT)
+    try:
+        return await transport.send(request, _WITHIN_S)
+    finally:
+        await transport.close()
+
+
+def _verdict(service: Service, reply: HttpReply) -> tuple[bool, str]:
+    """What an answer to a body that can't be accepted says of the endpoint."""
+    where = f"{service.url} ({service.api})"
+    match reply.status:
+        case status if status in _REFUSED_BODY or 200 <= status < 300:
+            return True, f"{where} answers, and takes the token" if service.credential else f"{where} answers"
+        case 401 | 403:
+            source = service.credential or "no token is set"
+            return False, f"{where} refuses the token ({source}): HTTP {reply.status} {_message(reply)}"
+        case 404:
+            return False, f"{where} is not known there: HTTP 404 {_message(reply)}"
+        case 429:
+            return True, f"{where} answers, and is at its rate limit (HTTP 429)"
+        case status:
+            return False, f"{where} answers HTTP {status} {_message(reply)}"
+
+
+def _message(reply: HttpReply) -> str:
+    text = " ".join(reply.body.decode("utf-8", "replace").split())
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…"
+
+
+def _check_spool(folder: Path) -> Check:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        return Check("spool", False, f"{existing} can't be written by this user")
+    return Check("spool", True, f"{folder} can be written" if existing == folder else f"{folder} can be made")
+
+
+def _check_table(table: str, warehouse: Path) -> Check:
+    from gateway_batch.usage_report import place_of
+    from gateway_batch.usage_report.source import open_table
+
+    try:
+        place = place_of(table, warehouse)
+        if not Path(place.location).exists():
+            return Check("usage table", True, f"{table} is not there yet; the first flush makes it")
+        found = open_table(place)
+    except ConfigError as error:
+        return Check("usage table", False, str(error))
+    return Check("usage table", True, f"{table}: version {found.version()}, in {place.location}")
+
+
+def _check_coordination(config: GatewayConfig) -> Check:
+    coordination = config.coordination_reference()
+    if not is_redis(coordination):
+        return Check("coordination", True, f"{coordination}: needs no server")
+    try:
+        asyncio.run(_ping(redis_url(coordination, config.credentials())))
+    except (ConfigError, redis_link.RedisError) as error:
+        return Check("coordination", False, str(error))
+    return Check("coordination", True, "Redis answers")
+
+
+async def _ping(url: str) -> None:
+    redis = redis_link.connect(url)
+    try:
+        async with redis_link.asking_redis():
+            await redis.ping()
+    finally:
+        await redis.aclose()

@@ -1,0 +1,94 @@
+"""`gateway-batch estimate`: what a batch job would cost."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from gateway_batch.cli import job_options as options
+from gateway_batch.cli.console import output
+
+if TYPE_CHECKING:
+    from gateway_batch.jobs.estimate import Estimate
+    from gateway_batch.jobs.extrapolate import Interval
+
+
+def estimate(
+    source: options.Source,
+    key: options.Keys,
+    out: options.Output,
+    endpoint: options.Endpoint,
+    prompt: options.Prompt = None,
+    request: options.Request = None,
+    return_type: options.ReturnType = None,
+    response_format: options.ResponseFormat = None,
+    model_parameters: options.ModelParameters = None,
+    request_tags: options.RequestTags = None,
+    inputs: options.Inputs = None,
+    retry_errors: options.RetryErrors = False,
+    max_rows: options.MaxRows = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Send so many requests, and keep their answers in the output.")
+    ] = None,
+    output_tokens: Annotated[
+        int | None, typer.Option(min=0, help="Tokens of an answer, where no sample measures them.")
+    ] = None,
+    gateway: options.Gateway = "auto",
+    warehouse: options.Warehouse = options.HERE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Estimate what gateway-batch run with the same options would send and cost.
+
+    Without --sample nothing is sent: requests and their tokens are counted, and the length of answers is an assumption.
+
+    Example: gateway-batch estimate --source mails --input mails=mails.csv --key id --prompt 'Summarize: {body}'
+    --endpoint databricks-gpt-5-4 --output ai_gateway.summaries --sample 200
+    """
+    from gateway_batch.jobs.estimate import estimate_batch
+
+    job = options.JobOptions(
+        source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
+    ).job()
+    with options.job_session(gateway, warehouse, inputs) as (spark, config):
+        found = estimate_batch(
+            spark,
+            job,
+            config,
+            retry_errors=retry_errors,
+            max_rows=max_rows,
+            sample=sample,
+            output_tokens=output_tokens,
+        )
+    if as_json:
+        print(json.dumps(found.as_json()))
+        return
+    output.print(_table(out, found))
+    for line in found.assumptions:
+        output.print(f"- {line}", style="dim", highlight=False)
+
+
+def _table(name: str, found: Estimate) -> Table:
+    title = f"{name}: {found.rows:,} rows to answer, {found.requests:,} different requests"
+    if found.sampled:
+        title += f", {found.sampled:,} of them answered as a sample"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for heading in ("estimate", "from", "to") if found.sampled else ("estimate",):
+        table.add_column(heading, justify="right")
+    _add(table, "input tokens", found.input_tokens, ",.0f", found.sampled)
+    _add(table, "output tokens", found.output_tokens, ",.0f", found.sampled)
+    if found.cost_usd is None:
+        table.add_row("cost", "not known")
+    else:
+        _add(table, "cost, USD", found.cost_usd, ",.4f", found.sampled)
+    table.add_row("time", "not known" if found.seconds is None else f"{found.seconds:,.0f} s at least")
+    return table
+
+
+def _add(table: Table, name: str, interval: Interval, form: str, sampled: int) -> None:
+    values = (interval.middle, interval.low, interval.high) if sampled else (interval.middle,)
+    table.add_row(name, *(format(value, form) for value in values))
