@@ -7,7 +7,7 @@ took the token. Nothing is answered, so nothing is paid, and no usage record is 
 from __future__ import annotations
 
 import asyncio
-import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +104,11 @@ def _message(reply: HttpReply) -> str:
 
 def _check_spool(folder: Path) -> Check:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        return Check("spool", False, f"{existing} can't be written by this user")
+    try:
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        return Check("spool", False, f"{existing} can't be written: {error.strerror}")
     return Check("spool", True, f"{folder} can be written" if existing == folder else f"{folder} can be made")
 
 
