@@ -1,7 +1,7 @@
 """Tries what the settings name, one after the other, without asking a model anything.
 
-An endpoint is sent a body that no API accepts: a gateway that answers 400 or 422 was reached, knows the service, and
-took the token. Nothing is answered, so nothing is paid, and no usage record is made.
+An endpoint is sent a body that no API accepts: a gateway that answers 400 or 422 was reached, and took the token; not
+all look for the model before they read the body. Nothing is answered, so nothing is paid, and no usage record is made.
 """
 
 from __future__ import annotations
