@@ -28,6 +28,8 @@ TAGS_HEADER = "Databricks-Ai-Gateway-Request-Tags"
 EVENT_ID_HEADER = "x-client-request-id"
 SOURCE_HEADER = "x-gateway-batch-source"
 
+_RENEWALS = 2
+
 
 class Ledger(Protocol):
     """Where attempts are recorded."""
@@ -102,12 +104,13 @@ class InferenceClient:
             LedgerError: an attempt could not be recorded; it was not sent.
             ConfigError: the service's token can't be resolved.
         """
-        request = self._authorized(api_for(service.api).build(call, service), call, service, caller)
+        asked = api_for(service.api).build(call, service)
+        request = self._authorized(asked, call, service, caller)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
         deadline = self._clock() + self._policy.row_deadline_s
         # A host's services share one URL, and each has limits of its own, for each key.
         name = f"{service.url} {service.model} {service.credential}"
-        attempt = failures = throttled = 0
+        attempt = failures = throttled = renewed = 0
         failure: CallError | None = None
         while True:
             attempt += 1
@@ -123,6 +126,12 @@ class InferenceClient:
                 if throttled > 1 and _may_be_too_large(call, failure):
                     raise failure
                 continue  # the next slot comes when the service wants it, or the deadline does
+            if failure.kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
+                renewed += 1
+                newer = self._authorized(asked, call, service, caller)
+                if newer.headers != request.headers:  # it expired on the way
+                    request = newer
+                    continue
             if slot.service_is_down:
                 continue  # the next slot comes when it is back, or to probe it
             failures += 1

@@ -186,18 +186,15 @@ def import_(
 
 @contextlib.contextmanager
 def ledger_in(warehouse: Path, usage_table: str | None) -> Iterator[tuple[SparkSession, Usage]]:
-    """A session of its own, and the ledger of a warehouse.
+    """The active session, as in a Databricks job, else one of its own, and the ledger of its warehouse.
 
     Raises:
         ConfigError: there is no such folder.
     """
     from gateway_batch.config import GatewayConfig
-    from gateway_batch.errors import ConfigError
     from gateway_batch.spark.gateway import Usage, spool_dir_of
-    from gateway_batch.spark.quiet import quiet_session
+    from gateway_batch.spark.views import session_for
 
     config = GatewayConfig.from_env(**({"usage_table": usage_table} if usage_table else {}))
-    if not warehouse.is_dir():
-        raise ConfigError(f"no such folder: {warehouse}; --warehouse names the folder of the tables")
-    with quiet_session(warehouse, warehouse / "_gateway_batch" / "spark.log") as spark:
+    with session_for(warehouse) as (spark, _):
         yield spark, Usage(spark, config.usage_table, spool_dir_of(spark, config), event_id_tag=config.event_id_tag)

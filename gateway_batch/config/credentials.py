@@ -1,7 +1,7 @@
 """Tokens by reference. Values stay out of everything that is pickled, planned, logged or shown.
 
-A setting's token is `env:NAME`, `file:PATH`, or the value itself. Plans and settings carry a reference; a value
-given in code becomes `value:<where>`, and its value travels apart from the plan.
+A setting's token is `env:NAME`, `file:PATH`, `databricks-sdk`, or the value itself. Plans and settings carry a
+reference; a value given in code becomes `value:<where>`, and its value travels apart from the plan.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway_batch.databricks_login import Login
 from gateway_batch.errors import ConfigError
+
+LOGIN = "databricks-sdk"
+"""A token setting that stands for databricks-sdk's own authentication."""
 
 _UNSUPPORTED = ("{{secrets/", "secret:")
 
@@ -19,7 +23,7 @@ def credential_reference(token: str, where: str) -> str:
     """The reference that stands for a token setting in plans.
 
     Args:
-        token: the setting: a value, `env:NAME` or `file:PATH`.
+        token: the setting: a value, `env:NAME`, `file:PATH` or `databricks-sdk`.
         where: the name of the setting, for a token given by value.
     """
     if token.startswith(_UNSUPPORTED):
@@ -27,7 +31,7 @@ def credential_reference(token: str, where: str) -> str:
             f"{where}: Databricks secret references are not supported yet: read the secret with dbutils and "
             "pass its value, or use env:NAME or file:PATH"
         )
-    return token if token.startswith(("env:", "file:")) else f"value:{where}"
+    return token if token == LOGIN or token.startswith(("env:", "file:")) else f"value:{where}"
 
 
 def check_token(token: str, where: str) -> None:
@@ -41,10 +45,13 @@ class Credentials:
 
     Args:
         values: what the driver could resolve, by reference. A file is read where it is used, each time anew.
+        logs_in: whether one of them is databricks-sdk's own authentication.
     """
 
-    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+    def __init__(self, values: Mapping[str, str] | None = None, *, logs_in: bool = False) -> None:
         self._values = dict(values or {})
+        self._logs_in = logs_in
+        self._login: Login | None = None
 
     @classmethod
     def of(cls, tokens: Mapping[str, str]) -> Credentials:
@@ -58,14 +65,17 @@ class Credentials:
             elif reference.startswith("env:") and (value := os.environ.get(reference[4:])):
                 check_token(value, reference)
                 values[reference] = value
-        return cls(values)
+        return cls(values, logs_in=LOGIN in tokens.values())
 
     def resolve(self, reference: str) -> str:
-        """The token's value.
+        """The token's value, as it is now: files are read and logins renewed.
 
         Raises:
-            ConfigError: the variable is not set, the file can't be read, or the value can't stand in a header.
+            ConfigError: the variable is not set, the file can't be read, the login fails, or the value can't stand in a
+                header.
         """
+        if reference == LOGIN:
+            return self._logged_in().token()
         if (value := self._values.get(reference)) is not None:
             return value
         scheme, _, rest = reference.partition(":")
@@ -77,9 +87,18 @@ class Credentials:
         check_token(value, reference)
         return value
 
+    def _logged_in(self) -> Login:
+        if self._login is None:
+            self._login = Login(self._values.get(LOGIN))
+        return self._login
+
     def values(self) -> dict[str, str]:
-        """The values that travel to workers, apart from the plan."""
-        return dict(self._values)
+        """The values that travel to workers, apart from the plan.
+
+        Raises:
+            ConfigError: there is nothing to log in by.
+        """
+        return self._values | ({LOGIN: self._logged_in().carried()} if self._logs_in else {})
 
     def __repr__(self) -> str:
         return f"Credentials({', '.join(f'{reference}=***' for reference in self._values)})"

@@ -19,10 +19,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway_batch.config.cache_scope import check_cache
 from gateway_batch.config.coordination import check_coordination, coordination_reference, is_credential
-from gateway_batch.config.credentials import Credentials, credential_reference
+from gateway_batch.config.credentials import LOGIN, Credentials, credential_reference
 from gateway_batch.errors import ConfigError
 
 PREFIX = "GATEWAY_BATCH_"
+_TOKEN = f"{PREFIX}TOKEN"
 _DATABRICKS_TOKEN = "env:DATABRICKS_TOKEN"
 
 
@@ -119,7 +120,12 @@ class GatewayConfig(BaseSettings):
     host: BaseUrl = Field(
         default=None, description="Base URL of the workspace; the gateway's routes are under `/ai-gateway`"
     )
-    token: SecretStr | None = Field(default=None, description="Token of `host`: a value, `env:NAME` or `file:PATH`")
+    token: SecretStr | None = Field(
+        default=None,
+        description="Token of `host`: a value, `env:NAME`, `file:PATH`, or `databricks-sdk` for that package's own "
+        "authentication (OAuth and others; the extra `databricks`), which is the default where `DATABRICKS_TOKEN` is "
+        "unset and `DATABRICKS_CLIENT_ID` is not",
+    )
     endpoints: dict[str, EndpointConfig] = Field(
         default={}, description="Endpoints that are not simply services of `host`"
     )
@@ -238,6 +244,8 @@ class GatewayConfig(BaseSettings):
             settings["host"] = host
         if settings.get("token") is None and os.environ.get("DATABRICKS_TOKEN"):
             settings["token"] = SecretStr(_DATABRICKS_TOKEN)
+        elif settings.get("token") is None and not os.environ.get(_TOKEN) and os.environ.get("DATABRICKS_CLIENT_ID"):
+            settings["token"] = SecretStr(LOGIN)
         try:
             config = cls(**settings)
         except ValidationError as error:

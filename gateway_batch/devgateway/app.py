@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway_batch.devgateway.control import control_routes
+from gateway_batch.devgateway.oauth import oauth_routes
 from gateway_batch.devgateway.pages import page_routes
 from gateway_batch.devgateway.refusals import Refusal, databricks_error, openai_error
 from gateway_batch.devgateway.route import ModelRoute
@@ -66,7 +67,7 @@ def create_app(settings: Settings) -> Starlette:
 
     models = [Route(path, ModelRoute(state, wire), methods=["POST"]) for path, wire in _WIRES.items()]
     app = Starlette(
-        routes=[*models, *page_routes(state), *control_routes(state)],
+        routes=[*models, *page_routes(state), *oauth_routes(state), *control_routes(state)],
         middleware=[Middleware(Marked)],
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_http_exception},
         lifespan=lifespan,

@@ -69,7 +69,7 @@ def _guarded(state: State, endpoint: Endpoint) -> Endpoint:
     async def guarded(request: Request) -> Response:
         if request.client is None or not is_loopback(request.client.host):
             raise Refusal(403, "The control routes are for callers on this machine.")
-        check_credentials(request.headers.get("authorization"), state.token)
+        check_credentials(request.headers.get("authorization"), state.token, state.issued_tokens)
         return await endpoint(request)
 
     return guarded

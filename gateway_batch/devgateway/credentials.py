@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import time
+from collections.abc import Mapping
 
 from gateway_batch.devgateway.refusals import Refusal
 
@@ -32,8 +34,13 @@ def _basic_token(credential: str) -> str | None:
     return password if separator and user == "token" else None
 
 
-def check_credentials(authorization: str | None, token: str | None) -> None:
+def check_credentials(authorization: str | None, token: str | None, issued: Mapping[str, float]) -> None:
     """Compares with the gateway's token, if it has one.
+
+    Args:
+        authorization: the header.
+        token: the gateway's own.
+        issued: tokens that it issued, with the monotonic second at which each expires.
 
     Raises:
         Refusal: 401.
@@ -43,6 +50,10 @@ def check_credentials(authorization: str | None, token: str | None) -> None:
     if not authorization:
         raise _unauthenticated("Credential was not sent: this needs an Authorization header, Bearer or Basic.")
     presented = presented_token(authorization)
+    if presented is not None and presented in issued:
+        if issued[presented] > time.monotonic():
+            return
+        raise _unauthenticated("Token is expired.")
     if presented is None or not hmac.compare_digest(presented.encode(), token.encode()):
         raise _unauthenticated("Invalid access token.")
 

@@ -35,7 +35,7 @@ def page_routes(state: State) -> list[Route]:
 
     def listing(write: Callable[[State], JsonObject]) -> Callable[[Request], Awaitable[Response]]:
         async def listed(request: Request) -> Response:
-            check_credentials(request.headers.get("authorization"), state.token)
+            check_credentials(request.headers.get("authorization"), state.token, state.issued_tokens)
             return json_response(write(state))
 
         return listed

@@ -65,7 +65,7 @@ class ModelRoute:
         )
 
     async def _answer(self, receipt: Receipt, request: Request) -> Delivery:
-        check_credentials(request.headers.get("authorization"), self._state.token)
+        check_credentials(request.headers.get("authorization"), self._state.token, self._state.issued_tokens)
         receipt.known = True
         parameters = {**request.path_params, **request.query_params}
         ask = self._read(receipt, await request.body(), parameters)

@@ -114,6 +114,7 @@ class Settings(Behaviour):
         stream_pause_ms: between the events of a stream.
         rpm, tpm: requests and tokens per minute, of each service by itself.
         faults: for every service, after its own.
+        token_lifetime_s: of the tokens that it issues by OAuth's client credentials, whose secret is `token`.
         ledger: SQLite file of its usage; without one, a new file in a temporary folder.
         services: by name, `catalog.schema.name` or a bare `databricks-...`; custom models have a name of one part.
     """
@@ -121,6 +122,7 @@ class Settings(Behaviour):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     token: str | None = Field(default=None, repr=False)
+    token_lifetime_s: float = Field(default=3600.0, gt=0)
     ledger: Path | None = None
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
 

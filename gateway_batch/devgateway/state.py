@@ -25,6 +25,8 @@ class State:
 
     def __init__(self, settings: Settings) -> None:
         self.token = settings.token
+        self.token_lifetime_s = settings.token_lifetime_s
+        self.issued_tokens: dict[str, float] = {}
         self.catalogue = Catalogue(settings.services)
         self.stats = Stats()
         self.ledger = Ledger(settings.ledger or Path(tempfile.mkdtemp(prefix="devgateway-")) / LEDGER_NAME)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from pyspark.sql import DataFrame, SparkSession
 
 import gateway_batch as gb
-from gateway_batch.devgateway import RunningGateway
+from gateway_batch.devgateway import RunningGateway, Settings, running
+from gateway_batch.devgateway.oauth import CLIENT_ID
 from gateway_batch.errors import ConfigError
 from gateway_batch.jobs import output as tables
 from gateway_batch.jobs.report import Status
@@ -310,3 +312,18 @@ def test_details_are_to_be_had_in_sql_too(spark: SparkSession, register: Any) ->
     assert (row.a.eventId, row.a.inputTokens) == (record.invocation_id, record.input_tokens)
     with pytest.raises(Exception, match="details of ai_query is invalid: it needs failOnError => false"):
         spark.sql(f"SELECT ai_query('{MODEL}', 'Say hi', details => true)")
+
+
+def test_a_token_that_expires_in_mid_job_fails_no_row(
+    spark: SparkSession, job: BatchJob, config: gb.GatewayConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tokens hold for two seconds, and half a second of that passes with each request."""
+    settings = Settings(port=0, token=TOKEN, token_lifetime_s=2, latency_ms=500, ledger=tmp_path / "oauth.sqlite")
+    with running(settings) as server:
+        for name, value in {"HOST": server.host, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": TOKEN}.items():
+            monkeypatch.setenv(f"DATABRICKS_{name}", value)
+        changes = {"host": server.host, "token": SecretStr("databricks-sdk"), "max_concurrency": 4}
+        report = run_batch(spark, job, config.model_copy(update=changes))
+    assert (report.rows, report.failed_rows) == (ROWS, 0)
+    assert report.seconds > 3 * 2
+    assert TOKEN not in answers(spark, job)._jdf.queryExecution().toString()

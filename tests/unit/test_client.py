@@ -424,6 +424,41 @@ def test_a_key_goes_into_the_header_that_the_service_names(play: Any) -> None:
     assert SECRET not in f"{sent} {rows}"
 
 
+def test_a_token_that_was_renewed_meanwhile_is_tried_again(play: Any, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    seen: list[str] = []
+
+    async def answer(request: HttpRequest) -> HttpReply:
+        seen.append(request.headers["authorization"])
+        token.write_text("new")
+        return chat_reply("hello") if seen[-1] == "Bearer new" else reply(401, {"message": "Token is expired."})
+
+    async def scene(bench: Bench) -> object:
+        return (await bench.infer(service=replace(CHAT, credential=f"file:{token}"))).value
+
+    value, rows = play(scene, answer)
+    assert value == "hello"
+    assert seen == ["Bearer old", "Bearer new"]
+    assert [row["status_code"] for row in rows] == [401, 200]
+
+
+def test_tokens_that_are_all_refused_are_not_tried_for_ever(play: Any, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0")
+
+    async def answer(request: HttpRequest) -> HttpReply:
+        token.write_text(str(int(token.read_text()) + 1))
+        return reply(401, {"message": "Token is expired."})
+
+    async def scene(bench: Bench) -> CallError:
+        return await bench.failure(service=replace(CHAT, credential=f"file:{token}"))
+
+    error, rows = play(scene, answer)
+    assert error.kind is ErrorKind.AUTHENTICATION
+    assert len(rows) == 3
+
+
 def test_without_a_credential_nothing_is_authorized(play: Any) -> None:
     async def scene(bench: Bench) -> HttpRequest:
         await bench.infer()
