@@ -40,15 +40,18 @@ def config(server: RunningGateway, schema: str, tmp_path: Path) -> gb.GatewayCon
     )
 
 
+@pytest.fixture(scope="module")
+def lakes(spark: SparkSession) -> Iterator[str]:
+    """A table of texts, for all tests."""
+    texts = spark.range(0, ROWS, 1, 3).selectExpr("id", "'Lake ' || id || ' is deep.' AS body")
+    texts.write.format("delta").saveAsTable("batch_lakes")
+    yield "batch_lakes"
+    spark.sql("DROP TABLE batch_lakes")
+
+
 @pytest.fixture
-def job(spark: SparkSession, schema: str) -> BatchJob:
-    """A table of texts, and what is asked of them."""
-    spark.range(0, ROWS, 1, 3).selectExpr("id", "'Lake ' || id || ' is deep.' AS body").write.format(
-        "delta"
-    ).saveAsTable(f"{schema}.lakes")
-    return BatchJob(
-        source=f"{schema}.lakes", output=f"{schema}.answers", keys=["id"], endpoint=MODEL, prompt="Summarize: {body}"
-    )
+def job(lakes: str, schema: str) -> BatchJob:
+    return BatchJob(source=lakes, output=f"{schema}.answers", keys=["id"], endpoint=MODEL, prompt="Summarize: {body}")
 
 
 @pytest.fixture
@@ -92,16 +95,18 @@ def test_a_second_run_has_nothing_to_do(run: Run, requests: Count) -> None:
 def test_only_new_and_changed_rows_are_asked(
     spark: SparkSession, run: Run, job: BatchJob, schema: str, requests: Count
 ) -> None:
-    run()
+    spark.sql(f"CREATE TABLE {schema}.lakes USING DELTA AS SELECT * FROM {job.source}")
+    job = replace(job, source=f"{schema}.lakes")
+    run(job=job)
     before = {row.id: row.event_id for row in answers(spark, job).collect()}
     spark.sql(f"UPDATE {schema}.lakes SET body = 'Lake ' || id || ' is shallow.' WHERE id % 20 = 0")
     spark.sql(f"INSERT INTO {schema}.lakes VALUES ({ROWS}, 'A new lake.'), ({ROWS + 1}, NULL)")
-    assert requests(lambda: run()) == 4
+    assert requests(lambda: run(job=job)) == 4
     rows = {row.id: row for row in answers(spark, job).collect()}
     assert len(rows) == ROWS + 2
     assert {id_ for id_, event in before.items() if rows[id_].event_id != event} == {0, 20, 40}
     assert (rows[ROWS + 1].result, rows[ROWS + 1].error_class) == (None, None)
-    assert requests(lambda: run()) == 0
+    assert requests(lambda: run(job=job)) == 0
 
 
 def test_another_question_asks_all_rows_again(run: Run, job: BatchJob, requests: Count) -> None:
@@ -220,13 +225,13 @@ def test_an_interrupted_run_says_what_it_did(
 
 @pytest.mark.parametrize("kind", ["query", "view", "path", "frame"])
 def test_a_source_may_be_any_of_these(
-    spark: SparkSession, run: Run, job: BatchJob, schema: str, tmp_path: Path, kind: str
+    spark: SparkSession, run: Run, job: BatchJob, lakes: str, tmp_path: Path, kind: str
 ) -> None:
-    frame = spark.table(f"{schema}.lakes").where("id < 3")
+    frame = spark.table(lakes).where("id < 3")
     frame.createOrReplaceTempView("few_lakes")
     frame.write.parquet(str(tmp_path / "few.parquet"))
     sources: dict[str, str | DataFrame] = {
-        "query": f"SELECT * FROM {schema}.lakes WHERE id < 3",
+        "query": f"SELECT * FROM {lakes} WHERE id < 3",
         "view": "few_lakes",
         "path": str(tmp_path / "few.parquet"),
         "frame": frame,
@@ -240,7 +245,7 @@ def test_whole_arguments_and_several_keys(
 ) -> None:
     asked = replace(
         job,
-        source=f"SELECT id, IF(id = 1, NULL, 'de') AS a_key, body FROM {schema}.lakes WHERE id < 4",
+        source=f"SELECT id, IF(id = 1, NULL, 'de') AS a_key, body FROM {job.source} WHERE id < 4",
         keys=["ID", "a_key"],
         prompt=None,
         request="'Say yes or no: ' || body",
@@ -296,7 +301,7 @@ def test_the_table_of_something_else_is_left_alone(spark: SparkSession, run: Run
     with pytest.raises(ConfigError, match=r"is not what this job writes: no column result.*text is no column of"):
         run(job=replace(job, output=f"{schema}.other"))
     with pytest.raises(ConfigError, match="is the source itself"):
-        run(job=replace(job, output=f"{schema}.lakes"))
+        run(job=replace(job, output=str(job.source)))
     spark.sql(f"CREATE TABLE {schema}.answers_pending (id BIGINT) USING DELTA")
     with pytest.raises(ConfigError, match="it is not a batch job's"):
         run()

@@ -1,0 +1,103 @@
+"""What stands between a client and its gateway: certificates and proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import trustme
+
+from gateway_batch.errors import ErrorKind, UnreachableError
+from gateway_batch.transport import ReqwestTransport
+from gateway_batch.types import HttpReply, HttpRequest
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers each POST, and keeps the paths that were asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    Answers.asked.clear()
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@contextmanager
+def serving(context: ssl.SSLContext | None = None) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def post(url: str) -> HttpReply:
+    async def send() -> HttpReply:
+        transport = ReqwestTransport("tests")
+        try:
+            return await transport.send(HttpRequest(url, b"{}"), 10)
+        finally:
+            await transport.close()
+
+    return asyncio.run(send())
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with serving(context) as port:
+        with pytest.raises(UnreachableError, match="invalid peer certificate: UnknownIssuer") as caught:
+            post(f"https://localhost:{port}/")
+        assert caught.value.kind is ErrorKind.CONNECT
+        authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        assert post(f"https://localhost:{port}/").status == 200
+        with pytest.raises(UnreachableError, match="invalid peer certificate"):  # it is of another name
+            post(f"https://127.0.0.1:{port}/")
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy}")
+        assert post("http://gateway.example/ai-gateway").status == 200
+    assert Answers.asked == ["http://gateway.example/ai-gateway"]
+
+
+def test_no_proxy_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as port:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert post(f"http://127.0.0.1:{port}/direct").status == 200
+    assert Answers.asked == ["/direct"]
