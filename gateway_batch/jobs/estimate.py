@@ -111,7 +111,7 @@ def estimate_batch(
         return _assumed(job, settings, service, price, counted, output_tokens)
     requests = _requests(spark, job, retry_errors, None)
     chosen = requests.orderBy("request_hash").limit(sample).select("request_hash", "request").collect()
-    run_batch(spark, job, settings, retry_errors=retry_errors, max_rows=sample, by_hash=True)
+    run_batch(spark, job, settings, retry_errors=retry_errors, sample=sample)
     answered = _answers(spark, job, settings, [row["request_hash"] for row in chosen])
     return _extrapolated(settings, service, price, counted, chosen, answered)
 

@@ -77,7 +77,7 @@ def pending_sql(
     chunk_rows: int,
     retry_errors: bool = False,
     max_rows: int | None = None,
-    by_hash: bool = False,
+    sample: int | None = None,
 ) -> str:
     """The query for the rows to be answered: keys, inputs, `request_hash`, and the number of their chunk.
 
@@ -89,7 +89,7 @@ def pending_sql(
         chunk_rows: so many rows at most have one number.
         retry_errors: whether failed rows are answered that would fail the same way.
         max_rows: so many at most.
-        by_hash: whether these are of different requests, chosen by their hashes: as good as by chance.
+        sample: so many different requests, with all their rows, chosen by their hashes: as good as by chance.
     """
     named = [quoted_column(key) for key in keys]
     taken = [*named, *inputs.columns, "request_hash"]
@@ -107,12 +107,9 @@ def pending_sql(
             f"LEFT JOIN {output} AS done ON {same_key}\n"
             f"WHERE NOT (asked.request_hash <=> done.request_hash) OR {failed}"
         )
-    if by_hash:
-        order = f"PARTITION BY request_hash ORDER BY {', '.join(named)}"
-        rows = (
-            f"SELECT {', '.join(taken)}\nFROM (SELECT *, row_number() OVER ({order}) AS copy FROM (\n{rows}\n))\n"
-            "WHERE copy = 1 ORDER BY request_hash"
-        )
+    if sample is not None:
+        first = f"SELECT DISTINCT request_hash FROM rows ORDER BY request_hash LIMIT {sample}"
+        rows = f"WITH rows AS (\n{rows}\n)\nSELECT * FROM rows WHERE request_hash IN ({first})"
     limited = f"\nLIMIT {max_rows}" if max_rows is not None else ""
     numbered = f"CAST(monotonically_increasing_id() DIV {chunk_rows} AS BIGINT) AS chunk"
     return f"SELECT *, {numbered}\nFROM (\n{rows}{limited}\n)"

@@ -115,7 +115,7 @@ def run_batch(
     max_rows: int | None = None,
     fail_if: str | None = None,
     chunk_rows: int = CHUNK_ROWS,
-    by_hash: bool = False,
+    sample: int | None = None,
     on_progress: Callable[[BatchReport], None] | None = None,
 ) -> BatchReport:
     """Answers the rows of a source that are new, that ask something else now, or that failed for the time being.
@@ -130,7 +130,7 @@ def run_batch(
         max_rows: so many rows at most.
         fail_if: a condition such as `error_rate > 0.05`, looked at after each chunk: the run ends where it holds.
         chunk_rows: rows of a commit. All answers of a chunk are kept on Spark's disks until then.
-        by_hash: whether `max_rows` are of different requests, as good as chosen by chance.
+        sample: so many different requests at most, as good as chosen by chance, with all their rows.
         on_progress: is told how the run stands, after each commit.
 
     Returns:
@@ -157,7 +157,7 @@ def run_batch(
     with register_ai_query(spark, settings, _FUNCTION, replace=True, tasks=False) as gateway:
         run = _Run(spark, job, gateway, keys, inputs)
         counts = run.plan(
-            source, run_id, chunk_rows=chunk_rows, retry_errors=retry_errors, max_rows=max_rows, by_hash=by_hash
+            source, run_id, chunk_rows=chunk_rows, retry_errors=retry_errors, max_rows=max_rows, sample=sample
         )
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at)
 
@@ -208,7 +208,7 @@ class _Run:
         chunk_rows: int,
         retry_errors: bool,
         max_rows: int | None,
-        by_hash: bool,
+        sample: int | None,
     ) -> list[tuple[int, int]]:
         """Writes down which rows are to be answered; returns numbers and rows of their chunks.
 
@@ -224,7 +224,7 @@ class _Run:
             chunk_rows=chunk_rows,
             retry_errors=retry_errors,
             max_rows=max_rows,
-            by_hash=by_hash,
+            sample=sample,
         )
         source.createOrReplaceTempView(SOURCE_VIEW)
         try:

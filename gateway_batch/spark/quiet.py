@@ -19,6 +19,7 @@ from gateway_batch.spark.session import local_session
 def quiet_session(warehouse: Path, log: Path, settings: dict[str, str] | None = None) -> Iterator[SparkSession]:
     """A local session, stopped at the end. What the JVM and its workers print goes to the file `log`."""
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # it repeats each error with Java's stacks
+    logging.getLogger().addFilter(_is_no_interrupt)
     log.parent.mkdir(parents=True, exist_ok=True)
     chosen = {"spark.ui.showConsoleProgress": "false", **(settings or {})}
     try:
@@ -30,6 +31,11 @@ def quiet_session(warehouse: Path, log: Path, settings: dict[str, str] | None = 
         yield spark
     finally:
         spark.stop()
+
+
+def _is_no_interrupt(record: logging.LogRecord) -> bool:
+    """py4j logs a Ctrl-C with its stack, by the root logger, and then raises it."""
+    return "KeyboardInterrupt while" not in str(record.msg)
 
 
 @contextlib.contextmanager

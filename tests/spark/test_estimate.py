@@ -37,7 +37,8 @@ def config(server: RunningGateway, schema: str, tmp_path: Path) -> gb.GatewayCon
 
 def documentation(spark: SparkSession) -> DataFrame:
     """Real text, from a line to pages."""
-    return spark.createDataFrame(docstrings(ROWS), "id STRING, body STRING")
+    texts = [(number, text) for number, (_, text) in enumerate(docstrings(ROWS))]
+    return spark.createDataFrame(texts, "id BIGINT, body STRING")
 
 
 def long_tailed(spark: SparkSession) -> DataFrame:
