@@ -20,17 +20,21 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, where_possible: bool = False) -> Iterator[None]:
-    """Holds a file's lock; waits for it. The file is made with mode 0600 if missing.
+def locked(path: Path, *, where_possible: bool = False, wait: bool = True) -> Iterator[None]:
+    """Holds a file's lock. The file is made with mode 0600 if missing.
 
     Args:
         path: the file.
         where_possible: whether to go on without the lock on a mount that has none.
+        wait: whether to wait for it.
+
+    Raises:
+        BlockingIOError: another has it, and is not waited for.
     """
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if not (where_possible and error.errno in _NO_LOCKS):
                 raise

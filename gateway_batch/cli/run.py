@@ -129,6 +129,8 @@ def _figures(report: BatchReport) -> str:
 
 
 def _summary(report: BatchReport) -> str:
+    if not report.planned:
+        return f"{report.output}: nothing to do, all rows have their answer ({report.seconds:,.1f} s)"
     cost = "cost not known" if report.cost_usd is None else f"{report.cost_usd:,.4f} USD"
     failed = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.errors.items()))
     return (

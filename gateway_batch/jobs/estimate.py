@@ -22,8 +22,8 @@ from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.errors import ConfigError
 from gateway_batch.jobs.extrapolate import Interval, total_of_rest
 from gateway_batch.jobs.plan import pending_sql
-from gateway_batch.jobs.run import CHUNK_ROWS, SOURCE_VIEW, BatchJob, run_batch
-from gateway_batch.jobs.source import check_keys, read_source
+from gateway_batch.jobs.run import CHUNK_ROWS, BatchJob, run_batch
+from gateway_batch.jobs.source import as_view, check_keys, read_source
 from gateway_batch.pricing import list_price
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.usage_table import quoted
@@ -145,24 +145,22 @@ def _requests(spark: SparkSession, job: BatchJob, retry_errors: bool, max_rows: 
     """The different requests that are to be sent: `request_hash`, `request` as text, `images`, and how many `rows`."""
     source = read_source(spark, job.source)
     keys, inputs = check_keys(source, list(job.keys)), job.inputs(source.columns)
-    source.createOrReplaceTempView(SOURCE_VIEW)
+    output = quoted(job.output) if spark.catalog.tableExists(job.output) else None
     try:
-        output = quoted(job.output) if spark.catalog.tableExists(job.output) else None
-        pending = spark.sql(
-            pending_sql(
-                SOURCE_VIEW,
-                output=output,
-                keys=keys,
-                inputs=inputs,
-                chunk_rows=CHUNK_ROWS,
-                retry_errors=retry_errors,
-                max_rows=max_rows,
+        with as_view(source) as view:
+            pending = spark.sql(
+                pending_sql(
+                    view,
+                    output=output,
+                    keys=keys,
+                    inputs=inputs,
+                    chunk_rows=CHUNK_ROWS,
+                    retry_errors=retry_errors,
+                    max_rows=max_rows,
+                )
             )
-        )
     except AnalysisException as error:
         raise ConfigError(f"the job can't be planned: {first_line(error)}") from None
-    finally:
-        spark.catalog.dropTempView(SOURCE_VIEW)
     is_text = pending.schema["request"].dataType.typeName() != "struct"
     request = F.col("request").cast("string") if is_text else F.to_json("request")
     images = F.col("files").isNotNull().cast("int") if "files" in pending.columns else F.lit(0)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as t
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.jobs.plan import RESULT_COLUMNS
+from gateway_batch.jobs.source import as_view
 from gateway_batch.jobs.template import quoted_column
+from gateway_batch.locks import locked
+from gateway_batch.spark.functions import ddl_of
+from gateway_batch.spark.table_append import SparkTable
 from gateway_batch.spark.usage_table import literal, make_table, quoted
 
 RUN_ID = "gateway_batch.run_id"
 
 _MARK = "By gateway_batch."
+_LOCK = "_gateway_batch_run.lock"
 _COMMENT = f"Answers of a batch job, one row for each key. {_MARK}"
 
 
@@ -41,17 +47,30 @@ def make_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
 def merge(spark: SparkSession, table: str, keys: Sequence[str], answers: DataFrame) -> None:
     """Puts answers into the output table, in the place of earlier ones of the same keys: one commit."""
     same_key = " AND ".join(f"output.{quoted_column(key)} <=> answers.{quoted_column(key)}" for key in keys)
-    answers.createOrReplaceTempView(_ANSWERS)
-    try:
+    with as_view(answers) as view:
         spark.sql(
-            f"MERGE INTO {quoted(table)} AS output USING {_ANSWERS} AS answers ON {same_key}\n"
+            f"MERGE INTO {quoted(table)} AS output USING {view} AS answers ON {same_key}\n"
             "WHEN MATCHED THEN UPDATE SET *\nWHEN NOT MATCHED THEN INSERT *"
         )
-    finally:
-        spark.catalog.dropTempView(_ANSWERS)
 
 
-_ANSWERS = "_gateway_batch_answers"
+@contextlib.contextmanager
+def one_run(spark: SparkSession, output: str) -> Iterator[None]:
+    """Keeps other runs off an output table that lies on a disk of this machine; elsewhere nothing does.
+
+    Raises:
+        ConfigError: another run of it is under way.
+    """
+    folder = SparkTable(spark, output).local_folder
+    if folder is None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / _LOCK, wait=False))
+        except BlockingIOError:
+            raise ConfigError(f"output: another run of {output} is under way") from None
+        yield
 
 
 def pending_table(output: str) -> str:
@@ -108,7 +127,5 @@ def _check_output(spark: SparkSession, table: str, answers: t.StructType) -> Non
 
 
 def _column(field: t.StructField) -> str:
-    from gateway_batch.spark.functions import ddl_of
-
     comment = RESULT_COLUMNS.get(field.name, "Key of the row.")
     return f"{quoted_column(field.name)} {ddl_of(field.dataType)} COMMENT {literal(comment)}"

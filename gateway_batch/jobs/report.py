@@ -18,7 +18,6 @@ class Status(StrEnum):
     COMPLETED = "completed"
     FAIL_IF = "fail_if"  # the condition held
     BUDGET = "budget"  # the budget was spent: rows that it had no room for are left
-    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ from gateway_batch.jobs.plan import (
     pending_sql,
 )
 from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
-from gateway_batch.jobs.source import check_keys, read_source
+from gateway_batch.jobs.source import as_view, check_keys, read_source
 from gateway_batch.jobs.template import prompt_sql, quoted_column
 from gateway_batch.pricing import list_price
 from gateway_batch.spark import functions
@@ -46,8 +46,6 @@ from gateway_batch.spark.usage_table import quoted
 
 CHUNK_ROWS = 20_000
 
-_FUNCTION = "gateway_batch_run"
-SOURCE_VIEW = "_gateway_batch_source"
 _ANSWER = "_answer"
 
 
@@ -131,7 +129,7 @@ def run_batch(
         fail_if: a condition such as `error_rate > 0.05`, looked at after each chunk: the run ends where it holds.
         chunk_rows: rows of a commit. All answers of a chunk are kept on Spark's disks until then.
         sample: so many different requests at most, as good as chosen by chance, with all their rows.
-        on_progress: is told how the run stands, after each commit.
+        on_progress: is told how the run stands, after each chunk.
 
     Returns:
         What was done. With `fail_if` or a spent budget the rest is left for the next run.
@@ -154,11 +152,22 @@ def run_batch(
     run_id = tables.unfinished_run(spark, job.output) or uuid.uuid4().hex[:12]
     cache = f"run:batch-{run_id}"
     settings = settings.model_copy(update={"cache": cache})
-    with register_ai_query(spark, settings, _FUNCTION, replace=True, tasks=False) as gateway:
+    pending = partial(
+        pending_sql,
+        keys=keys,
+        inputs=inputs,
+        chunk_rows=chunk_rows,
+        retry_errors=retry_errors,
+        max_rows=max_rows,
+        sample=sample,
+    )
+    with contextlib.ExitStack() as stack:
+        function = f"gateway_batch_run_{uuid.uuid4().hex}"
+        gateway = stack.enter_context(register_ai_query(spark, settings, function, tasks=False))
         run = _Run(spark, job, gateway, keys, inputs)
-        counts = run.plan(
-            source, run_id, chunk_rows=chunk_rows, retry_errors=retry_errors, max_rows=max_rows, sample=sample
-        )
+        run.make_output(source, partial(pending, output=None))
+        stack.enter_context(tables.one_run(spark, job.output))
+        counts = run.plan(source, run_id, partial(pending, output=quoted(job.output)))
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at)
 
         def tell(**changes: Any) -> BatchReport:
@@ -200,41 +209,28 @@ class _Run:
         service = resolve_service(gateway.config, job.endpoint, job.api)
         self._price = service.price or list_price(service.model)
 
-    def plan(
-        self,
-        source: DataFrame,
-        run_id: str,
-        *,
-        chunk_rows: int,
-        retry_errors: bool,
-        max_rows: int | None,
-        sample: int | None,
-    ) -> list[tuple[int, int]]:
+    def make_output(self, source: DataFrame, pending: Callable[[str], str]) -> None:
+        """Makes the output table, if it is missing.
+
+        Args:
+            source: the source's rows.
+            pending: from the name of their view to the query for those to be answered.
+
+        Raises:
+            ConfigError: an expression is wrong, or the table is another's.
+        """
+        with _planning(source) as view:
+            answers = self._answers(self._spark.sql(pending(view)))
+            tables.make_output(self._spark, self._job.output, answers.schema)
+
+    def plan(self, source: DataFrame, run_id: str, pending: Callable[[str], str]) -> list[tuple[int, int]]:
         """Writes down which rows are to be answered; returns numbers and rows of their chunks.
 
         Raises:
-            ConfigError: an expression is wrong, two rows have the same key, or the output table is another's.
+            ConfigError: two rows have the same key.
         """
-        spark, output = self._spark, self._job.output
-        query = partial(
-            pending_sql,
-            SOURCE_VIEW,
-            keys=self._keys,
-            inputs=self._inputs,
-            chunk_rows=chunk_rows,
-            retry_errors=retry_errors,
-            max_rows=max_rows,
-            sample=sample,
-        )
-        source.createOrReplaceTempView(SOURCE_VIEW)
-        try:
-            answers = self._answers(spark.sql(query(output=None)))
-            tables.make_output(spark, output, answers.schema)
-            tables.write_pending(spark, output, run_id, query(output=quoted(output)))
-        except (AnalysisException, IllegalArgumentException) as error:
-            raise ConfigError(f"the job can't be planned: {first_line(error)}") from None
-        finally:
-            spark.catalog.dropTempView(SOURCE_VIEW)
+        with _planning(source) as view:
+            tables.write_pending(self._spark, self._job.output, run_id, pending(view))
         self._check_unique()
         counts = self._pending().groupBy("chunk").count().orderBy("chunk").collect()
         return [(row["chunk"], row["count"]) for row in counts]
@@ -313,7 +309,7 @@ class _Run:
             requestTags=tags,
             api=job.api,
             details=True,
-            registration=_FUNCTION,
+            registration=self._gateway.name,
         )
         asked = pending.select(*map(quoted_column, self._keys), "request_hash", answer.alias(_ANSWER))
         return asked.selectExpr(*answers_sql(self._keys, _ANSWER, self._price))
@@ -335,6 +331,16 @@ class _Run:
     @property
     def _parallelism(self) -> int:
         return self._spark.sparkContext.defaultParallelism if is_classic(self._spark) else 8
+
+
+@contextlib.contextmanager
+def _planning(source: DataFrame) -> Iterator[str]:
+    """The source as a view; what is wrong with the job's expressions is said as that."""
+    try:
+        with as_view(source) as view:
+            yield view
+    except (AnalysisException, IllegalArgumentException) as error:
+        raise ConfigError(f"the job can't be planned: {first_line(error)}") from None
 
 
 def _counted(answers: DataFrame, *, has_price: bool) -> Chunk:

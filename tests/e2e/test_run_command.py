@@ -29,6 +29,7 @@ def test_run_answers_a_file_and_has_nothing_to_do_then(run: Run, tmp_path: Path)
     assert "3 requests sent, 0 saved" in done.stdout
     again = run(*RUN, "--json")
     assert again.returncode == 0, again.stderr
+    assert "answers: nothing to do, all rows have their answer" in again.stderr
     report = json.loads(again.stdout)
     assert (report["status"], report["planned"], report["requests"]) == ("completed", 0, 0)
 

@@ -332,3 +332,12 @@ def test_a_token_that_expires_in_mid_job_fails_no_row(
     assert (report.rows, report.failed_rows) == (ROWS, 0)
     assert report.seconds > 3 * 2
     assert TOKEN not in answers(spark, job)._jdf.queryExecution().toString()
+
+
+def test_one_run_of_an_output_at_a_time(run: Run, requests: Count) -> None:
+    def begin_another(report: gb.BatchReport) -> None:
+        with pytest.raises(ConfigError, match=r"another run of .* is under way"):
+            run()
+
+    assert requests(lambda: run(on_progress=begin_another)) == ROWS
+    assert run().planned == 0
