@@ -7,7 +7,7 @@ RUNS ?= 200
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults campaign cluster screenshots lint unit integration classic connect e2e bench bench-all format lock clean
+.PHONY: help demo test test-matrix faults campaign cluster screenshots lint unit integration classic analytics connect e2e bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -40,14 +40,16 @@ unit:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/unit tests/property tests/devgateway tests/client
 
-# Classic and Spark Connect sessions need processes of their own; each job alone keeps little more than one core busy.
-# The last begins as soon as one before it has ended.
+# Each job has a Spark session of its own, and alone keeps little more than one core busy: two run at a time.
 integration:
 	@scripts/setup.sh dev
-	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) classic connect e2e
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) classic analytics connect e2e
 
 classic:
 	$(BIN)/python -m pytest tests/spark
+
+analytics:
+	$(BIN)/python -m pytest tests/analytics
 
 connect:
 	$(BIN)/python -m pytest tests/connect
@@ -70,7 +72,7 @@ campaign:
 screenshots:
 	@scripts/setup.sh dev
 	mkdir -p docs/images
-	SCREENSHOTS=1 $(BIN)/python -m pytest tests/spark/test_dashboard_page.py -k pictures
+	SCREENSHOTS=1 $(BIN)/python -m pytest tests/analytics/test_dashboard_page.py -k pictures
 
 cluster:
 	@scripts/setup.sh dev

@@ -23,5 +23,6 @@ if [ $# -gt 0 ]; then
     run "$@"
 else # a process is either a classic one or a Spark Connect one to pyspark
     run tests/spark
+    run tests/analytics
     run tests/connect
 fi

@@ -113,7 +113,7 @@ def test_a_page_s_grid_is_filled_without_gap_or_overlap(page: dict[str, Any]) ->
 
 @pytest.mark.parametrize("widget", SHOWN, ids=lambda widget: widget["name"])
 def test_a_widget_shows_columns_that_its_dataset_has(widget: dict[str, Any]) -> None:
-    """tests/spark/test_lakeview_datasets.py holds the columns against what the query really gives."""
+    """tests/analytics/test_lakeview_datasets.py holds the columns against what the query really gives."""
     (query,) = (each["query"] for each in widget["queries"])
     fields = {each["name"]: each["expression"] for each in query["fields"]}
     assert set(fields) == set(field_names(widget["spec"]["encodings"]))

@@ -20,7 +20,7 @@ from gateway_batch.spark.view_files import read_views
 from gateway_batch.spark.views import READ_COLUMNS
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage.prices import PriceRecord
-from tests.spark.view_figures import Figures, Record
+from tests.analytics.view_figures import Figures, Record
 from tests.usage_days import write_delta
 
 VIEWS = [view.name for view in read_views()]

@@ -16,7 +16,7 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.spark.usage_refresh import Refreshed, refresh_usage
 from gateway_batch.spark.views import complete_before
 from gateway_batch.usage.arrow import SCHEMA
-from tests.spark.usage_views import (
+from tests.analytics.usage_views import (
     ODD,
     OF_ROWS,
     OWN_PRICES,
@@ -29,7 +29,7 @@ from tests.spark.usage_views import (
     records,
     rows_of,
 )
-from tests.spark.view_figures import figures_of
+from tests.analytics.view_figures import figures_of
 from tests.usage_days import usage_days
 
 FIRST = date(2026, 8, 3)

@@ -22,7 +22,7 @@ from gateway_batch.spark.view_files import read_views
 from gateway_batch.spark.views import READ_COLUMNS
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage.record import MIRRORED_COLUMNS
-from tests.spark.usage_views import (
+from tests.analytics.usage_views import (
     ODD,
     OWN_PRICES,
     VIEWS,
@@ -35,7 +35,7 @@ from tests.spark.usage_views import (
     records,
     rows_of,
 )
-from tests.spark.view_figures import figures_of
+from tests.analytics.view_figures import figures_of
 from tests.usage_days import usage_days
 
 ROWS = int(os.environ.get("USAGE_VIEWS_ROWS", "20000"))

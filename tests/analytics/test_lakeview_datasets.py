@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from gateway_batch.dashboard.definition import FILTERS, Filter
 from gateway_batch.dashboard.lakeview import dashboard
 from gateway_batch.dashboard.lakeview_datasets import COLOURS, OTHERS
-from tests.spark.dashboard_rows import FIRST, LAST, rows_as_views
+from tests.analytics.dashboard_rows import FIRST, LAST, rows_as_views
 
 DATASETS = {each["name"]: "".join(each["queryLines"]) for each in dashboard()["datasets"]}
 Ask = Callable[..., list[Row]]

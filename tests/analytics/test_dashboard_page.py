@@ -26,9 +26,9 @@ from gateway_batch.dashboard.datasets import Dataset, dataset_of, merged
 from gateway_batch.dashboard.definition import PAGES
 from gateway_batch.errors import ConfigError
 from gateway_batch.usage.arrow import SCHEMA
+from tests.analytics.dashboard_figures import Figures, Rows
+from tests.analytics.usage_views import ODD, OWN_PRICES, add_prices, make
 from tests.browser import Opened, chromium, drawn, opened
-from tests.spark.dashboard_figures import Figures, Rows
-from tests.spark.usage_views import ODD, OWN_PRICES, add_prices, make
 from tests.usage_days import usage_days
 
 FIRST, DAYS = date(2026, 8, 3), 60

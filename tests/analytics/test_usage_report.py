@@ -17,7 +17,7 @@ from gateway_batch.spark.usage_table import literal
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage_report import ALWAYS, Period, key_of, place_of
 from gateway_batch.usage_report.report import Figures, usage_report
-from tests.spark.usage_views import OWN_PRICES, add_prices, make
+from tests.analytics.usage_views import OWN_PRICES, add_prices, make
 from tests.usage_days import usage_days
 
 KEYS = {
