@@ -27,7 +27,7 @@ from pyspark.sql.types import _parse_datatype_json_string
 from gateway_batch.spark.jvm import gateway_of
 from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.spark.table_append import OvertakenError, SparkTable, local_path
-from gateway_batch.spark.usage_table import record_type
+from gateway_batch.spark.usage_table import quoted, record_type
 from gateway_batch.usage.arrow import schema_of
 from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.record import UsageRecord
@@ -36,6 +36,8 @@ _PLAIN_WRITER_VERSION = 2
 _PLAIN_PROPERTIES = {"delta.checkpointInterval", "delta.appendOnly", "delta.parquet.compression.codec"}
 _PLAIN_PROPERTY_SUFFIX = "RetentionDuration"
 _FURTHER_OF_A_WRITE = 5
+
+_SESSION_CATALOG = "spark_catalog"
 
 
 class UsageTable:
@@ -53,7 +55,7 @@ class UsageTable:
         self._row = row
         self._time = time
         self._jvm = gateway_of(spark).jvm
-        self._identifier = spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(name)
+        self._identifier = self._parsed(name)
         self._log: Any = self._find_log()
         self._by_spark = SparkTable(spark, name)
 
@@ -96,8 +98,17 @@ class UsageTable:
         version = snapshot.transactions().get(drain)
         return int(version.get()) if version.isDefined() else None
 
+    def _parsed(self, name: str) -> JavaObject | None:
+        """The name as Spark's own catalog has it, which knows no name of three parts; None for another catalog's."""
+        parts = name.split(".")
+        if len(parts) > 2 and parts[0].lower() != _SESSION_CATALOG:
+            return None
+        return self._spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(quoted(".".join(parts[-2:])))
+
     def _find_log(self) -> JavaObject | None:
-        """Delta's log of the table; None on Databricks, whose Delta has other classes."""
+        """Delta's log of the table; None in a catalog beside Spark's own, and on Databricks, with other classes."""
+        if self._identifier is None:
+            return None
         try:
             find = self._jvm.org.apache.spark.sql.delta.DeltaLog.forTable
             return find(self._spark._jsparkSession, self._identifier)

@@ -336,6 +336,16 @@ def test_a_table_of_the_users_own_making_is_written_by_spark(spark: SparkSession
     assert row.client_metadata.outcome == "answered"
 
 
+def test_a_table_may_be_named_with_its_catalog(spark: SparkSession, register: Register, tmp_path: Path) -> None:
+    schema = register().usage.table.rpartition(".")[0]
+    gateway = register(usage_table=f"spark_catalog.{schema}.usage_by_catalog", spool_dir=str(tmp_path / "spool"))
+    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+    assert gateway.usage.flush() == 1
+    assert spark.table(f"{schema}.usage_by_catalog").count() == 1
+    assert spark.table(f"spark_catalog.{schema}.ai_query_tasks").count() == 1
+    assert gateway.usage.maintain().files_after == 1
+
+
 @pytest.mark.usefixtures("texts")
 def test_many_flushes_are_checkpointed(spark: SparkSession, gateway: gb.Gateway) -> None:
     gateway.usage.flush()

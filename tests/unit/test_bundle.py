@@ -14,7 +14,7 @@ from databricks.bundles.dashboards import Dashboard
 from databricks.bundles.jobs import Job
 
 from gateway_batch.cli.main import app
-from gateway_batch.spark.views import check_names
+from gateway_batch.config import GatewayConfig
 
 ROOT = Path(__file__).parents[2]
 JOBS = ROOT / "jobs"
@@ -37,18 +37,32 @@ def of_kind(kind: str) -> dict[str, tuple[Path, Any]]:
     return {name: (path, each) for path, made in RESOURCES.items() for name, each in made.get(kind, {}).items()}
 
 
-((JOB_FILE, JOB),) = of_kind("jobs").values()
+JOBS_BY_NAME = of_kind("jobs")
 ((DASHBOARD_FILE, DASHBOARD),) = of_kind("dashboards").values()
-TASKS: list[dict[str, Any]] = JOB["tasks"]
-COMMANDS = {each["task_key"]: each["python_wheel_task"] for each in TASKS if "python_wheel_task" in each}
+COMMANDS = {
+    f"{name}.{task['task_key']}": task["python_wheel_task"]
+    for name, (_, job) in JOBS_BY_NAME.items()
+    for task in job["tasks"]
+    if "python_wheel_task" in task
+}
+ALL_JOBS = pytest.mark.parametrize("name", list(JOBS_BY_NAME))
+
+
+def filled(text: str, **given: str) -> str:
+    """A text with its variables in their places: given ones, else their defaults, which may name others."""
+    values = {name: str(each.get("default", "x")) for name, each in BUNDLE["variables"].items()} | given
+    while (found := re.sub(r"\$\{var\.(\w+)\}", lambda name: values[name[1]], text)) != text:
+        text = found
+    return text
 
 
 def test_the_resources_are_what_databricks_models_take() -> None:
     """They refuse fields that don't exist, missing ones, and words that an enumeration lacks."""
     assert {kind for made in RESOURCES.values() for kind in made} == {"jobs", "dashboards"}
-    assert Job.from_dict(JOB).as_dict() == JOB
+    for _, job in JOBS_BY_NAME.values():
+        assert Job.from_dict(job).as_dict() == job
     assert Dashboard.from_dict(DASHBOARD).as_dict() == DASHBOARD
-    wrong: Any = {**JOB, "colour": "blue"}
+    wrong: Any = {**job, "colour": "blue"}
     with pytest.raises(ValueError, match="Unexpected field 'colour'"):
         Job.from_dict(wrong)
 
@@ -56,7 +70,9 @@ def test_the_resources_are_what_databricks_models_take() -> None:
 def test_files_are_named_by_the_kind_of_their_resources() -> None:
     assert {path.name: list(made) for path, made in RESOURCES.items()} == {
         "ai_gateway_usage.dashboard.yml": ["dashboards"],
+        "score_table.job.yml": ["jobs"],
         "usage_dashboard.job.yml": ["jobs"],
+        "usage_ledger.job.yml": ["jobs"],
     }
 
 
@@ -66,9 +82,12 @@ def test_paths_lead_to_what_is_there_and_is_synchronized() -> None:
     assert file.parent in {(JOBS / path).resolve() for path in BUNDLE["sync"]["paths"]}
     (wheel,) = BUNDLE["artifacts"].values()
     assert (JOBS / wheel["path"]).resolve() == ROOT
-    (dependency,) = JOB["environments"][0]["spec"]["dependencies"]
-    assert (JOB_FILE.parent / dependency).parent.resolve() == ROOT / "dist"
     assert "--wheel-dir dist" in wheel["build"]
+    for path, job in JOBS_BY_NAME.values():
+        wheels = [name for each in job.get("environments", []) for name in each["spec"]["dependencies"]]
+        wheels += [library["whl"] for task in job["tasks"] for library in task.get("libraries", [])]
+        assert wheels
+        assert {(path.parent / each).parent.resolve() for each in wheels} == {ROOT / "dist"}
 
 
 def test_every_reference_leads_to_something() -> None:
@@ -77,17 +96,44 @@ def test_every_reference_leads_to_something() -> None:
     assert variables == set(BUNDLE["variables"])
     rest = {name for name in used if not name.startswith("var.")}
     resources = {f"resources.{kind}.{name}.id" for kind in ("jobs", "dashboards") for name in of_kind(kind)}
-    assert rest <= {"workspace.current_user.userName", "bundle.name", "bundle.target", *resources}
+    assert rest <= {"workspace.current_user.userName", "workspace.host", "bundle.name", "bundle.target", *resources}
     assert "resources.dashboards.ai_gateway_usage.id" in rest
-    assert [name for name, each in BUNDLE["variables"].items() if "default" not in each] == ["warehouse_id"]
+    assert [name for name, each in BUNDLE["variables"].items() if "default" not in each] == [
+        "warehouse_id",
+        "node_type_id",
+    ]
 
 
-def test_tasks_run_one_after_the_other_in_environments_that_are_declared() -> None:
-    keys = [each["task_key"] for each in TASKS]
-    assert keys == ["refresh_aggregate", "refresh_dashboard"]
-    assert [[to["task_key"] for to in each.get("depends_on", [])] for each in TASKS] == [[], keys[:1]]
-    environments = {each["environment_key"] for each in JOB["environments"]}
-    assert {each["environment_key"] for each in TASKS if "python_wheel_task" in each} == environments
+@ALL_JOBS
+def test_tasks_run_one_after_the_other_where_it_is_declared(name: str) -> None:
+    job = JOBS_BY_NAME[name][1]
+    keys = [each["task_key"] for each in job["tasks"]]
+    assert [[to["task_key"] for to in each.get("depends_on", [])] for each in job["tasks"]] == [
+        [before] if before else [] for before in ["", *keys][:-1]
+    ]
+    places = {each["environment_key"] for each in job.get("environments", [])}
+    places |= {each["job_cluster_key"] for each in job.get("job_clusters", [])}
+    used = {each.get("environment_key") or each.get("job_cluster_key") for each in job["tasks"]}
+    assert used - {None} == places
+
+
+def test_no_secret_is_in_the_bundle() -> None:
+    """A cluster's variables take references, which the workspace resolves."""
+    for _, job in JOBS_BY_NAME.values():
+        for cluster in job.get("job_clusters", []):
+            token = cluster["new_cluster"]["spark_env_vars"].get("DATABRICKS_TOKEN", "{{secrets/none/none}}")
+            assert re.fullmatch(r"\{\{secrets/[^/]+/\w+\}\}", token)
+
+
+@ALL_JOBS
+def test_a_cluster_sets_what_settings_there_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for cluster in JOBS_BY_NAME[name][1].get("job_clusters", []):
+        given = cluster["new_cluster"]["spark_env_vars"]
+        for variable, value in given.items():
+            monkeypatch.setenv(variable, filled(value).replace("${workspace.host}", "https://example.com"))
+        config = GatewayConfig.from_env()
+        assert str(config.spool_dir) == "/Volumes/main/ai_gateway/spool"
+        assert config.usage_table == "main.ai_gateway.usage"
 
 
 def test_there_are_a_development_and_a_production_target() -> None:
@@ -96,9 +142,11 @@ def test_there_are_a_development_and_a_production_target() -> None:
         "prod": "production",
     }
     assert BUNDLE["targets"]["prod"]["workspace"]["root_path"]
-    assert SCHEDULE.match(JOB["schedule"]["quartz_cron_expression"])
-    assert JOB["email_notifications"]["on_failure"]
-    assert JOB["max_concurrent_runs"] == 1
+    for _, job in JOBS_BY_NAME.values():
+        assert SCHEDULE.match(job["schedule"]["quartz_cron_expression"])
+        assert job["email_notifications"]["on_failure"]
+        assert job["permissions"]
+        assert job["max_concurrent_runs"] == 1
 
 
 @pytest.mark.parametrize("key", list(COMMANDS))
@@ -107,11 +155,15 @@ def test_a_task_runs_a_command_that_takes_its_arguments(key: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert task["package_name"] == project["name"].replace("-", "_")
     assert project["scripts"][task["entry_point"]] == "gateway_batch.cli.main:main"
-    defaults = {f"${{var.{name}}}": each.get("default", "x") for name, each in BUNDLE["variables"].items()}
-    filled = [re.sub(r"\$\{var\.\w+\}", lambda found: defaults[found[0]], word) for word in task["parameters"]]
-    given = parsed(filled)
-    check_names(given["usage_table"], given["schema"])
-    assert (given["usage_table"], given["schema"]) == ("system.ai_gateway.usage", "main.ai_gateway")
+    given = parsed([filled(word) for word in task["parameters"]])
+    expected_of: dict[str, dict[str, Any]] = {
+        "score_table.score": {"source": "main.ai_gateway.texts", "output": "main.ai_gateway.answers", "key": ["id"]},
+        "usage_dashboard.refresh_aggregate": {"usage_table": "system.ai_gateway.usage", "schema": "main.ai_gateway"},
+        "usage_ledger.flush": {"usage_table": None},
+        "usage_ledger.maintain": {"keep_days": 400},
+    }
+    expected = expected_of[key]
+    assert {name: given["out" if name == "output" else name] for name in expected} == expected
 
 
 def parsed(words: list[str]) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""The commands of the bundle's jobs, with their own words, one after the other on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway_batch.devgateway import Settings, running
+from tests.e2e.conftest import Run
+from tests.e2e.test_command_line import REVIEWS
+from tests.unit.test_bundle import COMMANDS, JOBS_BY_NAME, filled
+
+
+@pytest.mark.timeout(400)
+def test_the_jobs_commands_run_in_their_order(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    given = {
+        "catalog": "spark_catalog",
+        "usage_table": "${var.catalog}.${var.schema}.usage",
+        "source": "reviews.csv",
+        "key": "title",
+        "prompt": "Summarize: {review}",
+        "spool_dir": str(tmp_path / "spool"),
+    }
+    with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
+        environment = {
+            name: filled(value, **given)
+            for _, job in JOBS_BY_NAME.values()
+            for cluster in job.get("job_clusters", [])
+            for name, value in cluster["new_cluster"]["spark_env_vars"].items()
+        } | {"DATABRICKS_HOST": server.host, "DATABRICKS_TOKEN": "t0ken"}
+        said = {}
+        for key in ("score_table.score", "usage_ledger.flush", "usage_ledger.maintain",
+                    "usage_dashboard.refresh_aggregate"):  # fmt: skip
+            words = [filled(word, **given) for word in COMMANDS[key]["parameters"]]
+            done = run(*words, **environment)
+            assert done.returncode == 0, (key, done.stderr)
+            said[key] = done.stdout
+        assert server.stats()["requests"] == 3
+    assert set(said) == set(COMMANDS)
+    assert "spark_catalog.ai_gateway.answers: 3 of 3 rows" in said["score_table.score"]
+    assert "records committed to spark_catalog.ai_gateway.usage" in said["usage_ledger.flush"]
+    assert "spark_catalog.ai_gateway.usage: " in said["usage_ledger.maintain"]
+    assert "0 records deleted" in said["usage_ledger.maintain"]
+    assert said["usage_dashboard.refresh_aggregate"].startswith("spark_catalog.ai_gateway: ")
