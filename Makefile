@@ -12,8 +12,8 @@ OTHER_SPARKS := 4.1.1
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
 	@echo "make test         all checks and tests"
-	@echo "make faults       batch jobs, streams, outages, interrupts, a drain that dies at each step (about 35 minutes); then the ledger's fault"
-	@echo "                  campaign, $(RUNS) runs that go on where they stopped (about an hour; RUNS=n)"
+	@echo "make faults       batch jobs, streams, outages, interrupts, a drain that dies at each step (about 35 minutes); then"
+	@echo "                  the ledger's fault campaign, $(RUNS) runs that go on where they stopped (about an hour; RUNS=n)"
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
 	@echo "make screenshots  the pictures of the usage dashboard in docs/images"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"

@@ -9,7 +9,7 @@ import pytest
 from gateway_batch.devgateway import Settings, running
 from tests.e2e.conftest import Run
 from tests.e2e.test_command_line import REVIEWS
-from tests.unit.test_bundle import COMMANDS, JOBS_BY_NAME, filled
+from tests.unit.test_bundle import COMMANDS, VARIABLES, filled
 
 
 @pytest.mark.timeout(400)
@@ -25,10 +25,7 @@ def test_the_jobs_commands_run_in_their_order(run: Run, tmp_path: Path) -> None:
     }
     with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
         environment = {
-            name: filled(value, **given)
-            for _, job in JOBS_BY_NAME.values()
-            for cluster in job.get("job_clusters", [])
-            for name, value in cluster["new_cluster"]["spark_env_vars"].items()
+            name: filled(value, **given) for variables in VARIABLES.values() for name, value in variables.items()
         } | {"DATABRICKS_HOST": server.host, "DATABRICKS_TOKEN": "t0ken"}
         said = {}
         for key in ("score_table.score", "usage_ledger.flush", "usage_ledger.maintain",
