@@ -156,10 +156,10 @@ def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int) -
 
 def _with_progress(registered: Gateway, total: int, action: Callable[[], object]) -> float:
     """Runs a query with a bar of what is in the spool already; returns its seconds."""
-    from gateway_batch.usage.counting import OutcomeCounter
+    from gateway_batch.usage.counting import SpoolWatch
 
-    counter = OutcomeCounter(registered.usage.spool_dir)
-    before, finished = counter.count(), threading.Event()
+    spool, finished = SpoolWatch(registered.usage.spool_dir), threading.Event()
+    before = spool.look()
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -171,8 +171,8 @@ def _with_progress(registered: Gateway, total: int, action: Callable[[], object]
     def watch(progress: Progress) -> None:
         task = progress.add_task("requests", total=total)
         while not finished.wait(0.2):
-            progress.update(task, completed=counter.count() - before)
-        progress.update(task, completed=counter.count() - before)
+            progress.update(task, completed=spool.look().since(before).attempts)
+        progress.update(task, completed=spool.look().since(before).attempts)
 
     started = time.perf_counter()
     with Progress(*columns, console=output) as progress:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway_batch.cli import job_options as options
 from gateway_batch.cli.console import errors, output
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from gateway_batch.jobs.report import BatchReport
 
 _FAILED = 1
+_LINE_EVERY_S = 30.0
+"""Where there is no terminal, a line at least so often, and one for each chunk."""
 
 
 def run(
@@ -90,9 +93,10 @@ class _Shown:
     def __init__(self, summary: Console) -> None:
         self._summary = summary
         self._report: BatchReport | None = None
+        self._printed_at = 0.0
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(), TimeRemainingColumn(), console=errors,
+            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"),
+            console=errors,
         )  # fmt: skip
         self._task = self._bar.add_task("rows", total=None, figures="")
 
@@ -103,40 +107,19 @@ class _Shown:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+        from gateway_batch.jobs.progress import summary
+
         if self._report is not None:
-            self._summary.print(_summary(self._report), highlight=False)
+            self._summary.print(summary(self._report), highlight=False)
 
     def update(self, report: BatchReport) -> None:
         """Takes the newest report."""
-        self._report = report
+        from gateway_batch.jobs.progress import figures
+
+        before, self._report = self._report, report
         if errors.is_terminal:
-            self._bar.update(self._task, total=report.planned, completed=report.rows, figures=_figures(report))
-        else:
-            errors.print(_figures(report), highlight=False)
-
-
-def _figures(report: BatchReport) -> str:
-    """One line of how a run stands."""
-    rate = report.rows / report.seconds if report.seconds else 0.0
-    parts = [f"{report.rows:,} of {report.planned:,} rows", f"{rate:,.0f} rows/s"]
-    parts.append(f"{report.input_tokens + report.output_tokens:,} tokens")
-    if report.cost_usd is not None:
-        parts.append(f"{report.cost_usd:,.4f} USD")
-        if 0 < report.rows < report.planned:
-            parts.append(f"about {report.cost_usd * report.planned / report.rows:,.4f} USD in the end")
-    parts += [f"{count:,} {kind}" for kind, count in sorted(report.errors.items())]
-    return ", ".join(parts)
-
-
-def _summary(report: BatchReport) -> str:
-    if not report.planned:
-        return f"{report.output}: nothing to do, all rows have their answer ({report.seconds:,.1f} s)"
-    cost = "cost not known" if report.cost_usd is None else f"{report.cost_usd:,.4f} USD"
-    failed = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.errors.items()))
-    return (
-        f"{report.output}: {report.rows:,} of {report.planned:,} rows in {report.seconds:,.1f} s, "
-        f"{report.left:,} left; "
-        f"{report.requests:,} requests sent, {report.saved:,} saved; "
-        f"{report.input_tokens:,} + {report.output_tokens:,} tokens, {cost}; "
-        f"{report.failed_rows:,} failed{f' ({failed})' if failed else ''}"
-    )
+            done = report.rows + report.under_way
+            self._bar.update(self._task, total=report.planned, completed=done, figures=figures(report))
+        elif before is None or report.rows > before.rows or time.monotonic() - self._printed_at >= _LINE_EVERY_S:
+            self._printed_at = time.monotonic()
+            errors.print(figures(report), highlight=False)

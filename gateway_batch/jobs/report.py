@@ -10,6 +10,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from gateway_batch.usage.counting import Traffic
+
 
 class Status(StrEnum):
     """How a job stands."""
@@ -56,6 +58,8 @@ class BatchReport:
         input_tokens, output_tokens: of the rows' answers, as reported or estimated.
         cost_usd: of the same, by the endpoint's price or its list price; None where none is known.
         seconds: so far.
+        under_way: rows of the chunk at work that seem to be answered already.
+        traffic: of this run, as the spool shows it: about what was sent since its beginning.
     """
 
     output: str
@@ -71,6 +75,13 @@ class BatchReport:
     output_tokens: int = 0
     cost_usd: Decimal | None = Decimal(0)
     seconds: float = 0.0
+    under_way: int = 0
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is the run's last report."""
+        return self.status is not Status.RUNNING
 
     @property
     def failed_rows(self) -> int:

@@ -7,11 +7,10 @@ committed is in the engine's cache, under the run's id. So a kill pays again for
 from __future__ import annotations
 
 import contextlib
-import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -33,8 +32,10 @@ from gateway_batch.jobs.plan import (
     fingerprint,
     pending_sql,
 )
+from gateway_batch.jobs.progress import NotebookBar, in_notebook
 from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
 from gateway_batch.jobs.source import as_view, check_keys, read_source
+from gateway_batch.jobs.telling import Teller
 from gateway_batch.jobs.template import prompt_sql, quoted_column
 from gateway_batch.pricing import list_price
 from gateway_batch.spark import functions
@@ -129,7 +130,8 @@ def run_batch(
         fail_if: a condition such as `error_rate > 0.05`, looked at after each chunk: the run ends where it holds.
         chunk_rows: rows of a commit. All answers of a chunk are kept on Spark's disks until then.
         sample: so many different requests at most, as good as chosen by chance, with all their rows.
-        on_progress: is told how the run stands, after each chunk.
+        on_progress: is told how the run stands, after each chunk and once a second, one call at a time, from threads
+            of its own too; None: in a notebook a bar is shown, elsewhere nothing.
 
     Returns:
         What was done. With `fail_if` or a spent budget the rest is left for the next run.
@@ -145,7 +147,7 @@ def run_batch(
     settings = config or GatewayConfig.from_env()
     _check_output(job)
     resolve_service(settings, job.endpoint, job.api)
-    started_at, started = datetime.now(UTC), time.monotonic()
+    started_at = datetime.now(UTC)
     source = read_source(spark, job.source)
     keys = check_keys(source, list(job.keys))
     inputs = job.inputs(source.columns)
@@ -169,29 +171,23 @@ def run_batch(
         stack.enter_context(tables.one_run(spark, job.output))
         counts = run.plan(source, run_id, partial(pending, output=quoted(job.output)))
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at)
-
-        def tell(**changes: Any) -> BatchReport:
-            nonlocal report
-            report = replace(report, **changes, seconds=time.monotonic() - started)
-            if on_progress is not None:
-                on_progress(report)
-            return report
-
-        tell()
-        status = Status.COMPLETED
-        with contextlib.closing(run.answer(chunks_of(counts, chunk_rows))) as chunks:
-            for chunk in chunks:
-                tell(**added(report, chunk), **run.requests())
-                if chunk.unsent:
-                    status = Status.BUDGET
-                elif condition is not None and condition.holds(report.measures):
-                    status = Status.FAIL_IF
-                if status is not Status.COMPLETED:
-                    break
-        if status is Status.COMPLETED:
-            tables.drop_pending(spark, job.output)
-            remove_run(cache)
-        return tell(status=status)
+        shown = NotebookBar().update if on_progress is None and in_notebook() else on_progress
+        with Teller(report, gateway.usage.spool_dir, shown) as teller:
+            status = Status.COMPLETED
+            groups = chunks_of(counts, chunk_rows)
+            with contextlib.closing(run.answer(groups)) as chunks:
+                for chunk in chunks:
+                    report = teller.tell(**added(teller.report, chunk), **run.requests())
+                    if chunk.unsent:
+                        status = Status.BUDGET
+                    elif condition is not None and condition.holds(report.measures):
+                        status = Status.FAIL_IF
+                    if status is not Status.COMPLETED:
+                        break
+            if status is Status.COMPLETED:
+                tables.drop_pending(spark, job.output)
+                remove_run(cache)
+            return teller.tell(status=status)
 
 
 class _Run:

@@ -1,4 +1,4 @@
-"""Ctrl-C in a driver: nothing more is sent, and what was in flight is recorded."""
+"""Ctrl-C in a driver, and a cancelled job: nothing more is sent within a second, and what was in flight is recorded."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.devgateway import RunningGateway
 from tests.spark.conftest import MODEL, TOKEN, Register
 from tests.spark.test_cancelling import (
     IN_FLIGHT,
     ROWS,
+    answers,
+    cancelled,
     check_books,
     check_stopped,
+    slow_gateway,
     slow_server,
     wait_until_under_way,
 )
 
-__all__ = ["slow_server"]
+__all__ = ["answers", "slow_gateway", "slow_server"]
+
+WITHIN_S = 1.0
 
 DRIVER = f"""
 import sys, threading, gateway_batch as gb
@@ -63,13 +68,20 @@ def driver(server: RunningGateway, folder: Path, then: str) -> Iterator[subproce
             process.kill()
 
 
+def test_a_cancelled_job_stops_within_a_second(
+    spark: SparkSession, answers: DataFrame, slow_server: RunningGateway
+) -> None:
+    ended_at, _ = cancelled(spark, answers, slow_server, interrupt=False)
+    check_stopped(slow_server, ended_at, WITHIN_S)
+
+
 def test_ctrl_c_that_ends_the_driver_stops(
     spark: SparkSession, register: Register, slow_server: RunningGateway, tmp_path: Path
 ) -> None:
     with driver(slow_server, tmp_path / "warehouse", "ends") as process:
         ended_at = time.time()
         os.kill(process.pid, signal.SIGINT)
-        check_stopped(slow_server, ended_at)
+        check_stopped(slow_server, ended_at, WITHIN_S)
         process.communicate(timeout=60)
     gateway = register(spool_dir=str(tmp_path / "warehouse/_gateway_batch/spool"))
     assert check_books(spark, gateway, slow_server)["no_answer", "cancelled"] > 0
@@ -81,12 +93,12 @@ def test_ctrl_c_leaves_a_session_that_works_until_it_is_stopped(
     with driver(slow_server, tmp_path / "warehouse", "goes on") as process:
         ended_at = time.time()
         os.kill(process.pid, signal.SIGINT)
-        check_stopped(slow_server, ended_at)
+        check_stopped(slow_server, ended_at, WITHIN_S)
         slow_server.reset()
         wait_until_under_way(slow_server)
         ended_at = time.time()
         output, _ = process.communicate("stop now\n", timeout=60)
         assert output == "interrupted\n"
-        check_stopped(slow_server, ended_at)
+        check_stopped(slow_server, ended_at, WITHIN_S)
     gateway = register(spool_dir=str(tmp_path / "warehouse/_gateway_batch/spool"))
     assert check_books(spark, gateway, slow_server)["no_answer", "cancelled"] > 0

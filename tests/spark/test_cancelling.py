@@ -21,7 +21,9 @@ from gateway_batch.spark.reconcile import books_agree
 from tests.spark.conftest import MODEL, TOKEN, Register
 
 ROWS, IN_FLIGHT, LATENCY_MS = 10_000, 64, 200
-STOPS_WITHIN_S = 1.0
+STOPS_WITHIN_S = 10.0
+"""A third of what the rows would last, as other jobs take the processors meanwhile; tests/faults has the second."""
+
 UNDER_WAY = 500
 """Requests after which a query is ended: the rows would last for half a minute."""
 
@@ -72,10 +74,10 @@ def sent_after(server: RunningGateway, ended_at: float) -> list[float]:
     return sorted(at - ended_at for at in times if at > ended_at)
 
 
-def check_stopped(server: RunningGateway, ended_at: float) -> None:
+def check_stopped(server: RunningGateway, ended_at: float, within_s: float = STOPS_WITHIN_S) -> None:
     wait_until_all_is_quiet(server)
     later = sent_after(server, ended_at)
-    assert not later or later[-1] < STOPS_WITHIN_S
+    assert not later or later[-1] < within_s
 
 
 def check_books(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway) -> Counter[tuple[str, str | None]]:
@@ -93,10 +95,8 @@ def check_books(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway
     return found
 
 
-@pytest.mark.parametrize("interrupt", [False, True], ids=["left alone", "interrupted"])
-def test_a_cancelled_job_group_stops(
-    spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway, answers: DataFrame, *, interrupt: bool
-) -> None:
+def cancelled(spark: SparkSession, answers: DataFrame, server: RunningGateway, *, interrupt: bool) -> tuple[float, str]:
+    """Cancels a query under way by its job group; returns when, and the query's error."""
     failures: list[str] = []
 
     def collect() -> None:
@@ -108,12 +108,20 @@ def test_a_cancelled_job_group_stops(
 
     query = InheritableThread(target=collect)
     query.start()
-    wait_until_under_way(slow_server)
+    wait_until_under_way(server)
     ended_at = time.time()
     spark.sparkContext.cancelJobGroup("answers")
-    check_stopped(slow_server, ended_at)
     query.join()
-    assert "cancelled" in failures[0]
+    return ended_at, failures[0]
+
+
+@pytest.mark.parametrize("interrupt", [False, True], ids=["left alone", "interrupted"])
+def test_a_cancelled_job_group_stops(
+    spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway, answers: DataFrame, *, interrupt: bool
+) -> None:
+    ended_at, error = cancelled(spark, answers, slow_server, interrupt=interrupt)
+    check_stopped(slow_server, ended_at)
+    assert "cancelled" in error
     assert check_books(spark, slow_gateway, slow_server)["no_answer", "cancelled"] > 0
 
 

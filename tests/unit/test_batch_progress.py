@@ -1,0 +1,89 @@
+"""How a batch job's progress is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gateway_batch.jobs.progress import duration, figures, summary
+from gateway_batch.jobs.report import BatchReport, Status
+from gateway_batch.jobs.telling import Teller
+from gateway_batch.usage.counting import Traffic
+from gateway_batch.usage.spool import SpoolWriter
+from tests.unit.samples import record
+
+BEGUN = BatchReport("a.b", "run", 100, datetime(2026, 11, 26, tzinfo=UTC))
+
+
+def test_a_line_has_what_is_done_in_flight_spent_and_left() -> None:
+    report = replace(
+        BEGUN, rows=40, under_way=10, seconds=10.0, input_tokens=900, output_tokens=100, cost_usd=Decimal("0.5"),
+        errors={"timeout": 2}, traffic=Traffic(attempts=57, rate_limited=3, in_flight=8),
+    )  # fmt: skip
+    assert figures(report) == (
+        "50 of 100 rows, 5 rows/s, 8 in flight, 1,000 tokens, 0.5000 USD, about 1.2500 USD in the end, 3 times 429, "
+        "2 timeout, 0:10 left"
+    )
+
+
+def test_a_line_of_a_run_that_has_done_nothing_yet() -> None:
+    assert figures(replace(BEGUN, cost_usd=None)) == "0 of 100 rows, 0 rows/s, 0 tokens"
+
+
+def test_the_summary_says_that_there_was_nothing_to_do() -> None:
+    assert "nothing to do" in summary(replace(BEGUN, planned=0, status=Status.COMPLETED))
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_what_is_under_way_is_told_between_chunks_and_counted_by_chunks_only(tmp_path: Path) -> None:
+    soon: list[Callable[[], None]] = []
+    writer = SpoolWriter(tmp_path, soon.append)
+    told: list[BatchReport] = []
+    news = threading.Event()
+
+    def listen(report: BatchReport) -> None:
+        told.append(report)
+        if report.under_way:
+            news.set()
+
+    with Teller(BEGUN, tmp_path, listen) as teller:
+        attempts = [record(f"{number}") for number in range(3)]
+        for attempt in attempts:
+            writer.intend(attempt)
+        for attempt in attempts[1:]:
+            writer.settle(attempt)
+        soon.pop()()
+        assert news.wait(30)
+        assert (told[-1].rows, told[-1].under_way, told[-1].traffic) == (0, 2, Traffic(attempts=2, in_flight=1))
+        last = teller.tell(rows=2)
+    assert (last.rows, last.under_way, last.traffic.attempts) == (2, 0, 2)
+    writer.close()
+
+
+def test_what_a_listener_raises_ends_the_run(tmp_path: Path) -> None:
+    heard = threading.Event()
+
+    def listen(report: BatchReport) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            heard.set()
+            raise OSError("the disk of the log is full")
+
+    with Teller(BEGUN, tmp_path, listen) as teller:
+        assert heard.wait(30)
+        with pytest.raises(OSError, match="is full"):
+            teller.tell(rows=1)
+
+
+def test_without_a_listener_and_a_spool_only_chunks_are_told(tmp_path: Path) -> None:
+    with Teller(BEGUN, tmp_path / "missing", None) as teller:
+        assert teller.tell(rows=5).rows == 5
