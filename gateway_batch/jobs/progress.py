@@ -66,9 +66,9 @@ class NotebookBar:
         bar = (
             "" if ended else f'<progress value="{done}" max="{max(1, report.planned)}" style="width:20em"></progress> '
         )
-        page = HTML(f"<div>{bar}{html.escape(text)}</div>")
+        page = HTML(f"<div>{bar}{html.escape(text)}</div>")  # type: ignore[no-untyped-call]
         if self._shown is None:
-            self._shown = display(page, display_id=True)
+            self._shown = display(page, display_id=True)  # type: ignore[no-untyped-call]
         elif self._shown:
             self._shown.update(page)
 
