@@ -70,11 +70,17 @@ class Teller:
                 raise self._failure
             self._look()
             self._answered = self._traffic.attempts - self._traffic.rate_limited
-            return self._say(under_way=0, **changes)
+            try:
+                return self._say(under_way=0, **changes)
+            except BaseException:
+                self._ended.set()
+                raise
 
     def _tick(self) -> None:
         while not self._ended.wait(_EVERY_S):
             with self._lock:
+                if self._ended.is_set():
+                    return
                 self._look()
                 answered = self._traffic.attempts - self._traffic.rate_limited - self._answered
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -87,3 +88,18 @@ def test_what_a_listener_raises_ends_the_run(tmp_path: Path) -> None:
 def test_without_a_listener_and_a_spool_only_chunks_are_told(tmp_path: Path) -> None:
     with Teller(BEGUN, tmp_path / "missing", None) as teller:
         assert teller.tell(rows=5).rows == 5
+
+
+def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> None:
+    told: list[BatchReport] = []
+
+    def listen(report: BatchReport) -> None:
+        told.append(report)
+        if report.rows:
+            raise KeyboardInterrupt
+
+    with Teller(BEGUN, tmp_path, listen) as teller:
+        with pytest.raises(KeyboardInterrupt):
+            teller.tell(rows=1)
+        time.sleep(1.2)
+    assert [report.rows for report in told].count(1) == 1
