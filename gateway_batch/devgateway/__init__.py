@@ -6,7 +6,7 @@ Its models are stand-ins, deterministic code that answers with parts of the prom
 from __future__ import annotations
 
 from gateway_batch.devgateway.app import create_app
-from gateway_batch.devgateway.process import RunningGateway, running
+from gateway_batch.devgateway.process import RunningGateway, running, started
 from gateway_batch.devgateway.server import serve
 from gateway_batch.devgateway.settings import Fault, ServiceSettings, Settings, read_services
 
@@ -19,4 +19,5 @@ __all__ = [
     "read_services",
     "running",
     "serve",
+    "started",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import subprocess
 import sys
@@ -94,6 +95,14 @@ def running(settings: Settings) -> Iterator[RunningGateway]:
         child = stack.enter_context(_child(settings.model_copy(update={"ledger": ledger}), errors))
         host = _wait_ready(child, errors)
         yield RunningGateway(host=host, ledger=ledger, pid=child.pid, token=settings.token)
+
+
+def started(settings: Settings) -> RunningGateway:
+    """Starts a gateway that runs until this process ends, for notebooks; otherwise as `running`."""
+    stack = ExitStack()
+    gateway = stack.enter_context(running(settings))
+    atexit.register(stack.close)
+    return gateway
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # Batch scoring
+# MAGIC
+# MAGIC A table that grows is answered into another one, a row for each key. Only rows that are new, changed, or failed for
+# MAGIC the time being are sent, and what it will cost is known before.
+
+# COMMAND ----------
+
+# MAGIC %run ./setup
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## A table that grows
+# MAGIC
+# MAGIC Real texts that every machine has: what Python's standard library says about its functions.
+
+# COMMAND ----------
+
+import importlib
+import inspect
+
+MODULES = ["asyncio", "collections", "csv", "datetime", "decimal", "functools", "json", "logging", "os", "pathlib",
+           "random", "shutil", "statistics", "subprocess", "tempfile", "textwrap", "threading", "turtle", "urllib.parse",
+           "zipfile"]  # fmt: skip
+
+
+def functions_of(modules):
+    for name in modules:
+        for attribute, value in inspect.getmembers(importlib.import_module(name), inspect.isroutine):
+            if (text := inspect.getdoc(value)) and len(text) > 60:
+                yield f"{name}.{attribute}", name, text
+
+
+docs = spark.createDataFrame(functions_of(MODULES), "name STRING, module STRING, text STRING")
+docs.write.format("delta").mode("overwrite").saveAsTable("docs")
+display(spark.sql("SELECT count(*) AS functions, sum(length(text)) AS characters FROM docs"))
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## What will it cost?
+# MAGIC
+# MAGIC Without a sample nothing is sent: tokens of the prompts are counted, and the length of the answers is assumed. A sample
+# MAGIC sends some requests, keeps their answers, and gives an interval.
+
+# COMMAND ----------
+
+job = gb.BatchJob(
+    source="docs",
+    output="ai_gateway.summaries",
+    keys=["name"],
+    endpoint="databricks-gpt-5-4",
+    prompt="Summarize in 20 words: {text}",
+)
+unsent = gb.estimate_batch(spark, job, config)
+sampled = gb.estimate_batch(spark, job, config, sample=100)
+print(unsent)
+print(sampled)
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## Run it
+# MAGIC
+# MAGIC A run that dies is run again, and goes on where it was. Here it ends by itself if more than one row in twenty fails.
+
+# COMMAND ----------
+
+report = gb.run_batch(spark, job, config, fail_if="error_rate > 0.05")
+print(report.as_json())
+
+# COMMAND ----------
+
+display(spark.sql("SELECT name, result, input_tokens, output_tokens, cost_usd FROM ai_gateway.summaries LIMIT 3"))
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC The run costs what the estimate said it would:
+
+# COMMAND ----------
+
+import matplotlib.pyplot as plt
+
+cost = spark.sql("SELECT sum(cost_usd) AS usd FROM ai_gateway.summaries").first().usd
+figure, axes = plt.subplots(figsize=(7, 2))
+SAMPLED_PLOT
+axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+figure.tight_layout()
+plt.show()
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## The next night
+# MAGIC
+# MAGIC Three texts change and some are new: only these are sent. Then there is nothing to do, which costs nothing.
+
+# COMMAND ----------
+
+spark.sql("UPDATE docs SET text = 'Changed: ' || text WHERE name IN ('json.dumps', 'json.loads', 'csv.reader')")
+spark.createDataFrame(functions_of(["bisect", "heapq"]), docs.schema).write.format("delta").mode("append").saveAsTable(
+    "docs"
+)
+second = gb.run_batch(spark, job, config)
+third = gb.run_batch(spark, job, config)
+for each in (report, second, third):
+    print(f"{each.planned} planned, {each.rows} answered, {each.requests} requests, {each.cost_usd} USD")
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC As a command, for a scheduler: `gateway-batch run --source docs --key name --prompt 'Summarize in 20 words: {text}'
+# MAGIC --endpoint databricks-gpt-5-4 --output ai_gateway.summaries`. As a scheduled job on Databricks:
+# MAGIC [databricks-jobs](../databricks-jobs.md). All of it: [batch-job](../batch-job.md).
