@@ -56,8 +56,9 @@ job = gb.BatchJob(
 )
 unsent = gb.estimate_batch(spark, job, config)
 sampled = gb.estimate_batch(spark, job, config, sample=100)
-print(unsent)
-print(sampled)
+for estimate in (unsent, sampled):
+    print(f"{estimate.requests:,} requests, {estimate.sampled} of them sent for this estimate")
+    print(f"cost in US dollars: {estimate.cost_usd}; it rests on:", *estimate.assumptions, "", sep="\n- ")
 
 # COMMAND ----------
 
@@ -84,9 +85,18 @@ display(spark.sql("SELECT name, result, input_tokens, output_tokens, cost_usd FR
 
 import matplotlib.pyplot as plt
 
-cost = spark.sql("SELECT sum(cost_usd) AS usd FROM ai_gateway.summaries").first().usd
-figure, axes = plt.subplots(figsize=(7, 2))
-SAMPLED_PLOT
+cost = float(
+    spark.sql("""
+        SELECT sum(cost_usd) AS usd
+        FROM (SELECT DISTINCT event_id, cost_usd FROM ai_gateway.summaries)  -- rows that ask the same share a request
+    """).first().usd
+)
+low, middle, high = map(float, (sampled.cost_usd.low, sampled.cost_usd.middle, sampled.cost_usd.high))
+figure, axes = plt.subplots(figsize=(8, 1.8))
+axes.errorbar(middle, 0, xerr=[[middle - low], [high - middle]], fmt="o", capsize=6, label="estimate with a sample")
+axes.plot(float(unsent.cost_usd.middle), 0, "x", label="estimate without")
+axes.axvline(cost, color="tab:green", label="what it cost")
+axes.set(xlabel="US dollars", yticks=[])
 axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 figure.tight_layout()
 plt.show()

@@ -1,0 +1,114 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # Usage and cost
+# MAGIC
+# MAGIC Who asked what, what it cost, and where it failed: from one table, with the columns of Databricks'
+# MAGIC `system.ai_gateway.usage`.
+
+# COMMAND ----------
+
+# MAGIC %run ./setup
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## Some work to look at
+# MAGIC
+# MAGIC Two teams ask three models. Tags of a request are columns of its usage record; a limit of a registration holds over all
+# MAGIC of Spark's tasks, and a budget ends what would be above it.
+
+# COMMAND ----------
+
+from pyspark.sql import functions as F
+
+gateway = gb.register_ai_query(spark, config)
+questions = spark.range(400).selectExpr("id", "'Why is lake ' || id || ' deeper than lake ' || (id + 7) || '?' AS question")
+for team, endpoint, share in [
+    ("search", "databricks-gpt-5-4", 1.0),
+    ("search", "databricks-claude-sonnet-4-5", 0.5),
+    ("support", "databricks-gemini-2-5-flash", 0.8),
+]:
+    answer = gb.functions.ai_query(endpoint, F.col("question"), failOnError=False, requestTags={"team": team})
+    questions.where(F.col("id") < 400 * share).select(answer).write.format("noop").mode("overwrite").save()
+gateway.usage.flush()
+display(spark.sql("SELECT endpoint_name, status_code, count(*) AS requests FROM ai_gateway.usage GROUP BY ALL ORDER BY ALL"))
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## A budget
+# MAGIC
+# MAGIC Fifty requests are allowed; the rest of the rows say why they have no answer.
+
+# COMMAND ----------
+
+bounded = gb.GatewayConfig.from_env(budget={"max_requests": 50}, request_tags={"project": "notebooks"})
+with gb.register_ai_query(spark, bounded, "ai_query_bounded"):
+    display(spark.sql("""
+        SELECT coalesce(answer.errorMessage, 'answered') AS outcome, count(*) AS rows
+        FROM (SELECT ai_query_bounded(
+                'databricks-gpt-5-4', 'Name a lake: ' || id, failOnError => false) AS answer FROM range(200))
+        GROUP BY outcome ORDER BY rows
+    """))
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## Views
+# MAGIC
+# MAGIC `create_views` makes the views behind Databricks' usage dashboard, and a table of prices.
+
+# COMMAND ----------
+
+gb.create_views(spark)
+display(spark.sql("""
+    SELECT tag_value AS team, sum(requests) AS requests, sum(input_tokens) AS input_tokens,
+           sum(output_tokens) AS output_tokens
+    FROM ai_gateway.usage_tags_daily WHERE tag_key = 'team' GROUP BY team ORDER BY requests DESC
+"""))
+
+# COMMAND ----------
+
+import matplotlib.pyplot as plt
+
+models = spark.sql("""
+    SELECT model, sum(cost_usd) AS usd FROM ai_gateway.cost_models_daily GROUP BY model ORDER BY usd
+""").collect()
+latencies = spark.sql("""
+    SELECT destination_model AS model, percentile(latency_ms, array(0.5, 0.95)) AS ms
+    FROM ai_gateway.usage WHERE status_code = 200 GROUP BY model ORDER BY model
+""").collect()
+figure, (costs, times) = plt.subplots(1, 2, figsize=(9, 2.8))
+costs.barh([row.model for row in models], [float(row.usd or 0) for row in models])
+costs.set(title="Cost", xlabel="US dollars")
+times.barh([row.model for row in latencies], [row.ms[1] for row in latencies], label="95th percentile")
+times.barh([row.model for row in latencies], [row.ms[0] for row in latencies], label="median")
+times.set(title="Latency", xlabel="ms")
+times.legend(frameon=False)
+figure.tight_layout()
+plt.show()
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC ## Do the books agree?
+# MAGIC
+# MAGIC The gateway has a record of its own. `reconcile` compares the two, request by request; here with the development
+# MAGIC gateway's, on Databricks with `system.ai_gateway.usage`, whose rows come some hours later.
+
+# COMMAND ----------
+
+gateway.usage.flush()
+if "development" in globals():
+    differences = gateway.usage.reconcile(development.ledger)
+    display(differences.groupBy("class").count())
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC For a browser, `gb.write_dashboard(spark, "usage.html")` writes all of it as one page with filters
+# MAGIC ([usage-dashboard](../usage-dashboard.md)); all views are in [usage-views](../usage-views.md).
+
+# COMMAND ----------
+
+gateway.close()
