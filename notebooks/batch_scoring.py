@@ -2,8 +2,8 @@
 # MAGIC %md
 # MAGIC # Batch scoring
 # MAGIC
-# MAGIC A table that grows is answered into another one, a row for each key. Only rows that are new, changed, or failed for
-# MAGIC the time being are sent, and what it will cost is known before.
+# MAGIC A table that grows is answered into another one, a row for each key. Only rows that are new, changed, or
+# MAGIC failed for the time being are sent, and what it will cost is known before.
 
 # COMMAND ----------
 
@@ -18,22 +18,10 @@
 
 # COMMAND ----------
 
-import importlib
-import inspect
-
 MODULES = ["asyncio", "collections", "csv", "datetime", "decimal", "functools", "json", "logging", "os", "pathlib",
            "random", "shutil", "statistics", "subprocess", "tempfile", "textwrap", "threading", "turtle", "urllib.parse",
            "zipfile"]  # fmt: skip
-
-
-def functions_of(modules):
-    for name in modules:
-        for attribute, value in inspect.getmembers(importlib.import_module(name), inspect.isroutine):
-            if (text := inspect.getdoc(value)) and len(text) > 60:
-                yield f"{name}.{attribute}", name, text
-
-
-docs = spark.createDataFrame(functions_of(MODULES), "name STRING, module STRING, text STRING")
+docs = documentation(MODULES)
 docs.write.format("delta").mode("overwrite").saveAsTable("docs")
 display(spark.sql("SELECT count(*) AS functions, sum(length(text)) AS characters FROM docs"))
 
@@ -42,8 +30,8 @@ display(spark.sql("SELECT count(*) AS functions, sum(length(text)) AS characters
 # MAGIC %md
 # MAGIC ## What will it cost?
 # MAGIC
-# MAGIC Without a sample nothing is sent: tokens of the prompts are counted, and the length of the answers is assumed. A sample
-# MAGIC sends some requests, keeps their answers, and gives an interval.
+# MAGIC Without a sample nothing is sent: tokens of the prompts are counted, and answers are taken to be as long as
+# MAGIC they may be. A sample sends some requests, keeps their answers, and gives an interval.
 
 # COMMAND ----------
 
@@ -53,24 +41,28 @@ job = gb.BatchJob(
     keys=["name"],
     endpoint="databricks-gpt-5-4",
     prompt="Summarize in 20 words: {text}",
+    model_parameters={"max_tokens": 40},
 )
 unsent = gb.estimate_batch(spark, job, config)
 sampled = gb.estimate_batch(spark, job, config, sample=100)
 for estimate in (unsent, sampled):
-    print(f"{estimate.requests:,} requests, {estimate.sampled} of them sent for this estimate")
-    print(f"cost in US dollars: {estimate.cost_usd}; it rests on:", *estimate.assumptions, "", sep="\n- ")
+    cost = estimate.cost_usd
+    print(f"{estimate.requests} requests, {estimate.sampled} of them sent for this estimate")
+    print(f"{cost.middle:.4f} US dollars, {cost.low:.4f} to {cost.high:.4f}")
+    print("It rests on:", *(f"- {assumption}" for assumption in estimate.assumptions), "", sep="\n")
 
 # COMMAND ----------
 
 # MAGIC %md
 # MAGIC ## Run it
 # MAGIC
-# MAGIC A run that dies is run again, and goes on where it was. Here it ends by itself if more than one row in twenty fails.
+# MAGIC A run that dies is run again, and goes on where it was. Here it ends by itself if more than one row in twenty
+# MAGIC fails.
 
 # COMMAND ----------
 
 report = gb.run_batch(spark, job, config, fail_if="error_rate > 0.05")
-print(report.as_json())
+report.as_json()
 
 # COMMAND ----------
 
@@ -89,7 +81,9 @@ cost = float(
     spark.sql("""
         SELECT sum(cost_usd) AS usd
         FROM (SELECT DISTINCT event_id, cost_usd FROM ai_gateway.summaries)  -- rows that ask the same share a request
-    """).first().usd
+    """)
+    .first()
+    .usd
 )
 low, middle, high = map(float, (sampled.cost_usd.low, sampled.cost_usd.middle, sampled.cost_usd.high))
 figure, axes = plt.subplots(figsize=(8, 1.8))
@@ -111,9 +105,7 @@ plt.show()
 # COMMAND ----------
 
 spark.sql("UPDATE docs SET text = 'Changed: ' || text WHERE name IN ('json.dumps', 'json.loads', 'csv.reader')")
-spark.createDataFrame(functions_of(["bisect", "heapq"]), docs.schema).write.format("delta").mode("append").saveAsTable(
-    "docs"
-)
+documentation(["bisect", "heapq"]).write.format("delta").mode("append").saveAsTable("docs")
 second = gb.run_batch(spark, job, config)
 third = gb.run_batch(spark, job, config)
 for each in (report, second, third):
@@ -122,6 +114,6 @@ for each in (report, second, third):
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC As a command, for a scheduler: `gateway-batch run --source docs --key name --prompt 'Summarize in 20 words: {text}'
-# MAGIC --endpoint databricks-gpt-5-4 --output ai_gateway.summaries`. As a scheduled job on Databricks:
+# MAGIC As a command, for a scheduler: `gateway-batch run --source docs --key name --prompt 'Summarize in 20 words:
+# MAGIC {text}' --endpoint databricks-gpt-5-4 --output ai_gateway.summaries`. As a scheduled job on Databricks:
 # MAGIC [databricks-jobs](../databricks-jobs.md). All of it: [batch-job](../batch-job.md).

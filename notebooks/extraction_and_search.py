@@ -17,8 +17,14 @@ mails = spark.createDataFrame(
         (1, "Order 48213 came on 2026-10-02 with a broken lid. Please send a new kettle. contact: mara@example.com"),
         (2, "Hello, where is order 48350? It was promised for 2026-10-09 and is late. contact: jo@example.com"),
         (3, "Thank you, order 48117 arrived early on 2026-09-28 and the lamp is lovely. contact: lee@example.com"),
-        (4, "I want a refund of 39.90 for order 48402, the tent leaks. It came on 2026-10-12. contact: ana@example.com"),
-        (5, "The kettle of order 48399 does not switch off. Is it safe? It came on 2026-10-11. contact: tom@example.com"),
+        (
+            4,
+            "I want a refund of 39.90 for order 48402, the tent leaks. It came on 2026-10-12. contact: ana@example.com",
+        ),
+        (
+            5,
+            "The kettle of order 48399 does not switch off. Is it safe? It came on 2026-10-11. contact: tom@example.com",
+        ),
     ],
     "id INT, body STRING",
 )
@@ -29,8 +35,8 @@ mails.createOrReplaceTempView("mails")
 # MAGIC %md
 # MAGIC ## Text becomes columns
 # MAGIC
-# MAGIC `responseFormat` tells the model which fields to answer with, `returnType` makes them a STRUCT of SQL types. An answer
-# MAGIC that does not fit is a failed row with a reason.
+# MAGIC `responseFormat` tells the model which fields to answer with, `returnType` makes them a STRUCT of SQL types.
+# MAGIC An answer that does not fit is a failed row with a reason.
 
 # COMMAND ----------
 
@@ -38,9 +44,9 @@ cases = spark.sql("""
     SELECT id, answer.result.*, answer.errorMessage
     FROM (SELECT id, ai_query(
             'databricks-claude-sonnet-4-5',
-            'Extract what this mail says. ' || body,
-            responseFormat => 'STRUCT<mail: STRUCT<order: INT, date: DATE, contact: STRING, topic: STRING>>',
-            returnType => 'STRUCT<order: INT, date: DATE, contact: STRING, topic: STRING>',
+            body,
+            responseFormat => 'STRUCT<mail: STRUCT<order: INT, date: DATE, contact: STRING, problem: STRING>>',
+            returnType => 'STRUCT<order: INT, date: DATE, contact: STRING, problem: STRING>',
             failOnError => false) AS answer
           FROM mails)
 """)
@@ -61,24 +67,13 @@ display(spark.sql("SELECT date, count(*) AS mails, min(`order`) AS first_order F
 # MAGIC %md
 # MAGIC ## Embeddings
 # MAGIC
-# MAGIC An embedding service answers with vectors; rows share requests by themselves. The texts are what Python's standard
-# MAGIC library says about its functions.
+# MAGIC An embedding service answers with vectors; rows share requests by themselves. The texts are what Python's
+# MAGIC standard library says about its functions.
 
 # COMMAND ----------
 
-import importlib
-import inspect
-
-
-def functions_of(modules):
-    for name in modules:
-        for attribute, value in inspect.getmembers(importlib.import_module(name), inspect.isroutine):
-            if (text := inspect.getdoc(value)) and len(text) > 60:
-                yield f"{name}.{attribute}", name, text
-
-
 MODULES = ["json", "random", "statistics", "shutil", "textwrap", "threading"]
-docs = spark.createDataFrame(functions_of(MODULES), "name STRING, module STRING, text STRING")
+docs = documentation(MODULES)
 vectors = docs.selectExpr("*", "ai_query('databricks-gte-large-en', text) AS vector")
 vectors.write.format("delta").mode("overwrite").saveAsTable("vectors")
 display(spark.sql("SELECT module, count(*) AS functions, min(size(vector)) AS width FROM vectors GROUP BY module"))
@@ -92,14 +87,16 @@ display(spark.sql("SELECT module, count(*) AS functions, min(size(vector)) AS wi
 
 # COMMAND ----------
 
-display(spark.sql("""
+display(
+    spark.sql("""
     WITH asked AS (SELECT ai_query('databricks-gte-large-en', 'copy a whole folder of files') AS vector)
     SELECT name, round(similarity, 3) AS similarity, left(text, 60) AS begins
     FROM (SELECT name, text, aggregate(zip_with(vectors.vector, asked.vector, (a, b) -> a * b), 0D, (sum, x) -> sum + x)
             AS similarity
           FROM vectors CROSS JOIN asked)
     ORDER BY similarity DESC LIMIT 5
-"""))
+""")
+)
 
 # COMMAND ----------
 
@@ -132,8 +129,10 @@ plt.show()
 # COMMAND ----------
 
 gateway.usage.flush()
-display(spark.sql("""
+display(
+    spark.sql("""
     SELECT endpoint_name, count(*) AS requests, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
     FROM ai_gateway.usage GROUP BY endpoint_name ORDER BY endpoint_name
-"""))
+""")
+)
 gateway.close()

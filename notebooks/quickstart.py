@@ -34,27 +34,30 @@ reviews.createOrReplaceTempView("reviews")
 # MAGIC %md
 # MAGIC ## Ask
 # MAGIC
-# MAGIC `register_ai_query` makes `ai_query` a function of the session, with the arguments of Databricks' own. A row whose
-# MAGIC prompt is NULL sends nothing.
+# MAGIC `register_ai_query` makes `ai_query` a function of the session, with the arguments of Databricks' own. A row
+# MAGIC whose prompt is NULL sends nothing.
 
 # COMMAND ----------
 
 gateway = gb.register_ai_query(spark, config)
 
-display(spark.sql("""
+display(
+    spark.sql("""
     SELECT id, product, ai_query('databricks-gpt-5-4', 'Summarize in 8 words: ' || review) AS summary
     FROM reviews ORDER BY id
-"""))
+""")
+)
 
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC The answer may be of any SQL type. With `failOnError => false` a row that fails has an error beside its NULL, and the
-# MAGIC others have their answers; `when` says which rows are asked at all.
+# MAGIC The answer may be of any SQL type. With `failOnError => false` a row that fails has an error beside its NULL,
+# MAGIC and the others have their answers; `when` says which rows are asked at all.
 
 # COMMAND ----------
 
-display(spark.sql("""
+display(
+    spark.sql("""
     SELECT id, answer.result.*, answer.errorMessage
     FROM (SELECT id, ai_query(
             'databricks-gpt-5-4',
@@ -65,7 +68,8 @@ display(spark.sql("""
             when => product <> 'lamp') AS answer
           FROM reviews)
     ORDER BY id
-"""))
+""")
+)
 
 # COMMAND ----------
 
@@ -84,8 +88,8 @@ display(answers.orderBy("id"))
 # MAGIC %md
 # MAGIC ## What was sent
 # MAGIC
-# MAGIC Each request is a row of `ai_gateway.usage`, which has the columns of Databricks' `system.ai_gateway.usage`. Rows are
-# MAGIC committed every few seconds while queries run; `flush` does it now.
+# MAGIC Each request is a row of `ai_gateway.usage`, which has the columns of Databricks' `system.ai_gateway.usage`.
+# MAGIC Rows are committed every few seconds while queries run; `flush` does it now.
 
 # COMMAND ----------
 
@@ -100,8 +104,8 @@ display(usage.limit(5))
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC `ai_query_runs` has a row for each query: what it sent, and what it was spared. Spark evaluates a query that sorts by
-# MAGIC an answer twice, as the last one does here: its 14 rows were asked once each.
+# MAGIC `ai_query_runs` has a row for each query: what it sent, and what it was spared. Spark evaluates a query that
+# MAGIC sorts by an answer twice, as the last one does here: its 14 rows were asked once each.
 
 # COMMAND ----------
 
@@ -139,5 +143,6 @@ gateway.close()
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC Next: [batch_scoring](batch_scoring.md) for tables that grow, [extraction_and_search](extraction_and_search.md) for
-# MAGIC structured answers and embeddings, [usage_and_cost](usage_and_cost.md) for what it all took.
+# MAGIC Next: [batch_scoring](batch_scoring.md) for tables that grow,
+# MAGIC [extraction_and_search](extraction_and_search.md) for structured answers and embeddings,
+# MAGIC [usage_and_cost](usage_and_cost.md) for what it all took.

@@ -7,8 +7,8 @@
 # MAGIC - on Databricks, the cluster's session and the workspace's own gateway, with the token that the secret scope
 # MAGIC   `ai_gateway` has under `token`,
 # MAGIC - elsewhere a session with Delta on this machine and the configured gateway. Where none is configured
-# MAGIC   (`DATABRICKS_HOST`, `DATABRICKS_TOKEN`), the development gateway is started: its models are stand-ins that answer
-# MAGIC   with parts of the prompt, so that nothing here needs an account or costs anything.
+# MAGIC   (`DATABRICKS_HOST`, `DATABRICKS_TOKEN`), the development gateway is started: its models are stand-ins that
+# MAGIC   answer with parts of the prompt, so that nothing here needs an account or costs anything.
 
 # COMMAND ----------
 
@@ -19,6 +19,7 @@
 import os
 import secrets
 
+import IPython.display
 import pandas as pd
 
 import gateway_batch as gb
@@ -31,10 +32,10 @@ else:
     pd.options.display.max_colwidth = None
 
     def display(frame):
-        """Runs a query once. Spark's own table in Jupyter (spark.sql.repl.eagerEval) runs it twice."""
-        from IPython.display import display as show
-
-        show(frame.toPandas().convert_dtypes().style.hide(axis="index"))
+        """Shows a query's rows. Spark's own table in Jupyter (spark.sql.repl.eagerEval) would run the query twice."""
+        IPython.display.display(
+            IPython.display.HTML(frame.toPandas().convert_dtypes().to_html(index=False, na_rep="NULL"))
+        )
 
     if gb.GatewayConfig.from_env().host is None:
         from gateway_batch.devgateway import Settings, started
@@ -43,3 +44,24 @@ else:
         os.environ |= {"DATABRICKS_HOST": development.host, "DATABRICKS_TOKEN": development.token}
 
 config = gb.GatewayConfig.from_env(request_tags={"project": "notebooks"})
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC Texts that every machine has, for the examples: what Python's standard library says about its functions.
+
+# COMMAND ----------
+
+import importlib
+import inspect
+
+
+def documentation(modules):
+    """Names, modules and texts of the functions of modules, as a DataFrame."""
+    rows = [
+        (f"{module}.{name}", module, text)
+        for module in modules
+        for name, function in inspect.getmembers(importlib.import_module(module), inspect.isroutine)
+        if (text := inspect.getdoc(function)) and len(text) > 60
+    ]
+    return spark.createDataFrame(rows, "name STRING, module STRING, text STRING")

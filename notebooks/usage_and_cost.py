@@ -14,15 +14,16 @@
 # MAGIC %md
 # MAGIC ## Some work to look at
 # MAGIC
-# MAGIC Two teams ask three models. Tags of a request are columns of its usage record; a limit of a registration holds over all
-# MAGIC of Spark's tasks, and a budget ends what would be above it.
+# MAGIC Two teams ask three models. Tags of a request are in its usage record.
 
 # COMMAND ----------
 
 from pyspark.sql import functions as F
 
 gateway = gb.register_ai_query(spark, config)
-questions = spark.range(400).selectExpr("id", "'Why is lake ' || id || ' deeper than lake ' || (id + 7) || '?' AS question")
+questions = spark.range(400).selectExpr(
+    "id", "'Why is lake ' || id || ' deeper than lake ' || (id + 7) || '?' AS question"
+)
 for team, endpoint, share in [
     ("search", "databricks-gpt-5-4", 1.0),
     ("search", "databricks-claude-sonnet-4-5", 0.5),
@@ -31,7 +32,9 @@ for team, endpoint, share in [
     answer = gb.functions.ai_query(endpoint, F.col("question"), failOnError=False, requestTags={"team": team})
     questions.where(F.col("id") < 400 * share).select(answer).write.format("noop").mode("overwrite").save()
 gateway.usage.flush()
-display(spark.sql("SELECT endpoint_name, status_code, count(*) AS requests FROM ai_gateway.usage GROUP BY ALL ORDER BY ALL"))
+display(
+    spark.sql("SELECT endpoint_name, status_code, count(*) AS requests FROM ai_gateway.usage GROUP BY ALL ORDER BY ALL")
+)
 
 # COMMAND ----------
 
@@ -44,45 +47,58 @@ display(spark.sql("SELECT endpoint_name, status_code, count(*) AS requests FROM 
 
 bounded = gb.GatewayConfig.from_env(budget={"max_requests": 50}, request_tags={"project": "notebooks"})
 with gb.register_ai_query(spark, bounded, "ai_query_bounded"):
-    display(spark.sql("""
+    display(
+        spark.sql("""
         SELECT coalesce(answer.errorMessage, 'answered') AS outcome, count(*) AS rows
         FROM (SELECT ai_query_bounded(
                 'databricks-gpt-5-4', 'Name a lake: ' || id, failOnError => false) AS answer FROM range(200))
         GROUP BY outcome ORDER BY rows
-    """))
+    """)
+    )
 
 # COMMAND ----------
 
 # MAGIC %md
 # MAGIC ## Views
 # MAGIC
-# MAGIC `create_views` makes the views behind Databricks' usage dashboard, and a table of prices.
+# MAGIC `create_views` makes the views behind Databricks' usage dashboard, and a table of prices: list prices for
+# MAGIC models that have one, and yours before them.
 
 # COMMAND ----------
 
 gb.create_views(spark)
-display(spark.sql("""
+spark.sql("""
+    INSERT INTO ai_gateway.prices  -- endpoint, model, from, to, dollars a million: input, output, cache
+    VALUES ('databricks-gpt-5-4', NULL, TIMESTAMP'2026-01-01 00:00:00Z', NULL, 2.25, 13.50, NULL, NULL, 'our contract',
+            current_timestamp()),
+           ('databricks-gemini-2-5-flash', NULL, TIMESTAMP'2026-01-01 00:00:00Z', NULL, 0.30, 2.50, NULL, NULL,
+            'our contract', current_timestamp())
+""")
+display(
+    spark.sql("""
     SELECT tag_value AS team, sum(requests) AS requests, sum(input_tokens) AS input_tokens,
            sum(output_tokens) AS output_tokens
     FROM ai_gateway.usage_tags_daily WHERE tag_key = 'team' GROUP BY team ORDER BY requests DESC
-"""))
+""")
+)
 
 # COMMAND ----------
 
 import matplotlib.pyplot as plt
 
-models = spark.sql("""
-    SELECT model, sum(cost_usd) AS usd FROM ai_gateway.cost_models_daily GROUP BY model ORDER BY usd
+endpoints = spark.sql("""
+    SELECT endpoint_name, cost_usd, ms
+    FROM (SELECT endpoint_name, sum(cost_usd) AS cost_usd FROM ai_gateway.cost_endpoints_daily GROUP BY ALL)
+    JOIN (SELECT endpoint_name, percentile(latency_ms, array(0.5, 0.95)) AS ms
+          FROM ai_gateway.usage WHERE status_code = 200 GROUP BY ALL) USING (endpoint_name)
+    ORDER BY cost_usd
 """).collect()
-latencies = spark.sql("""
-    SELECT destination_model AS model, percentile(latency_ms, array(0.5, 0.95)) AS ms
-    FROM ai_gateway.usage WHERE status_code = 200 GROUP BY model ORDER BY model
-""").collect()
-figure, (costs, times) = plt.subplots(1, 2, figsize=(9, 2.8))
-costs.barh([row.model for row in models], [float(row.usd or 0) for row in models])
+endpoint_names = [row.endpoint_name for row in endpoints]
+figure, (costs, times) = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True)
+costs.barh(endpoint_names, [float(row.cost_usd) for row in endpoints])
 costs.set(title="Cost", xlabel="US dollars")
-times.barh([row.model for row in latencies], [row.ms[1] for row in latencies], label="95th percentile")
-times.barh([row.model for row in latencies], [row.ms[0] for row in latencies], label="median")
+times.barh(endpoint_names, [row.ms[1] for row in endpoints], label="95th percentile")
+times.barh(endpoint_names, [row.ms[0] for row in endpoints], label="median")
 times.set(title="Latency", xlabel="ms")
 times.legend(frameon=False)
 figure.tight_layout()
@@ -93,15 +109,15 @@ plt.show()
 # MAGIC %md
 # MAGIC ## Do the books agree?
 # MAGIC
-# MAGIC The gateway has a record of its own. `reconcile` compares the two, request by request; here with the development
-# MAGIC gateway's, on Databricks with `system.ai_gateway.usage`, whose rows come some hours later.
+# MAGIC The gateway has a record of its own. `reconcile` compares the two, request by request; here with the
+# MAGIC development gateway's, on Databricks with `system.ai_gateway.usage`, whose rows come some hours later.
 
 # COMMAND ----------
 
 gateway.usage.flush()
 if "development" in globals():
-    differences = gateway.usage.reconcile(development.ledger)
-    display(differences.groupBy("class").count())
+    differences = gateway.usage.reconcile(development.ledger).groupBy("class").count().collect()
+    print(*differences or ["each request is in both, with the same tokens and status"], sep="\n")
 
 # COMMAND ----------
 

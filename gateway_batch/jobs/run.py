@@ -7,6 +7,7 @@ committed is in the engine's cache, under the run's id. So a kill pays again for
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -147,7 +148,7 @@ def run_batch(
     settings = config or GatewayConfig.from_env()
     _check_output(job)
     resolve_service(settings, job.endpoint, job.api)
-    started_at = datetime.now(UTC)
+    started_at, began = datetime.now(UTC), time.monotonic()
     source = read_source(spark, job.source)
     keys = check_keys(source, list(job.keys))
     inputs = job.inputs(source.columns)
@@ -172,7 +173,7 @@ def run_batch(
         counts = run.plan(source, run_id, partial(pending, output=quoted(job.output)))
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at)
         shown = NotebookBar().update if on_progress is None and in_notebook() else on_progress
-        with Teller(report, gateway.usage.spool_dir, shown) as teller:
+        with Teller(report, gateway.usage.spool_dir, shown, began) as teller:
             status = Status.COMPLETED
             groups = chunks_of(counts, chunk_rows)
             with contextlib.closing(run.answer(groups)) as chunks:

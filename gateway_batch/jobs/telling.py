@@ -24,13 +24,16 @@ class Teller:
         report: to begin with.
         spool_dir: where the run's requests are recorded.
         listener: is called with each report, one call at a time.
+        began: when the run did, by the monotonic clock.
     """
 
-    def __init__(self, report: BatchReport, spool_dir: Path, listener: Callable[[BatchReport], None] | None) -> None:
+    def __init__(
+        self, report: BatchReport, spool_dir: Path, listener: Callable[[BatchReport], None] | None, began: float
+    ) -> None:
         self._report = report
         self._listener = listener
         self._watch = SpoolWatch(spool_dir)
-        self._began = time.monotonic()
+        self._began = began
         self._before = Traffic()
         with contextlib.suppress(OSError):
             self._before = self._watch.look()

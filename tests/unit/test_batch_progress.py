@@ -57,7 +57,7 @@ def test_what_is_under_way_is_told_between_chunks_and_counted_by_chunks_only(tmp
         if report.under_way:
             news.set()
 
-    with Teller(BEGUN, tmp_path, listen) as teller:
+    with Teller(BEGUN, tmp_path, listen, time.monotonic()) as teller:
         attempts = [record(f"{number}") for number in range(3)]
         for attempt in attempts:
             writer.intend(attempt)
@@ -79,15 +79,17 @@ def test_what_a_listener_raises_ends_the_run(tmp_path: Path) -> None:
             heard.set()
             raise OSError("the disk of the log is full")
 
-    with Teller(BEGUN, tmp_path, listen) as teller:
+    with Teller(BEGUN, tmp_path, listen, time.monotonic()) as teller:
         assert heard.wait(30)
         with pytest.raises(OSError, match="is full"):
             teller.tell(rows=1)
 
 
 def test_without_a_listener_and_a_spool_only_chunks_are_told(tmp_path: Path) -> None:
-    with Teller(BEGUN, tmp_path / "missing", None) as teller:
-        assert teller.tell(rows=5).rows == 5
+    with Teller(BEGUN, tmp_path / "missing", None, time.monotonic() - 5) as teller:
+        report = teller.tell(rows=5)
+    assert report.rows == 5
+    assert report.seconds >= 5
 
 
 def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> Non
         if report.rows:
             raise KeyboardInterrupt
 
-    with Teller(BEGUN, tmp_path, listen) as teller:
+    with Teller(BEGUN, tmp_path, listen, time.monotonic()) as teller:
         with pytest.raises(KeyboardInterrupt):
             teller.tell(rows=1)
         time.sleep(1.2)
