@@ -7,7 +7,7 @@ RUNS ?= 200
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults campaign cluster screenshots lint unit integration classic analytics connect e2e bench bench-all format lock clean
+.PHONY: help demo test test-matrix faults campaign cluster screenshots pages lint unit integration classic analytics connect notebooks e2e bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -16,6 +16,7 @@ help:
 	@echo "                  the ledger's fault campaign, $(RUNS) runs that go on where they stopped (about an hour; RUNS=n)"
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
 	@echo "make screenshots  the pictures of the usage dashboard in docs/images"
+	@echo "make pages        run the notebooks, and write their pages in docs/notebooks (about 3 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
 	@echo "make bench        the benchmarks that matter most, each against its control in the same run (about 12 minutes)"
 	@echo "make bench-all    all benchmarks, other packages and a million rows among them (about an hour and a half)"
@@ -43,7 +44,7 @@ unit:
 # Each job has a Spark session of its own, and alone keeps little more than one core busy: two run at a time.
 integration:
 	@scripts/setup.sh dev
-	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) classic analytics connect e2e
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) classic analytics connect notebooks e2e
 
 classic:
 	$(BIN)/python -m pytest tests/spark
@@ -53,6 +54,14 @@ analytics:
 
 connect:
 	$(BIN)/python -m pytest tests/connect
+
+notebooks:
+	$(BIN)/python -m pytest tests/notebooks
+
+# The notebooks' pages in docs/notebooks, with their output and pictures.
+pages:
+	@scripts/setup.sh dev
+	PYTHONPATH=. $(BIN)/python scripts/write_notebooks.py
 
 e2e:
 	$(BIN)/python -m pytest tests/e2e

@@ -19,8 +19,8 @@
 # COMMAND ----------
 
 MODULES = ["asyncio", "collections", "csv", "datetime", "decimal", "functools", "json", "logging", "os", "pathlib",
-           "random", "shutil", "statistics", "subprocess", "tempfile", "textwrap", "threading", "turtle", "urllib.parse",
-           "zipfile"]  # fmt: skip
+           "random", "shutil", "statistics", "subprocess", "tempfile", "textwrap", "threading", "turtle",
+           "urllib.parse", "zipfile"]  # fmt: skip
 docs = documentation(MODULES)
 docs.write.format("delta").mode("overwrite").saveAsTable("docs")
 display(spark.sql("SELECT count(*) AS functions, sum(length(text)) AS characters FROM docs"))

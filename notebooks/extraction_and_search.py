@@ -23,7 +23,7 @@ mails = spark.createDataFrame(
         ),
         (
             5,
-            "The kettle of order 48399 does not switch off. Is it safe? It came on 2026-10-11. contact: tom@example.com",
+            "The kettle of order 48399 does not switch off. Is it safe? It came 2026-10-11. contact: tom@example.com",
         ),
     ],
     "id INT, body STRING",

@@ -4,8 +4,8 @@
     PYTHONPATH=. python scripts/write_notebooks.py quickstart
     PYTHONPATH=. python scripts/write_notebooks.py --ipynb FOLDER   # as Jupyter's, not run
 
-The notebooks are in Databricks' source format, which has a line of its own between cells, and Markdown and magic commands
-as comments. `%run` is replaced by what it runs, `%pip` is left out.
+The notebooks are in Databricks' source format, which has a line of its own between cells, and Markdown and magic
+commands as comments. `%run` is replaced by what it runs, `%pip` is left out.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def test_databricks_lines_are_understood(tmp_path: Path) -> None:
     )
     (tmp_path / "a.py").write_text(
         "# Databricks notebook source\n# MAGIC %md\n# MAGIC # Title\n# MAGIC\n# MAGIC Text.\n\n# COMMAND ----------\n\n"
-        "# MAGIC %pip install x\n\n# COMMAND ----------\n\n# MAGIC %run ./other\n\n# COMMAND ----------\n\ny = x\nz = y\n"
+        "# MAGIC %pip install x\n\n# COMMAND ----------\n\n# MAGIC %run ./other\n\n# COMMAND ----------\n\n"
+        "y = x\nz = y\n"
     )
     cells = as_jupyter(tmp_path / "a.py").cells
     assert [(cell.cell_type, cell.source) for cell in cells] == [
