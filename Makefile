@@ -7,7 +7,7 @@ RUNS ?= 200
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults campaign cluster screenshots pages lint unit integration classic analytics connect notebooks e2e bench bench-all format lock clean
+.PHONY: help demo test test-matrix faults campaign cluster screenshots pages wheel lint unit integration classic analytics connect notebooks e2e bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -17,6 +17,7 @@ help:
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
 	@echo "make screenshots  the pictures of the usage dashboard in docs/images"
 	@echo "make pages        run the notebooks, and write their pages in docs/notebooks (about 3 minutes)"
+	@echo "make wheel        build the wheel, install it in an empty environment, and run the demo there (about 3 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
 	@echo "make bench        the benchmarks that matter most, each against its control in the same run (about 12 minutes)"
 	@echo "make bench-all    all benchmarks, other packages and a million rows among them (about an hour and a half)"
@@ -86,6 +87,9 @@ screenshots:
 cluster:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/cluster
+
+wheel:
+	@scripts/wheel.sh
 
 test-matrix:
 	@scripts/setup.sh dev

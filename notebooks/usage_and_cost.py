@@ -94,13 +94,13 @@ endpoints = spark.sql("""
     ORDER BY cost_usd
 """).collect()
 endpoint_names = [row.endpoint_name for row in endpoints]
-figure, (costs, times) = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True)
+figure, (costs, times) = plt.subplots(1, 2, figsize=(11, 2.6), sharey=True)
 costs.barh(endpoint_names, [float(row.cost_usd) for row in endpoints])
 costs.set(title="Cost", xlabel="US dollars")
 times.barh(endpoint_names, [row.ms[1] for row in endpoints], label="95th percentile")
 times.barh(endpoint_names, [row.ms[0] for row in endpoints], label="median")
 times.set(title="Latency", xlabel="ms")
-times.legend(frameon=False)
+times.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 figure.tight_layout()
 plt.show()
 
