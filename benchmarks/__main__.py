@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    batch_job,
     cold_start,
     cpu_per_row,
     drain,
@@ -34,6 +35,7 @@ RESULTS = Path("artifacts/benchmarks")
 _MODULES = (
     throughput,
     cpu_per_row,
+    batch_job,
     memory,
     rate_limit,
     pay_once,
