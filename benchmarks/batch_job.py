@@ -84,8 +84,8 @@ def _measure(options: Options, console: Console) -> Report:
         machine=machine,
         versions=describe_versions(),
         notes=[
-            "Live heap is what a full collection leaves when the job has ended, the session still open. What collections "
-            "left of the old generation in mid-job has Spark's blocks in it, which it keeps as long as it has room.",
+            "Live heap is what a full collection leaves when the job has ended, the session still open. What those in "
+            "mid-job left of the old generation has Spark's blocks in it, which it keeps as long as it has room.",
             "Planning is the time until the first row is sent: reading the source, hashing each request, and writing "
             "down the rows to be answered.",
         ],

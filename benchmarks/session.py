@@ -19,7 +19,7 @@ _SETTINGS = {"spark.ui.showConsoleProgress": "false"}
 
 @contextmanager
 def spark_session(*, task_slots: int = PARTITIONS, settings: dict[str, str] | None = None) -> Iterator[SparkSession]:
-    """A session of its own with further settings, each task tried up to four times, in a warehouse folder that goes with it."""
+    """A session of its own, each task tried up to four times, in a warehouse folder that goes with it."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-", ignore_cleanup_errors=True) as warehouse:
         chosen = {**_SETTINGS, **(settings or {})}
         spark = local_session(
