@@ -7,7 +7,7 @@ RUNS ?= 200
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults campaign cluster screenshots pages wheel lint unit integration classic analytics connect notebooks e2e bench bench-all format lock clean
+.PHONY: help demo test test-matrix faults campaign cluster providers screenshots pages wheel lint unit integration classic analytics connect notebooks e2e bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -15,6 +15,7 @@ help:
 	@echo "make faults       batch jobs, streams, outages, interrupts, a drain that dies at each step (about 35 minutes); then"
 	@echo "                  the ledger's fault campaign, $(RUNS) runs that go on where they stopped (about an hour; RUNS=n)"
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
+	@echo "make providers    ai_query through a LiteLLM proxy and MLflow's AI gateway, which it installs (about 5 minutes)"
 	@echo "make screenshots  the pictures of the usage dashboard in docs/images"
 	@echo "make pages        run the notebooks, and write their pages in docs/notebooks (about 3 minutes)"
 	@echo "make wheel        build the wheel, install it in an empty environment, and run the demo there (about 3 minutes)"
@@ -87,6 +88,11 @@ screenshots:
 cluster:
 	@scripts/setup.sh dev
 	$(BIN)/python -m pytest tests/cluster
+
+providers:
+	@scripts/setup.sh dev
+	@scripts/providers.sh
+	$(BIN)/python -m pytest tests/providers
 
 wheel:
 	@scripts/wheel.sh

@@ -22,6 +22,10 @@ from benchmarks.suite import Benchmark, Options
 
 _SMALLER = 10
 _HEAP = "1g"
+_SHORT_HISTORY = {
+    f"spark.{kind}": "50" for kind in ("ui.retainedJobs", "ui.retainedStages", "sql.ui.retainedExecutions")
+}
+"""What Spark remembers of past queries for its UI grows until there are a thousand of them, whatever they are."""
 _OLD_GENERATION = "PS Old Gen"
 _HEAP_GROWTH = Goal("the larger job's live heap over the smaller one's", Comparison.AT_MOST, 1.2, ".2f")
 _PYTHON_GROWTH = Goal("the larger job's Python driver over the smaller one's", Comparison.AT_MOST, 1.2, ".2f")
@@ -96,7 +100,7 @@ def _measure(options: Options, console: Console) -> Report:
 def _job(rows: int) -> _Run:
     with (
         running_server(Latency(0)) as server,
-        spark_session(settings={"spark.driver.memory": _HEAP}) as spark,
+        spark_session(settings={"spark.driver.memory": _HEAP, **_SHORT_HISTORY}) as spark,
     ):
         letters(spark, rows).write.format("delta").saveAsTable("letters")
         heap, old_mb = _Heap(spark), 0.0

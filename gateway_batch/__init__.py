@@ -21,7 +21,9 @@ if TYPE_CHECKING:
         RejectedError,
         UnreachableError,
     )
-    from gateway_batch.jobs.estimate import Estimate, estimate_batch
+    from gateway_batch.jobs.counted import Estimate
+    from gateway_batch.jobs.estimate import estimate_batch
+    from gateway_batch.jobs.query_estimate import CallEstimate, estimate_query
     from gateway_batch.jobs.report import BatchReport
     from gateway_batch.jobs.run import BatchJob, run_batch
     from gateway_batch.spark import functions
@@ -37,10 +39,11 @@ _HOMES = {
     "BatchJob": "jobs.run",
     "BatchReport": "jobs.report",
     "CallError": "errors",
+    "CallEstimate": "jobs.query_estimate",
     "Client": "standalone",
     "ConfigError": "errors",
     "EndpointConfig": "config",
-    "Estimate": "jobs.estimate",
+    "Estimate": "jobs.counted",
     "Gateway": "spark.gateway",
     "GatewayBatchError": "errors",
     "GatewayConfig": "config",
@@ -52,6 +55,7 @@ _HOMES = {
     "UnreachableError": "errors",
     "create_views": "spark.views",
     "estimate_batch": "jobs.estimate",
+    "estimate_query": "jobs.query_estimate",
     "functions": "spark.functions",
     "local_session": "spark.session",
     "refresh_usage": "spark.usage_refresh",
@@ -65,6 +69,7 @@ __all__ = [
     "BatchJob",
     "BatchReport",
     "CallError",
+    "CallEstimate",
     "Client",
     "ConfigError",
     "EndpointConfig",
@@ -80,6 +85,7 @@ __all__ = [
     "UnreachableError",
     "create_views",
     "estimate_batch",
+    "estimate_query",
     "functions",
     "local_session",
     "refresh_usage",

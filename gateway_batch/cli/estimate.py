@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,15 +14,16 @@ from gateway_batch.cli import job_options as options
 from gateway_batch.cli.console import output
 
 if TYPE_CHECKING:
-    from gateway_batch.jobs.estimate import Estimate
+    from gateway_batch.jobs.counted import Estimate
     from gateway_batch.jobs.extrapolate import Interval
 
 
 def estimate(
-    source: options.Source,
-    key: options.Keys,
-    out: options.Output,
-    endpoint: options.Endpoint,
+    source: Annotated[str | None, options.SOURCE] = None,
+    key: Annotated[list[str] | None, options.KEY] = None,
+    out: Annotated[str | None, options.OUTPUT] = None,
+    endpoint: Annotated[str | None, options.ENDPOINT] = None,
+    sql: Annotated[str | None, typer.Option(help="Any query with ai_query, in the place of a batch job.")] = None,
     prompt: options.Prompt = None,
     request: options.Request = None,
     return_type: options.ReturnType = None,
@@ -41,7 +43,7 @@ def estimate(
     warehouse: options.Warehouse = options.HERE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Estimate what gateway-batch run with the same options would send and cost.
+    """Estimate what gateway-batch run with the same options, or a query, would send and cost.
 
     Without --sample nothing is sent: requests and their tokens are counted, and the length of answers is an assumption.
 
@@ -50,6 +52,15 @@ def estimate(
     """
     from gateway_batch.jobs.estimate import estimate_batch
 
+    if sql is not None:
+        if any((source, key, out, endpoint, prompt, request, sample, retry_errors, max_rows)):
+            raise typer.BadParameter(
+                "stands alone: a query says by itself what is asked of which rows", param_hint="--sql"
+            )
+        _estimate_query(sql, gateway, warehouse, inputs, output_tokens, as_json)
+        return
+    if not (source and key and out and endpoint):
+        raise typer.BadParameter("a batch job needs --source, --key, --output and --endpoint; any query, --sql")
     job = options.JobOptions(
         source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
     ).job()
@@ -66,16 +77,43 @@ def estimate(
     if as_json:
         print(json.dumps(found.as_json()))
         return
-    output.print(_table(out, found))
+    _show(out, found)
+
+
+def _estimate_query(
+    sql: str, gateway: str, warehouse: Path, inputs: list[str] | None, output_tokens: int | None, as_json: bool
+) -> None:
+    from gateway_batch.jobs.query_estimate import estimate_query
+    from gateway_batch.spark.gateway import register_ai_query
+
+    with (
+        options.job_session(gateway, warehouse, inputs) as (spark, config),
+        register_ai_query(spark, config) as registered,
+    ):
+        calls = estimate_query(registered, sql, output_tokens=output_tokens)
+    if as_json:
+        print(json.dumps([call.as_json() for call in calls]))
+        return
+    for call in calls:
+        name = f"{call.function}({call.endpoint!r})"
+        if call.estimate is None:
+            output.print(f"{name}: not known, as its rows depend on other calls' answers", highlight=False)
+        else:
+            _show(name, call.estimate)
+
+
+def _show(name: str, found: Estimate) -> None:
+    title = f"{name}: {found.rows:,} rows to answer, {found.requests:,} different requests"
+    if found.sampled:
+        title += f", {found.sampled:,} of them answered as a sample"
+    output.print(title, style="bold", highlight=False)
+    output.print(_table(found))
     for line in found.assumptions:
         output.print(f"- {line}", style="dim", highlight=False)
 
 
-def _table(name: str, found: Estimate) -> Table:
-    title = f"{name}: {found.rows:,} rows to answer, {found.requests:,} different requests"
-    if found.sampled:
-        title += f", {found.sampled:,} of them answered as a sample"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(found: Estimate) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     for heading in ("estimate", "from", "to") if found.sampled else ("estimate",):
         table.add_column(heading, justify="right")

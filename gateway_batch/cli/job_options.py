@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from gateway_batch.config import GatewayConfig
     from gateway_batch.jobs.run import BatchJob
 
-Source = Annotated[str, typer.Option(help="A table, a path (CSV, JSON lines, Parquet, Delta), or a query.")]
-Keys = Annotated[list[str], typer.Option("--key", help="A column that tells rows apart; may be given several times.")]
-Output = Annotated[str, typer.Option("--output", help="The Delta table of the answers; made, if it is missing.")]
-Endpoint = Annotated[str, typer.Option(help="The endpoint, as of ai_query.")]
+SOURCE = typer.Option("--source", help="A table, a path (CSV, JSON lines, Parquet, Delta), or a query.")
+KEY = typer.Option("--key", help="A column that tells rows apart; may be given several times.")
+OUTPUT = typer.Option("--output", help="The Delta table of the answers; made, if it is missing.")
+ENDPOINT = typer.Option("--endpoint", help="The endpoint, as of ai_query.")
+Source = Annotated[str, SOURCE]
+Keys = Annotated[list[str], KEY]
+Output = Annotated[str, OUTPUT]
+Endpoint = Annotated[str, ENDPOINT]
 Prompt = Annotated[str | None, typer.Option(help="A template with columns in braces: 'Summarize: {body}'.")]
 Request = Annotated[str | None, typer.Option(help="A SQL expression in its place.")]
 ReturnType = Annotated[str | None, typer.Option(help="Type of an answer, as DDL.")]

@@ -6,20 +6,16 @@ a run of the job over some requests chosen by their hashes; its answers stay in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from decimal import Decimal
-from functools import partial
-from typing import Any
 
-import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from gateway_batch.apis import task_of
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.errors import ConfigError
+from gateway_batch.jobs.counted import Counted, Estimate, assumed, count, framing_of, of_price, seconds_of
 from gateway_batch.jobs.extrapolate import Interval, total_of_rest
 from gateway_batch.jobs.plan import pending_sql
 from gateway_batch.jobs.run import CHUNK_ROWS, BatchJob, run_batch
@@ -27,56 +23,8 @@ from gateway_batch.jobs.source import as_view, check_keys, read_source
 from gateway_batch.pricing import list_price
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.usage_table import quoted
-from gateway_batch.tokens import PER_IMAGE, PER_MESSAGE, count_tokens
-from gateway_batch.types import Price, Service, Task, TokenUsage
-
-OUTPUT_TOKENS = 200
-"""Of an answer, where neither the job nor a sample says more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a job would send from now on, and what it would take; a sample's requests are in it.
-
-    Attributes:
-        rows: to be answered.
-        requests: of these that differ: each is sent once.
-        input_tokens: of the requests, counted by the o200k vocabulary; with a sample, as the service reports them.
-        output_tokens: of the answers.
-        cost_usd: of both; None where no price is known, or the model has no tokens.
-        seconds: at the configured limits; None where nothing says how long a request takes.
-        sampled: requests that were sent for it.
-        assumptions: what it rests on, a sentence each.
-    """
-
-    rows: int
-    requests: int
-    input_tokens: Interval
-    output_tokens: Interval
-    cost_usd: Interval | None
-    seconds: float | None
-    sampled: int
-    assumptions: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The estimate as JSON has it."""
-        return {
-            "rows": self.rows,
-            "requests": self.requests,
-            "sampled": self.sampled,
-            "input_tokens": _json(self.input_tokens),
-            "output_tokens": _json(self.output_tokens),
-            "cost_usd": None if self.cost_usd is None else _json(self.cost_usd),
-            "seconds": self.seconds,
-            "assumptions": list(self.assumptions),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    rows: int
-    requests: int
-    tokens: int
+from gateway_batch.tokens import count_tokens
+from gateway_batch.types import Price, Service
 
 
 def estimate_batch(
@@ -106,9 +54,9 @@ def estimate_batch(
     settings = config or GatewayConfig.from_env()
     service = resolve_service(settings, job.endpoint, job.api)
     price = service.price or list_price(service.model)
-    counted = _count(_requests(spark, job, retry_errors, max_rows), service)
+    counted = count(_requests(spark, job, retry_errors, max_rows), framing_of(service))
     if sample is None or not counted.requests:
-        return _assumed(job, settings, service, price, counted, output_tokens)
+        return assumed(job.model_parameters or {}, settings, service, price, counted, output_tokens)
     requests = _requests(spark, job, retry_errors, None)
     chosen = requests.orderBy("request_hash").limit(sample).select("request_hash", "request").collect()
     run_batch(spark, job, settings, retry_errors=retry_errors, sample=sample)
@@ -170,29 +118,6 @@ def _requests(spark: SparkSession, job: BatchJob, retry_errors: bool, max_rows: 
     )
 
 
-def _count(requests: DataFrame, service: Service) -> _Counted:
-    each = requests.mapInArrow(
-        partial(_tokens, framing=_framing(service)), "rows BIGINT, requests BIGINT, tokens BIGINT"
-    )
-    row = each.agg(F.sum("rows").alias("rows"), F.sum("requests").alias("requests"), F.sum("tokens").alias("t")).first()
-    assert row is not None
-    return _Counted(row["rows"] or 0, row["requests"] or 0, row["t"] or 0)
-
-
-def _tokens(batches: Iterator[pa.RecordBatch], framing: int) -> Iterator[pa.RecordBatch]:
-    """Sums over each batch; a request that is NULL is a row, and none that is sent."""
-    for batch in batches:
-        columns = [batch.column(name).to_pylist() for name in ("request", "images", "rows")]
-        sent = [(text, images) for text, images, _ in zip(*columns, strict=True) if text is not None]
-        tokens = sum(count_tokens(text) + framing + images * PER_IMAGE for text, images in sent)
-        sums = {"rows": [sum(columns[2])], "requests": [len(sent)], "tokens": [tokens]}
-        yield pa.RecordBatch.from_pydict(sums)
-
-
-def _framing(service: Service) -> int:
-    return PER_MESSAGE if task_of(service.api) is Task.CHAT else 0
-
-
 def _answers(spark: SparkSession, job: BatchJob, settings: GatewayConfig, hashes: list[str]) -> dict[str, Row]:
     """What became of the sample's requests, by hash, with the latency that the usage table has."""
     rows = spark.table(quoted(job.output)).where(F.col("request_hash").isin(hashes)).dropDuplicates(["request_hash"])
@@ -203,50 +128,15 @@ def _answers(spark: SparkSession, job: BatchJob, settings: GatewayConfig, hashes
     return {row["request_hash"]: row for row in found.collect()}
 
 
-def _assumed(
-    job: BatchJob,
-    settings: GatewayConfig,
-    service: Service,
-    price: Price | None,
-    counted: _Counted,
-    output_tokens: int | None,
-) -> Estimate:
-    parameters = job.model_parameters or {}
-    most = next((parameters[name] for name in ("max_tokens", "max_completion_tokens") if name in parameters), None)
-    task = task_of(service.api)
-    each = 0 if task is not Task.CHAT else output_tokens if output_tokens is not None else int(most or OUTPUT_TOKENS)
-    answered = counted.requests * each
-    assumptions = [_of_price(service, price), _of_input(service)]
-    if task is Task.CHAT:
-        source = "as given" if output_tokens is not None else "max_tokens" if most else "an assumption"
-        assumptions.append(f"Each answer has {each:,} tokens ({source}); --sample N measures it.")
-    cost = None
-    if price is not None and task is not Task.SCORING:
-        cost = price.cost_usd(TokenUsage(input_tokens=counted.tokens, output_tokens=answered))
-    seconds = _seconds(settings, counted.requests, counted.tokens + answered, None)
-    if seconds is None:
-        assumptions.append("No limit is set, and no sample says how long a request takes: the time is not known.")
-    return Estimate(
-        counted.rows,
-        counted.requests,
-        _exactly(counted.tokens),
-        _exactly(answered),
-        None if cost is None else _exactly(cost),
-        seconds,
-        0,
-        tuple(assumptions),
-    )
-
-
 def _extrapolated(
     settings: GatewayConfig,
     service: Service,
     price: Price | None,
-    counted: _Counted,
+    counted: Counted,
     chosen: list[Row],
     answered: dict[str, Row],
 ) -> Estimate:
-    framing = _framing(service)
+    framing = framing_of(service)
     known = [(count_tokens(row["request"]) + framing, answered[row["request_hash"]]) for row in chosen
              if row["request"] is not None and row["request_hash"] in answered]  # fmt: skip
     if not known:
@@ -265,7 +155,7 @@ def _extrapolated(
     assumptions = [
         f"A sample of {len(known):,} requests, chosen by their hashes, is like the others; intervals hold with 95% "
         "confidence.",
-        _of_price(service, price),
+        of_price(service, price),
     ]
     if failed:
         assumptions.append(f"{failed:,} of the sample failed, and are taken to have cost nothing.")
@@ -275,7 +165,7 @@ def _extrapolated(
         input_tokens,
         output_tokens,
         None if price is None else total(row["cost_usd"] for _, row in known),
-        _seconds(
+        seconds_of(
             settings,
             counted.requests,
             input_tokens.middle + output_tokens.middle,
@@ -284,34 +174,3 @@ def _extrapolated(
         len(known),
         tuple(assumptions),
     )
-
-
-def _seconds(settings: GatewayConfig, requests: int, tokens: float, latency_s: float | None) -> float | None:
-    """How long the slowest of latency and limits takes; None where none of them is known."""
-    bounds = [
-        None if latency_s is None else requests * latency_s / settings.max_concurrency,
-        settings.requests_per_minute and requests * 60 / settings.requests_per_minute,
-        settings.tokens_per_minute and tokens * 60 / settings.tokens_per_minute,
-    ]
-    return max((bound for bound in bounds if bound is not None), default=None)
-
-
-def _of_input(service: Service) -> str:
-    framing = _framing(service)
-    beside = f", and {framing} for the message" if framing else ""
-    return f"Input tokens are counted by the o200k vocabulary{beside}; models with another one differ by some percent."
-
-
-def _of_price(service: Service, price: Price | None) -> str:
-    if price is None:
-        return f"No price of {service.model} is known: set endpoints[{service.endpoint!r}].prices."
-    source = "the endpoint's prices" if service.price is not None else "list prices"
-    return f"Prices are {source}: {price.input:g} USD a million input tokens, {price.output:g} USD output."
-
-
-def _exactly(value: float) -> Interval:
-    return Interval(float(value), float(value), float(value))
-
-
-def _json(interval: Interval) -> dict[str, float]:
-    return {"middle": interval.middle, "low": interval.low, "high": interval.high}

@@ -129,6 +129,7 @@ class Gateway:
     """A registered function and its ledger; close it, or use it as a context manager.
 
     Attributes:
+        spark: the session that has it.
         usage: flush and reconcile.
         config: the settings in force.
         name: the function's name.
@@ -137,7 +138,7 @@ class Gateway:
     def __init__(self, spark: SparkSession, config: GatewayConfig, name: str) -> None:
         self.config = config
         self.name = name
-        self._spark = spark
+        self.spark = spark
         spool_dir = spool_dir_of(spark, config)
         self.usage = Usage(
             spark,
@@ -201,7 +202,7 @@ class Gateway:
             before.close()
         self._add(self.name, None)
         for task in TASKS if tasks else ():
-            if not self._functions.has_anothers(self._spark, task.name):
+            if not self._functions.has_anothers(self.spark, task.name):
                 self._add(task.name, task)
         if self.config.flush_interval > 0:
             self._flusher = threading.Thread(target=self._flush_regularly, name="gateway_batch_flush", daemon=True)

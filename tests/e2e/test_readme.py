@@ -81,7 +81,7 @@ def test_the_shell_blocks_run(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "answers.parquet").is_dir()
 
 
-@pytest.mark.parametrize("script", ["write_configuration_doc.py", "write_semantics_doc.py"])
+@pytest.mark.parametrize("script", ["write_configuration_doc.py", "write_reference.py", "write_semantics_doc.py"])
 def test_a_written_page_is_up_to_date(script: str) -> None:
     check = [sys.executable, str(ROOT / "scripts" / script), "--check"]
     assert subprocess.run(check, check=False).returncode == 0

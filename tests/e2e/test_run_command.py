@@ -67,3 +67,23 @@ def test_ctrl_c_ends_a_run_with_its_summary(tmp_path: Path) -> None:
         assert json.loads(done.stdout)["left"] == 0
         assert 3_000 <= server.stats()["requests"] <= 3_000 + 64
         assert 700 <= sent < 3_000
+
+
+def test_estimate_of_a_query_sends_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    query = "SELECT ai_query('databricks-gpt-5-4', review) AS a FROM reviews"
+    done = run("estimate", "--sql", query, "--input", "reviews=reviews.csv")
+    assert done.returncode == 0, done.stderr
+    assert "ai_query('databricks-gpt-5-4'): 3 rows to answer, 3 different requests" in done.stdout
+    assert "Prices are list prices" in done.stdout
+    as_json = run("estimate", "--sql", query, "--input", "reviews=reviews.csv", "--json", "--output-tokens", "10")
+    (call,) = json.loads(as_json.stdout)
+    assert (call["function"], call["endpoint"], call["estimate"]["requests"]) == ("ai_query", "databricks-gpt-5-4", 3)
+    assert call["estimate"]["output_tokens"]["middle"] == 30
+    assert run("usage", "--json").stdout == ""
+    both = run("estimate", "--sql", query, "--key", "title")
+    assert both.returncode == 2
+    assert "a query says by itself" in " ".join(both.stderr.split())
+    neither = run("estimate", "--key", "title")
+    assert neither.returncode == 2
+    assert "--source, --key, --output and --endpoint" in " ".join(neither.stderr.split())

@@ -1,0 +1,109 @@
+"""What the calls of any query would send and cost, before it runs. Nothing is sent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as t
+
+from gateway_batch.errors import ConfigError
+from gateway_batch.jobs.counted import Estimate, assumed, count, framing_of
+from gateway_batch.pricing import list_price
+from gateway_batch.spark.calls_of_query import CallOfQuery, calls_of_query
+from gateway_batch.spark.gateway import Gateway
+from gateway_batch.spark.plan import CallPlan, Input
+from gateway_batch.spark.session_kind import is_classic
+from gateway_batch.tokens import PER_MESSAGE, count_tokens
+
+_DEPENDS = "Its rows depend on other calls' answers at some place in the query; those are not in here."
+_UNCACHED = "With cache off, a row counts as often as Spark evaluates it; here it counts once."
+
+
+@dataclass(frozen=True, slots=True)
+class CallEstimate:
+    """One call of a query.
+
+    Attributes:
+        function: the SQL function.
+        endpoint: that it asks.
+        estimate: None where the call's rows depend on the answers of others, so that only running the query tells.
+    """
+
+    function: str
+    endpoint: str
+    estimate: Estimate | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The call as JSON has it."""
+        estimate = None if self.estimate is None else self.estimate.as_json()
+        return {"function": self.function, "endpoint": self.endpoint, "estimate": estimate}
+
+
+def estimate_query(gateway: Gateway, query: str | DataFrame, *, output_tokens: int | None = None) -> list[CallEstimate]:
+    """Estimates what the calls of a query would send and cost; sends nothing.
+
+    A call that a query has at several places counts each request once, as it would be paid.
+
+    Args:
+        gateway: the registration whose functions the query has, of a classic session.
+        query: SQL (a SELECT, or an INSERT or CREATE TABLE AS with one, which is not run), or a DataFrame.
+        output_tokens: of an answer of a chat model; None: `max_tokens` of its parameters, else 200.
+
+    Raises:
+        ConfigError: it can't be planned, or has no call.
+    """
+    if not is_classic(gateway.spark):
+        raise ConfigError("estimates of queries need a classic session; on Spark Connect, estimate a batch job")
+    calls = calls_of_query(gateway.spark, query)
+    if not calls:
+        raise ConfigError("the query has no call of ai_query or a task function")
+    return [_estimate(gateway, call, output_tokens) for call in calls]
+
+
+def _estimate(gateway: Gateway, call: CallOfQuery, output_tokens: int | None) -> CallEstimate:
+    plan, service = call.plan, call.plan.service
+    if not call.rows:
+        return CallEstimate(plan.function, service.endpoint, None)
+    requests = _different(reduce(DataFrame.union, [_asked(plan, rows) for rows in call.rows]), plan)
+    counted = count(requests, framing_of(service) + _instructions(plan))
+    price = service.price or list_price(service.model)
+    found = assumed(json.loads(plan.parameters), gateway.config, service, price, counted, output_tokens)
+    beside = [text for text, holds in ((_DEPENDS, call.depends), (_UNCACHED, plan.cache == "off")) if holds]
+    return CallEstimate(plan.function, service.endpoint, found.with_assumptions(beside))
+
+
+def _asked(plan: CallPlan, rows: DataFrame) -> DataFrame:
+    """What each row asks: `request`, NULL where it sends nothing, `files`, `tags`; and `rows`, 1 but in a row's second.
+
+    A similarity asks for two texts a row.
+    """
+    request, row = F.col(Input.REQUEST), F.lit(1)
+    if isinstance(rows.schema[Input.REQUEST].dataType, t.ArrayType):
+        rows = rows.select(F.posexplode(request).alias("place", Input.REQUEST))
+        row = F.when(F.col("place") == 0, 1).otherwise(0)
+    if Input.CONDITION in plan.inputs:
+        request = F.when(F.col(Input.CONDITION), request)
+    files = F.col(Input.IMAGES) if Input.IMAGES in plan.inputs else F.lit(None).cast("binary")
+    tags = F.to_json(F.col(Input.TAGS)) if Input.TAGS in plan.inputs else F.lit(None).cast("string")
+    return rows.select(
+        request.alias("request"), files.alias("files"), tags.alias("tags"), row.cast("bigint").alias("rows")
+    )
+
+
+def _different(asked: DataFrame, plan: CallPlan) -> DataFrame:
+    """A row for each request that differs, and some for the rows that send nothing."""
+    images = F.col("files").isNotNull().cast("int")
+    if plan.cache == "off":
+        return asked.select("request", images.alias("images"), "rows")
+    return asked.groupBy("request", F.sha2("files", 256), "tags").agg(
+        F.max(images).alias("images"), F.sum("rows").alias("rows")
+    )
+
+
+def _instructions(plan: CallPlan) -> int:
+    return 0 if plan.instructions is None else PER_MESSAGE + count_tokens(plan.instructions)

@@ -1,0 +1,150 @@
+"""Each code block of the pages in docs/ runs as written; what needs Databricks is checked as far as it can be here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway_batch.config import GatewayConfig, resolve_service
+from gateway_batch.devgateway import Settings, running
+from gateway_batch.errors import SQLSTATES, ErrorKind
+from tests.e2e.test_command_line import REVIEWS
+from tests.pages import ROOT, Block, blocks, commands
+from tests.quick_start import QUICK_START
+
+ELSEWHERE = {"docs/connect.md": "tests/connect", "docs/cluster.md": "tests/cluster", "docs/semantics.md": "its head"}
+"""Pages whose blocks other tests run, as they need a server or a cluster; `semantics.md` is written from its head."""
+PAGES = [
+    str(page.relative_to(ROOT))
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    if str(page.relative_to(ROOT)) not in ELSEWHERE and blocks(str(page.relative_to(ROOT)))
+]
+PAGES.sort(key=lambda page: page != "docs/command-line.md")  # which begins with the demo: others look at its tables
+BLOCKS = [block for page in PAGES for block in blocks(page) if block.language in ("bash", "python", "sql")]
+MAILS = "id,body\n1,The boat is late. It comes on Monday.\n2,The invoice is wrong by ten dollars.\n3,Thank you.\n"
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    """What went wrong in each block, all run by one process."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "reviews.csv").write_text(REVIEWS)
+    (folder / "mails.csv").write_text(MAILS)
+    with running(Settings(port=0, token="t0ken", ledger=folder / "ledger.sqlite")) as server:
+        keys = {name: "t0ken" for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "LITELLM_KEY")}
+        environment = {
+            **keys,
+            "DATABRICKS_HOST": server.host,
+            "DATABRICKS_TOKEN": "t0ken",
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "SPARK_SUBMIT_OPTS": QUICK_START,
+        }
+        command = [sys.executable, "-m", "tests.e2e.run_pages", "results.json", *PAGES]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=540, check=False
+        )
+    assert (folder / "results.json").is_file(), done.stdout[-2000:] + done.stderr[-3000:]
+    found: dict[str, str | None] = json.loads((folder / "results.json").read_text())
+    return found
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_the_block_runs(block: Block, faults: dict[str, str | None]) -> None:
+    assert faults[str(block)] is None, faults[str(block)]
+
+
+def shell_lines(program: str) -> list[list[str]]:
+    return [
+        words
+        for block in BLOCKS
+        if block.language == "bash"
+        for command in commands(block)
+        if (words := shlex.split(command, comments=True))[0] == program
+    ]
+
+
+def test_the_targets_of_make_exist() -> None:
+    for words in shell_lines("make"):
+        done = subprocess.run([*words, "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (words, done.stderr)
+
+
+def test_our_own_modules_take_what_they_are_shown_with() -> None:
+    shown = shell_lines(".venv/bin/python")
+    assert shown
+    for _, *words in shown:
+        done = subprocess.run([sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (words, done.stderr)
+
+
+def test_extras_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = [
+        name
+        for page in ROOT.glob("**/*.md")
+        if ".venv" not in page.parts
+        for names in re.findall(r"gateway-batch\[([\w,]+)\]", page.read_text(encoding="utf-8"))
+        for name in names.split(",")
+    ]
+    assert named
+    assert [name for name in named if name not in extras] == []
+
+
+def test_the_bundle_has_what_is_run_and_exported() -> None:
+    bundle = yaml.safe_load((ROOT / "jobs" / "databricks.yml").read_text())
+    resources = [yaml.safe_load(path.read_text())["resources"] for path in (ROOT / "jobs" / "resources").glob("*.yml")]
+    names = {name for kinds in resources for kind in kinds.values() for name in kind}
+    run = [words[3] for words in shell_lines("databricks") if words[1:3] == ["bundle", "run"]]
+    assert run
+    assert [name for name in run if name not in names] == []
+    exported = [word.partition("=")[0] for words in shell_lines("export") for word in words[1:]]
+    variables = [name.removeprefix("BUNDLE_VAR_") for name in exported if name.startswith("BUNDLE_VAR_")]
+    assert variables
+    assert [name for name in variables if name not in bundle["variables"]] == []
+
+
+def test_every_error_is_in_troubleshooting() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    names = [*ErrorKind, *(name for name in SQLSTATES if name.startswith("AI_FUNCTION_"))]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_the_readmes_servers_are_valid_endpoints() -> None:
+    rows = re.findall(r"^\| [\w -]+ \| `(\{.*\})` \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) >= 8
+    for row in rows:
+        config = GatewayConfig.from_env(endpoints=json.loads(row))
+        service = resolve_service(config, "mine")
+        assert service.url.startswith(json.loads(row)["mine"]["base_url"])
+
+
+def test_pages_link_to_what_there_is() -> None:
+    broken = []
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link, anchor in re.findall(r"\]\(([\w./-]*)(#[\w-]+)?\)", page.read_text(encoding="utf-8")):
+            target = page.parent / link if link else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{page.name}: {link}{anchor}")
+    assert broken == []
+
+
+def anchors(page: Path) -> list[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return ["#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def test_the_index_has_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md", "semantics.head.md"}
+    assert sorted(name for name in pages if f"]({name})" not in index) == []

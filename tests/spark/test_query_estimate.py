@@ -1,0 +1,191 @@
+"""Estimates of queries against what the queries then send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+import gateway_batch as gb
+from tests.spark.conftest import MODEL, Count, Register
+
+OTHER = "databricks-gpt-5-5"
+LAKES = "(SELECT id, 'Lake ' || (id DIV 2) || ' is a deep and quiet lake.' AS body FROM range(0, 40, 1, 3))"
+
+QUERIES = {
+    "plain": f"SELECT ai_query('{MODEL}', body) AS a FROM {LAKES}",
+    "filtered": f"SELECT ai_query('{MODEL}', body) AS a FROM {LAKES} WHERE id > 9",
+    "limited": f"SELECT ai_query('{MODEL}', body || id) AS a FROM {LAKES} LIMIT 7",
+    "ordered": f"SELECT id, ai_query('{MODEL}', body || id) AS a FROM {LAKES} ORDER BY id DESC LIMIT 7",
+    "when": f"SELECT ai_query('{MODEL}', body || id, when => id % 4 = 0) AS a FROM {LAKES}",
+    "nulls": f"SELECT ai_query('{MODEL}', nullif(body, 'Lake 3 is a deep and quiet lake.')) AS a FROM {LAKES}",
+    "tags": f"SELECT ai_query('{MODEL}', body, requestTags => map('id', CAST(id % 4 AS STRING))) AS a FROM {LAKES}",
+    "two calls": f"SELECT ai_query('{MODEL}', body) AS a, ai_query('{OTHER}', body || '!') AS b FROM {LAKES}",
+    "aggregate": f"SELECT count(ai_query('{MODEL}', body)) AS a FROM {LAKES} GROUP BY id % 3",
+    "self-join": f"WITH c AS (SELECT id, ai_query('{MODEL}', body) AS a FROM {LAKES}) "
+    "SELECT x.a FROM c AS x JOIN c AS y ON x.id = y.id",
+    "filter on the answer": f"SELECT a FROM (SELECT id, ai_query('{MODEL}', body) AS a FROM {LAKES}) WHERE a LIKE 'L%'",
+    "union": f"SELECT ai_query('{MODEL}', body) AS a FROM {LAKES} WHERE id < 30 "
+    f"UNION ALL SELECT ai_query('{MODEL}', body) AS a FROM {LAKES} WHERE id > 20",
+    "sub-query": f"SELECT (SELECT max(ai_query('{MODEL}', body)) FROM {LAKES}) AS a",
+    "task": f"SELECT ai_summarize(body) AS a FROM {LAKES}",
+    "windowed": f"SELECT ai_query('{MODEL}', body || row_number() OVER (ORDER BY id)) AS a FROM {LAKES}",
+}
+
+
+@pytest.fixture(autouse=True)
+def gateway(register: Register) -> gb.Gateway:
+    return register()
+
+
+def counted(requests: Count, estimate: Callable[[], list[gb.CallEstimate]]) -> list[gb.CallEstimate]:
+    """An estimate, which sends nothing."""
+    found: list[gb.CallEstimate] = []
+    assert requests(lambda: found.extend(estimate())) == 0
+    return found
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
+def test_what_is_estimated_is_sent(spark: SparkSession, gateway: gb.Gateway, requests: Count, query: str) -> None:
+    estimates = [call.estimate for call in counted(requests, lambda: gb.estimate_query(gateway, query))]
+    expected = sum(estimate.requests for estimate in estimates if estimate is not None)
+    tokens = sum(estimate.input_tokens.middle for estimate in estimates if estimate is not None)
+    assert requests(lambda: spark.sql(query).write.format("noop").mode("overwrite").save()) == expected > 0
+    gateway.usage.flush()
+    usage = spark.table(gateway.usage.table).agg(F.sum("input_tokens").alias("tokens")).first()
+    assert usage is not None
+    assert tokens == pytest.approx(usage.tokens, rel=0.02)
+
+
+def test_a_call_over_anothers_answers_is_not_known(gateway: gb.Gateway, requests: Count) -> None:
+    query = f"SELECT ai_query('{OTHER}', a) AS b FROM (SELECT ai_query('{MODEL}', body) AS a FROM {LAKES})"
+    outer, inner = counted(requests, lambda: gb.estimate_query(gateway, query))
+    assert (outer.endpoint, outer.estimate) == (OTHER, None)
+    assert inner.estimate is not None
+    assert (inner.endpoint, inner.estimate.rows, inner.estimate.requests) == (MODEL, 40, 20)
+
+
+def test_a_call_below_another_python_function_is_seen(
+    spark: SparkSession, gateway: gb.Gateway, requests: Count
+) -> None:
+    shout = F.udf(lambda text: f"{text}!", "STRING")
+    frame = spark.sql(f"SELECT * FROM {LAKES}").select(shout(gb.functions.ai_query(MODEL, shout("body"))).alias("a"))
+    (call,) = counted(requests, lambda: gb.estimate_query(gateway, frame))
+    assert call.estimate is not None
+    assert requests(lambda: frame.write.format("noop").mode("overwrite").save()) == call.estimate.requests == 20
+
+
+def test_a_call_of_rows_that_an_answer_chose_is_not_known(gateway: gb.Gateway, requests: Count) -> None:
+    query = (
+        f"SELECT ai_query('{OTHER}', body) AS b FROM (SELECT body, ai_query('{MODEL}', body) AS a FROM {LAKES}) "
+        "WHERE a LIKE 'Lake 1%'"
+    )
+    known = {call.endpoint: call.estimate for call in counted(requests, lambda: gb.estimate_query(gateway, query))}
+    assert known[OTHER] is None
+    assert known[MODEL] is not None
+
+
+def test_embeddings_and_pairs(gateway: gb.Gateway, requests: Count) -> None:
+    query = (
+        f"SELECT ai_query('databricks-gte-large-en', body) AS v, ai_similarity(body, 'deep') AS s FROM {LAKES} AS lakes"
+    )
+    by_function = {
+        call.function: call.estimate for call in counted(requests, lambda: gb.estimate_query(gateway, query))
+    }
+    vectors, pairs = by_function["ai_query"], by_function["ai_similarity"]
+    assert vectors is not None
+    assert pairs is not None
+    assert (vectors.rows, vectors.requests) == (40, 20)
+    assert (pairs.rows, pairs.requests) == (40, 21)
+    assert vectors.output_tokens.middle == 0
+
+
+def test_a_dataframe_and_its_settings(spark: SparkSession, register: Register, requests: Count) -> None:
+    gateway = register(requests_per_minute=20)
+    frame = spark.sql(f"SELECT * FROM {LAKES}").select(
+        gb.functions.ai_query(MODEL, "body", modelParameters={"max_tokens": 30}).alias("a")
+    )
+    (call,) = counted(requests, lambda: gb.estimate_query(gateway, frame))
+    assert call.estimate is not None
+    assert call.estimate.output_tokens.middle == 20 * 30
+    assert call.estimate.seconds == 60
+    assert call.estimate.cost_usd is not None
+    assert call.estimate.cost_usd.middle > 0
+    (call,) = gb.estimate_query(gateway, frame, output_tokens=5)
+    assert call.estimate is not None
+    assert call.estimate.output_tokens.middle == 20 * 5
+
+
+def test_without_a_cache_each_row_counts(register: Register, requests: Count) -> None:
+    gateway = register(cache="off")
+    (call,) = counted(requests, lambda: gb.estimate_query(gateway, QUERIES["plain"]))
+    assert call.estimate is not None
+    assert call.estimate.requests == 40
+    assert "cache off" in call.estimate.assumptions[-1]
+
+
+@pytest.fixture
+def answered(spark: SparkSession) -> Iterator[DataFrame]:
+    frame = spark.sql(f"SELECT id, ai_query('{MODEL}', body) AS a FROM {LAKES}").cache()
+    yield frame
+    frame.unpersist()
+
+
+def test_a_cached_dataframe_is_not_filled(
+    spark: SparkSession, gateway: gb.Gateway, requests: Count, answered: DataFrame
+) -> None:
+    answered.createOrReplaceTempView("answered")
+    query = f"SELECT ai_query('{OTHER}', CAST(id AS STRING)) AS b FROM answered"
+
+    def refused() -> list[gb.CallEstimate]:
+        with pytest.raises(gb.ConfigError, match="cached DataFrame that has calls and isn't filled"):
+            gb.estimate_query(gateway, query)
+        return []
+
+    counted(requests, refused)
+    answered.count()
+    (call,) = counted(requests, lambda: gb.estimate_query(gateway, query))
+    assert call.estimate is not None
+    assert call.estimate.requests == 40
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO {table} ", "CREATE TABLE {table}_new AS ",
+                                       "CREATE OR REPLACE TABLE {table} USING delta AS "])  # fmt: skip
+def test_the_query_of_a_statement_is_estimated_and_not_run(
+    spark: SparkSession, gateway: gb.Gateway, requests: Count, statement: str
+) -> None:
+    spark.sql("CREATE OR REPLACE TABLE estimated (a STRING) USING delta")
+    try:
+        query = statement.format(table="estimated") + QUERIES["plain"]
+        (call,) = counted(requests, lambda: gb.estimate_query(gateway, query))
+        assert call.estimate is not None
+        assert call.estimate.requests == 20
+        assert spark.table("estimated").count() == 0
+        assert not spark.catalog.tableExists("estimated_new")
+    finally:
+        spark.sql("DROP TABLE estimated")
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ("SELECT 1", "has no call"),
+        ("SELEC", "can't be planned: .*PARSE_SYNTAX_ERROR"),
+        ("SELECT ai_query('m') FROM range(1)", "can't be planned: .*needs its argument request"),
+        ("DROP TABLE lakes_that_stay", "no query but a command"),
+        ("CREATE TABLE t (id INT) USING delta", "no query but a command"),
+    ],
+)
+def test_what_is_no_query_is_refused(spark: SparkSession, gateway: gb.Gateway, query: str, complaint: str) -> None:
+    spark.range(1).createOrReplaceTempView("lakes_that_stay")
+    with pytest.raises(gb.ConfigError, match=complaint):
+        gb.estimate_query(gateway, query)
+    assert spark.catalog.tableExists("lakes_that_stay")
+
+
+def test_a_stream_is_refused(spark: SparkSession, gateway: gb.Gateway) -> None:
+    stream = spark.readStream.format("rate").load().select(gb.functions.ai_query(MODEL, F.col("value").cast("string")))
+    with pytest.raises(gb.ConfigError, match="is a stream"):
+        gb.estimate_query(gateway, stream)
