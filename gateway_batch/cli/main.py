@@ -56,14 +56,15 @@ def main() -> None:
         error.show()
         sys.exit(USAGE)
     except (typer.Abort, KeyboardInterrupt):
-        errors.print("interrupted; what was recorded is kept", style="yellow")
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
     except Exception as error:
         message = _one_line(error)
         if message is None:
             raise
         errors.print(f"[bold red]error[/] {escape(message)}")
         sys.exit(FAILURE)
+    if code == INTERRUPTED:  # which Typer makes of Ctrl-C
+        errors.print("interrupted; what was recorded is kept", style="yellow")
     if isinstance(code, int) and code != 0:  # a Databricks task fails by any SystemExit, of 0 too
         sys.exit(code)
 
@@ -72,6 +73,8 @@ def _one_line(error: Exception) -> str | None:
     """What is wrong, for an error that isn't a fault of ours; None for one that is."""
     if isinstance(error, GatewayBatchError):
         return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     if type(error).__module__.startswith("pyspark.errors"):
         from gateway_batch.spark.messages import first_line
 

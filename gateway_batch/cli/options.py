@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from gateway_batch.errors import ConfigError
+
 if TYPE_CHECKING:
     from gateway_batch.cli.gateways import Choice
 
 
 def named_path(text: str) -> tuple[str, Path]:
-    """The name and the path of `NAME=PATH`."""
+    """The name and the path of `NAME=PATH`, which exists.
+
+    Raises:
+        ConfigError: there is no such file or folder.
+    """
     name, separator, path = text.partition("=")
     if not separator or not name.isidentifier() or not path:
         raise typer.BadParameter(f"{text!r} is not NAME=PATH", param_hint="--input")
+    if not Path(path).exists():  # said before Spark has started
+        raise ConfigError(f"no such file or folder: {path}")
     return name, Path(path)
 
 

@@ -29,7 +29,7 @@ def figures(report: BatchReport) -> str:
 
 
 def summary(report: BatchReport) -> str:
-    """What a run did, in one line."""
+    """What a run did, in one line; of one that was interrupted, about what it sent and did not commit, too."""
     if not report.planned:
         return f"{report.output}: nothing to do, all rows have their answer ({report.seconds:,.1f} s)"
     cost = "cost not known" if report.cost_usd is None else f"{report.cost_usd:,.4f} USD"
@@ -37,10 +37,16 @@ def summary(report: BatchReport) -> str:
     return (
         f"{report.output}: {report.rows:,} of {report.planned:,} rows in {report.seconds:,.1f} s, "
         f"{report.left:,} left; "
-        f"{report.requests:,} requests sent, {report.saved:,} saved; "
+        f"{report.requests:,} requests sent, {report.saved:,} saved{_kept(report)}; "
         f"{report.input_tokens:,} + {report.output_tokens:,} tokens, {cost}; "
         f"{report.failed_rows:,} failed{f' ({failed})' if failed else ''}"
     )
+
+
+def _kept(report: BatchReport) -> str:
+    if report.ended or not report.under_way:
+        return ""
+    return f", and about {report.under_way:,} whose answers are kept for the next run"
 
 
 def duration(seconds: float) -> str:

@@ -17,10 +17,11 @@ from gateway_batch.spark.session import local_session
 
 @contextlib.contextmanager
 def quiet_session(warehouse: Path, log: Path, settings: dict[str, str] | None = None) -> Iterator[SparkSession]:
-    """A local session, stopped at the end. What the JVM and its workers print goes to the file `log`."""
+    """A local session, stopped at the end. What the JVM, its workers and py4j say goes to the file `log`."""
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # it repeats each error with Java's stacks
     logging.getLogger().addFilter(_is_no_interrupt)
     log.parent.mkdir(parents=True, exist_ok=True)
+    _log_to(logging.getLogger("py4j"), log)
     chosen = {"spark.ui.showConsoleProgress": "false", **(settings or {})}
     try:
         with _stderr_to(log):
@@ -31,6 +32,13 @@ def quiet_session(warehouse: Path, log: Path, settings: dict[str, str] | None = 
         yield spark
     finally:
         spark.stop()
+
+
+def _log_to(logger: logging.Logger, log: Path) -> None:
+    """py4j tells of each connection that an interrupt breaks, with stacks."""
+    if logger.propagate:
+        logger.addHandler(logging.FileHandler(log, delay=True))
+        logger.propagate = False
 
 
 def _is_no_interrupt(record: logging.LogRecord) -> bool:

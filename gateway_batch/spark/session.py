@@ -104,6 +104,8 @@ def _container_limits() -> Iterator[int]:
 def _register_tables(spark: SparkSession, warehouse: Path) -> None:
     """Without a metastore a session forgets table names when it ends; the Delta files are still there."""
     for log in [*warehouse.glob("*/_delta_log"), *warehouse.glob("*.db/*/_delta_log")]:
+        if not any(log.glob("*.json")):  # a table whose first write was interrupted is none yet
+            continue
         table = log.parent
         schema = table.parent.name.removesuffix(".db") if table.parent != warehouse else "default"
         name = f"{schema}.{table.name}"

@@ -10,11 +10,15 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
+from gateway_batch.cli.main import app
 from tests.e2e.conftest import Run
 
 RUN = ("run", "--source", "x", "--key", "id", "--output", "y", "--endpoint", "e", "--prompt", "{id}")
@@ -94,9 +98,30 @@ def test_sql_shows_the_answers_of_a_file(run: Run, tmp_path: Path) -> None:
         (("serve", "--port", "99999"), 2, "--port"),
         (("serve", "--host", "0.0.0.0"), 1, "without a token"),
         (("serve", "--services", "nowhere.json"), 1, "cannot read services"),
+        (("serve", "--ledger", "file.csv/ledger.sqlite"), 1, "cannot keep the usage ledger in file.csv/ledger.sqlite"),
+        (("demo", "--dir", "file.csv/demo"), 1, "file.csv/demo: Not a directory"),
+        (("views", "render", "--output", "file.csv/views"), 1, "file.csv/views: Not a directory"),
+        ((*RUN, "--warehouse", "file.csv/warehouse"), 1, "file.csv/warehouse"),
+        (("sql", "SELECT 1", "--input", "x=nowhere.csv"), 1, "no such file or folder: nowhere.csv"),
+        (("estimate", "--sql", "SELECT 1", "--input", "x=nowhere.csv"), 1, "no such file or folder: nowhere.csv"),
+        *(
+            ((*command.split(), "--warehouse", "nowhere"), 1, "no such folder: nowhere")
+            for command in (
+                "reconcile x.sqlite",
+                "dashboard --output x.html",
+                "usage flush",
+                "usage maintain",
+                "usage refresh",
+                "usage import x.sqlite",
+                "views deploy",
+            )
+        ),
     ],
 )
-def test_wrong_use_is_said_in_one_line(run: Run, arguments: tuple[str, ...], code: int, says: str) -> None:
+def test_wrong_use_is_said_in_one_line(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    (tmp_path / "file.csv").touch()
     done = run(*arguments)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
@@ -110,28 +135,31 @@ def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:
     assert "java" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "demo",
-        "serve",
-        "sql",
-        "run",
-        "estimate",
-        "config",
-        "usage",
-        "usage flush",
-        "usage import",
-        "usage maintain",
-        "reconcile",
-        "views render",
-        "views deploy",
-    ],
-)
+def every_command() -> Iterator[str]:
+    """Each command's words; those of a group, and the group by itself, where it is a command too."""
+
+    def walk(command: Any, words: list[str]) -> Iterator[str]:
+        if words and (not hasattr(command, "commands") or command.invoke_without_command):
+            yield " ".join(words)
+        for name, below in getattr(command, "commands", {}).items():
+            yield from walk(below, [*words, name])
+
+    return walk(typer.main.get_command(app), [])
+
+
+@pytest.mark.parametrize("command", list(every_command()))
 def test_help_has_an_example(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.returncode == 0
     assert f"Example: gateway-batch {command}" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", list(every_command()))
+def test_an_unknown_option_is_wrong_use(run: Run, command: str) -> None:
+    done = run(*command.split(), "--nonsense")
+    assert done.returncode == 2
+    assert "No such option: --nonsense" in done.stderr
+    assert done.stdout == ""
 
 
 def test_a_port_in_use_is_said(run: Run) -> None:
