@@ -109,7 +109,7 @@ bench:
 bench-all:
 	@scripts/setup.sh dev
 	@status=0; for run in "throughput cpu_per_row throughput_wide throughput_heavy_tail pay_once ledger_overhead" \
-		"drain freshness cold_start rate_limit usage_dashboard" "memory --rows 1000000" peers; do \
+		"drain freshness cold_start rate_limit usage_dashboard" "memory --rows 1000000" batch_job peers; do \
 		$(BIN)/python -m benchmarks $$run || status=$$?; done; exit $$status
 
 format:

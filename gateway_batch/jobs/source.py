@@ -28,9 +28,11 @@ def read_source(spark: SparkSession, source: str | Path | DataFrame) -> DataFram
             or folder.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: it is none of these, or a stream.
     """
     if not isinstance(source, str | Path):
+        if source.isStreaming:
+            raise ConfigError("source: is a stream: run the job on each micro-batch, in writeStream.foreachBatch")
         return source
     text = str(source)
     try:

@@ -2,8 +2,9 @@
 
 First those of a shell, then those of Python and SQL, which share a session.
 
-A reader's machine has the views `mails` and `reviews`, the files they are of, and a gateway. Providers' addresses and
-models are those of the development gateway. What names a `system.` table is for Databricks: it is checked, not run.
+A reader's machine has the views `mails` and `reviews`, the files they are of, a table `inbox`, and a gateway.
+Providers' addresses and models are those of the development gateway. What names a `system.` table is for Databricks: it
+is checked, not run.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def main(results: str, *pages: str) -> None:
     spark = gb.local_session(settings={"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": "2"})
     for name in ("mails", "reviews"):
         spark.read.option("header", True).csv(f"{name}.csv").createOrReplaceTempView(name)
+    spark.table("mails").write.format("delta").saveAsTable("inbox")
     gb.create_views(spark)
     names: dict[str, dict[str, Any]] = {page: {"spark": spark, "gb": gb} for page in pages}
     for block in found:

@@ -341,3 +341,32 @@ def test_one_run_of_an_output_at_a_time(run: Run, requests: Count) -> None:
 
     assert requests(lambda: run(on_progress=begin_another)) == ROWS
     assert run().planned == 0
+
+
+def test_a_stream_runs_the_job_on_each_micro_batch(
+    spark: SparkSession, job: BatchJob, config: gb.GatewayConfig, requests: Count, schema: str, tmp_path: Path
+) -> None:
+    spark.table(str(job.source)).where("id < 20").write.format("delta").saveAsTable(f"{schema}.growing")
+
+    def answer(rows: DataFrame, _: int) -> None:
+        gb.run_batch(rows.sparkSession, replace(job, source=rows), config)
+
+    def stream(checkpoint: str) -> None:
+        rows = spark.readStream.option("maxFilesPerTrigger", 1).table(f"{schema}.growing")
+        started = rows.writeStream.foreachBatch(answer).trigger(availableNow=True)
+        started.option("checkpointLocation", str(tmp_path / checkpoint)).start().awaitTermination()
+
+    assert requests(lambda: stream("first")) == 20
+    assert requests(lambda: stream("first")) == 0
+    spark.table(str(job.source)).where("id >= 20 AND id < 30").write.format("delta").mode("append").saveAsTable(
+        f"{schema}.growing"
+    )
+    assert requests(lambda: stream("first")) == 10
+    assert requests(lambda: stream("second")) == 0, "a stream that begins anew finds the answers in the output"
+    assert spark.table(job.output).where("result IS NOT NULL").count() == 30
+
+
+def test_a_stream_as_the_source_is_refused(spark: SparkSession, job: BatchJob, config: gb.GatewayConfig) -> None:
+    stream = spark.readStream.table(str(job.source))
+    with pytest.raises(ConfigError, match=r"is a stream: .*foreachBatch"):
+        gb.run_batch(spark, replace(job, source=stream), config)
