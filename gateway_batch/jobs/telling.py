@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,10 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gateway_batch.jobs.progress import summary
 from gateway_batch.jobs.report import BatchReport
 from gateway_batch.usage.counting import SpoolWatch, Traffic
 
 _EVERY_S = 1.0
+_log = logging.getLogger(__name__)
 
 
 class Teller:
@@ -51,7 +54,8 @@ class Teller:
 
     def __enter__(self) -> Teller:
         if self._listener is not None:
-            self.tell()
+            with self._lock:
+                self._say()
             self._ticker.start()
         return self
 
@@ -74,7 +78,9 @@ class Teller:
             self._look()
             self._answered = self._traffic.attempts - self._traffic.rate_limited
             try:
-                return self._say(under_way=0, **changes)
+                report = self._say(under_way=0, **changes)
+                _log.info("batch job %s", summary(report), extra={"gateway_batch": report.as_json()})
+                return report
             except BaseException:
                 self._ended.set()
                 raise

@@ -75,6 +75,11 @@ class Usage:
         """
         rows = self._drain.flush()
         self.committed += rows
+        if rows:
+            _log.info(
+                "%d usage records committed to %s", rows, self.table,
+                extra={"gateway_batch": {"committed": rows, "usage_table": self.table}},
+            )  # fmt: skip
         self._runs.make()
         return rows
 
@@ -270,6 +275,11 @@ def register_ai_query(
         )
     gateway = Gateway(spark, config or GatewayConfig.from_env(), name)
     gateway._install(tasks)
+    _log.info(
+        "%s is registered, its usage goes to %s", name, gateway.usage.table,
+        extra={"gateway_batch": {"function": name, "usage_table": gateway.usage.table,
+                                 "spool_dir": str(gateway.usage.spool_dir)}},
+    )  # fmt: skip
     return gateway
 
 

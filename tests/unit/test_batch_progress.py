@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,3 +107,15 @@ def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> Non
             teller.tell(rows=1)
         time.sleep(1.2)
     assert [report.rows for report in told].count(1) == 1
+
+
+def test_chunks_and_the_end_are_logged_with_their_figures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "gateway_batch")
+    with Teller(BEGUN, tmp_path, None, time.monotonic()) as teller:
+        teller.tell(rows=10)
+        teller.tell(status=Status.COMPLETED)
+    chunk, end = caplog.records
+    assert chunk.getMessage().startswith(f"batch job {BEGUN.output}: 10 of")
+    figures: dict[str, Any] = end.gateway_batch  # type: ignore[attr-defined]
+    assert (figures["output"], figures["rows"], figures["status"]) == (BEGUN.output, 10, "completed")
+    assert json.loads(json.dumps(figures)) == figures
