@@ -6,8 +6,10 @@ a run of the job over some requests chosen by their hashes; its answers stay in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import partial
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -54,11 +56,12 @@ def estimate_batch(
     settings = config or GatewayConfig.from_env()
     service = resolve_service(settings, job.endpoint, job.api)
     price = service.price or list_price(service.model)
-    counted = count(_requests(spark, job, retry_errors, max_rows), framing_of(service))
+    with _requests(spark, job, retry_errors, max_rows) as requests:
+        counted = count(requests, framing_of(service))
     if sample is None or not counted.requests:
         return assumed(job.model_parameters or {}, settings, service, price, counted, output_tokens)
-    requests = _requests(spark, job, retry_errors, None)
-    chosen = requests.orderBy("request_hash").limit(sample).select("request_hash", "request").collect()
+    with _requests(spark, job, retry_errors, None) as requests:
+        chosen = requests.orderBy("request_hash").limit(sample).select("request_hash", "request").collect()
     run_batch(spark, job, settings, retry_errors=retry_errors, sample=sample)
     answered = _answers(spark, job, settings, [row["request_hash"] for row in chosen])
     return _extrapolated(settings, service, price, counted, chosen, answered)
@@ -89,33 +92,36 @@ def check_cost(
         )
 
 
-def _requests(spark: SparkSession, job: BatchJob, retry_errors: bool, max_rows: int | None) -> DataFrame:
-    """The different requests that are to be sent: `request_hash`, `request` as text, `images`, and how many `rows`."""
+@contextlib.contextmanager
+def _requests(spark: SparkSession, job: BatchJob, retry_errors: bool, max_rows: int | None) -> Iterator[DataFrame]:
+    """The different requests that are to be sent: `request_hash`, `request` as text, `images`, and how many `rows`.
+
+    A Spark Connect session looks for the source's view whenever the DataFrame is used, so it is there for that long.
+    """
     source = read_source(spark, job.source)
     keys, inputs = check_keys(source, list(job.keys)), job.inputs(source.columns)
     output = quoted(job.output) if spark.catalog.tableExists(job.output) else None
-    try:
-        with as_view(source) as view:
-            pending = spark.sql(
-                pending_sql(
-                    view,
-                    output=output,
-                    keys=keys,
-                    inputs=inputs,
-                    chunk_rows=CHUNK_ROWS,
-                    retry_errors=retry_errors,
-                    max_rows=max_rows,
-                )
-            )
-    except AnalysisException as error:
-        raise ConfigError(f"the job can't be planned: {first_line(error)}") from None
-    is_text = pending.schema["request"].dataType.typeName() != "struct"
-    request = F.col("request").cast("string") if is_text else F.to_json("request")
-    images = F.col("files").isNotNull().cast("int") if "files" in pending.columns else F.lit(0)
-    asked = pending.select("request_hash", request.alias("request"), images.alias("images"))
-    return asked.groupBy("request_hash").agg(
-        F.first("request").alias("request"), F.max("images").alias("images"), F.count("*").alias("rows")
+    planned = partial(
+        pending_sql,
+        output=output,
+        keys=keys,
+        inputs=inputs,
+        chunk_rows=CHUNK_ROWS,
+        retry_errors=retry_errors,
+        max_rows=max_rows,
     )
+    with as_view(source) as view:
+        try:
+            pending = spark.sql(planned(view))
+            is_text = pending.schema["request"].dataType.typeName() != "struct"
+        except AnalysisException as error:
+            raise ConfigError(f"the job can't be planned: {first_line(error)}") from None
+        request = F.col("request").cast("string") if is_text else F.to_json("request")
+        images = F.col("files").isNotNull().cast("int") if "files" in pending.columns else F.lit(0)
+        asked = pending.select("request_hash", request.alias("request"), images.alias("images"))
+        yield asked.groupBy("request_hash").agg(
+            F.first("request").alias("request"), F.max("images").alias("images"), F.count("*").alias("rows")
+        )
 
 
 def _answers(spark: SparkSession, job: BatchJob, settings: GatewayConfig, hashes: list[str]) -> dict[str, Row]:
