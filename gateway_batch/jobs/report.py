@@ -20,6 +20,8 @@ class Status(StrEnum):
     COMPLETED = "completed"
     FAIL_IF = "fail_if"  # the condition held
     BUDGET = "budget"  # the budget was spent: rows that it had no room for are left
+    INTERRUPTED = "interrupted"  # by Ctrl-C
+    FAILED = "failed"  # by an error
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 
 from gateway_batch.config import GatewayConfig, check_table_name, resolve_service
 from gateway_batch.errors import ConfigError
+from gateway_batch.jobs import history
 from gateway_batch.jobs import output as tables
 from gateway_batch.jobs.fail_if import FailIf
 from gateway_batch.jobs.plan import (
@@ -173,7 +174,10 @@ def run_batch(
         counts = run.plan(source, run_id, partial(pending, output=quoted(job.output)))
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at)
         shown = NotebookBar().update if on_progress is None and in_notebook() else on_progress
-        with Teller(report, gateway.usage.spool_dir, shown, began) as teller:
+        with (
+            Teller(report, gateway.usage.spool_dir, shown, began) as teller,
+            history.kept(spark, settings.usage_table, lambda: teller.report),
+        ):
             status = Status.COMPLETED
             groups = chunks_of(counts, chunk_rows)
             with contextlib.closing(run.answer(groups)) as chunks:

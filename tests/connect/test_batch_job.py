@@ -41,3 +41,5 @@ def test_each_row_is_answered_once_and_the_estimate_holds(
     changed = replace(job, source=lakes.selectExpr("id", "IF(id < 5, 'Sea', body) AS body"))
     assert gb.run_batch(spark, changed, config).rows == 5
     assert server.stats()["requests"] == 30 + 1, "the five ask the same"
+    kept = spark.table(f"{schema}.ai_batch_runs").orderBy("started_at").collect()
+    assert [(row.status, row.rows) for row in kept] == [("completed", 30), ("completed", 0), ("completed", 5)]

@@ -86,6 +86,44 @@ def test_each_row_has_an_answer_with_what_it_took(spark: SparkSession, run: Run,
     assert not spark.catalog.tableExists(tables.pending_table(job.output))
 
 
+def test_the_last_report_of_each_run_is_kept(
+    spark: SparkSession, run: Run, job: BatchJob, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(report: gb.BatchReport) -> None:
+        if report.rows:
+            raise KeyboardInterrupt
+
+    def fail(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(chunk_rows=20, on_progress=interrupt)
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "merge", fail)
+        with pytest.raises(OSError, match="no space"):
+            run(chunk_rows=20)
+    report = run(chunk_rows=20)
+    rows = spark.table(f"{schema}.ai_batch_runs").orderBy("started_at").collect()
+    assert [(row.status, row.rows, row.left) for row in rows] == [
+        ("interrupted", 20, ROWS - 20), ("failed", 20, 20), ("completed", report.planned, 0)
+    ]  # fmt: skip
+    assert {row.run_id for row in rows} == {report.run_id}
+    last = rows[-1].asDict()
+    of_report = {name: value for name, value in report.as_json().items() if name not in ("started_at", "seconds")}
+    assert {name: last[name] for name in of_report} == {**of_report, "cost_usd": report.cost_usd}
+    assert last["seconds"] >= report.seconds > 0
+    assert last["ended_at"] > last["started_at"]
+
+
+def test_a_schema_that_takes_no_history_stops_no_run(
+    spark: SparkSession, run: Run, schema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spark.sql(f"CREATE TABLE {schema}.ai_batch_runs USING DELTA AS SELECT 1 AS mine")
+    assert run().status is Status.COMPLETED
+    assert spark.table(f"{schema}.ai_batch_runs").count() == 1
+    assert "has no row in ai_batch_runs" in caplog.text
+
+
 def test_a_second_run_has_nothing_to_do(run: Run, requests: Count) -> None:
     run()
     assert requests(lambda: run()) == 0

@@ -1,0 +1,99 @@
+"""The table `ai_batch_runs`, beside the usage table: the last report of each run of a batch job."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import types as t
+
+from gateway_batch.jobs.report import BatchReport, Status
+from gateway_batch.spark.functions import ddl_of
+from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session_kind import WRITE_ERRORS
+from gateway_batch.spark.task_table import beside
+from gateway_batch.spark.usage_table import literal, make_table, quoted
+
+NAME = "ai_batch_runs"
+
+_COMMENT = "The last report of each run of a batch job that was not killed, by gateway_batch."
+_USD = t.DecimalType(24, 12)
+_COLUMNS: dict[str, tuple[t.DataType, str]] = {
+    "run_id": (t.StringType(), "Of the run and of the interrupted ones that it went on from."),
+    "output": (t.StringType(), "The output table."),
+    "status": (
+        t.StringType(),
+        "completed; fail_if: the condition held; budget: it was spent; interrupted: by Ctrl-C; failed: by an error.",
+    ),
+    "planned": (t.LongType(), "Rows that were to be answered."),
+    "rows": (t.LongType(), "Of these, in the output table, failed ones among them."),
+    "left": (t.LongType(), "Rows that the next run begins with."),
+    "failed_rows": (t.LongType(), "Rows with an error."),
+    "errors": (t.MapType(t.StringType(), t.LongType()), "Failed rows by kind of error."),
+    "requests": (t.LongType(), "Requests that were sent, each once however often it was tried."),
+    "saved": (t.LongType(), "Requests that were not sent, as their answer was there."),
+    "input_tokens": (t.LongType(), "Tokens of the prompts of the rows."),
+    "output_tokens": (t.LongType(), "Tokens of their answers."),
+    "cost_usd": (_USD, "US dollars of both; NULL where no price is known."),
+    "started_at": (t.TimestampType(), "When the run began, planning included."),
+    "ended_at": (t.TimestampType(), "When it ended."),
+    "seconds": (t.DoubleType(), "Between the two."),
+}
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def kept(spark: SparkSession, usage_table: str, newest: Callable[[], BatchReport]) -> Iterator[None]:
+    """Keeps the last report of the run inside, however that ends. A session that may not is told so, and goes on.
+
+    Args:
+        spark: the run's session.
+        usage_table: the usage table's name; the runs' table is in its schema, and made if it is missing.
+        newest: tells how the run stands.
+    """
+    otherwise: Status | None = Status.FAILED
+    try:
+        yield
+        otherwise = None
+    except KeyboardInterrupt:
+        otherwise = Status.INTERRUPTED
+        raise
+    finally:
+        report = newest()
+        try:
+            _append(
+                spark, beside(usage_table, NAME), report if otherwise is None else replace(report, status=otherwise)
+            )
+        except WRITE_ERRORS as error:
+            _log.warning("the run of %s has no row in %s: %s", report.output, NAME, first_line(error))
+
+
+def _append(spark: SparkSession, table: str, report: BatchReport) -> None:
+    described = ",\n".join(
+        f"  {name} {ddl_of(data_type)} COMMENT {literal(comment)}" for name, (data_type, comment) in _COLUMNS.items()
+    )
+    make_table(
+        spark,
+        table,
+        f"CREATE TABLE IF NOT EXISTS {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(_COMMENT)}",
+    )
+    schema = t.StructType([t.StructField(name, data_type) for name, (data_type, _) in _COLUMNS.items()])
+    spark.createDataFrame([_row(report)], schema).writeTo(quoted(table)).append()
+
+
+def _row(report: BatchReport) -> dict[str, Any]:
+    cost, ended_at = report.cost_usd, datetime.now(UTC)
+    return {
+        **report.as_json(),
+        "cost_usd": None if cost is None else Decimal(cost).quantize(Decimal(1).scaleb(-_USD.scale)),
+        "started_at": report.started_at,
+        "ended_at": ended_at,
+        "seconds": (ended_at - report.started_at).total_seconds(),
+    }
