@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes .venv with the locked requirements and this package in it.
 #   scripts/setup.sh runtime     what `make demo` needs
-#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, a redis-server and a Chromium for them
+#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, a redis-server, a Chromium and Spark's classes for them
 # Does nothing more when the lock file has not changed since the last time. PYTHON names the interpreter (default python3).
 set -eu
 cd "$(dirname "$0")/.."
@@ -26,7 +26,7 @@ case $version in
     *) fail "Java ${version:-of unknown version} found, Spark needs 17 or 21: install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it" ;;
 esac
 
-for_tests() { [ "$kind" = runtime ] || { scripts/redis.sh && scripts/browser.sh; }; }
+for_tests() { [ "$kind" = runtime ] || { scripts/redis.sh && scripts/browser.sh && scripts/class_archive.sh; }; }
 
 cmp -s "$lock" ".venv/$kind.lock" && { for_tests; exit; }
 # What the developers' lock holds, the runtime's holds too, in the same versions.

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import os
 
-from tests.quick_start import QUICK_START
+from tests.quick_start import quick_driver
 
-os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_START)
+os.environ.setdefault("SPARK_SUBMIT_OPTS", quick_driver())

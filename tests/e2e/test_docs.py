@@ -19,7 +19,7 @@ from gateway_batch.devgateway import Settings, running
 from gateway_batch.errors import SQLSTATES, ErrorKind
 from tests.e2e.test_command_line import REVIEWS
 from tests.pages import ROOT, Block, blocks, commands
-from tests.quick_start import QUICK_START
+from tests.quick_start import quick_driver
 
 ELSEWHERE = {"docs/connect.md": "tests/connect", "docs/cluster.md": "tests/cluster", "docs/semantics.md": "its head"}
 """Pages whose blocks other tests run, as they need a server or a cluster; `semantics.md` is written from its head."""
@@ -47,7 +47,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
             "DATABRICKS_TOKEN": "t0ken",
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
-            "SPARK_SUBMIT_OPTS": QUICK_START,
+            "SPARK_SUBMIT_OPTS": quick_driver(),
         }
         command = [sys.executable, "-m", "tests.e2e.run_pages", "results.json", *PAGES]
         done = subprocess.run(

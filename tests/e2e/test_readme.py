@@ -13,7 +13,7 @@ import pytest
 from gateway_batch.devgateway import Settings, running
 from tests.e2e.conftest import Run
 from tests.e2e.test_command_line import REVIEWS
-from tests.quick_start import QUICK_START
+from tests.quick_start import quick_driver
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_the_python_and_sql_blocks_run(tmp_path: Path) -> None:
             "DATABRICKS_HOST": server.host,
             "DATABRICKS_TOKEN": "t0ken",
             "PATH": "/usr/bin:/bin",
-            "SPARK_SUBMIT_OPTS": QUICK_START,
+            "SPARK_SUBMIT_OPTS": quick_driver(),
         }
         done = subprocess.run(
             [sys.executable, "-c", script],

@@ -22,7 +22,7 @@ from tests.faults.campaign.disks import enter_namespace
 from tests.faults.campaign.places import PLACES
 from tests.faults.campaign.plan import LOCAL, make_plan
 from tests.faults.campaign.run import run
-from tests.quick_start import QUICK_START
+from tests.quick_start import quick_driver
 
 RESULTS = Path("artifacts/faults/campaign.jsonl")
 _MOST_BROKEN_IN_A_ROW = 3
@@ -35,7 +35,7 @@ def main() -> int:
     to_do = results.still_to_do(found, seeds)
     if to_do:
         enter_namespace(["-m", "tests.faults.campaign", *sys.argv[1:]])
-        os.environ.setdefault("SPARK_SUBMIT_OPTS", QUICK_START)
+        os.environ.setdefault("SPARK_SUBMIT_OPTS", quick_driver())
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that a cluster ends, too
         logging.getLogger("gateway_batch").setLevel(logging.ERROR)
         _run_all(options.where, to_do, options.results)
