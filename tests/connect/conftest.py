@@ -73,7 +73,9 @@ def echo_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def register(spark: SparkSession, server: RunningGateway, echo_server: str, tmp_path: Path) -> Iterator[Register]:
+def register(
+    spark: SparkSession, server: RunningGateway, echo_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Register]:
     """Registers `ai_query` with a spool and a usage table of the test's own; the workers' environment has the token."""
     opened: list[gb.Gateway] = []
 
@@ -84,6 +86,7 @@ def register(spark: SparkSession, server: RunningGateway, echo_server: str, tmp_
 
     yield register_with
     for gateway in opened:
+        monkeypatch.setattr(gateway.usage, "flush", lambda: 0)  # a test has flushed what it looks at
         gateway.close()
 
 

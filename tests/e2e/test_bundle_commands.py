@@ -37,7 +37,7 @@ def test_the_jobs_commands_run_in_their_order(run: Run, tmp_path: Path) -> None:
         assert server.stats()["requests"] == 3
     assert set(said) == set(COMMANDS)
     assert "spark_catalog.ai_gateway.answers: 3 of 3 rows" in said["score_table.score"]
-    assert "records committed to spark_catalog.ai_gateway.usage" in said["usage_ledger.flush"]
+    assert said["usage_ledger.flush"] == "0 records committed to spark_catalog.ai_gateway.usage\n", "the job did it"
     assert "spark_catalog.ai_gateway.usage: " in said["usage_ledger.maintain"]
     assert "0 records deleted" in said["usage_ledger.maintain"]
     assert said["usage_dashboard.refresh_aggregate"].startswith("spark_catalog.ai_gateway: ")

@@ -20,6 +20,17 @@ TOKEN = "spark-tests-token"
 MODEL = "databricks-gpt-5-4"
 AS_STARTED: dict[str, Any] = {"latency_ms": None, "rpm": None, "tpm": None, "faults": []}
 
+SETTINGS = {
+    "spark.log.level": "ERROR",
+    "spark.ui.showConsoleProgress": "false",
+    # To compile each query's code takes a third of the time of queries this small. The commands, pages and notebooks
+    # that the tests run, and those on Spark Connect, do compile it.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
+
 Register = Callable[..., gb.Gateway]
 Count = Callable[[Callable[[], object]], int]
 
@@ -27,8 +38,7 @@ Count = Callable[[Callable[[], object]], int]
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     warehouse = tmp_path_factory.mktemp("spark") / "warehouse"
-    settings = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
-    session = gb.local_session(warehouse=warehouse, master="local[2,2]", settings=settings)
+    session = gb.local_session(warehouse=warehouse, master="local[2,2]", settings=SETTINGS)
     yield session
     session.stop()
 
@@ -49,7 +59,9 @@ def server(shared_server: RunningGateway) -> Iterator[RunningGateway]:
 
 
 @pytest.fixture
-def register(spark: SparkSession, server: RunningGateway, tmp_path: Path) -> Iterator[Register]:
+def register(
+    spark: SparkSession, server: RunningGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Register]:
     """Registers `ai_query` with a spool and a usage table of the test's own."""
     opened: list[gb.Gateway] = []
 
@@ -60,6 +72,8 @@ def register(spark: SparkSession, server: RunningGateway, tmp_path: Path) -> Ite
 
     yield register_with
     for gateway in opened:
+        # A test has flushed what it looks at; the rest would cost two seconds for tables that nobody reads.
+        monkeypatch.setattr(gateway.usage, "flush", lambda: 0)
         gateway.close()
 
 
