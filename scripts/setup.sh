@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes .venv with the locked requirements and this package in it.
 #   scripts/setup.sh runtime     what `make demo` needs
-#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, a redis-server, a Chromium and Spark's classes for them
+#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, and for them a redis-server, a
+#                                Chromium and an archive of Spark's classes
 # Does nothing more when the lock file has not changed since the last time. PYTHON names the interpreter (default python3).
 set -eu
 cd "$(dirname "$0")/.."

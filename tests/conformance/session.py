@@ -23,7 +23,7 @@ def cleaned(spark: SparkSession, case: Case) -> Iterator[None]:
     if not case.setup:
         yield
         return
-    before = _names(spark, "TABLES")
+    before = {table.name for table in spark.catalog.listTables()}
     yield
     for setting in ("spark.sql.session.timeZone", "spark.sql.ansi.enabled"):
         spark.sql(f"RESET {setting}")
@@ -31,10 +31,6 @@ def cleaned(spark: SparkSession, case: Case) -> Iterator[None]:
         spark.sql(f"DROP TEMPORARY VARIABLE IF EXISTS {variable}")
     for kind in ("TEMPORARY FUNCTION", "FUNCTION"):
         spark.sql(f"DROP {kind} IF EXISTS greeting")
-    views = _names(spark, "VIEWS")
-    for name in _names(spark, "TABLES") - before:
-        spark.sql(f"DROP {'VIEW' if name in views else 'TABLE'} IF EXISTS {name}")
-
-
-def _names(spark: SparkSession, kind: str) -> set[str]:
-    return {row[1] for row in spark.sql(f"SHOW {kind}").collect()}  # with those of the session, which are views
+    for table in spark.catalog.listTables():
+        if table.name not in before:
+            spark.sql(f"DROP {'TABLE' if table.tableType == 'MANAGED' else 'VIEW'} IF EXISTS {table.name}")

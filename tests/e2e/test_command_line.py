@@ -43,6 +43,8 @@ def test_demo_answers_real_text_and_its_books_agree(run: Run, tmp_path: Path) ->
     assert all(row["failed_requests"] == row["unknown_requests"] == 0 for row in rows.values())
     assert all(row["input_tokens"] > 0 for row in rows.values())
 
+    flushed = run("usage", "flush", "--warehouse", "demo/warehouse")
+    assert (flushed.returncode, flushed.stdout) == (0, "0 records committed to ai_gateway.usage\n"), flushed.stderr
     imported = run("usage", "import", "demo/devgateway.sqlite", "--warehouse", "demo/warehouse", "--json")
     assert imported.returncode == 0, imported.stderr
     assert json.loads(imported.stdout) == {"imported": 0, "table": "ai_gateway.usage"}, "all of them are ours"

@@ -45,7 +45,7 @@ def test_run_fails_where_the_condition_holds(run: Run, tmp_path: Path) -> None:
 def test_ctrl_c_ends_a_run_with_its_summary(tmp_path: Path) -> None:
     rows = "".join(f"{id_},Lake {id_} is deep.\n" for id_ in range(3_000))
     (tmp_path / "reviews.csv").write_text(f"title,review\n{rows}")
-    command = [str(Path(sys.executable).with_name("gateway-batch")), *RUN, "--chunk-rows", "1000"]
+    command = [str(Path(sys.executable).with_name("gateway-batch")), *RUN, "--chunk-rows", "500"]
     with running(Settings(port=0, token="t0ken", latency_ms=100, ledger=tmp_path / "ledger.sqlite")) as server:
         settings = {**os.environ, "DATABRICKS_HOST": server.host, "DATABRICKS_TOKEN": "t0ken"}
         with subprocess.Popen(

@@ -20,16 +20,7 @@ TOKEN = "spark-tests-token"
 MODEL = "databricks-gpt-5-4"
 AS_STARTED: dict[str, Any] = {"latency_ms": None, "rpm": None, "tpm": None, "faults": []}
 
-SETTINGS = {
-    "spark.log.level": "ERROR",
-    "spark.ui.showConsoleProgress": "false",
-    # To compile each query's code takes a third of the time of queries this small. The commands, pages and notebooks
-    # that the tests run, and those on Spark Connect, do compile it.
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "1",
-}
+SETTINGS = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
 
 Register = Callable[..., gb.Gateway]
 Count = Callable[[Callable[[], object]], int]

@@ -83,6 +83,9 @@ def test_each_row_has_an_answer_with_what_it_took(spark: SparkSession, run: Run,
         assert row.model == record.destination_model
     assert report.input_tokens == sum(row.input_tokens for row in usage.values())
     assert report.cost_usd == sum(row.cost_usd for row in rows.values()) > 0
+    chunks = spark.table(f"{schema}.ai_query_runs").collect()
+    assert len(chunks) == 3
+    assert sum(row.rows for row in chunks) == sum(row.requests for row in chunks) == ROWS
     assert not spark.catalog.tableExists(tables.pending_table(job.output))
 
 
