@@ -7,19 +7,30 @@ RUNS ?= 200
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-.PHONY: help demo test test-matrix faults campaign cluster providers screenshots pages wheel lint unit integration classic analytics connect notebooks e2e bench bench-all format lock clean
+# The parts of `make test`, the longest first. Each is a process of its own, most with a Spark session, which alone keeps
+# little more than one core busy: two run at a time.
+TESTED := spark lint analytics unit connect pages
+PYTEST := TEST_TIMES=$(CURDIR)/build/test-times $(BIN)/python -m pytest -m "not nightly"
+TWO_AT_A_TIME := $(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.PHONY: help demo test quick nightly repeats mutants coverage test-matrix faults campaign cluster providers screenshots notebooks wheel lint unit spark analytics connect pages smoke setup archive bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
-	@echo "make test         all checks and tests"
-	@echo "make faults       batch jobs, streams, outages, interrupts, a drain that dies at each step (about 35 minutes); then"
-	@echo "                  the ledger's fault campaign, $(RUNS) runs that go on where they stopped (about an hour; RUNS=n)"
+	@echo "make test         all checks that a change may break"
+	@echo "make quick        the checks without Spark, and one query through it (3 minutes)"
+	@echo "make nightly      the repeats and long runs below, one after the other (many hours); goes on where it was cut off"
+	@echo "make repeats      the tests' repeats that make test leaves out"
+	@echo "make mutants      40 faults in the code, one at a time: the tests find each"
+	@echo "make faults       batch jobs, streams, outages, interrupts, a drain that dies at each step (about 35 minutes)"
+	@echo "make campaign     the ledger's fault campaign, $(RUNS) runs that go on where they stopped (about an hour; RUNS=n)"
 	@echo "make cluster      ai_query on a standalone cluster of two hosts (about 2 minutes)"
 	@echo "make providers    ai_query through a LiteLLM proxy and MLflow's AI gateway, which it installs (about 5 minutes)"
-	@echo "make screenshots  the pictures of the usage dashboard in docs/images"
-	@echo "make pages        run the notebooks, and write their pages in docs/notebooks (about 3 minutes)"
-	@echo "make wheel        build the wheel, install it in an empty environment, and run the demo there (about 3 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
+	@echo "make coverage     line and branch coverage of make test, workers and other child processes included"
+	@echo "make screenshots  the pictures of the usage dashboard in docs/images"
+	@echo "make notebooks    run the notebooks, and write their pages in docs/notebooks (about 3 minutes)"
+	@echo "make wheel        build the wheel, install it in an empty environment, and run the demo there (about 3 minutes)"
 	@echo "make bench        the benchmarks that matter most, each against its control in the same run (about 12 minutes)"
 	@echo "make bench-all    all benchmarks, other packages and a million rows among them (about an hour and a half)"
 	@echo "make lint         formatting, style, types, layers"
@@ -30,90 +41,100 @@ demo:
 	@scripts/setup.sh runtime
 	@$(BIN)/gateway-batch demo --rows $(ROWS)
 
-test: lint unit integration
+test: setup
+	@rm -rf build/test-times
+	@$(TWO_AT_A_TIME) $(TESTED)
+	@$(BIN)/python -m tests.slowest build/test-times
 
-lint:
+quick: setup
+	@$(TWO_AT_A_TIME) smoke lint unit
+
+setup:
 	@scripts/setup.sh dev
+
+archive: setup
+	@scripts/class_archive.sh
+
+lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-unit:
-	@scripts/setup.sh dev
-	$(BIN)/python -m pytest tests/unit tests/property tests/devgateway tests/client
+unit: setup
+	$(PYTEST) tests/unit tests/property tests/devgateway tests/client
 
-# Each job has a Spark session of its own, and alone keeps little more than one core busy: two run at a time.
-integration:
-	@scripts/setup.sh dev
-	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) classic analytics connect notebooks e2e
+spark: archive
+	$(PYTEST) tests/spark
 
-classic:
-	$(BIN)/python -m pytest tests/spark
+analytics: archive
+	$(PYTEST) tests/analytics
 
-analytics:
-	$(BIN)/python -m pytest tests/analytics
+# A process is either a classic one or a Spark Connect one to pyspark.
+connect: archive
+	$(PYTEST) tests/connect
 
-connect:
-	$(BIN)/python -m pytest tests/connect
+# Commands, and the code of README, docs and notebooks.
+pages: archive
+	$(PYTEST) tests/e2e tests/notebooks
 
-notebooks:
-	$(BIN)/python -m pytest tests/notebooks
+smoke: archive
+	$(PYTEST) tests/spark/test_ledger.py::test_flush_commits_each_request_once
 
-# The notebooks' pages in docs/notebooks, with their output and pictures.
-pages:
-	@scripts/setup.sh dev
-	PYTHONPATH=. $(BIN)/python scripts/write_notebooks.py
+# Each part runs, whatever the others find.
+nightly: archive
+	@scripts/nightly.sh repeats mutants cluster faults campaign test-matrix providers wheel bench-all
 
-e2e:
-	$(BIN)/python -m pytest tests/e2e
+repeats: archive
+	@status=0; for folder in unit property devgateway client spark analytics connect e2e; do \
+		$(BIN)/python -m pytest -m nightly tests/$$folder || [ $$? = 5 ] || status=1; done; exit $$status
 
-faults:
-	@scripts/setup.sh dev
+mutants: archive
+	$(BIN)/python -m tests.mutants
+
+faults: archive
 	$(BIN)/python -m pytest tests/faults
-	@$(MAKE) --no-print-directory campaign
 
 # A quarter of the runs are on a cluster of two hosts. Both parts run, whatever the first finds.
-campaign:
-	@scripts/setup.sh dev
+campaign: archive
 	@status=0; on_cluster=$$(($(RUNS) / 4)); \
 	$(BIN)/python -m tests.faults.campaign --where local --runs $$(($(RUNS) - on_cluster)) || status=$$?; \
 	$(BIN)/python -m tests.faults.campaign --where cluster --runs $$on_cluster || status=$$?; exit $$status
 
-screenshots:
-	@scripts/setup.sh dev
-	mkdir -p docs/images
-	SCREENSHOTS=1 $(BIN)/python -m pytest tests/analytics/test_dashboard_page.py -k pictures
-
-cluster:
-	@scripts/setup.sh dev
+cluster: archive
 	$(BIN)/python -m pytest tests/cluster
 
-providers:
-	@scripts/setup.sh dev
+providers: archive
 	@scripts/providers.sh
 	$(BIN)/python -m pytest tests/providers
 
 wheel:
 	@scripts/wheel.sh
 
-test-matrix:
-	@scripts/setup.sh dev
+test-matrix: setup
 	@for version in $(OTHER_SPARKS); do scripts/matrix.sh $$version || exit 1; done
 
-bench:
-	@scripts/setup.sh dev
+coverage: archive
+	@scripts/coverage.sh $(TESTED)
+
+screenshots: archive
+	mkdir -p docs/images
+	SCREENSHOTS=1 $(BIN)/python -m pytest tests/analytics/test_dashboard_page.py -k pictures
+
+# The notebooks' pages in docs/notebooks, with their output and pictures.
+notebooks: archive
+	PYTHONPATH=. $(BIN)/python scripts/write_notebooks.py
+
+bench: setup
 	@status=0; for run in "throughput cpu_per_row throughput_wide pay_once cold_start" "ledger_overhead --rows 10000"; do \
 		$(BIN)/python -m benchmarks $$run || status=$$?; done; exit $$status
 
-bench-all:
-	@scripts/setup.sh dev
+bench-all: setup
 	@status=0; for run in "throughput cpu_per_row throughput_wide throughput_heavy_tail pay_once ledger_overhead" \
 		"drain freshness cold_start rate_limit usage_dashboard" "memory --rows 1000000" batch_job peers; do \
 		$(BIN)/python -m benchmarks $$run || status=$$?; done; exit $$status
 
-format:
-	@scripts/setup.sh dev
+format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -12,3 +12,6 @@ resolve() {
 }
 resolve --output-file requirements/runtime.txt
 resolve --group dev --output-file requirements/dev.txt
+"$tools/bin/uv" --version | sed 's/uv \([0-9.]*\).*/uv==\1/' |
+    "$tools/bin/uv" pip compile - --universal --generate-hashes --quiet --no-header --no-annotate \
+        --output-file requirements/uv.txt

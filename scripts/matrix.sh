@@ -9,10 +9,9 @@ home=.venv-spark-$version
 if ! cmp -s requirements/dev.txt "$home/dev.lock"; then
     echo "matrix: installing Spark $version into $home (a minute or two)"
     [ -x "$home/bin/python" ] || "${PYTHON:-python3}" -m venv "$home"
-    install="$home/bin/python -m pip install --quiet --disable-pip-version-check --no-deps"
-    $install --require-hashes -r requirements/dev.txt
-    $install --editable .
-    "$home/bin/python" -m pip install --quiet --disable-pip-version-check "pyspark==$version"  # its py4j too
+    scripts/install.sh "$home" --no-deps --require-hashes -r requirements/dev.txt
+    scripts/install.sh "$home" --no-deps --editable .
+    scripts/install.sh "$home" "pyspark==$version"  # its py4j too
     cp requirements/dev.txt "$home/dev.lock"
 fi
 # Spark 4.1 leaves the sockets of a collect to the garbage collector.

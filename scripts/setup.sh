@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes .venv with the locked requirements and this package in it.
 #   scripts/setup.sh runtime     what `make demo` needs
-#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, and for them a redis-server, a
-#                                Chromium and an archive of Spark's classes
+#   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, and for them a redis-server and a
+#                                Chromium
 # Does nothing more when the lock file has not changed since the last time. PYTHON names the interpreter (default python3).
 set -eu
 cd "$(dirname "$0")/.."
@@ -27,32 +27,29 @@ case $version in
     *) fail "Java ${version:-of unknown version} found, Spark needs 17 or 21: install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it" ;;
 esac
 
-for_tests() { [ "$kind" = runtime ] || { scripts/redis.sh && scripts/browser.sh && scripts/class_archive.sh; }; }
-
-cmp -s "$lock" ".venv/$kind.lock" && { for_tests; exit; }
+cmp -s "$lock" ".venv/$kind.lock" && { [ "$kind" = runtime ] || { scripts/redis.sh && scripts/browser.sh; }; exit; }
 # What the developers' lock holds, the runtime's holds too, in the same versions.
 [ "$kind" = runtime ] && cmp -s requirements/dev.txt .venv/dev.lock && exit 0
 
 echo "setup: installing $lock into .venv (the first time takes a minute or two: Spark alone is 450 MB)"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-# The lock is whole: without --no-deps pip would resolve it again, and refuse a pin that an extra asks for
-# (google-auth[requests]) on the day a newer release of it appears.
-if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$lock" \
-    2>.venv/setup.log; then
-    fail "the packages could not be installed: check that this machine reaches a Python package index (pip's own settings apply); details in .venv/setup.log"
+if [ "$kind" = dev ]; then # meanwhile
+    scripts/redis.sh &
+    redis=$!
+    scripts/browser.sh &
+    browser=$!
 fi
+# The lock is whole: without --no-deps it would be resolved again, and a pin refused that an extra asks for
+# (google-auth[requests]) on the day a newer release of it appears.
+scripts/install.sh .venv --no-deps --require-hashes -r "$lock" 2>.venv/setup.log ||
+    fail "the packages could not be installed: check that this machine reaches a Python package index (pip's own settings apply); details in .venv/setup.log"
 # hatchling is in the developers' lock only; a plain user's install fetches it for the build.
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . 2>.venv/setup.log ||
+scripts/install.sh .venv --no-deps --editable . 2>.venv/setup.log ||
     fail "the package itself could not be installed; details in .venv/setup.log"
 .venv/bin/python -m pip check --disable-pip-version-check >.venv/setup.log 2>&1 ||
     fail "$lock does not hold everything that its packages need; details in .venv/setup.log"
-echo "setup: fetching Delta's jars"
-.venv/bin/python - >.venv/setup.log 2>&1 <<'END' ||
-import tempfile
-import gateway_batch as gb
-with tempfile.TemporaryDirectory() as folder:
-    gb.local_session(warehouse=folder, master="local[1]").stop()
-END
-    fail "Spark could not start with Delta's jars: check that this machine reaches a Maven repository; details in .venv/setup.log"
-for_tests
+if [ "$kind" = dev ]; then
+    wait "$redis" || exit 1
+    wait "$browser" || exit 1
+fi
 cp "$lock" ".venv/$kind.lock"

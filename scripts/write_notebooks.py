@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import nbformat
@@ -29,6 +31,20 @@ SETUP = "setup"
 _FIRST_LINE = "# Databricks notebook source\n"
 _BETWEEN = re.compile(r"^# COMMAND -+\n", re.MULTILINE)
 _MAGIC = re.compile(r"^# MAGIC ?", re.MULTILINE)
+_KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+_ANEW = """
+%reset -f
+import os
+from pyspark.sql import SparkSession
+
+if SparkSession.getActiveSession():
+    SparkSession.getActiveSession().stop()
+for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+    os.environ.pop(name, None)
+os.mkdir({folder!r})
+os.chdir({folder!r})
+"""
+"""What a kernel does before each notebook."""
 
 
 def names() -> list[str]:
@@ -65,19 +81,28 @@ def _cells(text: str, path: Path) -> list[NotebookNode]:
 
 def as_jupyter(path: Path) -> NotebookNode:
     """A notebook as Jupyter's."""
-    notebook = new_notebook(cells=cells_of(path))
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return notebook
+    return new_notebook(cells=cells_of(path), metadata={"kernelspec": _KERNEL})
 
 
-def run(notebook: NotebookNode, folder: Path, timeout_s: int = 600) -> NotebookNode:
-    """Runs all cells in a kernel of their own, with a working folder; the first that fails ends it.
+def run(chosen: Sequence[str], folder: Path, timeout_s: int = 600) -> dict[str, NotebookNode]:
+    """Runs notebooks one after the other, with the development gateway.
+
+    One kernel, and so one JVM, runs all of them; each has a Spark session and a working folder of its own.
 
     Raises:
-        CellExecutionError: a cell failed, with what it said.
+        CellExecutionError: a cell failed, with what it said; it ends all.
     """
-    client = NotebookClient(notebook, timeout=timeout_s, resources={"metadata": {"path": str(folder)}})
-    return client.execute()
+    notebooks = {name: as_jupyter(NOTEBOOKS / f"{name}.py") for name in chosen}
+    together = new_notebook(metadata={"kernelspec": _KERNEL})
+    for name, notebook in notebooks.items():
+        together.cells += [new_code_cell(_ANEW.format(folder=str(folder / name))), *notebook.cells]
+    done = iter(
+        NotebookClient(together, timeout=timeout_s, resources={"metadata": {"path": str(folder)}}).execute().cells
+    )
+    for notebook in notebooks.values():
+        next(done)
+        notebook.cells = list(islice(done, len(notebook.cells)))
+    return notebooks
 
 
 def write_page(name: str, notebook: NotebookNode) -> None:
@@ -104,14 +129,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*names(), []], help="default: all")
     parser.add_argument("--ipynb", type=Path, metavar="FOLDER", help="write them for Jupyter, and don't run them")
     arguments = parser.parse_args()
-    for name in arguments.names or names():
-        notebook = as_jupyter(NOTEBOOKS / f"{name}.py")
-        if arguments.ipynb:
-            arguments.ipynb.mkdir(parents=True, exist_ok=True)
-            nbformat.write(notebook, arguments.ipynb / f"{name}.ipynb")
-            continue
-        with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
-            write_page(name, run(notebook, Path(folder)))
+    chosen = arguments.names or names()
+    if arguments.ipynb:
+        arguments.ipynb.mkdir(parents=True, exist_ok=True)
+        for name in chosen:
+            nbformat.write(as_jupyter(NOTEBOOKS / f"{name}.py"), arguments.ipynb / f"{name}.ipynb")
+        return
+    with tempfile.TemporaryDirectory(prefix="notebooks-") as folder:
+        for name, notebook in run(chosen, Path(folder)).items():
+            write_page(name, notebook)
 
 
 if __name__ == "__main__":
