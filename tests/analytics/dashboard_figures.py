@@ -52,35 +52,37 @@ class Rows:
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.register("costs", costs)
         self._db.register("distributions", distributions)
+        self._asked: tuple[Any, ...] = ()
 
     def figures(self, dataset: Dataset, days: tuple[date, date], chosen: Mapping[str, Sequence[str]]) -> Figures:
         """A dataset's figures by the values of its dimensions, where a filter leaves some rows."""
+        self._filter(days, chosen)
         found: Figures = {}
         for known, rows in ((COUNTED, "requests"), (SUMMED, "costs"), (SPREAD, "distributions")):
             measures = [name for name in dataset.measures if name in known]
             if measures:
-                query = self._query(dataset, rows, days, chosen, {name: known[name] for name in measures})
+                query = self._query(dataset, rows, {name: known[name] for name in measures})
                 for row in self._db.sql(query).fetchall():
                     key, values = row[: len(dataset.dimensions)], row[len(dataset.dimensions) :]
                     found.setdefault(key, {}).update(zip(measures, values, strict=True))
         return found
 
-    def _query(
-        self,
-        dataset: Dataset,
-        rows: str,
-        days: tuple[date, date],
-        chosen: Mapping[str, Sequence[str]],
-        measures: Mapping[str, str],
-    ) -> str:
-        keys = ", ".join(dataset.dimensions)
-        source = "costs" if rows == "requests" else rows
-        by_tag = "tag_key" in dataset.dimensions
-        where = " AND ".join([f"({dataset.only.value})", f"day BETWEEN DATE '{days[0]}' AND DATE '{days[1]}'"])
+    def _filter(self, days: tuple[date, date], chosen: Mapping[str, Sequence[str]]) -> None:
+        """Keeps what some filters leave, for all datasets that are asked under them."""
+        if self._asked == (days, chosen):
+            return
         conditions = [
             _condition(each.name, each.column, chosen[each.name]) for each in FILTERS if chosen.get(each.name)
         ]
-        left = f"SELECT * FROM {source} WHERE {' AND '.join([where, *conditions])}"
+        where = " AND ".join([f"day BETWEEN DATE '{days[0]}' AND DATE '{days[1]}'", *conditions])
+        for source in ("costs", "distributions"):
+            self._db.execute(f"CREATE OR REPLACE TABLE left_{source} AS SELECT * FROM {source} WHERE {where}")
+        self._asked = (days, chosen)
+
+    def _query(self, dataset: Dataset, rows: str, measures: Mapping[str, str]) -> str:
+        keys = ", ".join(dataset.dimensions)
+        by_tag = "tag_key" in dataset.dimensions
+        left = f"SELECT * FROM left_{'costs' if rows == 'requests' else rows} WHERE {dataset.only.value}"
         if by_tag:
             tags = "CASE WHEN cardinality(request_tags) > 0 THEN map_entries(request_tags) ELSE [NULL] END"
             left = f"SELECT *, unnest({tags}) AS tag FROM ({left})"

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import pyarrow as pa
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
@@ -22,35 +21,37 @@ from typer.testing import CliRunner
 
 import gateway_batch as gb
 from gateway_batch.cli.main import app
+from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.datasets import Dataset, dataset_of, merged
 from gateway_batch.dashboard.definition import PAGES
 from gateway_batch.errors import ConfigError
-from gateway_batch.usage.arrow import SCHEMA
 from tests.analytics.dashboard_figures import Figures, Rows
-from tests.analytics.usage_views import ODD, OWN_PRICES, add_prices, make
+from tests.analytics.usage_views import DAYS, FIRST, Usage, make, odd_rows, with_texts
 from tests.browser import Opened, chromium, drawn, opened
-from tests.usage_days import usage_days
+from tests.usage_days.workloads import WORKSPACES
 
-FIRST, DAYS = date(2026, 8, 3), 60
+pytestmark = pytest.mark.timeout(600)
+
 LAST = FIRST + timedelta(days=DAYS - 1)
 DEFAULT = (LAST - timedelta(days=27), LAST)
 DATASETS = merged(
     found for page in PAGES for row in page.rows for widget in row if (found := dataset_of(widget, page.only))
 )
 Open = Callable[..., Opened]
+At = Callable[[str], Page]
 
 FIGURES = """
-([dimensions, measures, only, choice]) => {
+([choice, datasets]) => datasets.map(([dimensions, measures, only]) => {
   const { engine } = usagePage;
   const { keys, figures } = engine.figures(engine.select(choice, only), dimensions, measures);
   const plain = (value) => (typeof value === "bigint" ? Format.exact(value) : value);
   return keys.map((key, i) => [key, measures.map((name) => plain(figures[name][i]))]);
-}"""
+})"""
 
 CHOSEN: list[dict[str, Any]] = [
     {},
     {"days": (date(2026, 8, 10), date(2026, 8, 12))},
-    {"workspaces": ["{workspace}"]},
+    {"workspaces": [WORKSPACES[0]]},
     {"endpoints": ["databricks-gpt-5-4", "main.tools.github"]},
     {"models": ["(not routed)"]},
     {"models": ["claude-opus-4-6", "gpt-5-4"]},
@@ -63,22 +64,19 @@ CHOSEN: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def table(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("page") / "usage"
-    name = make(spark, "page", folder, usage_days(9000, DAYS, client_metadata=False))
-    gb.create_views(spark, name, "page")
-    add_prices(spark, "page", OWN_PRICES)
-    return name
+def rows(usage: Usage) -> Rows:
+    return Rows(usage.view("usage_costs"), usage.view("usage_distributions"))
 
 
 @pytest.fixture(scope="module")
-def rows(spark: SparkSession, table: str) -> Rows:
-    return Rows(spark.table("page.usage_costs").toArrow(), spark.table("page.usage_distributions").toArrow())
-
-
-@pytest.fixture(scope="module")
-def file(spark: SparkSession, table: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return gb.write_dashboard(spark, tmp_path_factory.mktemp("html") / "usage.html", table, "page")
+def file(usage: Usage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page as the command writes it."""
+    file = tmp_path_factory.mktemp("html") / "usage.html"
+    command = ["dashboard", "--output", str(file), "--usage-table", usage.table, "--schema", usage.schema]
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 0, ran.output
+    assert "open it in a browser" in ran.stdout
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +87,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def show(browser: Browser, file: Path) -> Iterator[Open]:
-    """Opens the page; whatever it complains about fails the test."""
+    """Opens the page anew; whatever it complains about fails the test."""
     windows: list[Any] = []
     pages: list[Opened] = []
 
@@ -105,19 +103,47 @@ def show(browser: Browser, file: Path) -> Iterator[Open]:
     assert [complaint for each in pages for complaint in each.complaints] == []
 
 
-def figures(page: Page, dataset: Dataset, days: tuple[date, date], chosen: Mapping[str, Sequence[str]]) -> Figures:
-    """What the page's engine gives for a dataset."""
+@pytest.fixture(scope="module")
+def shared(browser: Browser, file: Path) -> Iterator[Opened]:
+    with opened(browser, file) as page:
+        yield page
+
+
+@pytest.fixture
+def at(shared: Opened) -> Iterator[At]:
+    """Brings the one page that is open to what a link says; whatever it complains about fails the test."""
+
+    def bring(address: str = "#") -> Page:
+        shared.page.evaluate(
+            "hash => { history.pushState(null, '', hash); usagePage.state.read(); usagePage.state.changed() }", address
+        )
+        drawn(shared.page)
+        return shared.page
+
+    yield bring
+    complaints = shared.complaints.copy()
+    shared.complaints.clear()
+    assert complaints == []
+
+
+def figures(page: Page, days: tuple[date, date], chosen: Mapping[str, Sequence[str]]) -> list[Figures]:
+    """What the page's engine gives for each dataset."""
     choice = dict(chosen) | {
         name: (day - date(1970, 1, 1)).days for name, day in zip(("from", "to"), days, strict=True)
     }
-    found = page.evaluate(FIGURES, [dataset.dimensions, dataset.measures, dataset.only.value, choice])
-    in_days = [number for number, name in enumerate(dataset.dimensions) if name == "day"]
-    result: Figures = {}
-    for key, values in found:
-        for number in in_days:
-            key[number] = date(1970, 1, 1) + timedelta(days=key[number])
-        result[tuple(key)] = dict(zip(dataset.measures, values, strict=True))
-    return result
+    asked = [[dataset.dimensions, dataset.measures, dataset.only.value] for dataset in DATASETS]
+    return [
+        {
+            tuple(map(dated, dataset.dimensions, key)): dict(zip(dataset.measures, values, strict=True))
+            for key, values in found
+        }
+        for dataset, found in zip(DATASETS, page.evaluate(FIGURES, [choice, asked]), strict=True)
+    ]
+
+
+def dated(name: str, value: Any) -> Any:
+    """A key's part, days as dates."""
+    return date(1970, 1, 1) + timedelta(days=value) if name == "day" else value
 
 
 def is_same(name: str, found: Any, wanted: Any) -> bool:
@@ -130,23 +156,20 @@ def is_same(name: str, found: Any, wanted: Any) -> bool:
     return math.isclose(found, wanted, rel_tol=1e-12)
 
 
-def filled(chosen: dict[str, Any], page: Page) -> tuple[tuple[date, date], dict[str, list[str]]]:
-    workspace = page.evaluate("usagePage.engine.choices(usagePage.definition.filters[0])[0].text")
-    rest = {
-        name: [text.format(workspace=workspace) for text in texts] for name, texts in chosen.items() if name != "days"
-    }
-    return chosen.get("days", DEFAULT), rest
+@pytest.fixture(scope="module")
+def unfiltered(shared: Opened) -> list[Figures]:
+    return figures(shared.page, DEFAULT, {})
 
 
 @pytest.mark.parametrize("chosen", CHOSEN, ids=lambda chosen: " ".join(chosen) or "nothing")
 def test_each_figure_of_each_page_is_what_sql_gives_under_each_filter(
-    rows: Rows, show: Open, chosen: dict[str, Any]
+    rows: Rows, at: At, unfiltered: list[Figures], chosen: dict[str, Any]
 ) -> None:
-    page = show().page
-    days, texts = filled(chosen, page)
-    changed = set()
-    for dataset in DATASETS:
-        found, wanted = figures(page, dataset, days, texts), rows.figures(dataset, days, texts)
+    days = chosen.get("days", DEFAULT)
+    texts = {name: texts for name, texts in chosen.items() if name != "days"}
+    all_found = figures(at("#"), days, texts)
+    for dataset, found in zip(DATASETS, all_found, strict=True):
+        wanted = rows.figures(dataset, days, texts)
         assert found.keys() == wanted.keys(), dataset
         for key, values in found.items():
             wrong = {
@@ -155,9 +178,7 @@ def test_each_figure_of_each_page_is_what_sql_gives_under_each_filter(
                 if not is_same(name, value, wanted[key].get(name, 0))
             }
             assert not wrong, (dataset.dimensions, key)
-        if found != figures(page, dataset, DEFAULT, {}):
-            changed.add(dataset)
-    assert not chosen or changed, "a filter changes figures"
+    assert (all_found == unfiltered) is not bool(chosen), "a filter changes figures"
 
 
 def tiles(page: Page) -> dict[str, str]:
@@ -168,8 +189,8 @@ def tiles(page: Page) -> dict[str, str]:
     }
 
 
-def test_a_choice_in_the_bar_changes_the_shown_figures_and_is_kept_in_links(rows: Rows, show: Open) -> None:
-    page = show().page
+def test_a_choice_in_the_bar_changes_the_shown_figures_and_is_kept_in_links(rows: Rows, at: At, show: Open) -> None:
+    page = at("#")
     dataset = Dataset((), ("requests", "users"))
     assert tiles(page)["requests"] == str(rows.figures(dataset, DEFAULT, {})[()]["requests"])
     page.get_by_role("button", name="Endpoint, all").click()
@@ -195,8 +216,8 @@ def test_a_choice_in_the_bar_changes_the_shown_figures_and_is_kept_in_links(rows
     assert tiles(page)["requests"] == str(rows.figures(dataset, DEFAULT, {})[()]["requests"])
 
 
-def test_a_tile_has_the_change_against_as_many_days_before(rows: Rows, show: Open) -> None:
-    page = show("#page=overview&from=2026-08-17&to=2026-08-23").page
+def test_a_tile_has_the_change_against_as_many_days_before(rows: Rows, at: At) -> None:
+    page = at("#page=overview&from=2026-08-17&to=2026-08-23")
     dataset = Dataset((), ("requests",))
     now = rows.figures(dataset, (date(2026, 8, 17), date(2026, 8, 23)), {})[()]["requests"]
     before = rows.figures(dataset, (date(2026, 8, 10), date(2026, 8, 16)), {})[()]["requests"]
@@ -205,12 +226,12 @@ def test_a_tile_has_the_change_against_as_many_days_before(rows: Rows, show: Ope
     assert f"{percent:.1f}%" in change.inner_text()
     assert ("+" if now > before else "\u2212") in change.inner_text()
     assert f"{before:,}" in (change.get_attribute("title") or "")
-    early = show("#page=overview&from=2026-08-08&to=2026-08-23").page
-    assert early.locator("[data-measure=requests] .change").inner_text() == "no earlier data"
+    at("#page=overview&from=2026-08-08&to=2026-08-23")
+    assert change.inner_text() == "no earlier data"
 
 
-def test_a_table_is_sorted_searched_and_exported_as_it_is_shown(rows: Rows, show: Open) -> None:
-    page = show("#page=usage").page
+def test_a_table_is_sorted_searched_and_exported_as_it_is_shown(rows: Rows, at: At) -> None:
+    page = at("#page=usage")
     card = page.locator("[data-widget=Endpoints]")
     first = card.locator("tbody tr").first.locator("th")
     wanted = rows.figures(Dataset(("endpoint_name",), ("requests", "input_tokens")), DEFAULT, {})
@@ -222,17 +243,18 @@ def test_a_table_is_sorted_searched_and_exported_as_it_is_shown(rows: Rows, show
         card.get_by_role("button", name="Export").click()
     text = Path(download.value.path()).read_text(encoding="utf-8-sig")
     lines = list(csv.DictReader(io.StringIO(text)))
-    assert [line["endpoint_name"] for line in lines] == [
-        key[0] for key in sorted(wanted, key=lambda key: -wanted[key]["input_tokens"])
-    ]
+    names = [line["endpoint_name"] for line in lines]
+    assert sorted(names) == sorted(name for (name,) in wanted)
+    tokens = [wanted[name,]["input_tokens"] for name in names]
+    assert tokens == sorted(tokens, reverse=True)
     assert all(int(line["requests"]) == wanted[(line["endpoint_name"],)]["requests"] for line in lines)
     users = page.locator("[data-widget=Requesters]")
     users.get_by_role("searchbox").fill("claude.1@")
     assert users.locator("tbody tr th").all_inner_texts() == ["claude.1@example.com"]
 
 
-def test_it_can_be_used_by_keyboard_alone(show: Open) -> None:
-    page = show().page
+def test_it_can_be_used_by_keyboard_alone(at: At) -> None:
+    page = at("#")
     page.get_by_role("tab", name="Overview").focus()
     page.keyboard.press("ArrowRight")
     drawn(page)
@@ -249,15 +271,28 @@ def test_it_can_be_used_by_keyboard_alone(show: Open) -> None:
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Status, 1 chosen"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_serious_finding_of_accessibility_on_any_page(show: Open, theme: str) -> None:
-    page = show(color_scheme=theme).page
+RULES: dict[Literal["light", "dark"], dict[str, Any]] = {
+    "light": {},
+    "dark": {"runOnly": ["color-contrast", "link-in-text-block"]},
+}
+
+
+def test_no_serious_finding_of_accessibility_on_any_page_in_any_theme(at: At, shared: Opened) -> None:
+    """In the dark by the rules about colours: all else is the same."""
     for each in PAGES:
-        page.get_by_role("tab", name=each.title).click()
-        drawn(page)
-        found = Axe().run(page).response["violations"]
-        serious = [each for each in found if each["impact"] in ("serious", "critical")]
-        assert [(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in serious] == []
+        for theme, rules in RULES.items():
+            shared.page.emulate_media(color_scheme=theme)
+            assert serious(at(f"#page={each.name}"), **rules) == [], (each.name, theme)
+    shared.page.emulate_media(color_scheme="light")
+
+
+def serious(page: Page, **options: Any) -> list[Any]:
+    violations = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
+    return [
+        (each["id"], [node["html"] for node in each["nodes"]][:3])
+        for each in violations
+        if each["impact"] in ("serious", "critical")
+    ]
 
 
 def test_a_phone_scrolls_down_only_and_print_leaves_the_controls_out(show: Open) -> None:
@@ -285,14 +320,12 @@ def test_the_theme_is_the_reader_s_until_he_chooses(show: Open) -> None:
 
 def test_tables_of_all_kinds_make_a_page(spark: SparkSession, browser: Browser, tmp_path: Path) -> None:
     """No rows; one; NULL everywhere, odd tags, names and times, on one page."""
-    kinds = {"no_rows": [], "one_row": ODD["one_row"], "odd": [table for each in ODD.values() for table in each]}
-    for kind, tables in kinds.items():
-        rows = pa.concat_tables([SCHEMA.empty_table(), *tables])
-        ids = pa.array([f"{number}</script>" for number in range(len(rows))], pa.string())
-        rows = rows.set_column(rows.schema.get_field_index("requester"), SCHEMA.field("requester"), ids)
-        schema = f"page_{kind}"
-        table = make(spark, schema, tmp_path / kind, [rows])
-        file = gb.write_dashboard(spark, tmp_path / f"{kind} ü.html", table, schema)
+    rows = odd_rows()
+    make(spark, "page.odd", [with_texts(rows, "requester", [f"{number}</script>" for number in range(len(rows))])])
+    spark.sql("CREATE VIEW page.one_row AS SELECT * FROM page.odd WHERE request_id = 'r'")
+    spark.sql("CREATE VIEW page.no_rows AS SELECT * FROM page.odd WHERE false")
+    for kind in ("no_rows", "one_row", "odd"):
+        file = gb.write_dashboard(spark, tmp_path / f"{kind} ü.html", f"page.{kind}", "page")
         with opened(browser, file) as shown:
             for each in PAGES:
                 shown.page.evaluate(f"usagePage.state.change({{ page: '{each.name}', from: usagePage.state.first }})")
@@ -316,10 +349,17 @@ def test_tables_of_all_kinds_make_a_page(spark: SparkSession, browser: Browser, 
 
 
 def test_a_page_that_would_be_too_large_says_what_it_shows_as_one(
-    spark: SparkSession, table: str, rows: Rows, file: Path, browser: Browser, tmp_path: Path
+    usage: Usage,
+    cube: UsageCube,
+    rows: Rows,
+    file: Path,
+    browser: Browser,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("gateway_batch.dashboard.write.read_cube", lambda *_, **__: cube)
     most = file.stat().st_size - 15_000
-    small = gb.write_dashboard(spark, tmp_path / "small.html", table, "page", max_bytes=most)
+    small = gb.write_dashboard(usage.spark, tmp_path / "small.html", usage.table, usage.schema, max_bytes=most)
     assert small.stat().st_size <= most
     with opened(browser, small) as shown:
         assert "requesters with the least use are shown as (other)" in shown.page.locator("header").inner_text()
@@ -328,21 +368,18 @@ def test_a_page_that_would_be_too_large_says_what_it_shows_as_one(
         assert Decimal(tiles(shown.page)["priced_cost_usd"]) == wanted["priced_cost_usd"]
         assert shown.complaints == []
     with pytest.raises(ConfigError, match="can't be made smaller than 1,000 bytes"):
-        gb.write_dashboard(spark, tmp_path / "none.html", table, "page", max_bytes=1000)
-    assert not (tmp_path / "none.html").exists()
+        gb.write_dashboard(usage.spark, tmp_path / "none.html", usage.table, usage.schema, max_bytes=1000)
+    assert [each.name for each in tmp_path.iterdir()] == ["small.html"]
 
 
-def test_the_command_writes_it_and_says_what_is_wrong(spark: SparkSession, table: str, tmp_path: Path) -> None:
-    command = ["dashboard", "--output", str(tmp_path / "a.html"), "--usage-table", table, "--schema", "page"]
-    ran = CliRunner().invoke(app, command)
-    assert ran.exit_code == 0, ran.output
-    assert "open it in a browser" in ran.stdout
-    assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+def test_the_command_writes_one_file_and_says_what_is_wrong(usage: Usage, file: Path, tmp_path: Path) -> None:
+    assert file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     with pytest.raises(ConfigError, match=r"no usage table page_none\.usage"):
-        gb.write_dashboard(spark, tmp_path / "b.html", "page_none.usage", "page_none")
+        gb.write_dashboard(usage.spark, tmp_path / "b.html", "page_none.usage", "page_none")
     with pytest.raises(ConfigError, match="a folder that exists"):
-        gb.write_dashboard(spark, tmp_path / "none" / "b.html", table, "page")
-    assert [file.name for file in tmp_path.iterdir()] == ["a.html"]
+        gb.write_dashboard(usage.spark, tmp_path / "none" / "b.html", usage.table, usage.schema)
+    assert list(tmp_path.iterdir()) == []
+    assert list(file.parent.iterdir()) == [file]
 
 
 LOOKS: dict[str, Any] = {
@@ -353,16 +390,26 @@ LOOKS: dict[str, Any] = {
 }
 
 
+def picture(show: Open, page: str, look: str) -> Image.Image:
+    """A picture of a page, on which there is something."""
+    context = LOOKS[look]
+    taken = Image.open(io.BytesIO(show(f"#page={page}", **context).page.screenshot())).convert("RGB")
+    assert taken.size == tuple(context["viewport"].values()), look
+    assert len(taken.getcolors(1 << 24) or []) > 100, look
+    return taken
+
+
+def test_a_page_is_seen_on_a_large_screen_and_on_a_dark_phone(show: Open) -> None:
+    picture(show, "overview", "light")
+    picture(show, "cost", "dark phone")
+
+
+@pytest.mark.nightly
 def test_pictures_of_each_page_are_taken(show: Open, tmp_path: Path) -> None:
     """Into docs/images where SCREENSHOTS is set, as `make screenshots` does."""
     folder = Path("docs/images") if os.environ.get("SCREENSHOTS") else tmp_path
     for each in PAGES:
-        taken = []
-        for look, context in LOOKS.items():
-            page = show(f"#page={each.name}", **context).page
-            taken.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
-            assert taken[-1].size == tuple(context["viewport"].values()), look
-            assert len(taken[-1].getcolors(1 << 24) or []) > 100, look
+        taken = [picture(show, each.name, look) for look in LOOKS]
         sheet = Image.new("RGB", (sum(image.width + 24 for image in taken) - 24, taken[0].height), "#8a909c")
         for number, image in enumerate(taken):
             sheet.paste(image, (sum(before.width + 24 for before in taken[:number]), 0))

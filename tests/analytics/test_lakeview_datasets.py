@@ -3,47 +3,52 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from decimal import Decimal
+from functools import cache, reduce
 from typing import Any
 
 import pytest
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from gateway_batch.dashboard.definition import FILTERS, Filter
+from gateway_batch.dashboard.definition import FILTERS
 from gateway_batch.dashboard.lakeview import dashboard
 from gateway_batch.dashboard.lakeview_datasets import COLOURS, OTHERS
 from tests.analytics.dashboard_rows import FIRST, LAST, rows_as_views
 
 DATASETS = {each["name"]: "".join(each["queryLines"]) for each in dashboard()["datasets"]}
-Ask = Callable[..., list[Row]]
+Query = Callable[..., DataFrame]
+Ask = Callable[[str], list[Row]]
 
 
 @pytest.fixture(scope="module")
-def views(spark: SparkSession) -> Iterator[None]:
-    """What the datasets read."""
-    partitions = spark.conf.get("spark.sql.shuffle.partitions")
-    spark.conf.set("spark.sql.shuffle.partitions", 1)
-    with rows_as_views(spark):
-        yield
-    spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-
-
-@pytest.fixture
-def ask(spark: SparkSession, views: None) -> Ask:
-    """A dataset's rows, for some days and values of the filters.
+def query(spark: SparkSession) -> Iterator[Query]:
+    """A dataset, for some days and values of the filters.
 
     Open Spark knows no parameters with a dot, so `:days.min` is `:days_min` here.
     """
 
-    def rows(name: str, first: date = FIRST, last: date = LAST, **chosen: list[str]) -> list[Row]:
+    def planned(name: str, first: date = FIRST, last: date = LAST, **chosen: list[str]) -> DataFrame:
         sql = re.sub(r":days\.(min|max)\b", r":days_\1", DATASETS[name])
         values: dict[str, Any] = {each.name: F.array(*map(F.lit, chosen.get(each.name, []))) for each in FILTERS}
-        return spark.sql(sql, args={"days_min": first, "days_max": last, **values}).collect()
+        return spark.sql(sql, args={"days_min": first, "days_max": last, **values})
 
-    return rows
+    with rows_as_views(spark):
+        yield planned
+
+
+@pytest.fixture(scope="module")
+def ask(query: Query) -> Ask:
+    """A dataset's rows, read once."""
+    return cache(lambda name: query(name).collect())
+
+
+def requests_under(query: Query, choices: Iterable[dict[str, list[str]]]) -> list[int]:
+    """The requests that are left under each of some choices, all in one query."""
+    sums = [query("endpoint_name_by_requests", **chosen).agg(F.sum("requests")) for chosen in choices]
+    return [row[0] or 0 for row in reduce(DataFrame.unionAll, sums).collect()]
 
 
 def fields_by_dataset() -> dict[str, set[str]]:
@@ -66,14 +71,14 @@ def test_a_dataset_runs_and_has_the_columns_that_its_widgets_show(name: str, ask
     assert set(rows[0].asDict()) == FIELDS[name]
 
 
-def test_totals_are_of_the_days_and_of_as_many_before(ask: Ask) -> None:
+def test_totals_are_of_the_days_and_of_as_many_before(ask: Ask, query: Query) -> None:
     (row,) = ask("totals")
     assert (row.requests, row.requests_before) == (16, 1)
     assert (row.users, row.users_before) == (3, 1)
     assert (row.error_rate, row.error_rate_before) == (1 / 16, 0)
     assert (row.priced_cost_usd, row.priced_cost_usd_before) == (Decimal("3.25"), Decimal("0.5"))
     assert (row.unpriced_tokens, row.unpriced_tokens_before) == (100, 0)
-    (later,) = ask("totals", first=date(2026, 11, 16), last=date(2026, 11, 17))
+    (later,) = query("totals", first=date(2026, 11, 16), last=date(2026, 11, 17)).collect()
     assert (later.requests, later.requests_before) == (0, 10 + 1)
     assert later.priced_cost_usd is None
     assert later.latency_p50_ms is None
@@ -112,9 +117,8 @@ def test_hours_are_told_apart_by_weekday(ask: Ask) -> None:
     assert hours == {("1 Monday", "09"): 4, ("1 Monday", "17"): 1, ("7 Sunday", "09"): 11}
 
 
-@pytest.mark.parametrize(
-    ("chosen", "requests"),
-    [
+def test_a_filter_leaves_what_is_chosen(query: Query) -> None:
+    requests: list[tuple[dict[str, list[str]], int]] = [
         ({"workspaces": ["12"]}, 1),
         ({"endpoints": ["coding", "mcp-search"]}, 2),
         ({"models": ["(not routed)"]}, 2),
@@ -123,16 +127,14 @@ def test_hours_are_told_apart_by_weekday(ask: Ask) -> None:
         ({"statuses": ["(unknown)", "500"]}, 2),
         ({"endpoints": ["chat"], "statuses": ["200"], "requesters": ["ann@example.com"]}, 2),
         ({"endpoints": ["none such"]}, 0),
-    ],
-)
-def test_a_filter_leaves_what_is_chosen(ask: Ask, chosen: dict[str, list[str]], requests: int) -> None:
-    assert sum(row.requests for row in ask("endpoint_name_by_requests", **chosen)) == requests
+    ]
+    found = requests_under(query, (chosen for chosen, _ in requests))
+    assert [(chosen, left) for (chosen, _), left in zip(requests, found, strict=True)] == requests
 
 
-@pytest.mark.parametrize("each", FILTERS, ids=lambda each: each.name)
-def test_a_filter_offers_the_values_that_it_compares(each: Filter, ask: Ask) -> None:
+def test_a_filter_offers_the_values_that_it_compares(ask: Ask, query: Query) -> None:
     """All of them together leave what nothing chosen does; only one request has tags."""
-    offered = [row[0] for row in ask(f"filter_{each.name}")]
-    assert len(offered) > 1
-    requests = sum(row.requests for row in ask("endpoint_name_by_requests", **{each.name: offered}))
-    assert requests == (1 if each.name == "tags" else 16)
+    offered = {each.name: [row[0] for row in ask(f"filter_{each.name}")] for each in FILTERS}
+    assert all(len(values) > 1 for values in offered.values()), offered
+    found = requests_under(query, ({name: values} for name, values in offered.items()))
+    assert dict(zip(offered, found, strict=True)) == {name: 1 if name == "tags" else 16 for name in offered}

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+import pytest
+from pyspark.sql import DataFrame, SparkSession
 
-from gateway_batch.spark.usage_table import literal, usage_ddl
-from gateway_batch.spark.view_files import read_views
+from gateway_batch.spark.usage_table import usage_ddl
+from gateway_batch.spark.view_files import View, read_views
 from gateway_batch.spark.views import READ_COLUMNS
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage.prices import PriceRecord
-from tests.analytics.view_figures import Figures, Record
-from tests.usage_days import write_delta
+from gateway_batch.usage.record import MIRRORED_COLUMNS
+from tests.analytics.view_figures import Figures, Record, figures_of
+from tests.usage_days import usage_days, write_delta
 
+ROWS = int(os.environ.get("USAGE_VIEWS_ROWS", "6000"))
+FIRST, DAYS = date(2026, 8, 3), 60
 VIEWS = [view.name for view in read_views()]
 OF_ROWS = {"usage_cells", "usage_costs", "usage_distributions"}
 """Views of the table's rows; without an aggregate they have one for each."""
+BASE = ("usage_invocations", *sorted(OF_ROWS))
+"""The views that all others are made of."""
 KEYS = {
     "day", "hour", "endpoint_name", "model", "workspace_id", "requester", "tag_key", "tag_value", "status_code",
     "mcp_server_type", "mcp_method", "mcp_tool", "coding_agent",
@@ -58,24 +68,91 @@ OWN_PRICES = [
 
 
 @dataclass(frozen=True)
-class Data:
+class Usage:
+    """A usage table, and the views of it.
+
+    Attributes:
+        schema: of the views.
+        table: its name.
+        folder: its files.
+        rows: what it has.
+    """
+
+    spark: SparkSession
     schema: str
     table: str
-    figures: dict[str, Callable[[], list[Figures]]]
+    folder: Path
+    rows: pa.Table
+    _frames: dict[str, DataFrame] = field(default_factory=dict)
+    _views: dict[str, pa.Table] = field(default_factory=dict)
+    _wanted: dict[str, list[Figures]] = field(default_factory=dict)
+
+    def frame(self, view: str) -> DataFrame:
+        """A view, planned once."""
+        if view not in self._frames:
+            self._frames[view] = self.spark.table(f"{self.schema}.{view}")
+        return self._frames[view]
+
+    def view(self, view: str) -> pa.Table:
+        """A view's rows, read once."""
+        if view not in self._views:
+            self._views[view] = self.frame(view).toArrow()
+        return self._views[view]
+
+    def wanted(self, view: str) -> list[Figures]:
+        """A view's rows as they are worked out apart."""
+        if view not in self._wanted:
+            self._wanted[view] = self._figures[view]()
+        return self._wanted[view]
+
+    @cached_property
+    def _figures(self) -> dict[str, Callable[[], list[Figures]]]:
+        return figures_of(records(self.rows), rows_of(self.spark, f"{self.schema}.prices"))
 
 
-def make(spark: SparkSession, schema: str, folder: Path, tables: Iterable[pa.Table]) -> str:
-    """A usage table of some rows, in a schema of its own."""
-    write_delta(tables, folder)
+def generated_and_odd() -> list[pa.Table]:
+    """Generated days, fifteen to a file, and the odd rows, with exactly the columns of Databricks' own table."""
+    days = list(usage_days(ROWS, DAYS, client_metadata=False))
+    return [*(pa.concat_tables(days[at : at + 15]) for at in range(0, DAYS, 15)), odd_rows().select(MIRRORED_COLUMNS)]
+
+
+def make(spark: SparkSession, table: str, tables: Iterable[pa.Table]) -> Path:
+    """Makes a usage table of some rows, where the session's tables are, and its schema; returns its folder."""
+    schema, _, name = table.partition(".")
     spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-    spark.sql(f"CREATE TABLE {schema}.usage USING DELTA LOCATION {literal(str(folder))}")
-    return f"{schema}.usage"
+    folder = Path(unquote(urlsplit(spark.catalog.getDatabase(schema).locationUri).path)) / name
+    write_delta(tables, folder)
+    spark.sql(f"CREATE TABLE {table} USING DELTA LOCATION '{folder}'")
+    return folder
 
 
 def add_prices(spark: SparkSession, schema: str, prices: list[PriceRecord]) -> None:
     spark.createDataFrame([astuple(each) for each in prices], usage_ddl(PriceRecord)).writeTo(
         f"{schema}.prices"
     ).append()
+
+
+@contextmanager
+def only_views(*names: str) -> Iterator[None]:
+    """Lets the package make these views and no others, for tests that read no others."""
+
+    def some(folder: str = "views") -> list[View]:
+        return [view for view in read_views(folder) if view.name in names]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway_batch.spark.views.read_views", some)
+        yield
+
+
+@contextmanager
+def kept_in_memory(spark: SparkSession, schema: str) -> Iterator[None]:
+    """Keeps the rows of the views that all others are made of, which need not be planned down to the table then."""
+    views = [f"{schema}.{view}" for view in BASE]
+    for view in views:
+        spark.catalog.cacheTable(view)
+    yield
+    for view in views:
+        spark.catalog.uncacheTable(view)
 
 
 def rows_of(spark: SparkSession, table: str) -> list[Record]:
@@ -149,6 +226,10 @@ ODD = {
         one(request_id="y9999", event_time=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), requester="a"),
         one(request_id="y2100", event_time=datetime(2100, 1, 1, tzinfo=UTC), requester="b"),
     ],
+    "unknown_lately": [
+        one(request_id="u1", event_time=datetime(2026, 9, 20, 7, tzinfo=UTC), endpoint_name="databricks-gpt-5-4"),
+        one(request_id="u2", event_time=datetime(2026, 9, 21, 8, tzinfo=UTC), endpoint_name="main.ai.coding"),
+    ],
     "before_1970": [one(request_id="y1969", event_time=datetime(1969, 12, 31, 23, 30, tzinfo=UTC))],
     "many_statuses": [
         one(request_id=request, status_code=status, latency_ms=number)
@@ -175,3 +256,14 @@ ODD = {
         one(request_id="e4", session_metadata={"coding_agent": "zed"}, user_agent="zed/1"),
     ],
 }
+
+
+def odd_rows() -> pa.Table:
+    """All odd rows, each an invocation of its own."""
+    rows = pa.concat_tables([table for tables in ODD.values() for table in tables])
+    return with_texts(rows, "invocation_id", [f"odd {number}" for number in range(len(rows))])
+
+
+def with_texts(rows: pa.Table, column: str, texts: list[str]) -> pa.Table:
+    """Rows with other texts in a column."""
+    return rows.set_column(rows.schema.get_field_index(column), SCHEMA.field(column), pa.array(texts, pa.string()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from gateway_batch import Client, GatewayConfig
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from tests.unit.conftest import clean_environment as clean_environment
+from tests.waiting import wait_until
 
 TOKEN = "client-tests-token"
 AS_STARTED: dict[str, Any] = {"latency_ms": None, "rpm": None, "tpm": None, "faults": []}
@@ -90,11 +90,11 @@ def books(server: RunningGateway) -> Books:
 
 
 def wait_until_idle(server: RunningGateway) -> None:
-    for _ in range(300):
-        if server.stats()["in_flight"] == 0:
-            return
-        time.sleep(0.05)
-    raise AssertionError("the gateway is still busy")
+    wait_until(lambda: server.stats()["in_flight"] == 0, "that the gateway is idle")
+
+
+def wait_until_busy(server: RunningGateway) -> None:
+    wait_until(lambda: server.stats()["in_flight"] > 0, "that a request reaches the gateway")
 
 
 def ours(rows: list[Row]) -> dict[str, Row]:

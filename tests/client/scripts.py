@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from gateway_batch.devgateway import RunningGateway
+from tests.waiting import WITHIN_S
 
 from .conftest import TOKEN
 
@@ -23,16 +24,21 @@ AWAITED = "import asyncio; asyncio.run(client.aquery_many('databricks-gpt-5-4', 
 RAISES = f"{PLAIN}\nraise ValueError('mine')"
 EXITS = f"{PLAIN}\nsys.exit(3)"
 CLOSED = f"with client: {PLAIN}"
+HANGING = 10
 BUSY = f"""
-import threading
+import pathlib, threading, time
 {PLAIN}
 def call():
     try:
-        client.query_many('databricks-gpt-5-4', ['hang'] * 10)
+        client.query_many('databricks-gpt-5-4', ['hang'] * {HANGING})
     except RuntimeError as error:
         print(error)
+def under_way():
+    lines = [path.read_bytes() for path in pathlib.Path(sys.argv[2]).glob("active/*/*.log")]
+    return sum(each.count(b" I {{") - each.count(b" O {{") for each in lines)
 threading.Thread(target=call, daemon=True).start()
-threading.Event().wait(0.3)
+while under_way() < {HANGING}:
+    time.sleep(0.01)
 """
 FORKS = f"""
 import os
@@ -55,5 +61,5 @@ def start(script: str, server: RunningGateway, spool_dir: Path) -> subprocess.Po
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Waits for the end: exit code, stdout, stderr."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=2 * WITHIN_S)
     return process.returncode, out, err

@@ -14,7 +14,7 @@ from gateway_batch.devgateway import RunningGateway
 from gateway_batch.usage.spool import sealed_segments
 from tests.unit.samples import sealed_rows
 
-from .conftest import Books, Open, ours
+from .conftest import Books, Open, ours, wait_until_busy
 
 MODEL = "databricks-gpt-5-4"
 VECTORS = "databricks-gte-large-en"
@@ -146,7 +146,7 @@ def test_a_request_that_was_cut_off_has_a_row_on_both_sides(
             {"match": "Lake 2 ", "latency_ms": 3_000, "times_per_prompt": 1},
         ]
     )
-    with open_client(request_timeout=1) as client:
+    with open_client(request_timeout=2) as client:
         client.query_many(MODEL, lakes(3))
     rows = sealed_rows(spool_dir)
     assert ours(rows).keys() == books().keys()
@@ -161,12 +161,12 @@ def test_a_request_that_was_cut_off_has_a_row_on_both_sides(
 def test_a_cancelled_call_has_a_row_on_both_sides(
     server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
 ) -> None:
-    server.configure(latency_ms=1_000)
+    server.configure(latency_ms=1_500)
 
     async def main() -> None:
         async with open_client() as client:
             call = asyncio.create_task(client.aquery(MODEL, "hi"))
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(wait_until_busy, server)
             call.cancel()
             await asyncio.wait([call])
 
@@ -180,9 +180,9 @@ def test_a_cancelled_call_has_a_row_on_both_sides(
 def test_a_service_that_allows_few_requests_answers_all_the_same(
     server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
 ) -> None:
-    server.configure(faults=[{"status": 429, "times": 20, "retry_after": 0.1}])
+    server.configure(faults=[{"status": 429, "times": 8, "retry_after": 0.1}])
     with open_client(max_concurrency=16, max_attempts=1) as client:
-        assert len(client.query_many(MODEL, lakes(60))) == 60
+        assert len(client.query_many(MODEL, lakes(30))) == 30
     rows = sealed_rows(spool_dir)
-    assert [row["status_code"] for row in rows].count(429) == 20
+    assert [row["status_code"] for row in rows].count(429) == 8
     assert ours(rows) == books()

@@ -17,6 +17,7 @@ import trustme
 from gateway_batch.errors import ErrorKind, UnreachableError
 from gateway_batch.transport import ReqwestTransport
 from gateway_batch.types import HttpReply, HttpRequest
+from tests.waiting import WITHIN_S
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -65,7 +66,7 @@ def post(url: str) -> HttpReply:
     async def send() -> HttpReply:
         transport = ReqwestTransport("tests")
         try:
-            return await transport.send(HttpRequest(url, b"{}"), 10)
+            return await transport.send(HttpRequest(url, b"{}"), WITHIN_S)
         finally:
             await transport.close()
 

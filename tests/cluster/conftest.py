@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,13 +80,6 @@ class OnCluster:
         self.gateway.usage.flush()
         rows = self.gateway.usage.reconcile(self.server.ledger).groupBy("class").count().collect()
         return {row["class"]: row["count"] for row in rows}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def _items(sequence: Any) -> Iterator[Any]:

@@ -18,7 +18,7 @@ import pyspark
 from tests.quick_start import QUICK_START
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
-_START_S = 60
+_START_S = 120
 _ANY_UI_PORT = ("--webui-port", "0")
 
 

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from gateway_batch.spark.reconcile import books_agree
-from tests.cluster.conftest import MODEL, OnCluster, Register, wait_until
+from tests.cluster.conftest import MODEL, OnCluster, Register
 from tests.cluster.standalone import HOSTS, kill, tree
+from tests.waiting import wait_until
 
 
 def test_both_hosts_send_and_the_books_agree(register: Register) -> None:
@@ -66,7 +67,7 @@ def test_what_a_host_that_died_had_written_is_copied_by_its_next_processes(regis
     """All processes of a host end in mid-query, its driver's spool folder with nothing of theirs in it."""
     on = register(max_concurrency=16, spark={"spark.task.maxFailures": "8"})
     on.spark.range(0, 2, 1, 2).selectExpr(f"ai_query('{MODEL}', 'to start the workers ' || id)").collect()
-    on.server.configure(latency_ms=2_000)
+    on.server.configure(latency_ms=5_000)
     frame = on.spark.range(0, 32, 1, 2).selectExpr(f"ai_query('{MODEL}', 'Lake ' || id) AS answer")
     query = threading.Thread(target=frame.collect)
     query.start()

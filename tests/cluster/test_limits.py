@@ -10,8 +10,9 @@ import pytest
 from pyspark.sql import Row
 
 from gateway_batch.spark.reconcile import books_agree
-from tests.cluster.conftest import MODEL, OnCluster, Register, wait_until
+from tests.cluster.conftest import MODEL, OnCluster, Register
 from tests.redis_server import RedisServer
+from tests.waiting import wait_until
 
 
 @pytest.fixture(params=["driver", "redis"])

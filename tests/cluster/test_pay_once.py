@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway_batch.spark.reconcile import books_agree
-from tests.cluster.conftest import MODEL, Register, wait_until
+from tests.cluster.conftest import MODEL, Register
 from tests.redis_server import RedisServer
+from tests.waiting import wait_until
 
 SPECULATION = {
     "spark.speculation": "true",

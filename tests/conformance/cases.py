@@ -4,8 +4,8 @@ A case is a SQL statement with its set-up and what has to come of it. Fields:
     name         unique, a few words
     databricks   the documented behaviour, in a sentence; the page docs/semantics.md is made from these
     differs      where ours is different and why; empty if it isn't
-    setup        statements run before; new views and tables, the variables `chosen` and `answered`, the function
-                 `greeting`, the session's time zone and ANSI mode are taken back after the case
+    setup        statements run before; new views, tables, variables and functions and the session's time zone are
+                 taken back after the case
     sql          the statement; several lines are fine
     args         values of its parameter markers
     faults       a fault script for the development gateway
@@ -34,6 +34,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+PLACES = "Where it can stand"
+"""The section whose cases are each a shape of a query."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,12 @@ class Case:
             raise ValueError(f"{self.name}: at is {self.at!r}")
         if self.error is None and self.rows is None and not self.matches and not self.says:
             raise ValueError(f"{self.name}: expects nothing of its rows")
+
+    @property
+    def is_about_rows_alone(self) -> bool:
+        """Whether its query may be a branch of a larger one: neither its requests nor its place in a plan count."""
+        others = (self.error, self.requests, self.sent, self.tags)
+        return others == (None,) * 4 and not self.setup and not self.faults and self.section != PLACES
 
 
 def read_cases() -> list[Case]:

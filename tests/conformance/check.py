@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pyspark.errors import IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.spark.messages import first_line
 from tests.conformance.cases import Case
+from tests.conformance.together import Answered, answered
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,14 @@ class Traffic:
     tags: list[dict[str, str]]
 
 
-def check(case: Case, spark: SparkSession, traffic: Callable[[], Traffic], *, planned_late: bool = False) -> None:
+def check(
+    case: Case,
+    spark: SparkSession,
+    traffic: Callable[[], Traffic],
+    *,
+    planned_late: bool = False,
+    known: Answered | None = None,
+) -> None:
     """Asserts all that the case says.
 
     Args:
@@ -38,13 +47,14 @@ def check(case: Case, spark: SparkSession, traffic: Callable[[], Traffic], *, pl
         spark: a session that has `ai_query`.
         traffic: since the case began.
         planned_late: whether calls are planned as the query runs, so that no error is due before.
+        known: what came of the case's query, if it was run already.
     """
     for statement in case.setup:
         spark.sql(statement)
     if case.error is not None:
         _check_error(case, spark, planned_late=planned_late)
     else:
-        _check_rows(case, _query(case, spark))
+        _check_rows(case, known or answered(query(case, spark)))
     seen = traffic()
     if case.requests is not None and not (planned_late and case.counted == "classic"):
         assert seen.requests == case.requests
@@ -59,31 +69,34 @@ def _sorted(tags: dict[str, str]) -> str:
     return json.dumps(tags, sort_keys=True)
 
 
-def _query(case: Case, spark: SparkSession) -> DataFrame:
+def query(case: Case, spark: SparkSession) -> DataFrame:
+    """The case's own statement; one that is no query is run by this."""
     return spark.sql(case.sql, args=case.args) if case.args else spark.sql(case.sql)
 
 
 def _check_error(case: Case, spark: SparkSession, *, planned_late: bool) -> None:
     if planned_late:
         with pytest.raises(Exception) as caught:  # noqa: PT011  its class and text are checked below
-            _query(case, spark).collect()
+            query(case, spark).collect()
     elif case.at == "analysis":
         with pytest.raises(Exception) as caught:  # noqa: PT011
-            _query(case, spark).schema  # noqa: B018
+            query(case, spark).schema  # noqa: B018
     else:
         with pytest.raises(Exception) as caught:  # noqa: PT011
-            _query(case, spark).collect()
+            query(case, spark).collect()
     line = first_line(caught.value)
     assert line.startswith(f"[{case.error}] " if case.error else ""), line
     assert "py4j" not in line
+    if isinstance(caught.value, IllegalArgumentException):  # as ours reach the user when a query is analysed
+        assert "\n" not in str(caught.value)
     for text in case.says:
         assert text in line
 
 
-def _check_rows(case: Case, frame: DataFrame) -> None:
+def _check_rows(case: Case, found: Answered) -> None:
     if case.schema is not None:
-        assert frame.schema.simpleString() == case.schema
-    rows = json.dumps([[plain(value) for value in row] for row in frame.collect()], default=str, ensure_ascii=False)
+        assert found.frame.schema.simpleString() == case.schema
+    rows = json.dumps([[plain(value) for value in row] for row in found.rows], default=str, ensure_ascii=False)
     if case.rows is not None:
         assert json.loads(rows) == json.loads(case.rows)
     for pattern in case.matches:

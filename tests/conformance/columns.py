@@ -13,6 +13,8 @@ from pyspark.sql import types as t
 
 from gateway_batch.spark.messages import first_line
 from tests.conformance.check import part_of, plain
+from tests.conformance.echo import BODIES
+from tests.conformance.together import Answered, answered_together
 
 MODEL = "databricks-gpt-5-4"
 EMBEDDINGS = "databricks-gte-large-en"
@@ -175,20 +177,32 @@ REFUSALS = [
 def frame(spark: SparkSession) -> DataFrame:
     """A row: `text`, `number`, `image`."""
     image = f"X'{PNG.hex()}'"
-    return spark.range(1).selectExpr("'hello' AS text", "CAST(id + 7 AS INT) AS number", f"{image} AS image")
+    return spark.range(0, 1, 1, 1).selectExpr("'hello' AS text", "CAST(id + 7 AS INT) AS number", f"{image} AS image")
 
 
-def check_column(case: ColumnCase, spark: SparkSession, functions: Any, echoed: list[Any]) -> None:
+class AnsweredColumns(NamedTuple):
+    """The cases' columns, and the bodies that the echo server got for them."""
+
+    answers: dict[str, Answered]
+    bodies: list[Any]
+
+
+def answered_columns(spark: SparkSession, functions: Any) -> AnsweredColumns:
+    """Asks for the columns of all cases by one query."""
+    BODIES.clear()
+    frames = {case.name: frame(spark).select(case.make(functions).alias("answer")) for case in CASES}
+    return AnsweredColumns(answered_together(frames), list(BODIES))
+
+
+def check_column(case: ColumnCase, found: AnsweredColumns) -> None:
     """Asserts all that the case says."""
-    answered = frame(spark).select(case.make(functions).alias("answer"))
+    answered, (row,) = found.answers[case.name]
     assert answered.schema["answer"].dataType.simpleString() == case.type
-    (row,) = answered.collect()
     value = json.loads(json.dumps(plain(row.answer)))
     if case.value is not None:
         assert value == case.value
     if case.sent is not None:
-        (body,) = echoed
-        assert part_of(case.sent, body), body
+        assert len([body for body in found.bodies if part_of(case.sent, body)]) == 1, found.bodies
 
 
 def check_refusal(case: Refusal, spark: SparkSession, functions: Any) -> None:

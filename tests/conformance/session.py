@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pyspark.sql import SparkSession
@@ -18,19 +19,26 @@ def endpoints(echo_server: str) -> dict[str, dict[str, str]]:
     }
 
 
+_MAKES = re.compile(
+    r"(?:CREATE|DECLARE)(?: OR REPLACE)? (TABLE|VIEW|TEMPORARY VIEW|FUNCTION|TEMPORARY FUNCTION|VARIABLE) (\w+)"
+)
+_DROPPED_AS = {"TEMPORARY VIEW": "VIEW", "VARIABLE": "TEMPORARY VARIABLE"}
+_NEEDS_NO_UNDOING = re.compile("INSERT|MERGE|UPDATE|SET VARIABLE")
+
+
 def cleaned(spark: SparkSession, case: Case) -> Iterator[None]:
-    """A fixture's body: after the test, what a case's set-up may change in a session is as it was."""
-    if not case.setup:
-        yield
-        return
-    before = {table.name for table in spark.catalog.listTables()}
+    """A fixture's body: after the test, what the case's set-up changed in the session is as it was."""
+    undoing = [undo for statement in reversed(case.setup) if (undo := _undoing(statement))]
     yield
-    for setting in ("spark.sql.session.timeZone", "spark.sql.ansi.enabled"):
-        spark.sql(f"RESET {setting}")
-    for variable in ("chosen", "answered"):
-        spark.sql(f"DROP TEMPORARY VARIABLE IF EXISTS {variable}")
-    for kind in ("TEMPORARY FUNCTION", "FUNCTION"):
-        spark.sql(f"DROP {kind} IF EXISTS greeting")
-    for table in spark.catalog.listTables():
-        if table.name not in before:
-            spark.sql(f"DROP {'TABLE' if table.tableType == 'MANAGED' else 'VIEW'} IF EXISTS {table.name}")
+    for statement in undoing:
+        spark.sql(statement)
+
+
+def _undoing(statement: str) -> str | None:
+    if made := _MAKES.match(statement):
+        return f"DROP {_DROPPED_AS.get(made[1], made[1])} IF EXISTS {made[2]}"
+    if statement.startswith("SET TIME ZONE"):
+        return "RESET spark.sql.session.timeZone"
+    if _NEEDS_NO_UNDOING.match(statement):
+        return None
+    raise ValueError(f"a set-up that nobody takes back: {statement}")

@@ -102,8 +102,11 @@ def registered(
 ) -> Iterator[gb.Gateway]:
     """One registration for a module's tests that don't look at the ledger."""
     own = {"spool_dir": str(tmp_path_factory.mktemp("spool")), "usage_table": "shared.usage"}
-    with gb.register_ai_query(spark, make_config(shared_server, echo_server, max_attempts=2, **own)) as gateway:
+    gateway = gb.register_ai_query(spark, make_config(shared_server, echo_server, max_attempts=2, **own))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway.usage, "flush", lambda: 0)  # nobody reads the table
         yield gateway
+        gateway.close()
 
 
 def make_config(server: RunningGateway, echo_server: str, **settings: Any) -> gb.GatewayConfig:

@@ -14,7 +14,7 @@ from pathlib import Path
 import delta
 import pyspark
 
-_STARTS_WITHIN_S = 120.0
+_STARTS_WITHIN_S = 600.0
 _CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 

@@ -10,14 +10,27 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from tests.conformance.columns import CASES, REFUSALS, ColumnCase, Refusal, check_column, check_refusal
+from tests.conformance.columns import (
+    CASES,
+    REFUSALS,
+    AnsweredColumns,
+    ColumnCase,
+    Refusal,
+    answered_columns,
+    check_column,
+    check_refusal,
+)
 from tests.connect.conftest import MODEL, Register
 
 
-@pytest.mark.usefixtures("registered", "server")
+@pytest.fixture(scope="module")
+def columns(spark: SparkSession, registered: gb.Gateway) -> AnsweredColumns:
+    return answered_columns(spark, gb.functions)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_column(case: ColumnCase, spark: SparkSession, echoed: list[Any]) -> None:
-    check_column(case, spark, gb.functions, echoed)
+def test_column(case: ColumnCase, columns: AnsweredColumns) -> None:
+    check_column(case, columns)
 
 
 @pytest.mark.usefixtures("registered")
@@ -38,16 +51,14 @@ def test_a_column_belongs_to_the_active_session(spark: SparkSession, register: R
         other.stop()
     with pytest.raises(gb.ConfigError, match="not registered, or is closed"):
         gb.functions.ai_query(MODEL, F.lit("x"), registration="ask_other")
-    assert gateway.usage.flush() == 2
-    rows = spark.table(gateway.usage.table).select("request_tags").collect()
-    assert sorted(row.request_tags["of"] for row in rows) == ["other", "ours"]
-
-
-def test_a_record_for_a_custom_model(spark: SparkSession, gateway: gb.Gateway) -> None:
     record = F.struct(F.lit(3).alias("age"))
-    call = gb.functions.ai_query("churn", record, failOnError=False, api="mlflow/v1/invocations")
-    spark.range(1).select(call.alias("a")).collect()
-    assert gateway.usage.flush() == 1
-    row = spark.table(gateway.usage.table).first()
-    assert row is not None
-    assert row.api_type == "mlflow/v1/invocations"
+    scoring = gb.functions.ai_query("churn", record, failOnError=False, api="mlflow/v1/invocations")
+    spark.range(1).select(scoring.alias("a")).collect()
+    assert gateway.usage.flush() == 3
+    rows = spark.table(gateway.usage.table).select("request_tags", "api_type").collect()
+    chat = "mlflow/v1/chat/completions"
+    assert sorted((row.request_tags["of"], row.api_type) for row in rows) == [
+        ("other", chat),
+        ("ours", chat),
+        ("ours", "mlflow/v1/invocations"),
+    ]

@@ -4,22 +4,54 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
 from gateway_batch.spark.table_append import OvertakenError, SparkTable
+from gateway_batch.spark.usage_table import create_usage_table
 from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.record import MIRRORED_COLUMNS
-from tests.connect.conftest import MODEL, TOKEN, Register
+from tests.connect.conftest import MODEL, TOKEN, Register, make_config
 
-QUERY = f"SELECT ai_query('{MODEL}', text_column) FROM my_table"
+ROWS = 4
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    spark: SparkSession, shared_server: RunningGateway, echo_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[gb.Gateway]:
+    """One registration for all tests, which know their rows by a tag."""
+    config = make_config(
+        shared_server,
+        echo_server,
+        spool_dir=str(tmp_path_factory.mktemp("spool")),
+        usage_table="connect_ledger.usage",
+        request_tags={"team": "search"},
+        workspace_id="123",
+    )
+    gateway = gb.register_ai_query(spark, config)
+    yield gateway
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway.usage, "flush", lambda: 0)  # each test has flushed what it looks at
+        gateway.close()
+
+
+def ask(spark: SparkSession, test: str, function: str = "ai_query") -> None:
+    """Sends a request a row, each with the test's tag."""
+    call = f"{function}('{MODEL}', 'Lake ' || id || ' is deep.', requestTags => map('test', '{test}'))"
+    spark.sql(f"SELECT {call} FROM range({ROWS})").collect()
+
+
+def rows_of(spark: SparkSession, gateway: gb.Gateway, test: str) -> DataFrame:
+    return spark.table(gateway.usage.table).where(F.col("request_tags").getItem("test") == test)
 
 
 def classes(gateway: gb.Gateway, ledger: Path) -> dict[str, int]:
@@ -28,58 +60,55 @@ def classes(gateway: gb.Gateway, ledger: Path) -> dict[str, int]:
     return {row["class"]: row["count"] for row in rows if row["class"] != "missing"}
 
 
-@pytest.mark.usefixtures("texts")
 def test_flush_commits_each_request_once(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway) -> None:
-    server.configure(faults=[{"match": "Lake 7 ", "status": 500, "times_per_prompt": 1}])
-    spark.sql(QUERY).collect()
-    spark.table("my_table").select(gb.functions.ai_query(MODEL, "text_column", requestTags={"by": "column"})).collect()
+    server.configure(faults=[{"match": "Lake 2 ", "status": 500, "times_per_prompt": 1}])
+    ask(spark, "once")
+    lakes = spark.range(ROWS).select(F.concat(F.lit("Lake "), "id", F.lit(" is deep.")).alias("lake"))
+    lakes.select(gb.functions.ai_query(MODEL, "lake", requestTags={"test": "once", "by": "column"})).collect()
     sent = server.stats()["requests"]
-    assert sent == 81
+    assert sent == 2 * ROWS + 1
     assert gateway.usage.flush() == sent
     assert gateway.usage.flush() == 0
-    table = spark.table(gateway.usage.table)
-    assert table.schema.names == [*MIRRORED_COLUMNS, "client_metadata"]
-    assert table.select("client_metadata.event_id").distinct().count() == table.count() == sent
-    assert table.where(F.col("request_tags").getItem("by") == "column").count() == 40
+    rows = rows_of(spark, gateway, "once")
+    assert rows.schema.names == [*MIRRORED_COLUMNS, "client_metadata"]
+    found = rows.select("client_metadata.event_id", "request_tags").collect()
+    assert len({row.event_id for row in found}) == len(found) == sent
+    assert len([row for row in found if row.request_tags.get("by") == "column"]) == ROWS
     assert classes(gateway, server.ledger) == {}
 
 
-def test_a_row_says_who_what_and_where(spark: SparkSession, register: Register) -> None:
-    gateway = register(request_tags={"team": "search"}, workspace_id="123")
-    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+def test_a_row_says_who_what_and_where(spark: SparkSession, gateway: gb.Gateway) -> None:
+    ask(spark, "who")
     gateway.usage.flush()
-    row = spark.table(gateway.usage.table).first()
+    row = rows_of(spark, gateway, "who").where("client_metadata.partition_id = 0").first()
     assert row is not None
     assert row.workspace_id == "123"
-    assert row.request_tags == {"team": "search"}
+    assert row.request_tags == {"team": "search", "test": "who"}
     assert row.invocation_metadata.source == "AI_QUERY"
     (user,) = spark.sql("SELECT current_user()").collect()
     assert row.requester == user[0]
     assert row.client_metadata.application_id == spark.conf.get("spark.app.id")
     assert row.client_metadata.query_execution_id is not None
     assert row.client_metadata.stage_id is not None
-    assert row.client_metadata.partition_id == 0
 
 
-@pytest.mark.usefixtures("texts")
 def test_two_flushes_at_once_commit_each_request_once(spark: SparkSession, gateway: gb.Gateway) -> None:
-    spark.sql(QUERY).collect()
+    ask(spark, "two flushes")
     committed: list[int] = []
     threads = [threading.Thread(target=lambda: committed.append(gateway.usage.flush())) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(committed) == [0, 40]
-    assert spark.table(gateway.usage.table).count() == 40
+    assert sorted(committed) == [0, ROWS]
+    assert rows_of(spark, gateway, "two flushes").count() == ROWS
 
 
-@pytest.mark.usefixtures("texts")
 @pytest.mark.parametrize("step", ["before the commit", "after the commit"])
 def test_a_drain_that_dies_is_finished_by_the_next(
     spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    spark.sql(QUERY).collect()
+    ask(spark, f"dies {step}")
 
     class DeathError(BaseException):
         pass
@@ -97,15 +126,16 @@ def test_a_drain_that_dies_is_finished_by_the_next(
         patch.setattr(SparkTable, "append", die if step == "before the commit" else append_and_die)
         with pytest.raises(DeathError):
             gateway.usage.flush()
-    assert gateway.usage.flush() == (40 if step == "before the commit" else 0)
-    assert spark.table(gateway.usage.table).count() == 40
+    assert gateway.usage.flush() == (ROWS if step == "before the commit" else 0)
+    assert rows_of(spark, gateway, f"dies {step}").count() == ROWS
 
 
 def test_a_drain_that_comes_second_adds_nothing(spark: SparkSession, gateway: gb.Gateway) -> None:
-    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
+    ask(spark, "second")
     gateway.usage.flush()
-    table = SparkTable(spark, gateway.usage.table)
-    rows = [spark.table(gateway.usage.table).toArrow()]
+    create_usage_table(spark, "connect_ledger.second")
+    table = SparkTable(spark, "connect_ledger.second")
+    rows = [rows_of(spark, gateway, "second").limit(1).toArrow()]
     first, second = Mark("mine", 1, 17), Mark("mine", 1, 18)
     assert table.append(rows, first, None) == 1
     with pytest.raises(OvertakenError):
@@ -115,32 +145,29 @@ def test_a_drain_that_comes_second_adds_nothing(spark: SparkSession, gateway: gb
     assert table.append(rows, Mark("mine", 2, 5), first) == 1
     with pytest.raises(OvertakenError):
         table.append(rows, Mark("mine", 2, 6), first)
-    assert spark.table(gateway.usage.table).count() == 3
+    assert spark.table("connect_ledger.second").count() == 2
 
 
-@pytest.mark.usefixtures("texts")
-def test_records_reach_the_table_without_a_call(spark: SparkSession, register: Register) -> None:
-    gateway = register(flush_interval=0.5)
-    spark.sql(QUERY).collect()
+def test_records_reach_the_table_without_a_call_by_the_warehouses_spool(
+    spark: SparkSession, register: Register, folder: Path
+) -> None:
+    gateway = register("ask_model", flush_interval=0.5, usage_table="connect_ledger.usage", spool_dir=None)
+    assert gateway.usage.spool_dir == folder / "warehouse" / "_gateway_batch" / "spool"
+    ask(spark, "without a call", "ask_model")
     deadline = time.monotonic() + 60
-    while gateway.usage.committed < 40 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert spark.table(gateway.usage.table).count() == 40
+    while gateway.usage.committed < ROWS and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert rows_of(spark, gateway, "without a call").count() == ROWS
 
 
 def test_a_clients_records_reach_the_table_with_a_sessions_flush(
-    spark: SparkSession, register: Register, monkeypatch: pytest.MonkeyPatch
+    gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CLIENT_TOKEN", "none is needed by the echo server")
-    gateway = register()
+    monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
+    gateway.usage.flush()
     with gb.Client(gateway.config) as client:
-        client.query("echo", "hello")
+        client.query(MODEL, "hello")
     assert gateway.usage.flush() == 1
-
-
-def test_the_spool_is_in_the_servers_warehouse_unless_it_is_set(register: Register, folder: Path) -> None:
-    gateway = register(spool_dir=None)
-    assert gateway.usage.spool_dir == folder / "warehouse" / "_gateway_batch" / "spool"
 
 
 def test_a_spool_folder_that_the_workers_do_not_share_is_refused(
@@ -174,14 +201,18 @@ def test_workers_of_another_version_are_refused(register: Register, monkeypatch:
         register()
 
 
-@pytest.mark.usefixtures("texts")
 def test_a_run_is_shown_and_other_clients_requests_are_imported_once(
     spark: SparkSession, gateway: gb.Gateway, server: RunningGateway
 ) -> None:
-    spark.sql(QUERY).collect()
+    ask(spark, "a run")
     gateway.usage.flush()
-    (found,) = spark.table(gateway.usage.table.replace(".usage", ".ai_query_runs")).collect()
-    assert (found.rows, found.requests, found.attempts, found.functions) == (40, 40, 40, ["ai_query"])
+    execution = rows_of(spark, gateway, "a run").selectExpr("client_metadata.query_execution_id").distinct()
+    (found,) = (
+        spark.table(gateway.usage.table.replace(".usage", ".ai_query_runs"))
+        .join(execution, "query_execution_id")
+        .collect()
+    )
+    assert (found.rows, found.requests, found.attempts, found.functions) == (ROWS, ROWS, ROWS, ["ai_query"])
     assert found.cost_usd > 0
     with httpx.Client(base_url=server.host, trust_env=False) as agent:
         call = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}

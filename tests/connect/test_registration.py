@@ -19,7 +19,7 @@ def test_another_name_and_its_end(spark: SparkSession, register: Register) -> No
     assert not [f for f in spark.catalog.listFunctions() if "_gateway_batch_" in f.name]
 
 
-def test_a_function_of_someone_elses_is_not_replaced(spark: SparkSession, register: Register) -> None:
+def test_a_function_of_someone_elses_or_of_sparks_is_not_replaced(spark: SparkSession, register: Register) -> None:
     spark.sql("CREATE TEMPORARY FUNCTION ai_gen(prompt STRING) RETURNS STRING RETURN 'theirs'")
     spark.sql("CREATE TEMPORARY FUNCTION ask_model(prompt STRING) RETURNS STRING RETURN 'theirs'")
     try:
@@ -27,10 +27,12 @@ def test_a_function_of_someone_elses_is_not_replaced(spark: SparkSession, regist
             register("ask_model")
         with pytest.raises(gb.ConfigError, match="has a function concat already"):
             register("concat")
-        register()
+        config = register().config
         assert answer(spark, "ai_gen('x')") == "theirs"
         with pytest.raises(gb.ConfigError, match="ai_gen is not of the registration ai_query"):
             gb.functions.ai_gen("x")
+        with pytest.raises(gb.ConfigError, match=r"the session can't have a function concat: .*CANNOT_REPLACE"):
+            gb.register_ai_query(spark, config, "concat", replace=True)
     finally:
         spark.sql("DROP TEMPORARY FUNCTION ai_gen")
         spark.sql("DROP TEMPORARY FUNCTION ask_model")
@@ -45,9 +47,3 @@ def test_our_function_of_a_process_that_has_gone_is_replaced(
         register(request_tags={"of": "new"})
         assert answer(spark, "ai_query('echo', 'hello')") == "hello"
     gone.close()
-
-
-def test_a_function_that_spark_does_not_let_go_of(spark: SparkSession, register: Register) -> None:
-    config = register().config
-    with pytest.raises(gb.ConfigError, match=r"the session can't have a function concat: .*CANNOT_REPLACE"):
-        gb.register_ai_query(spark, config, "concat", replace=True)

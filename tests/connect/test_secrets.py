@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
@@ -37,15 +38,25 @@ def test_a_token_given_by_value_is_refused(register: Register, settings: dict[st
     assert "PLANTED" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("texts")
-def test_no_plan_holds_the_token(spark: SparkSession, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_plan_and_nothing_that_is_written_holds_the_token(
+    spark: SparkSession, register: Register, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)  # this process knows it, and still doesn't send it
-    register(token=None)
-    by_column = spark.table("my_table").select(gb.functions.ai_query(MODEL, "text_column"))
-    for frame in (by_column, spark.sql(f"SELECT ai_query('{MODEL}', text_column) FROM my_table")):
+    gateway = register(token=None)
+    by_column = spark.range(3).select(gb.functions.ai_query(MODEL, F.col("id").cast("string")))
+    by_sql = spark.sql(
+        f"SELECT ai_query('{MODEL}', 'Lake ' || id), ai_query('nobody', 'x', failOnError => false) FROM range(3)"
+    )
+    for frame in (by_column, by_sql):
         assert TOKEN.encode() not in _plan(frame)
-        assert len(frame.collect()) == 40
+        assert len(frame.collect()) == 3
     assert MODEL.encode() in _plan(by_column)
+    gateway.usage.flush()
+    files = [path for root in (folder, tmp_path) for path in root.rglob("*") if path.is_file()]
+    own = {"token.txt", "ledger.sqlite"}
+    assert any(path.name == "server.log" for path in files)
+    assert any(path.suffix == ".parquet" for path in files)
+    assert [path for path in files if path.name not in own and TOKEN.encode() in path.read_bytes()] == []
 
 
 def _plan(frame: DataFrame) -> bytes:
@@ -54,31 +65,15 @@ def _plan(frame: DataFrame) -> bytes:
     return bytes(remote._plan.to_proto(remote._session._client).SerializeToString())
 
 
-def test_a_token_from_a_file(spark: SparkSession, register: Register, server: RunningGateway, folder: Path) -> None:
-    register(token=f"file:{folder / 'token.txt'}")
-    assert spark.sql(f"SELECT ai_query('{MODEL}', 'hello') AS a").collect()[0].a
-    assert server.stats()["requests"] == 1
-
-
-def test_a_variable_that_the_workers_do_not_have(
-    spark: SparkSession, register: Register, server: RunningGateway, monkeypatch: pytest.MonkeyPatch
+def test_a_token_from_a_file_and_a_variable_that_the_workers_do_not_have(
+    spark: SparkSession, register: Register, server: RunningGateway, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONLY_HERE", TOKEN)
-    register(token="env:ONLY_HERE")
+    unified = {"base_url": f"{server.host}/ai-gateway/mlflow/v1", "model": MODEL}
+    register(token="env:ONLY_HERE", endpoints={"own": {**unified, "token": f"file:{folder / 'token.txt'}"}})
     with pytest.raises(Exception, match="ONLY_HERE") as caught:
         spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
     assert first_line(caught.value) == "no token: the environment variable ONLY_HERE is not set"
     assert server.stats()["requests"] == 0
-
-
-def test_nothing_that_is_written_holds_the_token(
-    spark: SparkSession, register: Register, folder: Path, tmp_path: Path
-) -> None:
-    gateway = register()
-    spark.sql(f"SELECT ai_query('{MODEL}', 'hello'), ai_query('nobody', 'x', failOnError => false)").collect()
-    gateway.usage.flush()
-    files = [path for root in (folder, tmp_path) for path in root.rglob("*") if path.is_file()]
-    own = {"token.txt", "ledger.sqlite"}
-    assert any(path.name == "server.log" for path in files)
-    assert any(path.suffix == ".parquet" for path in files)
-    assert [path for path in files if path.name not in own and TOKEN.encode() in path.read_bytes()] == []
+    assert spark.sql("SELECT ai_query('own', 'hello') AS a").collect()[0].a
+    assert server.stats()["requests"] == 1

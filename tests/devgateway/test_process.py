@@ -8,10 +8,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,10 @@ import pytest
 
 from gateway_batch.devgateway import RunningGateway, ServiceSettings, Settings, read_services, running, serve
 from gateway_batch.errors import ConfigError
+from tests.waiting import WITHIN_S, wait_until
 
-CHAT = "/ai-gateway/mlflow/v1/chat/completions"
+from .raw import CHAT, plain_socket, raw_request, status_of
+
 ASK: dict[str, Any] = {"model": "databricks-gpt-5-4", "messages": [{"role": "user", "content": "Name a lake."}]}
 
 
@@ -39,15 +39,6 @@ def start(settings: Settings) -> subprocess.Popen[str]:
     return child
 
 
-def wait_until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -56,21 +47,32 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_after_the_answers_under_way(tmp_path: Path, number: signal.Signals) -> None:
-    ledger = tmp_path / "usage.sqlite"
-    with start(Settings(port=0, latency_ms=1200, ledger=ledger)) as child, ThreadPoolExecutor() as threads:
+def test_a_signal_stops_it_after_the_answers_under_way(tmp_path: Path) -> None:
+    """Both signals at once, each to a gateway of its own."""
+    with ThreadPoolExecutor() as threads:
+        stopped = [
+            threads.submit(stop_by, number, tmp_path / f"{number.name}.sqlite")
+            for number in (signal.SIGTERM, signal.SIGINT)
+        ]
+        for each in stopped:
+            each.result()
+
+
+def stop_by(number: signal.Signals, ledger: Path) -> None:
+    with start(Settings(port=0, latency_ms=1500, ledger=ledger)) as child, ExitStack() as stack:
         assert child.stdout is not None
         line = child.stdout.readline()
         assert line.startswith("gateway-batch development gateway (stand-in models) listening on http://127.0.0.1:")
         assert str(ledger) in line
         url = line.split("listening on ")[1].split()[0]
-        calls = [threads.submit(httpx.post, url + CHAT, json=ASK, trust_env=False) for _ in range(4)]
         started = RunningGateway(host=url, ledger=ledger, pid=child.pid)
-        assert wait_until(lambda: started.stats()["in_flight"] == 4)
+        connections = [stack.enter_context(plain_socket(started)) for _ in range(4)]
+        for connection in connections:
+            connection.sendall(raw_request(ASK))
+        wait_until(lambda: started.stats()["in_flight"] == 4)
         child.send_signal(number)
-        assert [call.result().status_code for call in calls] == [200] * 4
-        assert child.wait(10) == 0
+        assert [status_of(connection) for connection in connections] == [200] * 4
+        assert child.wait(WITHIN_S) == 0
         assert child.stderr is not None
         assert child.stderr.read() == ""
     assert not Path(f"{ledger}-wal").exists()
@@ -79,7 +81,7 @@ def test_a_signal_stops_it_after_the_answers_under_way(tmp_path: Path, number: s
 
 
 def test_it_starts_listens_and_stops_within_a_context() -> None:
-    with running(Settings(port=0, token="secret-token")) as gateway:
+    with running(Settings(host="localhost", port=0, token="secret-token")) as gateway:
         assert gateway.host.startswith("http://127.0.0.1:")
         assert gateway.ledger.exists()
         assert gateway.stats()["requests"] == 0
@@ -93,14 +95,14 @@ def test_it_starts_listens_and_stops_within_a_context() -> None:
 def test_it_stops_when_the_process_that_started_it_is_killed() -> None:
     code = (
         "import time\nfrom gateway_batch.devgateway import Settings, running\n"
-        "with running(Settings(port=0)) as gateway:\n    print(gateway.pid, flush=True)\n    time.sleep(60)\n"
+        "with running(Settings(port=0)) as gateway:\n    print(gateway.pid, flush=True)\n    time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert is_alive(pid)
         parent.kill()
-    assert wait_until(lambda: not is_alive(pid))
+    wait_until(lambda: not is_alive(pid))
 
 
 def test_a_port_in_use_is_one_clear_line() -> None:
@@ -113,7 +115,7 @@ def test_a_port_in_use_is_one_clear_line() -> None:
         with pytest.raises(ConfigError, match=expected):
             serve(settings)
         with start(settings) as child:
-            assert child.wait(20) == 1
+            assert child.wait(WITHIN_S) == 1
             assert child.stdout is not None
             assert child.stderr is not None
             assert child.stdout.read() == ""
@@ -127,12 +129,6 @@ def test_beyond_loopback_it_wants_a_token(host: str) -> None:
             begin(Settings(host=host, port=0))
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])
-def test_with_a_token_or_on_loopback_it_listens(host: str) -> None:
-    with running(Settings(host=host, port=0, token="t")) as gateway:
-        assert gateway.host.startswith("http://")
-
-
 def test_an_address_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1"):
         serve(Settings(host="192.0.2.1", port=0, token="t"))
@@ -143,14 +139,15 @@ def test_a_service_name_that_is_none_is_refused() -> None:
         serve(Settings(port=0, services={"support": ServiceSettings()}))
 
 
-def test_services_come_from_a_file(tmp_path: Path) -> None:
+def test_services_come_from_a_file_and_with_a_token_it_listens_beyond_loopback(tmp_path: Path) -> None:
     path = tmp_path / "services.json"
     path.write_text('{"main.default.vectors": {"kind": "embeddings", "rpm": 5, "faults": [{"status": 500}]}}')
     services = read_services(path)
     assert services["main.default.vectors"].rpm == 5
-    with running(Settings(port=0, services=services)) as gateway:
-        body = {"model": "main.default.vectors", "input": "x"}
-        answer = httpx.post(f"{gateway.host}/ai-gateway/mlflow/v1/embeddings", json=body, trust_env=False)
+    with running(Settings(host="0.0.0.0", port=0, token="t", services=services)) as gateway:
+        url = f"{gateway.host}/ai-gateway/mlflow/v1/embeddings"
+        body, headers = {"model": "main.default.vectors", "input": "x"}, {"authorization": "Bearer t"}
+        answer = httpx.post(url, json=body, headers=headers, trust_env=False)
         assert answer.status_code == 500
 
 

@@ -1,6 +1,4 @@
-"""Runs the code blocks of pages, one after the other: `python -m tests.e2e.run_pages RESULTS PAGE...`.
-
-First those of a shell, then those of Python and SQL, which share a session.
+"""Runs the code blocks of pages in the current folder: first those of a shell, then those of Python and SQL.
 
 A reader's machine has the views `mails` and `reviews`, the files they are of, a table `inbox`, and a gateway.
 Providers' addresses and models are those of the development gateway. What names a `system.` table is for Databricks: it
@@ -11,22 +9,26 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
+import logging
 import os
 import re
 import shlex
-import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
-from gateway_batch.cli.main import app
-from tests.pages import ROOT, Block, blocks, commands
+from tests.e2e.conftest import end_session, session
+from tests.pages import Block, blocks, commands
+from tests.unit.command import command
 
 OF_DATABRICKS = re.compile(r"\bsystem\.\w+\.\w+")
 ROUTES = {
@@ -52,33 +54,57 @@ MODELS = {
 CHECKED_APART = ("make", "cd", "export", "pip", "databricks", ".venv/bin/python")
 """By `test_docs`, as far as they can be."""
 SERVES_UNTIL_STOPPED = "serve"
+TAKES_THE_ACTIVE_SESSION = (
+    "run", "estimate", "reconcile", "dashboard", "usage flush", "usage maintain", "usage import",
+)  # fmt: skip
+STARTS_A_SESSION = ("demo", "sql")
 
 
-def main(results: str, *pages: str) -> None:
+@dataclass(frozen=True)
+class Outcome:
+    """What went wrong in a block, and what it printed."""
+
+    fault: str | None
+    printed: str
+
+
+def run(pages: Sequence[str]) -> dict[str, Outcome]:
+    """What became of each block, by its name."""
     found = [block for page in pages for block in blocks(page)]
     shell = [block for block in found if block.language == "bash"]
-    faults = {str(block): _fault(block, partial(_bash, block)) for block in shell}
-    spark = gb.local_session(settings={"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": "2"})
+    outcomes = {str(block): _outcome(partial(_bash, block)) for block in shell}
+    spark = _session_with("spark-warehouse")
     for name in ("mails", "reviews"):
         spark.read.option("header", True).csv(f"{name}.csv").createOrReplaceTempView(name)
     spark.table("mails").write.format("delta").saveAsTable("inbox")
     gb.create_views(spark)
     names: dict[str, dict[str, Any]] = {page: {"spark": spark, "gb": gb} for page in pages}
+    level = logging.getLogger("gateway_batch").level
     for block in found:
         if block.language == "python":
-            faults[str(block)] = _fault(block, partial(_python, block, names[block.page]))
+            outcomes[str(block)] = _outcome(partial(_python, block, names[block.page]))
         if block.language == "sql":
-            faults[str(block)] = _fault(block, partial(_sql, block, spark))
-    Path(results).write_text(json.dumps(faults))
+            outcomes[str(block)] = _outcome(partial(_sql, block, spark))
+    logging.getLogger("gateway_batch").setLevel(level)  # a page says how to set it
+    return outcomes
 
 
-def _fault(block: Block, run: Callable[[], None]) -> str | None:
-    print(f"--- {block}", flush=True)
-    try:
-        run()
-    except BaseException:
-        return traceback.format_exc(limit=-4)[-2000:]
-    return None
+def _session_with(warehouse: str) -> SparkSession:
+    """A session with a warehouse: the active one, if that is its."""
+    active, folder = SparkSession.getActiveSession(), Path(warehouse).absolute()
+    if active and urlparse(active.conf.get("spark.sql.warehouse.dir")).path != str(folder):
+        end_session()
+    return session(folder)
+
+
+def _outcome(run_block: Callable[[], None]) -> Outcome:
+    fault = None
+    with redirect_stdout(StringIO()) as printed:
+        try:
+            run_block()
+        except Exception:
+            fault = traceback.format_exc(limit=-4)[-2000:]
+    return Outcome(fault, printed.getvalue())
 
 
 def _python(block: Block, names: dict[str, Any]) -> None:
@@ -112,20 +138,24 @@ def _settings() -> gb.GatewayConfig:
 
 
 def _bash(block: Block) -> None:
-    for command in commands(block):
-        program, *words = shlex.split(command, comments=True)
+    for line in commands(block):
+        program, *words = shlex.split(line, comments=True)
         if program == "gateway-batch":
             _ours(words)
         else:
-            assert program in CHECKED_APART, f"{command}: nothing checks this program"
+            assert program in CHECKED_APART, f"{line}: nothing checks this program"
 
 
 def _ours(words: list[str]) -> None:
-    """Runs a command in a session of its own, but not in a process of its own: that takes a fifth of the time."""
     if OF_DATABRICKS.search(" ".join(words)) or words[0] == SERVES_UNTIL_STOPPED:
         words = [*words, "--help"]  # reads the others first
-    code = app(words, standalone_mode=False) or 0
-    assert code == 0, f"exit code {code}"
+    elif " ".join(words).startswith(TAKES_THE_ACTIVE_SESSION):
+        _session_with(words[words.index("--warehouse") + 1] if "--warehouse" in words else "spark-warehouse")
+    elif words[0] in STARTS_A_SESSION:
+        end_session()
+    done = command(*words)
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
 
 
 def _here(text: str) -> str:
@@ -134,8 +164,3 @@ def _here(text: str) -> str:
         here = f"{os.environ['DATABRICKS_HOST']}/ai-gateway/{route}"
         text = text.replace(f'"base_url": "{address}"', f'"token": "env:DATABRICKS_TOKEN", "base_url": "{here}"')
     return re.sub(r'"model": "([^"]+)"', lambda found: f'"model": "{MODELS.get(found[1], found[1])}"', text)
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    main(*sys.argv[1:])

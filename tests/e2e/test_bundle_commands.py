@@ -1,4 +1,4 @@
-"""The commands of the bundle's jobs, with their own words, one after the other on this machine."""
+"""The commands of the bundle's jobs, with their own words, one after the other in the session of a job."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.devgateway import Settings, running
-from tests.e2e.conftest import Run
-from tests.e2e.test_command_line import REVIEWS
+from tests.e2e.conftest import REVIEWS, session
+from tests.unit.command import command
 from tests.unit.test_bundle import COMMANDS, VARIABLES, filled
 
+pytestmark = pytest.mark.timeout(600)
 
-@pytest.mark.timeout(400)
-def test_the_jobs_commands_run_in_their_order(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "reviews.csv").write_text(REVIEWS)
+
+def test_the_jobs_commands_run_in_their_order(place: Path) -> None:
+    (place / "reviews.csv").write_text(REVIEWS)
     given = {
         "catalog": "spark_catalog",
         "usage_table": "${var.catalog}.${var.schema}.usage",
         "source": "reviews.csv",
         "key": "title",
         "prompt": "Summarize: {review}",
-        "spool_dir": str(tmp_path / "spool"),
+        "spool_dir": str(place / "spool"),
     }
-    with running(Settings(port=0, token="t0ken", ledger=tmp_path / "ledger.sqlite")) as server:
+    session()
+    with running(Settings(port=0, token="t0ken", ledger=place / "ledger.sqlite")) as server:
         environment = {
             name: filled(value, **given) for variables in VARIABLES.values() for name, value in variables.items()
         } | {"DATABRICKS_HOST": server.host, "DATABRICKS_TOKEN": "t0ken"}
@@ -31,7 +33,7 @@ def test_the_jobs_commands_run_in_their_order(run: Run, tmp_path: Path) -> None:
         for key in ("score_table.score", "usage_ledger.flush", "usage_ledger.maintain",
                     "usage_dashboard.refresh_aggregate"):  # fmt: skip
             words = [filled(word, **given) for word in COMMANDS[key]["parameters"]]
-            done = run(*words, **environment)
+            done = command(*words, **environment)
             assert done.returncode == 0, (key, done.stderr)
             said[key] = done.stdout
         assert server.stats()["requests"] == 3

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+import runpy
 import shlex
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -17,9 +16,9 @@ import yaml
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.devgateway import Settings, running
 from gateway_batch.errors import SQLSTATES, ErrorKind
-from tests.e2e.test_command_line import REVIEWS
+from tests.e2e import run_pages
+from tests.e2e.conftest import REVIEWS, exit_code, working_in
 from tests.pages import ROOT, Block, blocks, commands
-from tests.quick_start import quick_driver
 
 ELSEWHERE = {"docs/connect.md": "tests/connect", "docs/cluster.md": "tests/cluster", "docs/semantics.md": "its head"}
 """Pages whose blocks other tests run, as they need a server or a cluster; `semantics.md` is written from its head."""
@@ -34,34 +33,32 @@ MAILS = "id,body\n1,The boat is late. It comes on Monday.\n2,The invoice is wron
 
 
 @pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
-    """What went wrong in each block, all run by one process."""
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, run_pages.Outcome]:
+    """What became of each block, all run in one folder."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "reviews.csv").write_text(REVIEWS)
     (folder / "mails.csv").write_text(MAILS)
-    with running(Settings(port=0, token="t0ken", ledger=folder / "ledger.sqlite")) as server:
-        keys = {name: "t0ken" for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "LITELLM_KEY")}
-        environment = {
-            **keys,
-            "DATABRICKS_HOST": server.host,
-            "DATABRICKS_TOKEN": "t0ken",
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "SPARK_SUBMIT_OPTS": quick_driver(),
-        }
-        command = [sys.executable, "-m", "tests.e2e.run_pages", "results.json", *PAGES]
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=540, check=False
-        )
-    assert (folder / "results.json").is_file(), done.stdout[-2000:] + done.stderr[-3000:]
-    found: dict[str, str | None] = json.loads((folder / "results.json").read_text())
-    return found
+    settings = {
+        name: "t0ken"
+        for name in ("DATABRICKS_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "LITELLM_KEY")
+    }
+    with (
+        running(Settings(port=0, token="t0ken", ledger=folder / "ledger.sqlite")) as server,
+        working_in(folder, DATABRICKS_HOST=server.host, **settings),
+    ):
+        return run_pages.run(PAGES)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
-def test_the_block_runs(block: Block, faults: dict[str, str | None]) -> None:
-    assert faults[str(block)] is None, faults[str(block)]
+def test_the_block_runs(block: Block, outcomes: dict[str, run_pages.Outcome]) -> None:
+    assert outcomes[str(block)].fault is None, outcomes[str(block)].fault
+
+
+@pytest.mark.timeout(600)
+def test_the_demo_with_a_file_of_ones_own_answers_its_rows(outcomes: dict[str, run_pages.Outcome]) -> None:
+    (block,) = (block for block in BLOCKS if "gateway-batch demo" in block.text and "--input reviews.csv" in block.text)
+    assert "3 answered, 0 failed" in outcomes[str(block)].printed
 
 
 def shell_lines(program: str) -> list[list[str]]:
@@ -83,17 +80,16 @@ def test_the_targets_of_make_exist() -> None:
 def test_our_own_modules_take_what_they_are_shown_with() -> None:
     shown = shell_lines(".venv/bin/python")
     assert shown
-    for _, *words in shown:
-        done = subprocess.run([sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (words, done.stderr)
+    for _, option, module, *words in shown:
+        assert option == "-m"
+        assert exit_code(runpy.run_module, module, *words, "--help") == 0, words
 
 
 def test_extras_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = [
         name
-        for page in ROOT.glob("**/*.md")
-        if ".venv" not in page.parts
+        for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
         for names in re.findall(r"gateway-batch\[([\w,]+)\]", page.read_text(encoding="utf-8"))
         for name in names.split(",")
     ]

@@ -23,23 +23,26 @@ SAID = {
 """What must be in a notebook's output."""
 
 
-@pytest.fixture(autouse=True)
-def no_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[NotebookNode]]:
+    """What each notebook shows."""
+    done = run(names(), tmp_path_factory.mktemp("notebooks"), timeout_s=240)
+    return {
+        name: [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        for name, notebook in done.items()
+    }
 
 
 def test_each_notebook_is_tried_here() -> None:
     assert names() == sorted(SAID)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", sorted(SAID))
-def test_a_notebook_runs(name: str, tmp_path: Path) -> None:
-    done = run(as_jupyter(NOTEBOOKS / f"{name}.py"), tmp_path, timeout_s=240)
-    text = "\n".join(said(done))
+def test_a_notebook_runs(name: str, outputs: dict[str, list[NotebookNode]]) -> None:
+    text = "\n".join(map(said, outputs[name]))
     assert [pattern for pattern in SAID[name] if not re.search(pattern, text)] == []
-    assert pictures(done) == 1
+    assert sum("image/png" in output.get("data", {}) for output in outputs[name]) == 1
 
 
 @pytest.mark.parametrize("name", sorted(SAID))
@@ -81,14 +84,6 @@ def test_the_setup_asks_databricks_for_its_token_and_has_none_in_it() -> None:
     assert 'dbutils.secrets.get("ai_gateway", "token")' in text
 
 
-def said(notebook: NotebookNode) -> list[str]:
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [
-        output.get("text", "")
-        + "".join(str(output.get("data", {}).get(kind, "")) for kind in ("text/html", "text/plain"))
-        for output in outputs
-    ]
-
-
-def pictures(notebook: NotebookNode) -> int:
-    return sum("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+def said(output: NotebookNode) -> str:
+    data = output.get("data", {})
+    return str(output.get("text", "")) + "".join(str(data.get(kind, "")) for kind in ("text/html", "text/plain"))

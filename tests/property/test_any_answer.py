@@ -111,22 +111,26 @@ def is_a_value(api: str, value: Any) -> bool:
     return bool(orjson.loads(orjson.dumps(value)) == value)
 
 
-@settings(max_examples=800, deadline=None)
+@pytest.mark.parametrize("examples", [200, pytest.param(800, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("api", APIS)
-@given(status=STATUSES, headers=HEADERS, body=BODIES)
-def test_any_answer_is_a_result_or_a_call_error(api: str, status: int, headers: dict[str, str], body: bytes) -> None:
-    outcome: InferenceResult | CallError
-    try:
-        outcome = api_for(api).parse(HttpReply(status, headers, body, 1.8e9))
-    except CallError as error:
-        outcome = error
-    if isinstance(outcome, CallError):
-        assert outcome.status == status
-        assert len(str(outcome)) < 2_000
-    else:
-        assert 200 <= status < 300
-        assert is_a_value(api, outcome.value)
-        check_counts(outcome.usage)
+def test_any_answer_is_a_result_or_a_call_error(api: str, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(status=STATUSES, headers=HEADERS, body=BODIES)
+    def check(status: int, headers: dict[str, str], body: bytes) -> None:
+        outcome: InferenceResult | CallError
+        try:
+            outcome = api_for(api).parse(HttpReply(status, headers, body, 1.8e9))
+        except CallError as error:
+            outcome = error
+        if isinstance(outcome, CallError):
+            assert outcome.status == status
+            assert len(str(outcome)) < 2_000
+        else:
+            assert 200 <= status < 300
+            assert is_a_value(api, outcome.value)
+            check_counts(outcome.usage)
+
+    check()
 
 
 BODY_OF: dict[str, dict[str, Any]] = {

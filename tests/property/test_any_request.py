@@ -55,11 +55,12 @@ def built(api: str, call: AnyRequest, service: Service) -> HttpRequest | CallErr
         return error
 
 
+@pytest.mark.parametrize("examples", [100, pytest.param(250, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("api", API_TYPES)
-def test_any_call_is_a_request_of_json_or_a_call_error(api: str) -> None:
+def test_any_call_is_a_request_of_json_or_a_call_error(api: str, examples: int) -> None:
     service = Service(endpoint="e", api=api, url="https://h/route", model="m")
 
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(call=REQUESTS[task_of(api)])
     def check(call: AnyRequest) -> None:
         before = deepcopy(call)

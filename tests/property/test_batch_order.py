@@ -23,7 +23,6 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
         yield loop
 
 
-@pytest.mark.timeout(60)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches=BATCHES, lanes=st.integers(1, 6), ahead=st.integers(1, 20))
 def test_one_answer_a_row_in_order_within_the_window(

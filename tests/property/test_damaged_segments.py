@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,8 +67,10 @@ def test_lines_are_found_among_garbage(content: list[bytes]) -> None:
     assert read(b"".join(content)) == [line for line in content if line in LINES]
 
 
-def fill(spool: Path) -> list[Path]:
+@pytest.fixture(scope="module")
+def segments(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two sealed segments of one writer: three answers in the first, and one that moved on to the second with two."""
+    spool = tmp_path_factory.mktemp("spool")
     with contextlib.closing(open_writer(spool)) as writer:
         for name in ("a", "b", "slow", "c"):
             writer.intend(record(name))
@@ -82,19 +85,23 @@ def fill(spool: Path) -> list[Path]:
 
 @settings(max_examples=400, deadline=None)
 @given(st.data())
-def test_what_damage_costs_is_reported_and_nothing_has_two_rows(data: st.DataObject) -> None:
+def test_what_damage_costs_is_reported_and_nothing_has_two_rows(segments: list[Path], data: st.DataObject) -> None:
+    contents = {path.name: path.read_bytes() for path in segments}
+    for hit in data.draw(st.lists(st.sampled_from(sorted(contents)), min_size=1, max_size=3)):
+        content = contents[hit]
+        at = data.draw(st.integers(0, max(0, len(content) - 1)))
+        if data.draw(st.booleans()):
+            contents[hit] = content[:at]
+        else:
+            flipped = bytes([content[at] ^ data.draw(st.integers(1, 255))]) if content else b""
+            contents[hit] = content[:at] + flipped + content[at + 1 :]
+    damage: list[Damage] = []
     with tempfile.TemporaryDirectory() as folder:
-        segments = fill(Path(folder))
-        for hit in data.draw(st.lists(st.sampled_from(segments), min_size=1, max_size=3)):
-            content = hit.read_bytes()
-            at = data.draw(st.integers(0, max(0, len(content) - 1)))
-            if data.draw(st.booleans()):
-                hit.write_bytes(content[:at])
-            else:
-                flipped = bytes([content[at] ^ data.draw(st.integers(1, 255))]) if content else b""
-                hit.write_bytes(content[:at] + flipped + content[at + 1 :])
-        damage: list[Damage] = []
-        rows = outcomes(rows_of_lines(line for path in segments for line in read_sealed(path, damage)))
+        damaged = [sealed_dir(Path(folder)) / name for name in contents]
+        sealed_dir(Path(folder)).mkdir()
+        for path in damaged:
+            path.write_bytes(contents[path.name])
+        rows = outcomes(rows_of_lines(line for path in damaged for line in read_sealed(path, damage)))
     assert all(len(found) == 1 for found in rows.values())
     assert len(rows) == 5 - sum(each.lost - each.unknown for each in damage)
     assert sum(found == ["unknown"] for found in rows.values()) == sum(each.unknown for each in damage)

@@ -1,4 +1,8 @@
-"""One Spark session and one gateway process for the whole folder; each test has a ledger of its own."""
+"""One Spark session and one gateway process for the whole folder.
+
+A test that looks at its usage shares a ledger with others (`register_shared`), and knows its own rows by their
+requester and its requests by a tag; one that makes, alters or loses tables has a ledger of its own (`register`).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
+from gateway_batch.spark.reconcile import books
 from tests.conformance.echo import echo_server_running
 from tests.conformance.fixtures import echoed, echoed_tags, texts
 
@@ -18,6 +24,7 @@ __all__ = ["echoed", "echoed_tags", "texts"]
 
 TOKEN = "spark-tests-token"
 MODEL = "databricks-gpt-5-4"
+SHARED_LEDGER = "shared_ledger.usage"
 AS_STARTED: dict[str, Any] = {"latency_ms": None, "rpm": None, "tpm": None, "faults": []}
 
 SETTINGS = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false"}
@@ -69,6 +76,31 @@ def register(
 
 
 @pytest.fixture
+def register_shared(register: Register, tmp_path: Path) -> Register:
+    """Registers `ai_query` with a spool of the test's own and the usage table that all such tests share."""
+
+    def register_with(name: str = "ai_query", **settings: Any) -> gb.Gateway:
+        test = tmp_path.name
+        shared = {"usage_table": SHARED_LEDGER, "requester": test, "request_tags": {"test": test}}
+        return register(name, **{**shared, **settings})
+
+    return register_with
+
+
+def own_rows(gateway: gb.Gateway) -> DataFrame:
+    """A registration's rows in its usage table, by their requester; all, if it names none."""
+    rows, requester = gateway.spark.table(gateway.usage.table), gateway.config.requester
+    return rows if requester is None else rows.where(F.col("requester") == requester)
+
+
+def own_classes(gateway: gb.Gateway, server: RunningGateway) -> dict[str, int]:
+    """The requests of a registration that our books and the gateway's differ on, by class."""
+    own_rows(gateway).createOrReplaceTempView("own_rows")
+    where = " AND ".join(f"request_tags['{name}'] = '{value}'" for name, value in gateway.config.request_tags.items())
+    return dict(books(gateway.spark, "own_rows", server.ledger, where=where or None, examples=0).counts)
+
+
+@pytest.fixture
 def gateway(register: Register) -> gb.Gateway:
     """A registration whose ledger is the test's own."""
     return register()
@@ -80,8 +112,11 @@ def registered(
 ) -> Iterator[gb.Gateway]:
     """One registration for a module's tests that don't look at the ledger."""
     own = {"spool_dir": str(tmp_path_factory.mktemp("spool")), "usage_table": "shared.usage"}
-    with gb.register_ai_query(spark, _config(shared_server, **own)) as gateway:
-        yield gateway
+    gateway = gb.register_ai_query(spark, _config(shared_server, **own))
+    yield gateway
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway.usage, "flush", lambda: 0)
+        gateway.close()
 
 
 def _config(server: RunningGateway, **settings: Any) -> gb.GatewayConfig:

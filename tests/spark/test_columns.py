@@ -11,7 +11,17 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from tests.conformance.columns import CASES, REFUSALS, ColumnCase, Refusal, check_column, check_refusal
+from tests.conformance.columns import (
+    CASES,
+    REFUSALS,
+    AnsweredColumns,
+    ColumnCase,
+    Refusal,
+    answered_columns,
+    check_column,
+    check_refusal,
+)
+from tests.conformance.together import answered_together
 from tests.spark.conftest import MODEL, TOKEN, Register
 
 
@@ -27,14 +37,21 @@ def _echoing(
         usage_table="columns.usage",
         flush_interval=0,
     )
-    with gb.register_ai_query(spark, config):
+    gateway = gb.register_ai_query(spark, config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway.usage, "flush", lambda: 0)  # nobody reads the table
         yield
+        gateway.close()
 
 
-@pytest.mark.usefixtures("_echoing", "server")
+@pytest.fixture(scope="module")
+def columns(spark: SparkSession, _echoing: None) -> AnsweredColumns:
+    return answered_columns(spark, gb.functions)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_column(case: ColumnCase, spark: SparkSession, echoed: list[Any]) -> None:
-    check_column(case, spark, gb.functions, echoed)
+def test_column(case: ColumnCase, columns: AnsweredColumns) -> None:
+    check_column(case, columns)
 
 
 @pytest.mark.usefixtures("_echoing")
@@ -48,11 +65,15 @@ def test_a_column_belongs_to_the_newest_registration_or_the_one_named(
     spark: SparkSession, register: Register, server: RunningGateway
 ) -> None:
     older = register("ask_older", request_tags={"of": "older"})
-    newer = register("ask_newer", request_tags={"of": "newer"}, usage_table="newer.usage", spool_dir=None)
-    row = spark.range(1).select(F.lit("hello").alias("t"))
-    row.select(gb.functions.ai_query(MODEL, "t")).collect()
-    row.select(gb.functions.ai_gen("t")).collect()
-    row.select(gb.functions.ai_query(MODEL, "t", registration="ask_older")).collect()
+    newer = register("ask_newer", request_tags={"of": "newer"}, spool_dir=None)
+    row = spark.range(0, 1, 1, 1).select(F.lit("hello").alias("t"))
+    answered_together(
+        {
+            "the newest": row.select(gb.functions.ai_query(MODEL, "t")),
+            "the newest's task": row.select(gb.functions.ai_gen(F.lit("write"))),
+            "the one named": row.select(gb.functions.ai_query(MODEL, "t", registration="ask_older")),
+        }
+    )
     assert (older.usage.flush(), newer.usage.flush()) == (1, 2)
     with pytest.raises(gb.ConfigError, match="ai_gen is not of the registration ask_older"):
         gb.functions.ai_gen("t", registration="ask_older")
@@ -63,22 +84,25 @@ def test_a_column_belongs_to_the_newest_registration_or_the_one_named(
     assert older.usage.flush() == 1
 
 
-def test_tags_of_a_column_reach_the_table(spark: SparkSession, gateway: gb.Gateway) -> None:
-    rows = spark.range(2).select(F.lit("hello").alias("t"), F.col("id").cast("string").alias("n"))
-    rows.select(gb.functions.ai_query(MODEL, "t", requestTags={"team": "search", "n": F.col("n")})).collect()
-    rows.limit(1).select(gb.functions.ai_query(MODEL, "t", requestTags=F.create_map(F.lit("n"), "n"))).collect()
-    rows.limit(1).select(gb.functions.ai_query(MODEL, "t", requestTags={})).collect()
-    gateway.usage.flush()
-    found = [row.request_tags for row in spark.table(gateway.usage.table).select("request_tags").collect()]
-    expected = [{}, {"n": "0"}, {"team": "search", "n": "0"}, {"team": "search", "n": "1"}]
-    assert sorted(found, key=lambda tags: sorted(tags.items())) == sorted(
-        expected, key=lambda tags: sorted(tags.items())
+def test_tags_and_the_api_of_a_column_reach_the_table(spark: SparkSession, gateway: gb.Gateway) -> None:
+    functions, n = gb.functions, F.col("id").cast("string")
+    one, two = (spark.range(0, rows, 1, 1) for rows in (1, 2))
+    answered_together(
+        {
+            "dict": two.select(functions.ai_query(MODEL, F.lit("x"), requestTags={"team": "search", "n": n})),
+            "map": one.select(functions.ai_query(MODEL, F.lit("x"), requestTags=F.create_map(F.lit("n"), n))),
+            "none": one.select(functions.ai_query(MODEL, F.lit("x"), requestTags={})),
+            "record": one.select(functions.ai_query("churn", F.struct(F.lit(3).alias("age")), failOnError=False)),
+        }
     )
-
-
-def test_a_record_for_a_custom_model(spark: SparkSession, gateway: gb.Gateway) -> None:
-    call = gb.functions.ai_query("churn", F.struct(F.lit(3).alias("age")), failOnError=False)
-    (row,) = spark.range(1).select(call.alias("a")).collect()
-    assert "a" in row
-    assert gateway.usage.flush() == 1
-    assert spark.table(gateway.usage.table).first().api_type == "mlflow/v1/invocations"  # type: ignore[union-attr]
+    assert gateway.usage.flush() == 5
+    rows = spark.table(gateway.usage.table).select("request_tags", "api_type").collect()
+    found = sorted((sorted(row.request_tags.items()), row.api_type) for row in rows)
+    chat = "mlflow/v1/chat/completions"
+    assert found == [
+        ([], chat),
+        ([], "mlflow/v1/invocations"),
+        ([("n", "0")], chat),
+        ([("n", "0"), ("team", "search")], chat),
+        ([("n", "1"), ("team", "search")], chat),
+    ]

@@ -23,7 +23,12 @@ from tests.faults.campaign.run import run
 
 @pytest.mark.parametrize(
     ("seed", "kinds"),
-    [(1, {KILL_WORKER, KILL_DRAIN}), (2, {DRAINS_AT_ONCE, STOP_WORKER}), (3, {DELAYED_FILE, KILL_WORKER})],
+    [
+        (604, {STOP_WORKER, KILL_DRAIN, DRAINS_AT_ONCE, DELAYED_FILE, KILL_WORKER}),
+        pytest.param(1, {KILL_WORKER, KILL_DRAIN}, marks=pytest.mark.nightly),
+        pytest.param(2, {DRAINS_AT_ONCE, STOP_WORKER}, marks=pytest.mark.nightly),
+        pytest.param(3, {DELAYED_FILE, KILL_WORKER}, marks=pytest.mark.nightly),
+    ],
 )
 def test_the_books_agree_whatever_dies(spark: SparkSession, tmp_path: Path, seed: int, kinds: set[str]) -> None:
     result = run(place_of_session(spark, tmp_path), make_plan(LOCAL, seed, kinds))

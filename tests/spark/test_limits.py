@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,25 +12,17 @@ from pyspark.errors import PythonException
 from pyspark.sql import Row, SparkSession
 
 import gateway_batch as gb
-from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.devgateway import RunningGateway
 from tests.redis_server import RedisServer, redis_running
-from tests.spark.conftest import MODEL, TOKEN, Register
+from tests.spark.conftest import MODEL, Register, own_classes, own_rows
 
-ROWS = 120
+ROWS = 60
 
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with redis_running(tmp_path_factory.mktemp("redis"), password="limits-secret") as server:
         yield server
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningGateway]:
-    """With a ledger of the test's own."""
-    with running(Settings(port=0, token=TOKEN, ledger=tmp_path / "ledger.sqlite")) as gateway:
-        yield gateway
 
 
 @pytest.fixture(params=["host", "driver", "redis"])
@@ -48,62 +39,67 @@ def ask(spark: SparkSession, rows: int = ROWS, arguments: str = ", failOnError =
     return spark.range(0, rows, 1, 4).selectExpr(f"{call} AS a").collect()
 
 
-def check_books(gateway: gb.Gateway, server: RunningGateway) -> None:
+def tokens(gateway: gb.Gateway) -> list[int]:
+    """Of each request."""
     gateway.usage.flush()
-    classes = gateway.usage.reconcile(server.ledger).groupBy("class").count().collect()
-    assert books_agree({row["class"]: row["count"] for row in classes})
+    return [row.total_tokens for row in own_rows(gateway).select("total_tokens").collect()]
 
 
-def spent(spark: SparkSession, gateway: gb.Gateway) -> int:
+def times(gateway: gb.Gateway) -> list[float]:
+    """When each request was sent."""
     gateway.usage.flush()
-    return int(spark.table(gateway.usage.table).selectExpr("sum(total_tokens) AS t").collect()[0].t)
+    return sorted(row.at for row in own_rows(gateway).selectExpr("unix_micros(event_time) / 1e6 AS at").collect())
 
 
-def test_max_requests_are_sent_and_the_other_rows_say_why_not(
-    spark: SparkSession, register: Register, server: RunningGateway, shared: dict[str, Any]
+def most_within(seconds: float, sent: list[float]) -> int:
+    return max(sum(start <= at < start + seconds for at in sent) for start in sent)
+
+
+def test_max_requests_are_sent_by_so_many_at_once_and_the_other_rows_say_why_not(
+    spark: SparkSession, register_shared: Register, server: RunningGateway, shared: dict[str, Any]
 ) -> None:
-    gateway = register(budget={"max_requests": 50}, max_concurrency=8, **shared)
+    gateway = register_shared(budget={"max_requests": 30}, max_concurrency=6, **shared)
+    server.configure(latency_ms=100)
     answers = [row.a for row in ask(spark)]
-    assert server.stats()["requests"] == sum(answer.result is not None for answer in answers) == 50
+    assert 5 <= server.stats()["max_in_flight"] <= 6, "the concurrency is that of all tasks"
+    assert server.stats()["requests"] == sum(answer.result is not None for answer in answers) == 30
     errors = {answer.errorMessage for answer in answers if answer.result is None}
     assert len(errors) == 1
-    assert "the budget is spent: max_requests is 50, and 50 requests were sent" in errors.pop()
-    assert all(row.a.result is None for row in ask(spark, 10)), "a second query has nothing left"
-    assert server.stats()["requests"] == 50
-    check_books(gateway, server)
+    assert "the budget is spent: max_requests is 30, and 30 requests were sent" in errors.pop()
+    assert all(row.a.result is None for row in ask(spark, 4)), "a second query has nothing left"
+    assert server.stats()["requests"] == 30
+    gateway.usage.flush()
+    assert own_classes(gateway, server) == {}
 
 
 def test_tokens_stop_within_what_is_in_flight_and_the_ledger_agrees(
-    spark: SparkSession, register: Register, server: RunningGateway
+    spark: SparkSession, register_shared: Register, server: RunningGateway
 ) -> None:
-    gateway = register(max_concurrency=4)
-    ask(spark)
-    of_all = spent(spark, gateway)
-    gateway = register(budget={"max_total_tokens": of_all // 2}, max_concurrency=4, cache="off")
-    server.reset()
+    most, in_flight = 500, 4
+    gateway = register_shared(budget={"max_total_tokens": most}, max_concurrency=in_flight)
     answered = sum(row.a.result is not None for row in ask(spark))
-    used = spent(spark, gateway) - of_all
-    most_of_one = 2 * of_all / ROWS
-    assert of_all // 2 <= used <= of_all // 2 + 4 * most_of_one
-    assert answered == server.stats()["requests"]
-    check_books(gateway, server)
+    used = tokens(gateway)
+    assert answered == len(used) == server.stats()["requests"] < ROWS
+    assert most <= sum(used) <= most + in_flight * max(used)
+    assert own_classes(gateway, server) == {}
 
 
 def test_a_spent_budget_fails_the_query_and_its_other_tries_pay_nothing(
-    spark: SparkSession, register: Register, server: RunningGateway
+    spark: SparkSession, register_shared: Register, server: RunningGateway
 ) -> None:
-    register(budget={"max_requests": 30}, max_concurrency=4)
-    with pytest.raises(PythonException, match="the budget is spent: max_requests is 30"):
+    register_shared(budget={"max_requests": 20}, max_concurrency=4)
+    with pytest.raises(PythonException, match="the budget is spent: max_requests is 20"):
         ask(spark, arguments="")
-    assert server.stats()["requests"] == 30
+    assert server.stats()["requests"] == 20
 
 
-def test_dollars_by_the_endpoints_prices(spark: SparkSession, register: Register, server: RunningGateway) -> None:
-    endpoints = {MODEL: {"prices": {"input": 1000.0, "output": 1000.0}}}
-    gateway = register(budget={"max_cost_usd": 2.0}, endpoints=endpoints, max_concurrency=2)
+def test_dollars_by_the_endpoints_prices(spark: SparkSession, register_shared: Register) -> None:
+    endpoints = {MODEL: {"prices": {"input": 4000.0, "output": 4000.0}}}
+    gateway = register_shared(budget={"max_cost_usd": 2.0}, endpoints=endpoints, max_concurrency=2)
     answered = sum(row.a.result is not None for row in ask(spark))
     assert 0 < answered < ROWS
-    assert 2000 <= spent(spark, gateway) <= 2000 + 2 * 100
+    used = tokens(gateway)
+    assert 500 <= sum(used) <= 500 + 2 * max(used)
 
 
 def test_a_budget_in_dollars_needs_a_price(spark: SparkSession, register: Register) -> None:
@@ -113,26 +109,15 @@ def test_a_budget_in_dollars_needs_a_price(spark: SparkSession, register: Regist
 
 
 def test_requests_per_minute_hold_over_all_tasks(
-    spark: SparkSession, register: Register, server: RunningGateway, shared: dict[str, Any]
+    spark: SparkSession, register_shared: Register, shared: dict[str, Any]
 ) -> None:
-    gateway = register(requests_per_minute=1800, max_concurrency=32, **shared)
-    ask(spark, 90)
-    gateway.usage.flush()
-    times = spark.table(gateway.usage.table).selectExpr("unix_micros(event_time) / 1e6 AS at").orderBy("at").collect()
-    sent = [row.at for row in times]
-    assert len(sent) == 90
-    # 30 a second; a bucket of 16 comes on top.
-    assert max(sum(start <= at < start + 2 for at in sent) for start in sent) <= 60 + 16 + 4
-    assert sent[-1] - sent[0] <= 2 * 90 / 30
-
-
-def test_the_concurrency_holds_over_all_tasks(
-    spark: SparkSession, register: Register, server: RunningGateway, shared: dict[str, Any]
-) -> None:
-    register(max_concurrency=6, **shared)
-    server.configure(latency_ms=100)
+    gateway = register_shared(requests_per_minute=1800, max_concurrency=32, **shared)
     ask(spark)
-    assert 5 <= server.stats()["max_in_flight"] <= 6
+    sent = times(gateway)
+    assert len(sent) == ROWS
+    # 30 a second; a bucket of 16 comes on top. Each task for itself would send all in a second.
+    assert most_within(1, sent) <= 30 + 16 + 4
+    assert sent[-1] - sent[0] <= 4 * ROWS / 30
 
 
 def test_no_secret_of_the_coordination_is_in_a_plan(
@@ -151,23 +136,22 @@ def test_no_secret_of_the_coordination_is_in_a_plan(
 
 
 def test_redis_killed_and_restarted_in_the_middle(
-    spark: SparkSession, register: Register, server: RunningGateway, redis: RedisServer
+    spark: SparkSession, register_shared: Register, server: RunningGateway, redis: RedisServer
 ) -> None:
-    gateway = register(coordination=redis.url, coordination_name="killed", requests_per_minute=900, max_concurrency=8)
-    answers: list[Row] = []
-    query = threading.Thread(target=lambda: answers.extend(ask(spark, 200)))
-    query.start()
-    until = time.monotonic() + 60
-    while server.stats()["requests"] < 40:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    redis.kill()
-    time.sleep(3)
-    redis.start()
-    query.join(120)
-    assert sum(row.a.result is not None for row in answers) == 200
+    rows = 100
+    gateway = register_shared(
+        coordination=redis.url, coordination_name="killed", requests_per_minute=1800, max_concurrency=8
+    )
+    with ThreadPoolExecutor(1) as thread:
+        query = thread.submit(ask, spark, rows)
+        until = time.monotonic() + 60
+        while server.stats()["requests"] < 30:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        redis.kill()
+        time.sleep(1)
+        redis.start()
+        answers = query.result(120)
+    assert sum(row.a.result is not None for row in answers) == rows
     assert server.stats()["max_in_flight"] <= 8
-    times = spark.table(gateway.usage.table) if gateway.usage.flush() else None
-    assert times is not None
-    sent = sorted(row.at for row in times.selectExpr("unix_micros(event_time) / 1e6 AS at").collect())
-    assert max(sum(start <= at < start + 3 for at in sent) for start in sent) <= 45 + 10
+    assert most_within(1.5, times(gateway)) <= 45 + 16 + 4

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, Row, SparkSession
 
 import gateway_batch as gb
@@ -16,8 +15,7 @@ from gateway_batch.devgateway import RunningGateway
 from gateway_batch.pay_once import shared_dir
 from gateway_batch.spark.scope import kept_queries
 from tests.redis_server import redis_running
-from tests.spark.conftest import MODEL, TOKEN, Count, Register
-from tests.spark.test_ledger import run_script
+from tests.spark.conftest import MODEL, Count, Register
 
 CALL = f"ai_query('{MODEL}', 'Summarize the following text: ' || text_column)"
 ROWS = 40
@@ -184,43 +182,6 @@ def test_without_the_cache_each_evaluation_is_paid(spark: SparkSession, register
 def test_another_query_pays_again(spark: SparkSession, gateway: gb.Gateway, requests: Count) -> None:
     query = f"SELECT {CALL} AS a FROM my_table"
     assert requests(lambda: [spark.sql(query).collect() for _ in range(2)]) == 2 * ROWS
-
-
-def test_a_row_that_always_fails_is_paid_once_for_all_tries_of_its_task(
-    spark: SparkSession, gateway: gb.Gateway, server: RunningGateway
-) -> None:
-    server.configure(faults=[{"match": "Lake 7 ", "status": 400, "message": "no such lake"}])
-    frame = spark.range(0, 100, 1, 1).selectExpr(f"ai_query('{MODEL}', 'Lake ' || id || ' is deep')")
-    with pytest.raises(PythonException, match="no such lake"):
-        frame.collect()
-    gateway.usage.flush()
-    usage = spark.table(gateway.usage.table)
-    assert usage.where("status_code = 400").count() == 1
-    assert usage.where("status_code = 200").count() <= 99
-
-
-FOUR_TRIES = f"""
-import sys, gateway_batch as gb
-spark = gb.local_session(warehouse=sys.argv[2], master="local[1,4]", settings={{"spark.log.level": "OFF"}})
-config = gb.GatewayConfig.from_env(host=sys.argv[1], token="{TOKEN}")
-with gb.register_ai_query(spark, config) as gateway:
-    try:
-        spark.range(0, 100, 1, 1).selectExpr("ai_query('{MODEL}', 'Lake ' || id || ' is deep')").collect()
-    except Exception as error:
-        assert "no such lake" in str(error), error
-    else:
-        raise AssertionError("no row failed")
-tracker = spark.sparkContext.statusTracker()
-jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(None)]
-print("tries", max(tracker.getStageInfo(stage).numFailedTasks for job in jobs for stage in job.stageIds))
-spark.stop()
-"""
-
-
-def test_a_row_that_always_fails_is_paid_once_in_four_tries(server: RunningGateway, tmp_path: Path) -> None:
-    server.configure(faults=[{"match": "Lake 7 ", "status": 400, "message": "no such lake"}])
-    assert "tries 4" in run_script(FOUR_TRIES, server.host, str(tmp_path / "warehouse"))
-    assert server.stats()["requests"] == 100
 
 
 def test_create_table_as_with_order_by_pays_once(spark: SparkSession, gateway: gb.Gateway, requests: Count) -> None:

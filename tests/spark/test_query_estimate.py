@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -47,16 +48,28 @@ def counted(requests: Count, estimate: Callable[[], list[gb.CallEstimate]]) -> l
     return found
 
 
-@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
-def test_what_is_estimated_is_sent(spark: SparkSession, gateway: gb.Gateway, requests: Count, query: str) -> None:
-    estimates = [call.estimate for call in counted(requests, lambda: gb.estimate_query(gateway, query))]
-    expected = sum(estimate.requests for estimate in estimates if estimate is not None)
-    tokens = sum(estimate.input_tokens.middle for estimate in estimates if estimate is not None)
-    assert requests(lambda: spark.sql(query).write.format("noop").mode("overwrite").save()) == expected > 0
+def ask(frame: DataFrame) -> None:
+    frame.write.format("noop").mode("overwrite").save()
+
+
+def test_what_is_estimated_is_sent(spark: SparkSession, gateway: gb.Gateway, requests: Count) -> None:
+    """The queries one after another, so that the ledger's executions are theirs in their order."""
+    estimated, sent, tokens = dict[str, int](), dict[str, int](), dict[str, float]()
+    for name, query in QUERIES.items():
+        calls = counted(requests, partial(gb.estimate_query, gateway, query))
+        estimates = [call.estimate for call in calls if call.estimate is not None]
+        estimated[name] = sum(estimate.requests for estimate in estimates)
+        tokens[name] = sum(estimate.input_tokens.middle for estimate in estimates)
+        sent[name] = requests(partial(ask, spark.sql(query)))
+    assert sent == estimated
+    assert all(sent.values())
     gateway.usage.flush()
-    usage = spark.table(gateway.usage.table).agg(F.sum("input_tokens").alias("tokens")).first()
-    assert usage is not None
-    assert tokens == pytest.approx(usage.tokens, rel=0.02)
+    execution = F.col("client_metadata.query_execution_id").cast("bigint")
+    by_execution = (
+        spark.table(gateway.usage.table).groupBy(execution.alias("id")).agg(F.sum("input_tokens").alias("took"))
+    )
+    took = [row.took for row in by_execution.orderBy("id").collect()]
+    assert tokens == pytest.approx(dict(zip(QUERIES, took, strict=True)), rel=0.02)
 
 
 def test_a_call_over_anothers_answers_is_not_known(gateway: gb.Gateway, requests: Count) -> None:
@@ -74,7 +87,7 @@ def test_a_call_below_another_python_function_is_seen(
     frame = spark.sql(f"SELECT * FROM {LAKES}").select(shout(gb.functions.ai_query(MODEL, shout("body"))).alias("a"))
     (call,) = counted(requests, lambda: gb.estimate_query(gateway, frame))
     assert call.estimate is not None
-    assert requests(lambda: frame.write.format("noop").mode("overwrite").save()) == call.estimate.requests == 20
+    assert requests(partial(ask, frame)) == call.estimate.requests == 20
 
 
 def test_a_call_of_rows_that_an_answer_chose_is_not_known(gateway: gb.Gateway, requests: Count) -> None:
@@ -151,17 +164,16 @@ def test_a_cached_dataframe_is_not_filled(
     assert call.estimate.requests == 40
 
 
-@pytest.mark.parametrize("statement", ["INSERT INTO {table} ", "CREATE TABLE {table}_new AS ",
-                                       "CREATE OR REPLACE TABLE {table} USING delta AS "])  # fmt: skip
 def test_the_query_of_a_statement_is_estimated_and_not_run(
-    spark: SparkSession, gateway: gb.Gateway, requests: Count, statement: str
+    spark: SparkSession, gateway: gb.Gateway, requests: Count
 ) -> None:
-    spark.sql("CREATE OR REPLACE TABLE estimated (a STRING) USING delta")
+    spark.sql("CREATE TABLE estimated (a STRING) USING parquet")
     try:
-        query = statement.format(table="estimated") + QUERIES["plain"]
-        (call,) = counted(requests, lambda: gb.estimate_query(gateway, query))
-        assert call.estimate is not None
-        assert call.estimate.requests == 20
+        for statement in ("INSERT INTO estimated ", "CREATE TABLE estimated_new AS ",
+                          "CREATE OR REPLACE TABLE estimated USING delta AS "):  # fmt: skip
+            (call,) = counted(requests, partial(gb.estimate_query, gateway, statement + QUERIES["plain"]))
+            assert call.estimate is not None
+            assert call.estimate.requests == 20
         assert spark.table("estimated").count() == 0
         assert not spark.catalog.tableExists("estimated_new")
     finally:

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from gateway_batch.devgateway import RunningGateway
 from tests.spark.conftest import MODEL, Register
 
-FILES, ROWS_A_FILE, IN_FLIGHT = 3, 100, 8
+FILES, ROWS_A_FILE, IN_FLIGHT = 2, 60, 8
 ROWS = FILES * ROWS_A_FILE
 
 
@@ -35,7 +35,7 @@ def test_a_batch_that_failed_is_run_again_and_pays_for_what_it_lacked(
 ) -> None:
     write_input(tmp_path / "input")
     register(max_concurrency=IN_FLIGHT)
-    server.configure(faults=[{"match": "Lake 180 ", "status": 400, "message": "no such lake"}])
+    server.configure(faults=[{"match": "Lake 80 ", "status": 400, "message": "no such lake"}])
     with pytest.raises(StreamingQueryException, match="STREAM_FAILED"):
         run_stream(spark, tmp_path)
     server.configure(faults=[])

@@ -9,93 +9,106 @@ import pytest
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
 
+import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from tests.spark.conftest import Count
+from tests.conformance.together import Answered, answered_together
 
 pytestmark = pytest.mark.usefixtures("registered", "server")
 
-ROWS = 200
+ROWS = 6
 TEXT = "concat('Lake ', id, ' is a deep and quiet lake. Write to ana@example.com about it.')"
 
-
-def answers(spark: SparkSession, call: str, expected_type: str) -> list[Any]:
-    """What a call gives for 200 texts, and NULL for NULL."""
-    texts = spark.range(ROWS).selectExpr(f"IF(id % 20 = 19, NULL, {TEXT}) AS body")
-    frame = texts.selectExpr("body", f"{call} AS answer")
-    assert frame.schema["answer"].dataType.simpleString() == expected_type
-    rows = frame.collect()
-    assert len(rows) == ROWS
-    assert all(row.answer is None for row in rows if row.body is None)
-    found = [row.answer for row in rows if row.body is not None]
-    assert all(answer is not None for answer in found)
-    return [json.loads(answer.toJson()) for answer in found] if expected_type == "variant" else found
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        "ai_gen(body)",
-        "ai_fix_grammar(content => body)",
-        "ai_mask(body, array('email', 'person'))",
-        "ai_summarize(body)",
-        "ai_summarize(body, 20)",
-        "ai_summarize(body, max_words => 0)",
-        "ai_translate(body, 'de')",
-    ],
+FOR_TEXT = (
+    "ai_gen(body)",
+    "ai_fix_grammar(content => body)",
+    "ai_mask(body, array('email', 'person'))",
+    "ai_summarize(body)",
+    "ai_summarize(body, 20)",
+    "ai_summarize(body, max_words => 0)",
+    "ai_translate(body, 'de')",
 )
-def test_a_text_for_each_text(spark: SparkSession, call: str) -> None:
-    assert all(isinstance(answer, str) and answer for answer in answers(spark, call, "string"))
+SENTIMENT = "ai_analyze_sentiment(body)"
+ARRAY_OF_LABELS = "ai_classify(body, array('lake', 'river'))"
+DESCRIBED_LABELS = """ai_classify(body, '{"lake": "standing water", "river": "running water"}')"""
+SEVERAL_LABELS = """ai_classify(body, '["lake", "river"]', map('multilabel', 'true', 'instructions', 'Be strict.'))"""
+BY_NAME = """ai_extract(body, '["name", "email"]')"""
+BY_TYPE = """ai_extract(body, '{"depth": {"type": "integer"}, "kind": {"type": "enum", "labels": ["deep", "flat"]}}')"""
+WITH_SOURCES = """ai_extract(body, '["name"]', map('enableCitations', 'true', 'enableConfidenceScores', 'true'))"""
+SIMILARITY = "ai_similarity(body, 'a river')"
+CALLS = {
+    **dict.fromkeys((*FOR_TEXT, SENTIMENT, ARRAY_OF_LABELS), "string"),
+    **dict.fromkeys((DESCRIBED_LABELS, SEVERAL_LABELS, BY_NAME, BY_TYPE, WITH_SOURCES), "variant"),
+    SIMILARITY: "float",
+}
+"""With their types."""
 
 
-def test_a_sentiment_is_one_of_four(spark: SparkSession) -> None:
-    found = answers(spark, "ai_analyze_sentiment(body)", "string")
-    assert set(found) <= {"positive", "negative", "neutral", "mixed"}
+@pytest.fixture(scope="module")
+def found(spark: SparkSession, registered: gb.Gateway) -> dict[str, Answered]:
+    """What each call gives for a few texts and NULL."""
+    texts = spark.range(0, ROWS, 1, 1).selectExpr(f"IF(id = {ROWS - 1}, NULL, {TEXT}) AS body")
+    return answered_together({call: texts.selectExpr("body", f"{call} AS answer") for call in CALLS})
 
 
-def test_labels_in_an_array_give_a_label(spark: SparkSession) -> None:
-    assert set(answers(spark, "ai_classify(body, array('lake', 'river'))", "string")) <= {"lake", "river"}
+def answers(found: dict[str, Answered], call: str) -> list[Any]:
+    """Of the texts, once it is sure that each has one, of the call's type, and that NULL has NULL."""
+    frame, rows = found[call]
+    assert frame.schema["answer"].dataType.simpleString() == CALLS[call]
+    assert len(rows) == ROWS
+    assert [row.answer for row in rows if row.body is None] == [None]
+    values = [row.answer for row in rows if row.body is not None]
+    assert all(value is not None for value in values)
+    return [json.loads(value.toJson()) for value in values] if CALLS[call] == "variant" else values
 
 
-def test_labels_in_json_give_a_variant_with_one_label(spark: SparkSession) -> None:
-    call = """ai_classify(body, '{"lake": "standing water", "river": "running water"}')"""
-    for answer in answers(spark, call, "variant"):
+@pytest.mark.parametrize("call", FOR_TEXT)
+def test_a_text_for_each_text(found: dict[str, Answered], call: str) -> None:
+    assert all(isinstance(answer, str) and answer for answer in answers(found, call))
+
+
+def test_a_sentiment_is_one_of_four(found: dict[str, Answered]) -> None:
+    assert set(answers(found, SENTIMENT)) <= {"positive", "negative", "neutral", "mixed"}
+
+
+def test_labels_in_an_array_give_a_label(found: dict[str, Answered]) -> None:
+    assert set(answers(found, ARRAY_OF_LABELS)) <= {"lake", "river"}
+
+
+def test_labels_in_json_give_a_variant_with_one_label(found: dict[str, Answered]) -> None:
+    for answer in answers(found, DESCRIBED_LABELS):
         assert answer["error_message"] is None
         assert len(answer["response"]) == 1
         assert set(answer["response"]) <= {"lake", "river"}
 
 
-def test_several_labels_can_be_asked_for(spark: SparkSession) -> None:
-    call = """ai_classify(body, '["lake", "river"]', map('multilabel', 'true', 'instructions', 'Be strict.'))"""
-    for answer in answers(spark, call, "variant"):
+def test_several_labels_can_be_asked_for(found: dict[str, Answered]) -> None:
+    for answer in answers(found, SEVERAL_LABELS):
         assert isinstance(answer["response"], list)
         assert set(answer["response"]) <= {"lake", "river"}
 
 
-def test_fields_are_extracted_by_name_or_type(spark: SparkSession) -> None:
-    for answer in answers(spark, """ai_extract(body, '["name", "email"]')""", "variant"):
+def test_fields_are_extracted_by_name_or_type(found: dict[str, Answered]) -> None:
+    for answer in answers(found, BY_NAME):
         assert set(answer) == {"response", "error_message"}
         assert set(answer["response"]) == {"name", "email"}
-    typed = '{"depth": {"type": "integer"}, "kind": {"type": "enum", "labels": ["deep", "flat"]}}'
-    for answer in answers(spark, f"ai_extract(body, '{typed}')", "variant"):
+    for answer in answers(found, BY_TYPE):
         assert answer["response"]["depth"] is None or isinstance(answer["response"]["depth"], int)
         assert answer["response"]["kind"] in ("deep", "flat", None)
 
 
-def test_extracted_fields_can_say_where_they_come_from_and_how_sure_they_are(spark: SparkSession) -> None:
-    options = "map('enableCitations', 'true', 'enableConfidenceScores', 'true')"
-    for answer in answers(spark, f"""ai_extract(body, '["name"]', {options})""", "variant"):
+def test_extracted_fields_can_say_where_they_come_from_and_how_sure_they_are(found: dict[str, Answered]) -> None:
+    for answer in answers(found, WITH_SOURCES):
         assert set(answer["response"]["name"]) == {"value", "citation_ids", "confidence_score"}
 
 
-def test_similar_texts_are_near_each_other(spark: SparkSession, requests: Count) -> None:
-    assert all(0 <= answer <= 1 for answer in answers(spark, "ai_similarity(body, 'a river')", "float"))
-    query = """SELECT ai_similarity('a deep lake', 'a deep lake') AS same, ai_similarity('a deep lake', 'the deep lake')
-        AS near, ai_similarity('a deep lake', 'quarterly tax report') AS far, ai_similarity('a', NULL) AS none"""
-    row = spark.sql(query).first()
-    assert row is not None
-    assert row.same == pytest.approx(1, abs=1e-3)
-    assert row.same > row.near > row.far
-    assert row.none is None
+def test_similar_texts_are_near_each_other(spark: SparkSession, found: dict[str, Answered]) -> None:
+    assert all(0 <= answer <= 1 for answer in answers(found, SIMILARITY))
+    others = "('a deep lake'), ('the deep lake'), ('quarterly tax report'), (NULL)"
+    query = f"SELECT ai_similarity('a deep lake', other) AS answer FROM VALUES {others} AS v(other)"
+    same, near, far, none = (row.answer for row in spark.sql(query).collect())
+    assert same == pytest.approx(1, abs=1e-3)
+    assert same > near > far
+    assert none is None
 
 
 def test_a_failed_row_of_a_variant_has_its_error_in_it(spark: SparkSession, server: RunningGateway) -> None:
@@ -117,17 +130,9 @@ def test_a_failed_row_of_a_variant_has_its_error_in_it(spark: SparkSession, serv
             "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE]",
             "max_words of ai_summarize must be INT",
         ),
-        ("ai_translate('x', 'tlh')", "[INVALID_PARAMETER_VALUE]", "de, en, es, fr, hi, it, pt, th"),
         ("ai_translate('x')", "[REQUIRED_PARAMETER_NOT_FOUND]", "to_lang"),
-        ("ai_classify('x', array('one'))", "[INVALID_PARAMETER_VALUE]", "2 to 20 different labels, but got 1"),
-        ("ai_classify('x', '[broken')", "[INVALID_PARAMETER_VALUE]", "expects JSON"),
-        ("ai_classify('x', '[\"a\", \"\"]')", "[INVALID_PARAMETER_VALUE]", "1 to 100 characters"),
-        ("ai_classify('x', '[\"a\", \"b\"]', map('colour', 'red'))", "[INVALID_PARAMETER_VALUE]", "no option 'colour'"),
-        ("ai_classify('x', '[\"a\", \"b\"]', map('version', '3'))", "[INVALID_PARAMETER_VALUE]", "1.0 or 2.0"),
-        ("ai_classify('x', array('a', 'b'), map('multilabel', 'true'))", "[INVALID_PARAMETER_VALUE]", "version 2.0"),
-        ('ai_extract(\'x\', \'{"a": {"type": "money"}}\')', "[INVALID_PARAMETER_VALUE]", "'a' no type"),
-        ("ai_extract('x', 'person')", "[INVALID_PARAMETER_VALUE]", "expects JSON"),
         ("ai_mask('x', array())", "[INVALID_PARAMETER_VALUE]", "non-empty array of strings"),
+        ("ai_classify('x', '[\"a\", \"b\"]', map('colour', 'red'))", "[INVALID_PARAMETER_VALUE]", "no option 'colour'"),
         ("ai_gen(array('x'))", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE]", "prompt of ai_gen must be STRING"),
         ("ai_gen('x', 'y')", "[WRONG_NUM_ARGS.WITHOUT_SUGGESTION]", "ai_gen takes 1"),
     ],

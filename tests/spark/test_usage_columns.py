@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import Row, SparkSession
 
-import gateway_batch as gb
-from tests.spark.conftest import MODEL, Register
+from tests.spark.conftest import MODEL, Register, own_rows
 
 JOB = {"spark.databricks.job.id": "11", "spark.databricks.job.runId": "33"}
 NOTEBOOK = {"spark.databricks.notebook.path": "/Users/ana@example.com/lakes"}
@@ -26,36 +25,36 @@ def local_properties(spark: SparkSession, properties: dict[str, str]) -> Iterato
             spark.sparkContext.setLocalProperty(name, None)  # type: ignore[arg-type]
 
 
-def recorded(spark: SparkSession, gateway: gb.Gateway, query: str) -> Row:
-    """The one row of a query."""
-    spark.sql(query).collect()
-    assert gateway.usage.flush() == 1
-    row = spark.table(gateway.usage.table).orderBy("event_time", ascending=False).first()
-    assert row is not None
-    return row
-
-
 def job_of(row: Row) -> tuple[str | None, ...]:
     found = row.client_metadata
     return found.job_id, found.job_run_id, found.task_run_id, found.notebook_path
 
 
-def test_a_row_says_which_workflow_and_notebook_it_is_of(spark: SparkSession, gateway: gb.Gateway) -> None:
+def test_a_row_says_which_workflow_and_notebook_it_is_of(spark: SparkSession, register_shared: Register) -> None:
+    gateway = register_shared()
     query = f"SELECT ai_query('{MODEL}', 'Name a lake.')"
     with local_properties(spark, {**JOB, **NOTEBOOK, "spark.databricks.job.parentRunId": "22"}):
-        assert job_of(recorded(spark, gateway, query)) == ("11", "22", "33", "/Users/ana@example.com/lakes")
+        spark.sql(query).collect()
     with local_properties(spark, JOB):
-        assert job_of(recorded(spark, gateway, query)) == ("11", "33", "33", None)
-    assert job_of(recorded(spark, gateway, query)) == (None, None, None, None)
+        spark.sql(query).collect()
+    spark.sql(query).collect()
+    assert gateway.usage.flush() == 3
+    assert [job_of(row) for row in own_rows(gateway).orderBy("event_time").collect()] == [
+        ("11", "22", "33", "/Users/ana@example.com/lakes"),
+        ("11", "33", "33", None),
+        (None, None, None, None),
+    ]
 
 
 def test_what_an_answer_says_beyond_the_columns_is_in_the_table(
-    spark: SparkSession, register: Register, echo_server: str
+    spark: SparkSession, register_shared: Register, echo_server: str
 ) -> None:
-    gateway = register(endpoints={"raw": {"base_url": echo_server.replace("/v1", "/raw")}})
+    gateway = register_shared(endpoints={"raw": {"base_url": echo_server.replace("/v1", "/raw")}})
     usage = {"prompt_tokens": 3, "cost": 0.25, "server_tool_use": {"web_search_requests": 2, "note": "the prompt"}}
     body = {"choices": [{"message": {"content": "Lake Biwa"}}], "service_tier": "flex", "usage": usage}
-    row = recorded(spark, gateway, f"SELECT ai_query('raw', '{json.dumps(body)}')")
+    spark.sql(f"SELECT ai_query('raw', '{json.dumps(body)}')").collect()
+    assert gateway.usage.flush() == 1
+    (row,) = own_rows(gateway).collect()
     assert row.client_metadata.other_usage == {"cost": "0.25", "server_tool_use.web_search_requests": "2"}
     assert row.invocation_metadata.asDict() == {"source": "AI_QUERY", "service_tier": "flex"}
     assert (row.input_tokens, row.output_tokens, row.total_tokens) == (3, 2, 5)

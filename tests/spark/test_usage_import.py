@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,38 +20,76 @@ from pyspark.sql import functions as F
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.errors import ConfigError
+from gateway_batch.spark.gateway import Usage
 from gateway_batch.spark.gateway_ledger import read_ledger
 from gateway_batch.spark.reconcile import Books, books
 from gateway_batch.spark.usage_import import days_to_read, others_of
-from gateway_batch.spark.usage_table import record_type
+from gateway_batch.spark.usage_table import create_usage_table, record_type
 from tests.spark.conftest import MODEL, TOKEN, Register
 
 AGENT = "codex_cli_rs/0.50.0"
+EXACT_TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 OURS = 6
 OTHERS = 5
 """Three answered, one refused, one cut off."""
 
 
-@pytest.fixture
-def busy(tmp_path: Path) -> Iterator[RunningGateway]:
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     """A gateway that other clients use too."""
-    with running(Settings(port=0, token=TOKEN, ledger=tmp_path / "gateway.sqlite")) as server:
+    with running(Settings(port=0, token=TOKEN, ledger=tmp_path_factory.mktemp("busy") / "gateway.sqlite")) as server:
         server.configure(faults=[{"match": "cut off", "disconnect": True}])
         yield server
 
 
-@pytest.fixture
-def gateway(register: Register, busy: RunningGateway) -> gb.Gateway:
-    return register(host=busy.host, max_attempts=1)
-
-
-@pytest.fixture
-def traffic(spark: SparkSession, gateway: gb.Gateway, busy: RunningGateway) -> Path:
-    """The gateway's record of our requests, not flushed yet, and of the others'."""
-    spark.range(OURS).selectExpr(f"ai_query('{MODEL}', concat('Lake ', id))").collect()
+@pytest.fixture(scope="module")
+def traffic(spark: SparkSession, busy: RunningGateway) -> Path:
+    """The gateway's record of our requests, which are still in a spool beside it, and of the others'."""
+    config = gb.GatewayConfig.from_env(
+        host=busy.host, token=TOKEN, max_attempts=1, flush_interval=0, spool_dir=str(busy.ledger.with_name("spool"))
+    )
+    gateway = gb.register_ai_query(spark, config)
+    spark.range(0, OURS, 1, 2).selectExpr(f"ai_query('{MODEL}', concat('Lake ', id))").collect()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway.usage, "flush", lambda: 0)
+        gateway.close()
     ask_as_an_agent(busy, "one", "two", "three", "cut off")
     ask_as_an_agent(busy, "four", model="main.default.nobody")
     return busy.ledger
+
+
+@pytest.fixture(scope="module")
+def tables(spark: SparkSession, traffic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of two usage tables to copy: one is `empty`, one has our requests `flushed`."""
+    folder = tmp_path_factory.mktemp("tables")
+    create_usage_table(spark, "imports.usage")
+    made = Path(spark.sql("DESCRIBE DETAIL imports.usage").collect()[0].location.removeprefix("file:"))
+    shutil.copytree(made, folder / "empty")
+    shutil.copytree(traffic.with_name("spool"), folder / "spool")
+    assert Usage(spark, "imports.usage", folder / "spool").flush() == OURS
+    shutil.copytree(made, folder / "flushed")
+    return folder
+
+
+@pytest.fixture
+def gateway(register: Register, spark: SparkSession, tables: Path, tmp_path: Path) -> gb.Gateway:
+    """A registration whose ledger has our requests."""
+    return register(usage_table=copied(spark, tables / "flushed", tmp_path))
+
+
+@pytest.fixture
+def unflushed(register: Register, spark: SparkSession, tables: Path, traffic: Path, tmp_path: Path) -> gb.Gateway:
+    """A registration whose spool has our requests, and its table none."""
+    shutil.copytree(traffic.with_name("spool"), tmp_path / "spool")
+    return register(usage_table=copied(spark, tables / "empty", tmp_path))
+
+
+def copied(spark: SparkSession, table: Path, to: Path) -> str:
+    """The name of a copy of a Delta table."""
+    shutil.copytree(table, to / "usage")
+    name = f"imports.{to.name}"
+    spark.sql(f"CREATE TABLE {name} USING DELTA LOCATION '{to / 'usage'}'")
+    return name
 
 
 def ask_as_an_agent(server: RunningGateway, *texts: str, model: str = MODEL) -> None:
@@ -68,47 +107,44 @@ def agree(spark: SparkSession, gateway: gb.Gateway, ledger: Path | DataFrame, wh
     return found
 
 
-def test_others_requests_are_imported_once_and_the_books_agree(
-    spark: SparkSession, gateway: gb.Gateway, traffic: Path
+def test_others_requests_are_imported_once_as_the_gateway_has_them_and_the_books_agree(
+    spark: SparkSession, unflushed: gb.Gateway, traffic: Path
 ) -> None:
-    assert gateway.usage.import_ledger(traffic) == OTHERS
-    assert gateway.usage.import_ledger(traffic) == 0
-    table = spark.table(gateway.usage.table)
-    by_outcome = {row.outcome: row["count"] for row in table.groupBy("client_metadata.outcome").count().collect()}
-    assert by_outcome == {"answered": OURS, "imported": OTHERS}
-    assert table.select("client_metadata.event_id").distinct().count() == OURS + OTHERS
+    assert unflushed.usage.import_ledger(traffic) == OTHERS
+    assert unflushed.usage.import_ledger(traffic) == 0
+    table = spark.table(unflushed.usage.table)
     assert table.schema.simpleString() == record_type(spark).simpleString()
-    assert agree(spark, gateway, traffic).matched == OURS + OTHERS
-    assert agree(spark, gateway, traffic, where=f"user_agent <> '{AGENT}'").matched == OURS
+    metadata = [row.client_metadata for row in table.select("client_metadata").collect()]
+    assert sorted(each.outcome for each in metadata) == ["answered"] * OURS + ["imported"] * OTHERS
+    assert len({each.event_id for each in metadata}) == OURS + OTHERS
+    assert agree(spark, unflushed, traffic).matched == OURS + OTHERS
+    assert agree(spark, unflushed, traffic, where=f"user_agent <> '{AGENT}'").matched == OURS
+    check_imported_rows(table.where("client_metadata.outcome = 'imported'"), traffic)
 
 
-def test_an_imported_row_is_the_gateways_own(spark: SparkSession, gateway: gb.Gateway, traffic: Path) -> None:
-    gateway.usage.import_ledger(traffic)
+def check_imported_rows(rows: DataFrame, traffic: Path) -> None:
+    """That each is the gateway's own row."""
     with closing(sqlite3.connect(traffic)) as database:
         database.row_factory = sqlite3.Row
         found = database.execute("SELECT * FROM usage WHERE user_agent = ?", (AGENT,)).fetchall()
     theirs = {row["request_id"]: dict(row) for row in found}
-    rows = spark.table(gateway.usage.table).where("client_metadata.outcome = 'imported'")
-    times = {row.request_id: row.at for row in rows.selectExpr("request_id", "unix_micros(event_time) AS at").collect()}
     failures = []
-    for row in rows.collect():
+    for row in rows.withColumn("at", F.expr("unix_micros(event_time)")).collect():
         ours, own = row.asDict(recursive=True), theirs[row.request_id]
         metadata = ours.pop("client_metadata")
         del own["client_request_id"]
-        assert times[row.request_id] == micros(own["event_time"])
+        assert row.at == micros(own["event_time"])
         for name, value in own.items():
             if name not in ("event_time", "endpoint_metadata", "routing_information"):
                 assert json_as(ours[name], value) == value, name
         assert metadata["event_id"] == f"imported:{row.request_id}:{row.invocation_id}"
         assert metadata["token_source"] == (None if row.total_tokens is None else "gateway")
+        if row.status_code == 200:
+            (destination,), (attempt,) = row.endpoint_metadata.destinations, row.routing_information.attempts
+            assert (destination.traffic_percentage, attempt.status_code) == (100, 200)
+            assert attempt.start_time == row.event_time
         failures.append((row.status_code, metadata["error_kind"]))
     assert sorted(failures, key=str) == [(200, None), (200, None), (200, None), (404, "not_found"), (None, None)]
-    routed = rows.where("status_code = 200").selectExpr(
-        "endpoint_metadata.destinations[0].traffic_percentage AS percent",
-        "routing_information.attempts[0].status_code AS status",
-        "routing_information.attempts[0].start_time = event_time AS same",
-    )
-    assert [tuple(row) for row in routed.collect()] == [(100, 200, True)] * 3
 
 
 def micros(text: str) -> int:
@@ -123,7 +159,6 @@ def json_as(ours: Any, theirs: Any) -> Any:
 
 
 def test_a_lost_record_of_ours_stays_missing(spark: SparkSession, gateway: gb.Gateway, traffic: Path) -> None:
-    gateway.usage.flush()
     table = gateway.usage.table
     lost = spark.table(table).selectExpr("min(request_id)").collect()[0][0]
     spark.sql(f"DELETE FROM {table} WHERE request_id = '{lost}'")
@@ -133,82 +168,73 @@ def test_a_lost_record_of_ours_stays_missing(spark: SparkSession, gateway: gb.Ga
 
 
 def test_a_record_that_is_still_in_the_spool_is_not_doubled(
-    spark: SparkSession, gateway: gb.Gateway, traffic: Path
+    spark: SparkSession, unflushed: gb.Gateway, traffic: Path
 ) -> None:
-    hidden = gateway.usage.spool_dir.parent / "elsewhere"
-    (gateway.usage.spool_dir / "sealed").rename(hidden)  # as on a host whose spool another process drains
-    (gateway.usage.spool_dir / "sealed").mkdir()
-    assert gateway.usage.import_ledger(traffic) == OTHERS
-    (gateway.usage.spool_dir / "sealed").rmdir()
-    hidden.rename(gateway.usage.spool_dir / "sealed")
-    assert gateway.usage.flush() == OURS
-    assert agree(spark, gateway, traffic).matched == OURS + OTHERS
+    sealed = unflushed.usage.spool_dir / "sealed"
+    hidden = sealed.rename(unflushed.usage.spool_dir.parent / "elsewhere")
+    sealed.mkdir()  # as on a host whose spool another process drains
+    assert unflushed.usage.import_ledger(traffic) == OTHERS
+    sealed.rmdir()
+    hidden.rename(sealed)
+    assert unflushed.usage.flush() == OURS
+    assert agree(spark, unflushed, traffic).matched == OURS + OTHERS
 
 
 def test_behind_a_proxy_the_tag_of_event_ids_tells_ours(
-    spark: SparkSession, register: Register, busy: RunningGateway
+    spark: SparkSession, register: Register, tables: Path, traffic: Path, tmp_path: Path
 ) -> None:
-    gateway = register(host=busy.host, event_id_tag="event")
-    spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
-    gateway.usage.flush()
-    spark.sql(f"DELETE FROM {gateway.usage.table}")
-    ask_as_an_agent(busy, "one")
-    ledger = read_ledger(spark, busy.ledger).drop("client_request_id").withColumn("user_agent", F.lit("a proxy"))
-    assert gateway.usage.import_ledger(ledger) == 1
-    found = gateway.usage.reconcile(ledger).groupBy("class").count().collect()
-    assert [(row["class"], row["count"]) for row in found] == [("missing", 1)]
+    gateway = register(usage_table=copied(spark, tables / "empty", tmp_path), event_id_tag="event")
+    tags = F.when(F.col("user_agent") != AGENT, F.expr("map('event', client_request_id)")).otherwise(
+        F.col("request_tags")
+    )
+    ledger = read_ledger(spark, traffic).withColumn("request_tags", tags).withColumn("user_agent", F.lit("a proxy"))
+    ledger = ledger.drop("client_request_id")
+    assert gateway.usage.import_ledger(ledger) == OTHERS
+    assert [row["class"] for row in gateway.usage.reconcile(ledger).collect()] == ["missing"] * OURS
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_exported_files_are_imported_too(
-    spark: SparkSession, gateway: gb.Gateway, traffic: Path, tmp_path: Path, ending: str
+    spark: SparkSession, gateway: gb.Gateway, traffic: Path, tmp_path: Path
 ) -> None:
-    path = tmp_path / f"export.{ending}"
-    kind = {"jsonl": "json"}.get(ending, ending)
+    """All forms are read as the same rows; the one that needs most parsing is imported."""
     rows = read_ledger(spark, traffic).drop("client_request_id")
-    if ending == "csv":
-        nested = [field.name for field in rows.schema if field.dataType.typeName() in ("map", "struct")]
-        rows = rows.withColumns({name: F.to_json(name) for name in nested})
-    rows.coalesce(1).write.format(kind).option("header", True).option("escape", '"').save(str(path))
-    gateway.usage.flush()
-    assert gateway.usage.import_ledger(path) == OTHERS
+    nested = [field.name for field in rows.schema if field.dataType.typeName() in ("map", "struct")]
+    as_text = rows.withColumns({name: F.to_json(name, EXACT_TIMES) for name in nested})
+    for ending, kind, frame in (("csv", "csv", as_text), ("jsonl", "json", rows), ("parquet", "parquet", rows)):
+        path = tmp_path / f"export.{ending}"
+        options = {**EXACT_TIMES, "header": "true", "escape": '"'}
+        frame.coalesce(1).write.format(kind).options(**options).save(str(path))
+        assert known(read_ledger(spark, path)) == known(rows), ending
+    assert gateway.usage.import_ledger(tmp_path / "export.csv") == OTHERS
     assert gateway.usage.import_ledger(traffic) == 0, "whatever form the record has, the key is the same"
     tags = spark.table(gateway.usage.table).where(f"user_agent = '{AGENT}'").select("request_tags").collect()
     assert [row.request_tags for row in tags] == [{"team": "agents"}] * OTHERS
     assert agree(spark, gateway, traffic).matched == OURS + OTHERS
 
 
-def test_a_request_with_several_invocations_has_a_row_of_each(
+def known(rows: DataFrame) -> list[dict[str, Any]]:
+    """Rows without their NULLs: a column that has nothing else may be lost in a file."""
+    found = (row.asDict(recursive=True) for row in rows.orderBy("request_id", "invocation_id").collect())
+    return [{name: value for name, value in row.items() if value is not None} for row in found]
+
+
+def test_a_condition_chooses_and_what_is_new_is_added_a_row_for_each_invocation(
     spark: SparkSession, gateway: gb.Gateway, traffic: Path
 ) -> None:
-    """As a gateway's fallbacks have; an export may have a row twice."""
-    everything = read_ledger(spark, traffic)
-    ours = everything.where(f"user_agent <> '{AGENT}'")
-    first = everything.where(f"user_agent = '{AGENT}' AND status_code = 200").orderBy("request_id").limit(1).cache()
-    second = first.withColumn("invocation_id", F.lit("fallback")).withColumn("status_code", F.lit(500))
-    assert gateway.usage.import_ledger(ours.union(first).union(second).union(second)) == 2
-    assert agree(spark, gateway, ours.union(first).union(second)).matched == OURS + 2
-    assert agree(spark, gateway, ours.union(first).drop("invocation_id")).matched == OURS + 1
-
-
-def test_a_condition_chooses_and_what_is_new_is_added(
-    spark: SparkSession, gateway: gb.Gateway, traffic: Path, busy: RunningGateway
-) -> None:
+    """A gateway's fallbacks are several invocations of one request; an export may have a row twice."""
     assert gateway.usage.import_ledger(traffic, where="status_code = 200") == 3
-    ask_as_an_agent(busy, "five")
-    assert gateway.usage.import_ledger(traffic) == OTHERS - 3 + 1
-    agree(spark, gateway, traffic)
+    everything = read_ledger(spark, traffic)
+    first = everything.where(f"user_agent = '{AGENT}' AND status_code = 200").orderBy("request_id").limit(1)
+    second = first.withColumn("invocation_id", F.lit("fallback")).withColumn("status_code", F.lit(500))
+    assert gateway.usage.import_ledger(everything.union(second).union(second)) == OTHERS - 3 + 1
+    assert agree(spark, gateway, everything.union(second)).matched == OURS + OTHERS + 1
+    assert agree(spark, gateway, everything.drop("invocation_id")).matched == OURS + OTHERS
 
 
 def test_two_imports_at_once_add_each_row_once(spark: SparkSession, gateway: gb.Gateway, traffic: Path) -> None:
-    gateway.usage.flush()
-    added: list[int] = []
-    threads = [threading.Thread(target=lambda: added.append(gateway.usage.import_ledger(traffic))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(added) == [0, 0, OTHERS]
+    with ThreadPoolExecutor(3) as threads:
+        added = sorted(threads.map(lambda _: gateway.usage.import_ledger(traffic), range(3)))
+    assert added == [0, 0, OTHERS]
     assert spark.table(gateway.usage.table).count() == OURS + OTHERS
 
 
@@ -216,25 +242,24 @@ def test_of_a_table_only_the_days_that_have_something_new_are_read(
     spark: SparkSession, gateway: gb.Gateway, traffic: Path
 ) -> None:
     """However old they are: a row that is late is not lost."""
-    everything = read_ledger(spark, traffic).where(f"user_agent = '{AGENT}' AND status_code = 200").limit(1).cache()
-    name = gateway.usage.table.replace(".usage", ".theirs")
+    one = read_ledger(spark, traffic).where(f"user_agent = '{AGENT}' AND status_code = 200").limit(1)
+    name = f"{gateway.usage.table}_of_theirs"
 
-    def arrive(invocation_id: str, when: str | None) -> None:
-        time = F.lit(when).cast("timestamp")
-        row = everything.withColumns({"invocation_id": F.lit(invocation_id), "event_time": time})
-        row.write.format("delta").mode("append").saveAsTable(name)
+    def arrive(times: dict[str, str | None]) -> None:
+        of_ids = F.create_map(*(F.lit(each) for pair in times.items() for each in pair))
+        rows = one.select("*", F.explode(of_ids).alias("id", "time")).withColumns(
+            {"invocation_id": F.col("id"), "event_time": F.col("time").cast("timestamp")}
+        )
+        rows.drop("id", "time").write.format("delta").mode("append").saveAsTable(name)
 
     def days() -> list[str]:
         table = spark.table(gateway.usage.table)
         return sorted(str(day) for day in days_to_read(others_of(spark.table(name), table), table))
 
-    for number, when in enumerate(("2026-01-01 10:00", "2026-03-01 10:00", "2026-03-02 23:59:59.999999", None)):
-        gateway.usage.flush()
-        arrive(f"i{number}", when)
+    arrive({"1": "2026-01-01 10:00", "2": "2026-03-01 10:00", "3": "2026-03-02 23:59:59.999999", "4": None})
     assert gateway.usage.import_ledger(name) == 4
     assert days() == ["None"], "rows without a time are read again"
-    arrive("late", "2026-01-01 00:00")
-    arrive("new", "2026-03-03 00:00")
+    arrive({"late": "2026-01-01 00:00", "new": "2026-03-03 00:00"})
     assert days() == ["2026-01-01", "2026-03-03", "None"]
     assert gateway.usage.import_ledger(name) == 2
     assert gateway.usage.import_ledger(name) == 0

@@ -13,7 +13,7 @@ from gateway_batch.redis_link import connect
 
 A, B, C, D = (letter * 16 for letter in (b"a", b"b", b"c", b"d"))
 QUOTA = 1 << 30
-LEASE_S = 1.0
+LEASE_S = 3.0
 
 
 def scope_in(folder: Path, query: str = "3") -> AnswerScope:

@@ -1,4 +1,4 @@
-"""Every unit test starts from an environment without settings of its own."""
+"""Every unit test starts from an environment without settings of its own; some wait long for others at work."""
 
 from __future__ import annotations
 
@@ -6,9 +6,22 @@ import os
 
 import pytest
 
+from gateway_batch import redis_link
+from gateway_batch.limits import pools
+from tests.waiting import WITHIN_S
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in list(os.environ):
         if variable.upper().startswith(("GATEWAY_BATCH_", "DATABRICKS_")):
             monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a pool or a Redis may answer late."""
+    for name in ("_WITHIN_S", "_ALL_WITHIN_S"):
+        monkeypatch.setattr(redis_link, name, WITHIN_S)
+    for name in ("_BUSY_TIMEOUT_S", "_ANSWER_WITHIN_S"):
+        monkeypatch.setattr(pools, name, WITHIN_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway_batch.limits import HostBoards, HostSlots, Limiter
+from tests.waiting import WITHIN_S
 
 from .samples import answered, open_writer, record
+from .virtual_time import run
 
 Pipe = Connection
 _SPAWN = multiprocessing.get_context("spawn")
@@ -31,7 +34,7 @@ class Child:
 
     def hear(self) -> Any:
         """What the child sends next; EOFError if it died."""
-        if not self.pipe.poll(30):
+        if not self.pipe.poll(WITHIN_S):
             raise TimeoutError("the child says nothing")
         return self.pipe.recv()
 
@@ -84,20 +87,20 @@ def read_board(pipe: Pipe[Any, Any], folder: Path, service: str) -> None:
 
 
 def want_all(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
-    """Always wants all slots; answers each `go` with the mean number it had during so many seconds."""
-    slots = HostSlots(path, total)
+    """Wants all slots, so many times in a row; answers with how many it had each time.
+
+    By its clock a second passes with each look, so the members are counted anew each time.
+    """
+    slots = HostSlots(path, total, itertools.count(1.0).__next__)
     while True:
-        (seconds,) = pipe.recv()
-        until, had = time.monotonic() + seconds, []
-        while time.monotonic() < until:
-            used = sum(slots.take() for _ in range(total))
-            time.sleep(0.003)
-            had.append(used)
-            for _ in range(used):
+        (times,) = pipe.recv()
+        had = []
+        for _ in range(times):
+            had.append(sum(slots.take() for _ in range(total)))
+            time.sleep(0.001)
+            for _ in range(had[-1]):
                 slots.give()
-            time.sleep(0)
-        recent = had[len(had) // 2 :]
-        pipe.send(sum(recent) / len(recent))
+        pipe.send(had)
 
 
 def take_turns(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
@@ -117,11 +120,10 @@ def take_turns(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
 
 
 def count_holders(pipe: Pipe[Any, Any], path: Path, total: int, held: Any, most: Any) -> None:
-    """Takes and gives at will for a while and keeps the highest number of slots held by all processes together."""
+    """Takes and gives so many times and keeps the highest number of slots held by all processes together."""
     slots = HostSlots(path, total)
-    (seconds,) = pipe.recv()
-    until, turns = time.monotonic() + seconds, 0
-    while time.monotonic() < until:
+    (times,) = pipe.recv()
+    for _ in range(times):
         used = sum(slots.take() for _ in range(total))
         with held.get_lock():
             held.value += used
@@ -131,26 +133,26 @@ def count_holders(pipe: Pipe[Any, Any], path: Path, total: int, held: Any, most:
             held.value -= used
         for _ in range(used):
             slots.give()
-        turns += used
-    pipe.send(turns)
+    pipe.send("done")
 
 
 def burst_then_idle(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
-    """Uses all slots once through a limiter; then its loop runs on with nothing to send."""
+    """Uses all slots once through a limiter; says so once a second of virtual time has passed with nothing to send."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        limiter = Limiter(HostSlots(path, total), total, loop.time, lambda: 0.5)
+        limiter = Limiter(HostSlots(path, total, loop.time), total, loop.time, lambda: 0.5)
 
         async def call() -> None:
             async with limiter.slot("service", loop.time() + 60):
                 await asyncio.sleep(0.05)
 
         await asyncio.gather(*(call() for _ in range(total)))
+        await asyncio.sleep(1)
         pipe.send("idle")
-        await asyncio.sleep(60)
+        pipe.recv()
 
-    asyncio.run(main())
+    run(main())
 
 
 def intend_and_hang(pipe: Pipe[Any, Any], spool_dir: Path, settled: list[str], pending: list[str]) -> None:

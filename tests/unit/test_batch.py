@@ -2,20 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from gateway_batch import batch as batch_module
 from gateway_batch.batch import Window, answer_all, answer_in_order
 from gateway_batch.errors import CallError, ErrorKind
+from tests.waiting import WITHIN_S, wait_until
 
 from .loop_thread import loop_thread
 
-pytestmark = pytest.mark.timeout(20)
 Loop = asyncio.AbstractEventLoop
 
 
@@ -86,11 +89,10 @@ def test_calls_are_let_go_while_an_earlier_one_still_runs(loop: Loop) -> None:
     async def answer(call: Prompt) -> int:
         started.append(id(call))
         if len(started) == 1:
-            await asyncio.sleep(0.3)
-            return len(alive)
+            await asyncio.to_thread(wait_until, lambda: len(alive) == 1, "that its own prompt alone is left")
         return 0
 
-    assert list(answer_in_order(batches(), answer, loop, window(lanes=2))) == [[1, *[0] * 59]]
+    assert list(answer_in_order(batches(), answer, loop, window(lanes=2))) == [[0] * 60]
 
 
 def test_a_failed_call_is_its_rows_answer(loop: Loop) -> None:
@@ -155,6 +157,8 @@ def test_no_more_rows_are_read_ahead_than_allowed(loop: Loop) -> None:
         nonlocal read
         for start in range(0, 60, 3):
             read += 3
+            if read == 12:
+                loop.call_soon_threadsafe(loop.call_later, 0.1, head_may_go.set)
             yield [start, start + 1, start + 2]
 
     async def answer(call: int) -> int:
@@ -163,7 +167,6 @@ def test_no_more_rows_are_read_ahead_than_allowed(loop: Loop) -> None:
         return call
 
     answers = answer_in_order(source(), answer, loop, window(lanes=2, ahead=10))
-    loop.call_soon_threadsafe(loop.call_later, 0.2, head_may_go.set)
     assert next(answers) == [0, 1, 2]
     assert read == 12, "10 rows, and the batch that reached them"
     assert [row for batch in answers for row in batch or ()] == list(range(3, 60))
@@ -176,6 +179,8 @@ def test_no_batch_is_read_before_there_is_work_for_it(loop: Loop) -> None:
     def source() -> Iterator[list[int]]:
         for start in range(5):
             read.append(start)
+            if start == 0:
+                loop.call_soon_threadsafe(loop.call_later, 0.1, look_and_go)
             yield [start] * 10
 
     async def answer(call: int) -> int:
@@ -188,7 +193,6 @@ def test_no_batch_is_read_before_there_is_work_for_it(loop: Loop) -> None:
         read_meanwhile.extend(read)
         may_go.set()
 
-    loop.call_soon_threadsafe(loop.call_later, 0.2, look_and_go)
     assert len(list(answer_in_order(source(), answer, loop, window(lanes=4)))) == 5
     assert read_meanwhile == [0], "six calls of the first batch still waited for a lane"
 
@@ -200,7 +204,7 @@ def test_the_first_failure_ends_the_partition_if_asked(loop: Loop) -> None:
         if call == 3:
             raise CallError(ErrorKind.SERVER, "down")
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         except asyncio.CancelledError:
             await asyncio.sleep(0.01)  # an outcome is recorded
             stopped.append(call)
@@ -216,7 +220,7 @@ def test_a_defect_ends_the_partition_whatever_was_asked(loop: Loop) -> None:
     async def answer(call: int) -> int:
         if call == 2:
             raise ZeroDivisionError
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
         return call
 
     with pytest.raises(ZeroDivisionError):
@@ -232,7 +236,7 @@ def test_an_early_close_cancels_what_runs_and_waits_for_its_outcome(loop: Loop) 
             await all_run.wait()
             if call == 1:
                 return call
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         finally:
             await asyncio.sleep(0.01)
             stopped.append(call)
@@ -274,14 +278,21 @@ def test_without_answers_there_is_a_beat(loop: Loop) -> None:
 
 
 def test_beats_come_although_the_loop_wakes_again_and_again(loop: Loop) -> None:
+    """By this clock a second passes with each look at it: with each time that the loop wakes the caller."""
     head_may_go = asyncio.Event()
+    answered: list[int] = []
 
     async def answer(call: int) -> int:
-        await (head_may_go.wait() if call == 0 else asyncio.sleep(0.005))
+        await (head_may_go.wait() if call == 0 else asyncio.sleep(0.002))
+        answered.append(call)
         return call
 
-    answers = answer_in_order(([n] for n in range(300)), answer, loop, replace(window(lanes=2, ahead=400), beat_s=0.05))
+    seconds = itertools.count().__next__
+    answers = answer_in_order(
+        ([n] for n in range(300)), answer, loop, replace(window(lanes=2, ahead=400), beat_s=50.0), seconds
+    )
     assert next(answers) is None, "calls behind the first are answered all the time, and none can be handed out"
+    assert len(answered) < 299
     loop.call_soon_threadsafe(head_may_go.set)
     assert [batch for batch in answers if batch is not None] == [[n] for n in range(300)]
 
@@ -291,8 +302,7 @@ def test_an_error_of_the_source_propagates_after_clean_up(loop: Loop) -> None:
 
     def source() -> Iterator[list[int]]:
         yield [1, 2]
-        while len(running) < 2:
-            time.sleep(0.001)
+        wait_until(lambda: len(running) == 2)
         raise OSError("the upstream broke")
 
     running: list[int] = []
@@ -300,7 +310,7 @@ def test_an_error_of_the_source_propagates_after_clean_up(loop: Loop) -> None:
     async def answer(call: int) -> int:
         running.append(call)
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         finally:
             stopped.append(call)
         return call
@@ -322,49 +332,55 @@ def test_batches_are_pulled_in_the_callers_thread(loop: Loop) -> None:
     assert threads == {threading.get_ident()}
 
 
-def test_a_batch_that_comes_as_the_last_call_ends_is_answered(loop: Loop) -> None:
-    """The lane has ended, but the loop has not yet run what follows its end: the batch needs a lane all the same."""
-    second_is_pulled = threading.Event()
+@pytest.fixture
+def fed(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Released each time that a batch is in the loop's queue."""
+    fed, feed = threading.Semaphore(0), batch_module._Lanes.feed
 
-    def source() -> Iterator[list[int]]:
-        yield [1]
-        second_is_pulled.set()
-        yield [2]
+    def feed_and_tell(lanes: Any, batch: Any) -> None:
+        feed(lanes, batch)
+        fed.release()
+
+    monkeypatch.setattr(batch_module._Lanes, "feed", feed_and_tell)
+    return fed
+
+
+def test_a_batch_that_comes_as_the_last_call_ends_is_answered(loop: Loop, fed: threading.Semaphore) -> None:
+    """The lane has ended, but the loop has not yet run what follows its end: the batch needs a lane all the same."""
 
     async def answer(call: int) -> int:
-        if call == 1:
-            second_is_pulled.wait(5)
-            time.sleep(0.1)  # noqa: ASYNC251 - blocks the loop until the batch is in its queue
+        if call == 1:  # blocks the loop until both batches are in its queue
+            assert fed.acquire(timeout=WITHIN_S)
+            assert fed.acquire(timeout=WITHIN_S)
         return call
 
     finished = threading.Event()
     answers: list[list[int | CallError | None] | None] = []
 
     def consume() -> None:
-        answers.extend(answer_in_order(source(), answer, loop, window(lanes=1)))
+        answers.extend(answer_in_order([[1], [2]], answer, loop, window(lanes=1)))
         finished.set()
 
     threading.Thread(target=consume, daemon=True).start()
-    assert finished.wait(3), "nobody works on the second batch"
+    assert finished.wait(WITHIN_S), "nobody works on the second batch"
     assert answers == [[1], [2]]
 
 
-def test_no_lane_is_lost_when_a_batch_comes_as_others_end(loop: Loop) -> None:
-    begun, both_pulled = threading.Event(), threading.Event()
+def test_no_lane_is_lost_when_a_batch_comes_as_others_end(loop: Loop, fed: threading.Semaphore) -> None:
+    begun = threading.Event()
     running, most = 0, 0
 
     def source() -> Iterator[list[int]]:
         yield [0]
-        begun.wait(5)
-        both_pulled.set()
+        assert begun.wait(WITHIN_S)
         yield [1, 2, 3, 4]
 
     async def answer(call: int) -> int:
         nonlocal running, most
         if call == 0:
             begun.set()
-            both_pulled.wait(5)
-            time.sleep(0.1)  # noqa: ASYNC251 - as above
+            assert fed.acquire(timeout=WITHIN_S)  # as above
+            assert fed.acquire(timeout=WITHIN_S)
             return call
         running += 1
         most = max(most, running)
@@ -390,7 +406,7 @@ def test_a_call_that_is_cancelled_from_within_does_not_hang_the_partition(loop: 
         finished.set()
 
     threading.Thread(target=consume, daemon=True).start()
-    assert finished.wait(2), "the partition waits for an answer that will never come"
+    assert finished.wait(WITHIN_S), "the partition waits for an answer that will never come"
 
 
 def test_a_lists_answers_are_in_its_order() -> None:
@@ -436,7 +452,7 @@ def test_the_first_failure_ends_the_list_if_asked(failure: Exception) -> None:
         if call == 3:
             raise failure
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         finally:
             await asyncio.sleep(0.01)  # an outcome is recorded
             stopped.append(call)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.jobs.fail_if import FailIf
 from gateway_batch.jobs.plan import chunks_of
 from gateway_batch.jobs.report import BatchReport, Chunk, added
+from gateway_batch.jobs.run import BatchJob
 from gateway_batch.jobs.template import prompt_sql
 
 COLUMNS = ["id", "Body", "it's `odd`"]
@@ -46,6 +49,22 @@ def test_a_template_becomes_sql(template: str, sql: str) -> None:
 def test_a_template_that_can_t_be_meant_is_refused(template: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         prompt_sql(template, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"endpoint": "n"},
+        {"return_type": "INT"},
+        {"response_format": "{}"},
+        {"model_parameters": {"max_tokens": 5}},
+        {"api": "messages"},
+    ],
+)
+def test_another_constant_is_another_question(change: dict[str, Any]) -> None:
+    job = BatchJob("a", "b", ["id"], "m", "{id}")
+    assert replace(job, **change).inputs(COLUMNS).fingerprint != job.inputs(COLUMNS).fingerprint
+    assert replace(job, output="c", request_tags={"a": "b"}).inputs(COLUMNS) == job.inputs(COLUMNS)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gateway_batch.jobs import telling
 from gateway_batch.jobs.progress import duration, figures, summary
 from gateway_batch.jobs.report import BatchReport, Status
 from gateway_batch.jobs.telling import Teller
@@ -22,6 +23,11 @@ from gateway_batch.usage.spool import SpoolWriter
 from tests.unit.samples import record
 
 BEGUN = BatchReport("a.b", "run", 100, datetime(2026, 11, 26, tzinfo=UTC))
+
+
+@pytest.fixture(autouse=True)
+def quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "_EVERY_S", 0.01)
 
 
 def test_a_line_has_what_is_done_in_flight_spent_and_left() -> None:
@@ -56,7 +62,7 @@ def test_what_is_under_way_is_told_between_chunks_and_counted_by_chunks_only(tmp
 
     def listen(report: BatchReport) -> None:
         told.append(report)
-        if report.under_way:
+        if report.under_way == 2:
             news.set()
 
     with Teller(BEGUN, tmp_path, listen, time.monotonic()) as teller:
@@ -105,7 +111,10 @@ def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> Non
     with Teller(BEGUN, tmp_path, listen, time.monotonic()) as teller:
         with pytest.raises(KeyboardInterrupt):
             teller.tell(rows=1)
-        time.sleep(1.2)
+        for thread in threading.enumerate():
+            if thread.name == "gateway_batch_progress":
+                thread.join(30)
+                assert not thread.is_alive()
     assert [report.rows for report in told].count(1) == 1
 
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from redis.asyncio import Redis
 
 from gateway_batch.cache import Claim, FallbackStore, Flights, HostAnswerStore, KeyMaker, Outbox, StoreError
 from gateway_batch.cache import flights as flights_module
 from gateway_batch.errors import CallError, ErrorKind
+from gateway_batch.redis_link import connect
 from gateway_batch.types import EmbeddingRequest, Image, InferenceRequest, RecordRequest, ResponseFormat
 from tests.redis_server import RedisServer, redis_running
+from tests.waiting import WITHIN_S
 
 from .answer_stores import LEASE_S, QUOTA, A, B, C, D, open_store, scope_in
 from .samples import CHAT
 
+pytestmark = pytest.mark.usefixtures("patient")
 T = TypeVar("T")
+_HOUR_MS = 3_600_000
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -63,12 +69,14 @@ class Sender:
 
     def __init__(self, *errors: CallError | None, delay_s: float = 0.0) -> None:
         self.calls = 0
+        self.begun = asyncio.Event()
         self._errors = list(errors)
         self._delay_s = delay_s
 
     async def __call__(self) -> int:
         self.calls += 1
         count = self.calls
+        self.begun.set()
         await asyncio.sleep(self._delay_s)
         if self._errors and (error := self._errors.pop(0)) is not None:
             raise error
@@ -132,14 +140,15 @@ def test_who_waits_for_a_failure_tries_itself(store: Store) -> None:
     assert send.calls == 2
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.003, 0.03])
-def test_a_cancelled_request_leaves_its_claim_to_others(store: Store, after_s: float) -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.003, None], ids=["at once", "as it asks the store", "as it is sent"])
+def test_a_cancelled_request_leaves_its_claim_to_others(store: Store, after_s: float | None) -> None:
     async def work(flights: Flights) -> Any:
-        stuck = asyncio.create_task(flights.answer(A, Sender(delay_s=60)))
-        await asyncio.sleep(after_s)
+        send = Sender(delay_s=600)
+        stuck = asyncio.create_task(flights.answer(A, send))
+        await (send.begun.wait() if after_s is None else asyncio.sleep(after_s))
         stuck.cancel()
         await asyncio.wait([stuck])
-        return await asyncio.wait_for(flights.answer(A, Sender()), 5)
+        return await asyncio.wait_for(flights.answer(A, Sender()), WITHIN_S)
 
     assert store.run(work) == 1
 
@@ -192,18 +201,51 @@ def holder(store: Store) -> subprocess.Popen[str]:
     return process
 
 
+@asynccontextmanager
+async def lease_of_the_holder(store: Store) -> AsyncIterator[tuple[Redis, str]]:
+    """A connection to the scope's Redis, and the key that lives as long as the lease of who holds request A."""
+    redis = connect(store.url)
+    try:
+        claim = await redis.get(f"gateway_batch:tests:{store.folder.name}:{A.hex()}")
+        assert isinstance(claim, bytes)
+        yield redis, f"gateway_batch:tests:owner:{claim[1:].decode()}"
+    finally:
+        await redis.aclose()
+
+
+async def renewal(store: Store) -> None:
+    """Waits until the holder has renewed its lease, which has an hour until then and again from then on."""
+    async with lease_of_the_holder(store) as (redis, lease):
+        await redis.pexpire(lease, _HOUR_MS)
+        while await redis.pttl(lease) > LEASE_S * 1000:  # noqa: ASYNC110 - another process renews it
+            await asyncio.sleep(0.01)
+        await redis.pexpire(lease, _HOUR_MS)
+
+
+async def kill(other: subprocess.Popen[str], store: Store) -> None:
+    """Kills a holder; its lease, if it has one, would end by itself, and is ended now."""
+    other.kill()
+    other.wait()
+    if store.url:
+        async with lease_of_the_holder(store) as (redis, lease):
+            left_ms = await redis.pttl(lease)
+            assert left_ms != -1, "a lease without an end"
+            assert left_ms <= LEASE_S * 1000
+            await redis.delete(lease)
+
+
 def test_what_another_process_is_at_work_on_is_waited_for(store: Store) -> None:
     send = Sender()
     with holder(store) as other:
 
         async def work(flights: Flights) -> Any:
             waiting = asyncio.create_task(flights.answer(A, send))
-            await asyncio.sleep(2 * LEASE_S if store.url else 0.2)
+            await (renewal(store) if store.url else asyncio.sleep(0.2))
             assert not waiting.done()
             assert other.stdin is not None
             other.stdin.write("\n")
             other.stdin.flush()
-            return await asyncio.wait_for(waiting, 10)
+            return await asyncio.wait_for(waiting, WITHIN_S)
 
         assert store.run(work) == "theirs"
         other.kill()
@@ -217,27 +259,29 @@ def test_the_claim_of_a_process_that_died_is_taken_over(store: Store) -> None:
             waiting = asyncio.create_task(flights.answer(A, Sender()))
             await asyncio.sleep(0.1)
             assert not waiting.done()
-            other.kill()
-            return await asyncio.wait_for(waiting, 10)
+            await kill(other, store)
+            return await asyncio.wait_for(waiting, WITHIN_S)
 
         assert store.run(work) == 1
 
 
 def test_what_is_ours_is_sent_before_what_others_hold_is_waited_for(store: Store) -> None:
     sent: list[list[int]] = []
+    ours_is_sent = asyncio.Event()
 
     async def send(places: Sequence[int]) -> list[Any]:
         sent.append(list(places))
+        ours_is_sent.set()
         return list(places)
 
     with holder(store) as other:
 
         async def work(flights: Flights) -> list[Any]:
             waiting = asyncio.create_task(flights.answer_all([A, B], send))
-            await asyncio.sleep(0.2)
+            await ours_is_sent.wait()
             assert sent == [[1]]
-            other.kill()
-            return await asyncio.wait_for(waiting, 10)
+            await kill(other, store)
+            return await asyncio.wait_for(waiting, WITHIN_S)
 
         assert store.run(work) == [0, 1]
     assert sent == [[1], [0]]
@@ -344,8 +388,6 @@ def test_while_redis_is_away_the_host_shares_and_afterwards_redis_again(
 
 
 def test_what_redis_holds_goes_by_itself(redis: RedisServer, tmp_path: Path) -> None:
-    from gateway_batch.redis_link import connect
-
     async def main() -> dict[str, int]:
         async with open_store(redis.url, scope_in(tmp_path)) as opened:
             await opened.exchange(Outbox(), [A, B])

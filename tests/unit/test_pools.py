@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,17 @@ from gateway_batch.cache import AnswerScope, HostAnswerStore
 from gateway_batch.cache.store import Outbox
 from gateway_batch.errors import ConfigError
 from gateway_batch.lease_server import LeaseServer
-from gateway_batch.limits import HostPool, Pool, RedisPool, RemotePool
+from gateway_batch.limits import HostPool, Pool, RedisPool, RemotePool, pools
 from gateway_batch.limits.amount import ONE_REQUEST
 from gateway_batch.limits.ration import PoolUnreachableError
 from gateway_batch.limits.sharing import Ask, Limits
+from gateway_batch.locks import locked
 from gateway_batch.redis_link import connect
 from gateway_batch.transport import ReqwestTransport
 from tests.redis_server import RedisServer, redis_running
+from tests.waiting import WITHIN_S
 
+pytestmark = pytest.mark.usefixtures("patient")
 LIMITS = Limits(concurrency=5, max_requests=1000)
 
 
@@ -86,18 +90,20 @@ def test_members_share_one_state(open_pool: Open) -> None:
 def test_exchanges_at_the_same_time_lose_nothing(open_pool: Open) -> None:
     async def member(name: str) -> None:
         async with open_pool() as pool:
-            for number in range(1, 26):
+            for number in range(1, 11):
                 await pool.exchange(ask(name, number, settled=ONE_REQUEST))
 
     async def main() -> float:
-        await asyncio.gather(*(member(f"m{place}") for place in range(12)))
+        await asyncio.gather(*(member(f"m{place}") for place in range(6)))
         async with open_pool() as pool:
             return float((await pool.exchange(ask("last", 1))).spent.requests)
 
-    assert asyncio.run(main()) == 300
+    assert asyncio.run(main()) == 60
 
 
 def settle_often(path: Path, name: str, times: int) -> None:
+    pools._BUSY_TIMEOUT_S = WITHIN_S
+
     async def main() -> None:
         pool = HostPool(path)
         for number in range(1, times + 1):
@@ -125,13 +131,15 @@ def test_processes_of_a_host_lose_nothing(tmp_path: Path) -> None:
 
 
 def open_and_close(path: Path, times: int, together: Any) -> None:
+    pools._BUSY_TIMEOUT_S = WITHIN_S
+
     async def main() -> None:
         for number in range(times):
-            together.wait(30)
+            together.wait(WITHIN_S)
             pool = HostPool(path / f"{number}.sqlite")
             await pool.exchange(ask(f"{os.getpid()}", 1))
             await pool.close()
-            together.wait(30)
+            together.wait(WITHIN_S)
             answers = HostAnswerStore(AnswerScope(f"{number}", path / f"{number}", "app", "1", 60), 1 << 20)
             await answers.exchange(Outbox(), [b"request"])
             await answers.close()
@@ -139,10 +147,34 @@ def open_and_close(path: Path, times: int, together: Any) -> None:
     asyncio.run(main())
 
 
-def test_processes_that_open_a_new_file_together_all_can(tmp_path: Path) -> None:
+def waits_for(lock: Path, work: Callable[[], object]) -> bool:
+    """Whether work in another thread goes on no further while a lock is held."""
+    with ThreadPoolExecutor(1) as thread:
+        with locked(lock):
+            done = thread.submit(work)
+            waited = not wait([done], 0.2).done
+        done.result(WITHIN_S)
+    return waited
+
+
+def test_files_are_opened_and_closed_under_a_lock(tmp_path: Path) -> None:
+    """SQLite doesn't wait for a file whose journal mode another process sets, nor for one that the last one closes."""
+    opened: list[HostPool] = []
+    for_pool = tmp_path / "limits.sqlite.lock"
+    assert waits_for(for_pool, lambda: opened.append(HostPool(tmp_path / "limits.sqlite")))
+    assert waits_for(for_pool, lambda: asyncio.run(opened[0].close()))
+    scope = AnswerScope("answers", tmp_path / "answers", "app", "1", 60)
+    scope.folder.mkdir()
+    answers = HostAnswerStore(scope, 1 << 20)
+    assert waits_for(scope.folder / "opening", lambda: asyncio.run(answers.exchange(Outbox(), [b"request"])))
+    assert waits_for(scope.folder / "opening", lambda: asyncio.run(answers.close()))
+
+
+@pytest.mark.parametrize("files", [20, pytest.param(100, marks=pytest.mark.nightly)])
+def test_processes_that_open_a_new_file_together_all_can(tmp_path: Path, files: int) -> None:
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(4)
-    processes = [context.Process(target=open_and_close, args=(tmp_path, 100, together)) for _ in range(4)]
+    processes = [context.Process(target=open_and_close, args=(tmp_path, files, together)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.errors import LedgerError
+from gateway_batch.usage import shipper
 from gateway_batch.usage.names import SegmentName
 from gateway_batch.usage.shipper import Shipper
 from gateway_batch.usage.shipping import local_folder_for, ship, ship_leftovers
 from gateway_batch.usage.spool import prepare, sealed_dir, sealed_segments
+from tests.waiting import WITHIN_S
 
 from .processes import children, intend_and_hang
 from .samples import answered, open_writer, outcomes, record, sealed_rows
@@ -89,16 +91,26 @@ def test_a_shared_folder_that_is_away_costs_nothing_but_time(local: Path, shared
     assert ship(local, shared) == 1
 
 
-def test_a_task_waits_for_the_shared_folder_to_come_back(local: Path, shared: Path) -> None:
+def test_a_task_waits_for_the_shared_folder_to_come_back(
+    local: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(local, "a")
     sealed, away = sealed_dir(shared), shared / "away"
     sealed.rename(away)
+    failures: list[LedgerError] = []
 
-    async def ship_while_it_comes_back() -> None:
-        asyncio.get_running_loop().call_later(0.3, away.rename, sealed)
-        await Shipper(local, shared).ship(within_s=20)
+    def come_back_after_two_failures(local: Path, shared: Path) -> int:
+        try:
+            return ship_leftovers(local, shared)
+        except LedgerError as error:
+            failures.append(error)
+            if len(failures) == 2:
+                away.rename(sealed)
+            raise
 
-    asyncio.run(ship_while_it_comes_back())
+    monkeypatch.setattr(shipper, "ship_leftovers", come_back_after_two_failures)
+    asyncio.run(Shipper(local, shared).ship(within_s=WITHIN_S))
+    assert len(failures) == 2
     assert outcomes(sealed_rows(shared)) == {"a": ["answered"]}
 
 
@@ -106,7 +118,7 @@ def test_a_task_does_not_end_well_without_the_shared_folder(local: Path, shared:
     write(local, "a")
     sealed_dir(shared).rename(shared / "away")
     with pytest.raises(LedgerError, match="can't be copied"):
-        asyncio.run(Shipper(local, shared).ship(within_s=0.3))
+        asyncio.run(Shipper(local, shared).ship(within_s=0.0))
     assert len(sealed_segments(local)) == 1
 
 
@@ -118,7 +130,8 @@ def test_a_round_beside_the_calls_fails_quietly(local: Path, shared: Path, caplo
         shipper = Shipper(local, shared)
         shipper.start_round()
         shipper.start_round()
-        await asyncio.sleep(0.3)
+        assert shipper._background is not None
+        await shipper._background
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(one_round())

@@ -7,7 +7,6 @@ import gc
 import json
 import tempfile
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from gateway_batch.errors import CallError, ConfigError, ErrorKind, RejectedErro
 from gateway_batch.transport import FakeTransport
 from gateway_batch.types import HttpReply, HttpRequest
 from gateway_batch.usage.spool import active_dir
+from tests.waiting import WITHIN_S, wait_until
 
 from .samples import chat_reply, outcomes, reply, sealed_rows
 
@@ -86,14 +86,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     yield bench
     for client in bench.clients:
         client.close()
-
-
-def until(condition: Callable[[], object]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("not within five seconds")
 
 
 def kinds(rows: list[dict[str, Any]]) -> list[str | None]:
@@ -340,16 +332,23 @@ def test_methods_to_await_do_the_same(bench: Bench) -> None:
 
 
 def test_awaited_calls_are_in_flight_together_and_leave_the_callers_loop_free(bench: Bench) -> None:
-    async def nap(_: HttpRequest) -> HttpReply:
-        await asyncio.sleep(0.2)
+    """No call is answered before all are in flight, and the caller's loop has said so."""
+    may_go = threading.Event()
+
+    async def wait_to_go(_: HttpRequest) -> HttpReply:
+        await asyncio.to_thread(may_go.wait, WITHIN_S)
+        assert may_go.is_set()
         return chat_reply("x")
 
-    async def main() -> float:
-        client, started = bench.open(nap), time.monotonic()
-        await asyncio.gather(*(client.aquery(MODEL, "a") for _ in range(20)), asyncio.sleep(0.1))
-        return time.monotonic() - started
+    async def let_go() -> None:
+        await asyncio.to_thread(wait_until, lambda: len(bench.sent) == 20)
+        may_go.set()
 
-    assert asyncio.run(main()) < 1.5
+    async def main() -> list[Any]:
+        client = bench.open(wait_to_go)
+        return await asyncio.gather(*(client.aquery(MODEL, "a") for _ in range(20)), let_go())
+
+    assert asyncio.run(main()) == [*["x"] * 20, None]
 
 
 def test_one_client_serves_several_event_loops_and_threads(bench: Bench) -> None:
@@ -366,7 +365,7 @@ def test_one_client_serves_several_event_loops_and_threads(bench: Bench) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(WITHIN_S)
     assert len(answers) == 8
     for answer in answers:
         name = answer[0].split()[0]
@@ -379,7 +378,7 @@ def test_cancelling_the_awaiting_task_stops_the_call_and_records_its_attempt(ben
     async def main() -> None:
         call = asyncio.create_task(client.aquery(MODEL, "hang"))
         many = asyncio.create_task(client.aquery_many(MODEL, ["hang"] * 3))
-        await asyncio.to_thread(until, lambda: len(bench.sent) == 4)
+        await asyncio.to_thread(wait_until, lambda: len(bench.sent) == 4)
         call.cancel()
         many.cancel()
         assert all(
@@ -393,9 +392,17 @@ def test_cancelling_the_awaiting_task_stops_the_call_and_records_its_attempt(ben
 
 def test_a_time_limit_around_an_awaited_call_works(bench: Bench) -> None:
     async def main() -> None:
-        async with bench.open() as client:
+        loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
+
+        async def hang(_: HttpRequest) -> HttpReply:
+            loop.call_soon_threadsafe(limit.reschedule, loop.time())
+            await asyncio.sleep(600)
+            raise AssertionError
+
+        async with bench.open(hang) as client:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.aquery(MODEL, "hang"), 0.1)
+                async with limit:
+                    await client.aquery(MODEL, "hi")
 
     asyncio.run(main())
     assert kinds(bench.rows()) == ["cancelled"]
@@ -429,10 +436,10 @@ def test_closing_ends_the_calls_of_other_threads_and_records_them(bench: Bench) 
     threads = [threading.Thread(target=call, args=(work,)) for work in calls]
     for thread in threads:
         thread.start()
-    until(lambda: len(bench.sent) == 7)
+    wait_until(lambda: len(bench.sent) == 7)
     client.close()
     for thread in threads:
-        thread.join(10)
+        thread.join(WITHIN_S)
     assert [str(end) for end in ends] == ["the client was closed while this call was under way"] * 3
     assert kinds(bench.rows()) == ["cancelled"] * 7
 
@@ -441,7 +448,7 @@ def test_an_interrupted_wait_stops_the_call(bench: Bench, monkeypatch: pytest.Mo
     client = bench.open()
 
     def interrupt(*_: object) -> None:
-        until(lambda: bench.sent)
+        wait_until(lambda: bench.sent)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -453,10 +460,11 @@ def test_an_interrupted_wait_stops_the_call(bench: Bench, monkeypatch: pytest.Mo
 
 
 def test_a_client_that_is_dropped_is_closed(bench: Bench) -> None:
+    before = set(threading.enumerate())
     bench.open().query(MODEL, "hi")
     bench.clients.clear()
     gc.collect()
-    assert not [thread for thread in threading.enumerate() if thread.name == "gateway_batch"]
+    wait_until(lambda: all(each in before or each.name != "gateway_batch" for each in threading.enumerate()))
     assert len(sealed_rows(bench.spool_dir)) == 1
     (folder,) = active_dir(bench.spool_dir).iterdir()
     assert [path.name for path in folder.iterdir()] == ["lock"]

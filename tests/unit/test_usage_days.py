@@ -23,7 +23,7 @@ def share(rows: pa.Table, mask: pa.ChunkedArray) -> float:
     return float(pc.sum(mask).as_py() or 0) / len(rows)
 
 
-@pytest.mark.parametrize(("rows", "days"), [(0, 3), (1, 3), (999, 1), (20_000, 7)])
+@pytest.mark.parametrize(("rows", "days"), [(0, 3), (1, 3), (999, 1)])
 def test_gives_exactly_so_many_rows(rows: int, days: int) -> None:
     assert sum(len(table) for table in usage_days(rows, days)) == rows
 
@@ -53,7 +53,7 @@ def test_days_are_utc_and_weekends_quieter(week: pa.Table) -> None:
 
 
 def test_each_invocation_is_one_row_and_some_requests_have_several(week: pa.Table) -> None:
-    assert len(week["invocation_id"].unique()) == len(week)
+    assert len(week["invocation_id"].unique()) == len(week) == 20_000
     assert 0.95 < len(week["request_id"].unique()) / len(week) < 0.975
 
 

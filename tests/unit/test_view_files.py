@@ -54,10 +54,12 @@ def test_files_and_views_are_as_many() -> None:
     assert len(files) == len(ALL) == len({view.name for view in ALL})
 
 
-@pytest.mark.parametrize("name", ["a.b.c.d", "a;b", "", "a`b"])
-def test_what_is_no_table_s_name_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    "names", [("a.b.c.d", "s"), ("a;b", "s"), ("", "s"), ("a`b", "s"), ("t", "a.b.c"), ("t", "a;b")]
+)
+def test_what_is_no_name_is_refused(names: tuple[str, str]) -> None:
     with pytest.raises(ConfigError, match="is not a name such as"):
-        statements(name, "ai_gateway")
+        statements(*names)
 
 
 def test_statements_are_written_in_the_order_in_which_they_can_run(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""What failed for the time being is another process's to try, while the one that failed lives on."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway_batch.cache import Flights
+from gateway_batch.errors import CallError, ErrorKind
+from tests.redis_server import redis_running
+from tests.unit.answer_stores import A, open_store, scope_in
+
+
+@pytest.mark.parametrize("place", ["host", "redis"])
+def test_a_claim_goes_with_the_failure_of_its_request(place: str, tmp_path: Path) -> None:
+    if place == "host":
+        fail_and_let_another_claim("", tmp_path)
+    else:
+        with redis_running(tmp_path) as server:
+            fail_and_let_another_claim(server.url, tmp_path)
+
+
+def fail_and_let_another_claim(url: str, folder: Path) -> None:
+    async def fail() -> None:
+        raise CallError(ErrorKind.SERVER, "overloaded", status=503)
+
+    async def main() -> str:
+        async with open_store(url, scope_in(folder)) as store:
+            flights = Flights(store, keep_failures=True)
+            with pytest.raises(CallError, match="overloaded"):
+                await flights.answer(A, fail)
+            await flights.flush()
+            said = await asyncio.to_thread(claimed_elsewhere, url, folder)
+            await flights.close()
+            return said
+
+    assert asyncio.run(main()) == "held\nkept\n"
+
+
+def claimed_elsewhere(url: str, folder: Path) -> str:
+    """What a process says that claims the request too."""
+    command = [sys.executable, "-m", "tests.unit.answer_stores", url, str(folder)]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, input="\n\n", stdout=subprocess.PIPE, text=True, cwd=root, check=False).stdout
