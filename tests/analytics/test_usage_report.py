@@ -161,7 +161,6 @@ def test_a_period_leaves_out_what_is_before_and_after_it(request: pytest.Fixture
     assert_all_same(report, rows, KEYS[by])
 
 
-@pytest.mark.xfail(reason="a single row without one is counted: only hashes that come again are looked at")
 def test_a_row_without_a_request_id_is_no_request(tmp_path: Path) -> None:
     write_delta([pa.Table.from_pylist([odd(status_code=500), odd(request_id="a")], schema=SCHEMA)], tmp_path / "usage")
     total = usage_report(place_of(str(tmp_path / "usage"), Path()), key_of("endpoint"), ALWAYS).total

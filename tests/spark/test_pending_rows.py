@@ -26,6 +26,7 @@ NOW = """VALUES
 ALL = 9
 CHANGED = {("changed", "a"), ("new", "a"), ("new", None)}
 FOR_NOW, FOR_GOOD = ("failed for now", "a"), ("failed for good", "a")
+NOTHING = ("nothing to ask", "a")
 
 JOB = gb.BatchJob("now_asked", "unused", ["state", "PART"], MODEL, "Summarize: {body}")
 
@@ -77,8 +78,8 @@ def test_rows_are_pending_that_are_new_or_changed_or_failed(spark: SparkSession)
     assert len(pending["so many at most"]) == 3
     assert set(pending["so many at most"]) < set(pending["by default"])
     assert set(pending["more than there are"]) == set(pending["by default"])
-    every = [pending[name] for name in ("another parameter", "another prompt", "no output yet")]
-    assert all(len(found) == len(set(found)) == ALL for found in every)
+    assert len(pending["another parameter"]) == len(pending["no output yet"]) == ALL
+    assert set(pending["another prompt"]) == set(pending["no output yet"]) - {NOTHING}, "asked nothing, and does still"
     assert all(len(found) == len(set(found)) for found in pending.values())
 
     in_order = sorted(hashes["by default"])
