@@ -1,8 +1,8 @@
 """The SQL of a report, for DuckDB. Only names from here are in its text; what people give comes by variables.
 
 A request is a distinct request_id of a UTC day, and nearly all have one row. So rows are counted first (`PARTS`), as if
-each were a request of its own, which needs no request_id; the few whose request_id may come again, or is NULL, are grouped
-by it (`REPEATS`) to put the counts right. Equal `HASHES` say which may: one too many changes nothing.
+each were a request of its own, which needs no request_id; the few whose request_id may come again, or is NULL, are
+grouped by it (`REPEATS`) to put the counts right. Equal `HASHES` say which may: one too many changes nothing.
 """
 
 from __future__ import annotations

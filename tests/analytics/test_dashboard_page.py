@@ -281,9 +281,9 @@ def test_no_serious_finding_of_accessibility_on_any_page_in_any_theme(at: At, sh
     """In the dark by the rules about colours: all else is the same."""
     for each in PAGES:
         for theme, rules in RULES.items():
-            shared.page.emulate_media(color_scheme=theme)
+            shared.page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # colours change at once
             assert serious(at(f"#page={each.name}"), **rules) == [], (each.name, theme)
-    shared.page.emulate_media(color_scheme="light")
+    shared.page.emulate_media(color_scheme="light", reduced_motion="no-preference")
 
 
 def serious(page: Page, **options: Any) -> list[Any]:
