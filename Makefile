@@ -7,11 +7,11 @@ RUNS ?= 200
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-# The parts of `make test`, the longest first. Each is a process of its own, most with a Spark session, which alone keeps
-# little more than one core busy: two run at a time.
-TESTED := spark lint analytics unit connect pages
+# The parts of `make test`, the longest first but for lint, a minute. Each is a process of its own, most with a Spark
+# session, which alone keeps little more than one core busy: two run at a time.
+TESTED := spark lint pages analytics connect unit
 PYTEST := TEST_TIMES=$(CURDIR)/build/test-times $(BIN)/python -m pytest -m "not nightly"
-TWO_AT_A_TIME := $(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+TWO_AT_A_TIME := $(MAKE) --no-print-directory --keep-going --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help demo test quick nightly repeats mutants coverage test-matrix faults campaign cluster providers screenshots notebooks wheel lint unit spark analytics connect pages smoke setup archive bench bench-all format lock clean
 

@@ -1,12 +1,21 @@
-"""Java's options for JVMs that live for minutes and share two cores."""
+"""Settings for sessions that live for minutes, have small tables and share two cores with others."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 QUICK_START = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
-"""No optimizing compiler, which takes more of the processor's time than it saves, but all the room for compiled code
-that there is with it: in the 48 MB that Java would give the quick one alone, Spark's code doesn't fit."""
+"""Java's options: no optimizing compiler, which takes more of the processor's time than it saves, but all the room for
+compiled code that there is with it: in the 48 MB that Java would give the quick one alone, Spark's code doesn't fit."""
+
+SMALL_TABLES = {
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.codegen.cache.maxEntries": "2000",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+}
+"""Spark's settings: each partition of a Delta table's state makes its code anew, more code than the 100 pieces that
+Spark keeps by itself is used again, and VACUUM starts so many tasks. Without them a sixth more of the processor's time
+goes."""
 
 _ARCHIVE = Path(__file__).parents[1] / ".tools" / "spark.jsa"
 

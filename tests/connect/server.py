@@ -14,6 +14,8 @@ from pathlib import Path
 import delta
 import pyspark
 
+from tests.quick_start import SMALL_TABLES
+
 _STARTS_WITHIN_S = 600.0
 _CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
@@ -59,7 +61,7 @@ def _settings(folder: Path, port: int) -> dict[str, str]:
         "spark.log.level": "WARN",
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": "4",
-        "spark.databricks.delta.snapshotPartitions": "2",
+        **SMALL_TABLES,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     }

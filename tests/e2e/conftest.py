@@ -15,6 +15,7 @@ from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
+from tests.quick_start import SMALL_TABLES
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -71,7 +72,8 @@ def without_settings() -> dict[str, str]:
 
 def session(warehouse: Path = Path("spark-warehouse")) -> SparkSession:
     """The active session, or a new one. A command in this process takes it, as it takes that of a Databricks job."""
-    return gb.local_session(warehouse, settings={"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": "2"})
+    settings = {"spark.log.level": "ERROR", "spark.sql.shuffle.partitions": "2", **SMALL_TABLES}
+    return gb.local_session(warehouse, settings=settings)
 
 
 def end_session() -> None:

@@ -46,22 +46,26 @@ rows = [{{"t": f"{PROMPT} is a lake, number {{n}}"}} for n in range(20)]  # by A
 parquet.write_table(pa.Table.from_pylist(rows), folder / "in.parquet")
 spark.read.parquet(str(folder / "in.parquet")).createOrReplaceTempView("texts")
 os.environ["DATABRICKS_TOKEN"] = "{SECRET}"
-for token in ("{SECRET}", "env:DATABRICKS_TOKEN", f"file:{{folder / 'token.txt'}}"):
+calls = ("ai_query('nobody', t)", "ai_query('{MODEL}', t, returnType => 'INT')")
+for number, token in enumerate(("{SECRET}", "env:DATABRICKS_TOKEN", f"file:{{folder / 'token.txt'}}")):
     config = gb.GatewayConfig.from_env(host=host, token=token)
     print(repr(config), config)
     with gb.register_ai_query(spark, config) as gateway:
         frame = spark.sql("SELECT ai_query('{MODEL}', 'Summarize: ' || t) AS a FROM texts")
         frame.explain("extended")
         assert all("{PROMPT}" in row.a for row in frame.collect())
-        for call in ("ai_query('nobody', t)", "ai_query('{MODEL}', t, returnType => 'INT')"):
+        for call in calls:
             print(spark.sql(f"SELECT {{call[:-1]}}, failOnError => false) AS a FROM texts").first().a.errorMessage)
-            try:
-                spark.sql(f"SELECT {{call}} AS a FROM texts").collect()
-            except Exception as error:
-                print(error)
+        try:
+            spark.sql(f"SELECT {{calls[number % 2]}} AS a FROM texts").collect()
+        except Exception as error:
+            print(error)
+        else:
+            raise AssertionError("no row failed")
 
 config = gb.GatewayConfig.from_env(host=host, token="{SECRET}", flush_interval=0)
 gateway = gb.register_ai_query(spark, config)
+spark.sparkContext.setLogLevel("ERROR")
 spark.sparkContext.setJobGroup("tries", "a row that always fails")
 tags = "requestTags => map('part', '%s')"
 try:
@@ -101,6 +105,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         (folder / "printed.txt").write_text(done.stdout)
+        (folder / "logged.txt").write_text(done.stderr)
         (folder / "token.txt").unlink()
         files = {path: content_of(path) for path in folder.rglob("*") if path.is_file()}
         yield Run(folder, done.stdout, files, server)
