@@ -61,7 +61,7 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-unit: setup
+unit: archive
 	$(PYTEST) tests/unit tests/property tests/devgateway tests/client
 
 spark: archive

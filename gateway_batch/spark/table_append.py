@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import dropwhile
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlparse
@@ -15,6 +16,7 @@ from gateway_batch.spark.usage_table import quoted
 from gateway_batch.usage.manifests import Mark
 
 _COMMITS_BACK = (20, 400, 8_000, 160_000)
+_DETAILS = "# Detailed Table Information"
 
 
 class OvertakenError(GatewayBatchError):
@@ -62,8 +64,11 @@ class SparkTable:
     @property
     def local_folder(self) -> Path | None:
         """Where the table lies on a disk of this machine, None if it lies elsewhere."""
-        detail = self._spark.sql(f"DESCRIBE DETAIL {quoted(self._name)}").select("location").first()
-        folder = None if detail is None else local_path(detail["location"])
+        # DESCRIBE DETAIL says it too, but reads the table's whole state for that.
+        described = self._spark.sql(f"DESCRIBE TABLE EXTENDED {quoted(self._name)}").collect()
+        details = dropwhile(lambda row: row["col_name"] != _DETAILS, described)
+        location = next((row["data_type"] for row in details if row["col_name"] == "Location"), None)
+        folder = None if location is None else local_path(location)
         return folder if folder is not None and folder.is_dir() else None
 
     def last_commit(self, drain: str) -> Mark | None:
