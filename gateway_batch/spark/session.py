@@ -32,6 +32,9 @@ _SETTINGS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
+_READY_WORKERS = {"spark.python.daemon.module": "gateway_batch.spark.worker_daemon"}
+"""For workers of this interpreter: another may not have this package."""
+
 _JAVA_OPTIONS = ("SPARK_SUBMIT_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 """Environment variables from which Java takes options."""
 
@@ -59,13 +62,14 @@ def local_session(
         ConfigError: Spark can't start, saying what to look at.
     """
     folder = Path(warehouse).absolute()
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on PATH
+    python = os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take the first python3 on PATH
     builder = SparkSession.builder.master(master).appName(app_name)
     chosen = {
         **_SETTINGS,
         "spark.sql.warehouse.dir": str(folder),
         "spark.driver.memory": f"{_heap_mib()}m",
         "spark.driver.extraJavaOptions": _collector(),
+        **(_READY_WORKERS if python == sys.executable else {}),
         **(settings or {}),
     }
     for name, value in chosen.items():

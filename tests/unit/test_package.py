@@ -64,6 +64,18 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
         gateway_batch.ai_qery  # noqa: B018
 
 
+def test_what_workers_are_forked_from_has_one_thread_and_leaves_them_what_starts_some() -> None:
+    script = (
+        "import os, sys\nimport gateway_batch.spark.worker_daemon\nprint(*os.listdir('/proc/self/task'), *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    thread, *modules = done.stdout.split()
+    assert thread.isdigit()
+    assert not modules[0].isdigit(), "another thread"
+    assert "gateway_batch.runtime" in modules
+    assert not {"pandas", "pyarrow"} & set(modules)
+
+
 def test_importing_the_package_loads_no_spark_and_no_network() -> None:
     assert not imported_by("import gateway_batch") & {
         "pyspark",
