@@ -32,9 +32,6 @@ _SETTINGS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
-_READY_WORKERS = {"spark.python.daemon.module": "gateway_batch.spark.worker_daemon"}
-"""For workers of this interpreter: another may not have this package."""
-
 _JAVA_OPTIONS = ("SPARK_SUBMIT_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 """Environment variables from which Java takes options."""
 
@@ -69,7 +66,7 @@ def local_session(
         "spark.sql.warehouse.dir": str(folder),
         "spark.driver.memory": f"{_heap_mib()}m",
         "spark.driver.extraJavaOptions": _collector(),
-        **(_READY_WORKERS if python == sys.executable else {}),
+        **_ready_workers(python, master),
         **(settings or {}),
     }
     for name, value in chosen.items():
@@ -83,6 +80,12 @@ def local_session(
         ) from error
     _register_tables(spark, folder)
     return spark
+
+
+def _ready_workers(python: str, master: str) -> dict[str, str]:
+    """Where workers are this interpreter on this machine: others may not have the package before a task brings it."""
+    has_package = python == sys.executable and master.startswith("local")
+    return {"spark.python.daemon.module": "gateway_batch.spark.worker_daemon"} if has_package else {}
 
 
 def _collector() -> str:

@@ -5,6 +5,7 @@ Tokens, prompts and answers stay where they belong: every trace of the run is se
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 from pyspark.sql import SparkSession
@@ -114,6 +116,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 def content_of(path: Path) -> bytes:
     """A file's bytes; a Parquet file's values, which are compressed in it."""
     return repr(parquet.read_table(path).to_pylist()).encode() if path.suffix == ".parquet" else path.read_bytes()
+
+
+def test_a_local_session_forks_its_workers_from_a_process_that_is_ready(spark: SparkSession) -> None:
+    def forked_from(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"command": [Path(f"/proc/{os.getppid()}/cmdline").read_text()]})
+
+    (row,) = spark.range(0, 1, 1, 1).mapInArrow(forked_from, "command STRING").collect()
+    assert "gateway_batch.spark.worker_daemon" in row.command
 
 
 def test_it_leaves_no_token_and_no_prompt_behind(run: Run) -> None:
