@@ -13,6 +13,7 @@ from typing import Any
 import coverage
 
 _ROOT = Path(__file__).parents[1]
+_DAEMONS = ("pyspark.daemon", "gateway_batch.spark.worker_daemon")
 
 
 def begin() -> None:
@@ -24,7 +25,7 @@ def begin() -> None:
 
 def _in_forked() -> None:
     specification = getattr(sys.modules["__main__"], "__spec__", None)
-    if specification is None or specification.name != "pyspark.daemon":
+    if specification is None or specification.name not in _DAEMONS:
         return
     from pyspark import worker
 

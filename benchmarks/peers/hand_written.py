@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-import pandas as pd  # type: ignore[import-untyped, unused-ignore]
+import pandas as pd
 from openai import AsyncOpenAI, OpenAI
 from pyspark.sql.pandas.functions import pandas_udf
 
