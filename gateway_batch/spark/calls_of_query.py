@@ -18,10 +18,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.jvm import jvm_of
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.worker import FUNCTION
+
+_CATALYST = "org.apache.spark.sql.catalyst"
+_EXPRESSIONS = f"{_CATALYST}.expressions"
 
 _CALLS = "ArrowEvalPython"
 _WITH_QUERY = ("InsertIntoStatement", "CreateTableAsSelect", "ReplaceTableAsSelect")
@@ -101,8 +104,7 @@ class _Plans:
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
-        self._gateway = gateway_of(spark)
-        self._catalyst = self._gateway.jvm.org.apache.spark.sql.catalyst
+        self._jvm = jvm_of(spark)
 
     def optimized(self, query: str | DataFrame) -> JavaObject:
         try:
@@ -182,7 +184,7 @@ class _Plans:
     def _without_calls(self, plan: JavaObject) -> JavaObject:
         children = [self._without_calls(child) for child in self.items(plan.children())]
         if not self.is_calls(plan):
-            return plan.withNewChildren(self._sequence(children)) if children else plan
+            return plan.withNewChildren(self._jvm.sequence(children)) if children else plan
         (child,) = children
         nulls = [
             self._alias(self._null(column.dataType()), column.name(), column.exprId())
@@ -191,29 +193,22 @@ class _Plans:
         return self._project([*self.items(child.output()), *nulls], child)
 
     def _frame(self, plan: JavaObject) -> JavaObject:
-        return self._gateway.jvm.org.apache.spark.sql.classic.Dataset.ofRows(self._spark._jsparkSession, plan)
+        return self._jvm.java_class("org.apache.spark.sql.classic.Dataset").ofRows(self._spark._jsparkSession, plan)
 
     def _project(self, expressions: list[JavaObject], child: JavaObject) -> JavaObject:
-        return self._catalyst.plans.logical.Project(self._sequence(expressions), child)
+        return self._jvm.java_class(f"{_CATALYST}.plans.logical.Project")(self._jvm.sequence(expressions), child)
 
     def _alias(self, expression: JavaObject, name: str, id_: JavaObject | None = None) -> JavaObject:
-        expressions = self._catalyst.expressions
-        id_ = id_ or getattr(getattr(expressions, "NamedExpression$"), "MODULE$").newExprId()
-        none = self._sequence([])
-        return expressions.Alias(expression, name, id_, none, self._gateway.jvm.scala.Option.apply(None), none)
+        id_ = id_ or self._jvm.scala_object(f"{_EXPRESSIONS}.NamedExpression").newExprId()
+        none = self._jvm.sequence([])
+        alias = self._jvm.java_class(f"{_EXPRESSIONS}.Alias")
+        return alias(expression, name, id_, none, self._jvm.option(None), none)
 
     def _null(self, data_type: JavaObject) -> JavaObject:
-        return self._catalyst.expressions.Literal(None, data_type)
-
-    def _sequence(self, items: list[JavaObject]) -> JavaObject:
-        array = self._gateway.jvm.java.util.ArrayList()
-        for item in items:
-            array.add(item)
-        return self._gateway.jvm.scala.jdk.javaapi.CollectionConverters.asScala(array).toSeq()
+        return self._jvm.java_class(f"{_EXPRESSIONS}.Literal")(None, data_type)
 
     def _is(self, plan: JavaObject, name: str) -> bool:
-        found = self._gateway.jvm.java.lang.Class.forName(f"org.apache.spark.sql.catalyst.{name}")
-        return bool(found.isInstance(plan))
+        return self._jvm.is_instance(plan, f"{_CATALYST}.{name}")
 
 
 class _WithoutBroadcasts(pickle.Unpickler):

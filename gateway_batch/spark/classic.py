@@ -17,7 +17,7 @@ from gateway_batch.spark import read_files
 from gateway_batch.spark.expressions import Expressions
 from gateway_batch.spark.function import CallBuilder, install, install_table_function, uninstall
 from gateway_batch.spark.interrupt import cancel_jobs_on_interrupt
-from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.jvm import jvm_of
 from gateway_batch.spark.leases import lease_server_of
 from gateway_batch.spark.limit_rule import install_limit_rule
 from gateway_batch.spark.plan import CallerSettings
@@ -67,7 +67,7 @@ class ClassicFunctions(SessionFunctions):
             account_id=config.account_id,
             workspace_id=config.workspace_id,
         )
-        expressions = Expressions(gateway_of(spark))
+        expressions = Expressions(jvm_of(spark))
         planner = Planner(
             config,
             runtime,
@@ -126,7 +126,7 @@ class ClassicFunctions(SessionFunctions):
         return True
 
     def _named(self, name: str, value: Column) -> Column:
-        sql = gateway_of(self._spark).jvm.org.apache.spark.sql.api.python.PythonSQLUtils
+        sql = jvm_of(self._spark).java_class("org.apache.spark.sql.api.python.PythonSQLUtils")
         return Column(sql.namedArgumentExpression(name, value._jc))
 
 

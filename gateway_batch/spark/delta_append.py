@@ -24,13 +24,15 @@ from py4j.java_gateway import JavaObject
 from pyspark.sql import SparkSession
 from pyspark.sql.types import _parse_datatype_json_string
 
-from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.jvm import jvm_of
 from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.spark.table_append import OvertakenError, SparkTable, local_path
 from gateway_batch.spark.usage_table import quoted, record_type
 from gateway_batch.usage.arrow import schema_of
 from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.record import UsageRecord
+
+_DELTA = "org.apache.spark.sql.delta"
 
 _PLAIN_WRITER_VERSION = 2
 _PLAIN_PROPERTIES = {"delta.checkpointInterval", "delta.appendOnly", "delta.parquet.compression.codec"}
@@ -54,7 +56,7 @@ class UsageTable:
         self._spark = spark
         self._row = row
         self._time = time
-        self._jvm = gateway_of(spark).jvm
+        self._jvm = jvm_of(spark)
         self._identifier = self._parsed(name)
         self._log: Any = self._find_log()
         self._by_spark = SparkTable(spark, name)
@@ -93,7 +95,7 @@ class UsageTable:
     def _transaction_version(self, snapshot: JavaObject, drain: str) -> int | None:
         checksum = snapshot.checksumOpt()
         if checksum.isDefined() and checksum.get().setTransactions().isDefined():
-            known = self._as_java(checksum.get().setTransactions().get())
+            known = self._jvm.as_java(checksum.get().setTransactions().get())
             return next((int(each.version()) for each in known if each.appId() == drain), None)
         version = snapshot.transactions().get(drain)
         return int(version.get()) if version.isDefined() else None
@@ -110,18 +112,18 @@ class UsageTable:
         if self._identifier is None:
             return None
         try:
-            find = self._jvm.org.apache.spark.sql.delta.DeltaLog.forTable
+            find = self._jvm.java_class(f"{_DELTA}.DeltaLog").forTable
             return find(self._spark._jsparkSession, self._identifier)
         except TypeError:
             return None
 
     def _snapshot(self) -> JavaObject:
-        return self._log.update(False, self._nothing(), self._nothing())
+        return self._log.update(False, self._jvm.option(None), self._jvm.option(None))
 
     def _takes_plain_files(self, snapshot: JavaObject) -> bool:
         """Whether a Parquet file with just the rows' columns is all that an append to the table needs."""
         metadata = snapshot.metadata()
-        properties = set(self._as_java(metadata.configuration()))
+        properties = set(self._jvm.as_java(metadata.configuration()))
         return bool(
             snapshot.protocol().minWriterVersion() <= _PLAIN_WRITER_VERSION
             and metadata.partitionColumns().isEmpty()
@@ -136,7 +138,7 @@ class UsageTable:
     def _commit_file(self, file: DataFile, mark: Mark, after: Mark | None) -> None:
         now = int(time.time() * 1000)
         actions = [{"txn": {"appId": mark.drain, "version": mark.version, "lastUpdated": now}}]
-        transaction = self._log.startTransaction(self._catalog_entry(), self._nothing())
+        transaction = self._log.startTransaction(self._catalog_entry(), self._jvm.option(None))
         if self._last_in(transaction.snapshot(), mark.drain) != after:
             raise OvertakenError
         getattr(transaction.readTxn(), "$plus$eq")(mark.drain)  # so that Delta refuses the later of two at once
@@ -153,23 +155,20 @@ class UsageTable:
             raise
 
     def _put_into_table(self, file: Path) -> None:
-        path = self._jvm.org.apache.hadoop.fs.Path
+        path = self._jvm.java_class("org.apache.hadoop.fs.Path")
         files = self._log.dataPath().getFileSystem(self._log.newDeltaHadoopConf())
         files.copyFromLocalFile(True, True, path(file.as_uri()), path(self._log.dataPath(), file.name))
 
     def _commit(self, transaction: JavaObject, actions: list[dict[str, Any]], mark: Mark) -> None:
-        delta, nothing = self._jvm.org.apache.spark.sql.delta, self._nothing()
-        listed = self._jvm.java.util.ArrayList()
-        for action in actions:
-            listed.add(delta.actions.Action.fromJson(orjson.dumps(action).decode()))
-        append_mode = self._jvm.org.apache.spark.sql.SaveMode.Append
-        user_metadata = self._jvm.scala.Option.apply(mark.text)
-        operation = getattr(delta, "DeltaOperations$Write")(
-            append_mode, nothing, nothing, user_metadata, *[nothing] * _FURTHER_OF_A_WRITE
+        java_class, nothing = self._jvm.java_class, self._jvm.option(None)
+        parsed = java_class(f"{_DELTA}.actions.Action").fromJson
+        append_mode = java_class("org.apache.spark.sql.SaveMode").Append
+        operation = java_class(f"{_DELTA}.DeltaOperations$Write")(
+            append_mode, nothing, nothing, self._jvm.option(mark.text), *[nothing] * _FURTHER_OF_A_WRITE
         )
-        checkpoint_hook = getattr(getattr(delta.hooks, "CheckpointHook$"), "MODULE$")
+        checkpoint_hook = self._jvm.scala_object(f"{_DELTA}.hooks.CheckpointHook")
         transaction.postCommitHooks().subtractOne(checkpoint_hook)  # a checkpoint is a Spark job
-        transaction.commit(self._jvm.scala.jdk.javaapi.CollectionConverters.asScala(listed).toSeq(), operation)
+        transaction.commit(self._jvm.sequence(parsed(orjson.dumps(action).decode()) for action in actions), operation)
 
     def _checkpoint_when_idle(self) -> None:
         """What Delta's checkpoint hook would have done, left for the next time while a query is running."""
@@ -182,13 +181,7 @@ class UsageTable:
 
     def _catalog_entry(self) -> JavaObject:
         catalog = self._spark._jsparkSession.sessionState().catalog()
-        return self._jvm.scala.Option.apply(catalog.getTableMetadata(self._identifier))
-
-    def _nothing(self) -> JavaObject:
-        return self._jvm.scala.Option.empty()
-
-    def _as_java(self, collection: JavaObject) -> Any:
-        return self._jvm.scala.jdk.javaapi.CollectionConverters.asJava(collection)
+        return self._jvm.option(catalog.getTableMetadata(self._identifier))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from py4j.java_gateway import JavaGateway, JavaObject, is_instance_of
+from py4j.java_gateway import JavaClass, JavaObject
 from pyspark.sql.types import DataType, _parse_datatype_json_string
 
-_EXPRESSIONS = "org.apache.spark.sql.catalyst.expressions"
+from gateway_batch.spark.jvm import Jvm
+
+_SQL = "org.apache.spark.sql"
+_CATALYST = f"{_SQL}.catalyst"
+_EXPRESSIONS = f"{_CATALYST}.expressions"
 
 
 class NotConstantError(Exception):
@@ -18,9 +22,8 @@ class NotConstantError(Exception):
 class Expressions:
     """Reads and makes expressions of one Spark driver."""
 
-    def __init__(self, gateway: JavaGateway) -> None:
-        self._gateway = gateway
-        self._jvm = gateway.jvm
+    def __init__(self, jvm: Jvm) -> None:
+        self._jvm = jvm
 
     def arguments(self, children: JavaObject) -> tuple[list[JavaObject], list[tuple[str, JavaObject]]]:
         """A call's positional arguments, and its named ones as written."""
@@ -39,7 +42,7 @@ class Expressions:
         Raises:
             NotConstantError: it depends on data.
         """
-        if is_instance_of(self._gateway, expression, f"{_EXPRESSIONS}.RuntimeReplaceable"):
+        if self._jvm.is_instance(expression, f"{_EXPRESSIONS}.RuntimeReplaceable"):
             return self.constant(expression.replacement())  # schema_of_json, nvl: these don't evaluate themselves
         if self._is(expression, "Alias"):
             return self.constant(expression.child())
@@ -47,7 +50,7 @@ class Expressions:
             return self._struct(expression.children())
         if not expression.foldable():
             raise NotConstantError
-        value = expression.eval(self._jvm.org.apache.spark.sql.catalyst.InternalRow.empty())
+        value = expression.eval(self._jvm.java_class(f"{_CATALYST}.InternalRow").empty())
         return self._as_json(value, expression.dataType())
 
     def data_type(self, expression: JavaObject) -> DataType:
@@ -56,48 +59,46 @@ class Expressions:
 
     def parse_type(self, ddl: str) -> DataType:
         """A type from its DDL; Spark's ParseException if it is none."""
-        return _parse_datatype_json_string(self._jvm.org.apache.spark.sql.types.DataType.fromDDL(ddl).json())
+        return _parse_datatype_json_string(self._java_type.fromDDL(ddl).json())
 
     def time_zone(self, name: str) -> str:
         """A time zone as Spark's settings may write it, as a region or an offset (`Z`, `+05:30`)."""
-        zone: str = self._jvm.org.apache.spark.sql.catalyst.util.DateTimeUtils.getZoneId(name).normalized().getId()
-        return zone
+        utilities = self._jvm.java_class(f"{_CATALYST}.util.DateTimeUtils")
+        return str(utilities.getZoneId(name).normalized().getId())
 
     def cast(self, expression: JavaObject, data_type: DataType) -> JavaObject:
         """The expression cast to a type."""
-        wanted = self._jvm.org.apache.spark.sql.types.DataType.fromJson(data_type.json())
-        return self._jvm.org.apache.spark.sql.catalyst.expressions.Cast(
-            expression, wanted, self._jvm.scala.Option.apply(None), self._ansi()
-        )
+        wanted = self._java_type.fromJson(data_type.json())
+        return self._expression("Cast")(expression, wanted, self._jvm.option(None), self._ansi())
 
     def array(self, expressions: list[JavaObject]) -> JavaObject:
         """An ARRAY of the expressions."""
-        return self._jvm.org.apache.spark.sql.catalyst.expressions.CreateArray(self.sequence(expressions), False)
+        return self._expression("CreateArray")(self._jvm.sequence(expressions), False)
 
     def as_json(self, expression: JavaObject) -> JavaObject:
         """A STRUCT as JSON text, its NULLs in it; resolved with the session's time zone."""
-        options = self._jvm.java.util.HashMap()
+        options = self._jvm.java_class("java.util.HashMap")()
         options.put("ignoreNullFields", "false")
-        return self._jvm.org.apache.spark.sql.catalyst.expressions.StructsToJson(
-            self._jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(options),
-            expression,
-            self._jvm.scala.Option.apply(None),
-        )
+        as_scala = self._jvm.java_class("org.apache.spark.api.python.PythonUtils").toScalaMap
+        return self._expression("StructsToJson")(as_scala(options), expression, self._jvm.option(None))
 
     def parsed_json(self, expression: JavaObject) -> JavaObject:
         """JSON text as VARIANT."""
-        return self._jvm.org.apache.spark.sql.catalyst.expressions.variant.ParseJson(expression, True)
+        return self._expression("variant.ParseJson")(expression, True)
 
     def sequence(self, expressions: list[JavaObject]) -> JavaObject:
         """A Scala Seq."""
-        array = self._jvm.java.util.ArrayList()
-        for expression in expressions:
-            array.add(expression)
-        return self._jvm.scala.jdk.javaapi.CollectionConverters.asScala(array).toSeq()
+        return self._jvm.sequence(expressions)
 
     def _ansi(self) -> JavaObject:
-        modes = getattr(self._jvm, f"{_EXPRESSIONS}.EvalMode$")
-        return getattr(modes, "MODULE$").LEGACY()
+        return self._jvm.scala_object(f"{_EXPRESSIONS}.EvalMode").LEGACY()
+
+    @property
+    def _java_type(self) -> JavaClass:
+        return self._jvm.java_class(f"{_SQL}.types.DataType")
+
+    def _expression(self, name: str) -> JavaClass:
+        return self._jvm.java_class(f"{_EXPRESSIONS}.{name}")
 
     def _is(self, expression: JavaObject, name: str) -> bool:
         return bool(expression.getClass().getSimpleName() == name)
@@ -107,9 +108,8 @@ class Expressions:
         return dict(zip(values[::2], values[1::2], strict=True))
 
     def _as_json(self, value: Any, data_type: JavaObject) -> Any:
-        converters = self._jvm.org.apache.spark.sql.catalyst.CatalystTypeConverters
-        cells = self._gateway.new_array(self._jvm.java.lang.Object, 1)
-        cells[0] = converters.convertToScala(value, data_type)
-        schema = self._jvm.org.apache.spark.sql.types.StructType().add("value", data_type)
-        row = self._jvm.org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema(cells, schema)
+        converters = self._jvm.java_class(f"{_CATALYST}.CatalystTypeConverters")
+        cells = self._jvm.objects(converters.convertToScala(value, data_type))
+        schema = self._jvm.java_class(f"{_SQL}.types.StructType")().add("value", data_type)
+        row = self._expression("GenericRowWithSchema")(cells, schema)
         return json.loads(row.json())["value"]

@@ -7,7 +7,6 @@ constant ones, has the call planned, and answers with a Python UDF over those th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JJavaError
@@ -21,7 +20,7 @@ from pyspark.util import PythonEvalType
 
 from gateway_batch.errors import AiFunctionError, GatewayBatchError
 from gateway_batch.spark.expressions import Expressions, NotConstantError
-from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.jvm import Jvm, gateway_of, jvm_of
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import Input
 from gateway_batch.spark.planning import CONSTANTS, Planned, Planner
@@ -49,7 +48,7 @@ class CallBuilder:
     def __init__(self, spark: SparkSession, planner: Planner, credentials: Broadcast[dict[str, str]]) -> None:
         self._planner = planner
         self._credentials = credentials
-        self._expressions = Expressions(gateway_of(spark))
+        self._expressions = Expressions(jvm_of(spark))
 
     def ai_query(self, children: JavaObject) -> JavaObject:
         """The expression of one call of `ai_query`.
@@ -131,8 +130,8 @@ def _is_text_map(data_type: t.MapType) -> bool:
 class _FunctionBuilder:
     """The builder as Spark sees it: a `scala.Function1` from argument expressions to an expression."""
 
-    def __init__(self, gateway: Any, build: Callable[[JavaObject], JavaObject]) -> None:
-        self._gateway = gateway
+    def __init__(self, jvm: Jvm, build: Callable[[JavaObject], JavaObject]) -> None:
+        self._jvm = jvm
         self._build = build
 
     def apply(self, children: JavaObject) -> JavaObject:
@@ -145,7 +144,7 @@ class _FunctionBuilder:
 
     def _as_java(self, message: str) -> Py4JJavaError:
         """Unchecked, as scala.Function1 declares no exception: so it reaches the user as one line, without stacks."""
-        return Py4JJavaError(message, self._gateway.jvm.java.lang.IllegalArgumentException(message))
+        return Py4JJavaError(message, self._jvm.java_class("java.lang.IllegalArgumentException")(message))
 
     class Java:
         implements = ("scala.Function1",)
@@ -160,17 +159,16 @@ def install(spark: SparkSession, name: str, build: Callable[[JavaObject], JavaOb
     gateway = gateway_of(spark)
     ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
     gateway.python_parameters.propagate_java_exceptions = True
-    builder = _FunctionBuilder(gateway, build)
+    builder = _FunctionBuilder(jvm_of(spark), build)
     for registry in _registries(spark):
         registry.registerFunction(_identifier(spark, name), builder, "built-in")
 
 
 def install_table_function(spark: SparkSession, name: str, build: Callable[[JavaObject], JavaObject]) -> None:
     """Makes a table function of the session, unless it has one of that name, as on Databricks."""
-    gateway = gateway_of(spark)
     registry = spark._jsparkSession.sessionState().tableFunctionRegistry()
     if not registry.functionExists(_identifier(spark, name)):
-        registry.registerFunction(_identifier(spark, name), _FunctionBuilder(gateway, build), "built-in")
+        registry.registerFunction(_identifier(spark, name), _FunctionBuilder(jvm_of(spark), build), "built-in")
 
 
 def uninstall(spark: SparkSession, name: str) -> None:
@@ -186,9 +184,8 @@ def _registries(spark: SparkSession) -> list[JavaObject]:
 def _identifier(spark: SparkSession, name: str) -> JavaObject:
     if tuple(int(part) for part in spark.version.split(".")[:2]) >= (4, 2):
         return _built_in(spark).builtinFunctionIdentifier(name)
-    return gateway_of(spark).jvm.org.apache.spark.sql.catalyst.FunctionIdentifier(name)
+    return jvm_of(spark).java_class("org.apache.spark.sql.catalyst.FunctionIdentifier")(name)
 
 
 def _built_in(spark: SparkSession) -> JavaObject:
-    registry = getattr(gateway_of(spark).jvm.org.apache.spark.sql.catalyst.analysis, "FunctionRegistry$")
-    return getattr(registry, "MODULE$")
+    return jvm_of(spark).scala_object("org.apache.spark.sql.catalyst.analysis.FunctionRegistry")

@@ -13,7 +13,7 @@ from py4j.java_gateway import JavaObject
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
-from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.jvm import jvm_of
 
 _SOURCE = Path(__file__).parent / "java" / "LimitBelowCalls.java"
 _CLASS = "gateway_batch.LimitBelowCalls"
@@ -33,12 +33,9 @@ def install_limit_rule(spark: SparkSession, function: str) -> None:
 
 
 def _make_rule(spark: SparkSession, function: str) -> JavaObject:
-    gateway = gateway_of(spark)
-    jvm = gateway.jvm
-    compiler = jvm.org.codehaus.janino.SimpleCompiler()
-    compiler.setParentClassLoader(jvm.java.lang.Thread.currentThread().getContextClassLoader())
+    jvm = jvm_of(spark)
+    compiler = jvm.java_class("org.codehaus.janino.SimpleCompiler")()
+    compiler.setParentClassLoader(jvm.java_class("java.lang.Thread").currentThread().getContextClassLoader())
     compiler.cook(_SOURCE.read_text(encoding="utf-8"))
     constructor = compiler.getClassLoader().loadClass(_CLASS).getConstructors()[0]
-    arguments = gateway.new_array(jvm.java.lang.Object, 1)
-    arguments[0] = function
-    return constructor.newInstance(arguments)
+    return constructor.newInstance(jvm.objects(function))

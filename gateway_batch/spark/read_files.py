@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.errors import AiFunctionError
 from gateway_batch.spark.expressions import Expressions, NotConstantError
-from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.jvm import jvm_of
 from gateway_batch.spark.signature import Constant, Constants, invalid_value
 
 NAME = "read_files"
@@ -26,7 +26,7 @@ class ReadFiles:
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
-        self._expressions = Expressions(gateway_of(spark))
+        self._expressions = Expressions(jvm_of(spark))
 
     def build(self, children: JavaObject) -> JavaObject:
         """The plan that reads the files.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, StructType, _parse_datatype_json_string
 
-from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.jvm import jvm_of
 from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.usage import comments
 from gateway_batch.usage.record import UsageRecord, columns, structs
@@ -27,8 +27,8 @@ def usage_ddl(row: type = UsageRecord) -> str:
 
 def record_type(spark: SparkSession, row: type = UsageRecord) -> StructType:
     """The row type of the usage table, or of another record's."""
-    jvm = gateway_of(spark).jvm
-    schema = _parse_datatype_json_string(jvm.org.apache.spark.sql.types.DataType.fromDDL(usage_ddl(row)).json())
+    java_type = jvm_of(spark).java_class("org.apache.spark.sql.types.DataType")
+    schema = _parse_datatype_json_string(java_type.fromDDL(usage_ddl(row)).json())
     assert isinstance(schema, StructType)
     return schema
 
