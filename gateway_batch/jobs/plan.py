@@ -115,6 +115,22 @@ def pending_sql(
     return f"SELECT *, {numbered}\nFROM (\n{rows}{limited}\n)"
 
 
+def counts_sql(pending: str, keys: Sequence[str]) -> str:
+    """The query for each chunk's number and rows, and the most rows that one of its keys has: 1, or they are no keys.
+
+    Args:
+        pending: the table of the rows to be answered, quoted.
+        keys: names of key columns.
+    """
+    by_key = f"SELECT min(chunk) AS chunk, count(*) AS rows FROM {pending} GROUP BY {_listed(keys)}"
+    return f"SELECT chunk, count(*) AS rows, max(rows) AS most\nFROM (\n{by_key}\n)\nGROUP BY chunk"
+
+
+def repeated_sql(pending: str, keys: Sequence[str]) -> str:
+    """The query for keys that several rows have, and for how many; arguments as of `counts_sql`."""
+    return f"SELECT {_listed(keys)}, count(*)\nFROM {pending}\nGROUP BY {_listed(keys)}\nHAVING count(*) > 1"
+
+
 def chunks_of(counts: Sequence[tuple[int, int]], chunk_rows: int) -> list[list[int]]:
     """Chunk numbers in groups that together have so many rows at most, if not one number alone has more.
 
@@ -157,6 +173,10 @@ def answers_sql(keys: Sequence[str], answer: str, price: Price | None) -> list[s
         "answered_at": "current_timestamp()",
     }
     return [*map(quoted_column, keys), *(f"{columns[name]} AS {name}" for name in RESULT_COLUMNS)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(quoted_column, names))
 
 
 def _cost_sql(answer: str, price: Price | None) -> str:

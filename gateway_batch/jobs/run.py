@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pyspark.errors import AnalysisException, IllegalArgumentException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -31,8 +31,10 @@ from gateway_batch.jobs.plan import (
     RowInputs,
     answers_sql,
     chunks_of,
+    counts_sql,
     fingerprint,
     pending_sql,
+    repeated_sql,
 )
 from gateway_batch.jobs.progress import NotebookBar, in_notebook
 from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
@@ -232,9 +234,10 @@ class _Run:
         """
         with _planning(source) as view:
             tables.write_pending(self._spark, self._job.output, run_id, pending(view))
-        self._check_unique()
-        counts = self._pending().groupBy("chunk").count().orderBy("chunk").collect()
-        return [(row["chunk"], row["count"]) for row in counts]
+        chunks = self._spark.sql(counts_sql(self._pending_table, self._keys)).collect()
+        if any(row["most"] > 1 for row in chunks):
+            self._refuse_keys()
+        return sorted((row["chunk"], row["rows"]) for row in chunks)
 
     def answer(self, groups: Sequence[Sequence[int]]) -> Generator[Chunk, None, None]:
         """Answers groups of chunks, and yields what became of each; closed, it has committed what it answered.
@@ -316,18 +319,17 @@ class _Run:
         return asked.selectExpr(*answers_sql(self._keys, _ANSWER, self._price))
 
     def _pending(self) -> DataFrame:
-        return self._spark.table(quoted(tables.pending_table(self._job.output)))
+        return self._spark.table(self._pending_table)
 
-    def _check_unique(self) -> None:
-        names = [*map(quoted_column, self._keys)]
-        twice = self._pending().groupBy(*names).count().where("count > 1")
-        if (found := twice.first()) is None:
-            return
-        values = ", ".join(f"{key} = {found[key]!r}" for key in self._keys)
+    def _refuse_keys(self) -> NoReturn:
+        *found, rows = self._spark.sql(repeated_sql(self._pending_table, self._keys)).head(1)[0]
+        values = ", ".join(f"{key} = {value!r}" for key, value in zip(self._keys, found, strict=True))
         tables.drop_pending(self._spark, self._job.output)
-        raise ConfigError(
-            f"keys: {found['count']:,} rows of the source have {values}: name columns that tell its rows apart"
-        )
+        raise ConfigError(f"keys: {rows:,} rows of the source have {values}: name columns that tell its rows apart")
+
+    @property
+    def _pending_table(self) -> str:
+        return quoted(tables.pending_table(self._job.output))
 
     @property
     def _parallelism(self) -> int:
