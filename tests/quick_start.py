@@ -17,6 +17,10 @@ SMALL_TABLES = {
 Spark keeps by itself is used again, and VACUUM starts so many tasks. Without them a sixth more of the processor's time
 goes."""
 
+PATIENT = {"spark.python.task.killTimeout": "60s"}
+"""Spark kills a worker that still runs 2 s after its task was cancelled: on busy processors, as it records what was in
+flight."""
+
 _ARCHIVE = Path(__file__).parents[1] / ".tools" / "spark.jsa"
 
 

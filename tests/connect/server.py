@@ -14,7 +14,7 @@ from pathlib import Path
 import delta
 import pyspark
 
-from tests.quick_start import SMALL_TABLES
+from tests.quick_start import PATIENT, SMALL_TABLES
 
 _STARTS_WITHIN_S = 600.0
 _CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
@@ -62,6 +62,7 @@ def _settings(folder: Path, port: int) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": "4",
         **SMALL_TABLES,
+        **PATIENT,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     }

@@ -19,7 +19,7 @@ from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.spark.reconcile import books
 from tests.conformance.echo import echo_server_running
 from tests.conformance.fixtures import echoed, echoed_tags, texts
-from tests.quick_start import SMALL_TABLES
+from tests.quick_start import PATIENT, SMALL_TABLES
 
 __all__ = ["echoed", "echoed_tags", "texts"]
 
@@ -28,7 +28,7 @@ MODEL = "databricks-gpt-5-4"
 SHARED_LEDGER = "shared_ledger.usage"
 AS_STARTED: dict[str, Any] = {"latency_ms": None, "rpm": None, "tpm": None, "faults": []}
 
-SETTINGS = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false", **SMALL_TABLES}
+SETTINGS = {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false", **SMALL_TABLES, **PATIENT}
 
 Register = Callable[..., gb.Gateway]
 Count = Callable[[Callable[[], object]], int]
