@@ -66,7 +66,7 @@ def local_session(
         "spark.sql.warehouse.dir": str(folder),
         "spark.driver.memory": f"{_heap_mib()}m",
         "spark.driver.extraJavaOptions": _collector(),
-        **_ready_workers(python, master),
+        **_ready_workers(python, (settings or {}).get("spark.master", master)),
         **(settings or {}),
     }
     for name, value in chosen.items():
