@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from delta import configure_spark_with_delta_pip
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
+import gateway_batch
 from gateway_batch.config import WAREHOUSE
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.usage_table import literal, quoted
@@ -84,8 +86,17 @@ def local_session(
 
 def _ready_workers(python: str, master: str) -> dict[str, str]:
     """Where workers are this interpreter on this machine: others may not have the package before a task brings it."""
-    has_package = python == sys.executable and master.startswith("local")
-    return {"spark.python.daemon.module": "gateway_batch.spark.worker_daemon"} if has_package else {}
+    is_here = python == sys.executable and re.match(r"local(\[|$)", master)
+    if not is_here or not _imports(python, gateway_batch.__file__):
+        return {}
+    return {"spark.python.daemon.module": "gateway_batch.spark.worker_daemon"}
+
+
+def _imports(python: str, package: str) -> bool:
+    """Whether a new process has this package too; one that a program found by a `sys.path` of its own hasn't."""
+    code = "from importlib.util import find_spec; print(getattr(find_spec('gateway_batch'), 'origin', None))"
+    process = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    return process.stdout.strip() == package
 
 
 def _collector() -> str:
