@@ -7,13 +7,14 @@ RUNS ?= 200
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
-# The parts of `make test`, the longest first but for lint, a minute. Each is a process of its own, most with a Spark
-# session, which alone keeps little more than one core busy: two run at a time.
-TESTED := spark lint pages analytics connect unit
+# The parts of `make test`, the longest first. Each is a process of its own, most with a Spark session, which keeps a
+# core busy but for what it waits for: on two cores three run at a time.
+TESTED := spark pages jobs lint analytics connect unit
 PYTEST := TEST_TIMES=$(CURDIR)/build/test-times $(BIN)/python -m pytest -m "not nightly"
-TWO_AT_A_TIME := $(MAKE) --no-print-directory --keep-going --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+AT_A_TIME := 3
+TOGETHER := $(MAKE) --no-print-directory --keep-going --jobs=$(AT_A_TIME) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo test quick nightly repeats mutants coverage test-matrix faults campaign cluster providers screenshots notebooks wheel lint unit spark analytics connect pages smoke setup archive bench bench-all format lock clean
+.PHONY: help demo test quick nightly repeats mutants coverage test-matrix faults campaign cluster providers screenshots notebooks wheel lint unit spark jobs analytics connect pages smoke setup archive bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -43,11 +44,11 @@ demo:
 
 test: setup
 	@rm -rf build/test-times
-	@$(TWO_AT_A_TIME) $(TESTED)
+	@$(TOGETHER) $(TESTED)
 	@$(BIN)/python -m tests.slowest build/test-times
 
 quick: setup
-	@$(TWO_AT_A_TIME) smoke lint unit
+	@$(TOGETHER) smoke lint unit
 
 setup:
 	@scripts/setup.sh dev
@@ -61,11 +62,14 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-unit: archive
+unit: setup
 	$(PYTEST) tests/unit tests/property tests/devgateway tests/client
 
 spark: archive
 	$(PYTEST) tests/spark
+
+jobs: archive
+	$(PYTEST) tests/jobs
 
 analytics: archive
 	$(PYTEST) tests/analytics
@@ -86,7 +90,7 @@ nightly: archive
 	@scripts/nightly.sh repeats mutants cluster faults campaign test-matrix providers wheel bench-all
 
 repeats: archive
-	@status=0; for folder in unit property devgateway client spark analytics connect e2e; do \
+	@status=0; for folder in unit property devgateway client spark jobs analytics connect e2e; do \
 		$(BIN)/python -m pytest -m nightly tests/$$folder || [ $$? = 5 ] || status=1; done; exit $$status
 
 mutants: archive
@@ -115,7 +119,7 @@ test-matrix: setup
 	@for version in $(OTHER_SPARKS); do scripts/matrix.sh $$version || exit 1; done
 
 coverage: archive
-	@scripts/coverage.sh $(TESTED)
+	@AT_A_TIME=$(AT_A_TIME) scripts/coverage.sh $(TESTED)
 
 screenshots: archive
 	mkdir -p docs/images

@@ -21,7 +21,7 @@ run() {
 if [ $# -gt 0 ]; then
     run "$@"
 else # a process is either a classic one or a Spark Connect one to pyspark
-    run tests/spark
+    run tests/spark tests/jobs
     run tests/analytics
     run tests/connect
 fi
