@@ -8,10 +8,10 @@ RUNS ?= 200
 OTHER_SPARKS := 4.1.1
 
 # The parts of `make test`, the longest first. Each is a process of its own, most with a Spark session, which keeps a
-# core busy but for what it waits for: on two cores three run at a time.
+# core busy but for what it waits for: on two cores four run at a time.
 TESTED := spark pages jobs lint analytics connect unit
 PYTEST := TEST_TIMES=$(CURDIR)/build/test-times $(BIN)/python -m pytest -m "not nightly"
-AT_A_TIME := 3
+AT_A_TIME := 4
 TOGETHER := $(MAKE) --no-print-directory --keep-going --jobs=$(AT_A_TIME) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help demo test quick nightly repeats mutants coverage test-matrix faults campaign cluster providers screenshots notebooks wheel lint unit spark jobs analytics connect pages smoke setup archive bench bench-all format lock clean
