@@ -166,7 +166,7 @@ def test_a_drain_that_is_killed_around_its_commit_is_finished_by_the_next(
     for killed, step in enumerate(steps, 1):
         spark.sql(f"{QUERY} WHERE id < 10").collect()
         assert dies_before(step, [], gateway.usage.flush, ("copyFromLocalFile", "commit"))
-        assert gateway.usage.flush() == (10 if step < 5 else 0)
+        assert gateway.usage.flush() == (10 if step < 4 else 0)
         assert own_rows(gateway).count() == 10 * killed
         summaries = spark.table(tasks).where(f"requester = '{gateway.config.requester}'").collect()
         assert sum(row.rows for row in summaries) == 10 * killed
