@@ -21,10 +21,11 @@ from gateway_batch.jobs.counted import Counted, Estimate, assumed, count, framin
 from gateway_batch.jobs.extrapolate import Interval, total_of_rest
 from gateway_batch.jobs.plan import pending_sql
 from gateway_batch.jobs.run import CHUNK_ROWS, BatchJob, run_batch
-from gateway_batch.jobs.source import as_view, check_keys, read_source
+from gateway_batch.jobs.source import check_keys, read_source
 from gateway_batch.pricing import list_price
 from gateway_batch.spark.messages import first_line
-from gateway_batch.spark.usage_table import quoted
+from gateway_batch.spark.spelling import quoted
+from gateway_batch.spark.temporary_view import as_view
 from gateway_batch.tokens import count_tokens
 from gateway_batch.types import Price, Service
 

@@ -17,8 +17,9 @@ from gateway_batch.jobs.report import BatchReport, Status
 from gateway_batch.spark.functions import ddl_of
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS
+from gateway_batch.spark.spelling import literal, quoted
+from gateway_batch.spark.table_making import make_table
 from gateway_batch.spark.task_table import beside
-from gateway_batch.spark.usage_table import literal, make_table, quoted
 
 NAME = "ai_batch_runs"
 

@@ -10,12 +10,13 @@ from pyspark.sql import types as t
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.jobs.plan import RESULT_COLUMNS
-from gateway_batch.jobs.source import as_view
 from gateway_batch.jobs.template import quoted_column
 from gateway_batch.locks import locked
 from gateway_batch.spark.functions import ddl_of
+from gateway_batch.spark.spelling import literal, quoted
 from gateway_batch.spark.table_append import SparkTable
-from gateway_batch.spark.usage_table import literal, make_table, quoted
+from gateway_batch.spark.table_making import make_table
+from gateway_batch.spark.temporary_view import as_view
 
 RUN_ID = "gateway_batch.run_id"
 
@@ -35,13 +36,10 @@ def make_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
     Raises:
         ConfigError: there is a table of that name with other columns.
     """
-    if spark.catalog.tableExists(table):
-        _check_output(spark, table, answers)
-        return
     described = ",\n".join(f"  {_column(field)}" for field in answers)
-    make_table(
-        spark, table, f"CREATE TABLE {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(_COMMENT)}"
-    )
+    made = f"CREATE TABLE IF NOT EXISTS {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(_COMMENT)}"
+    make_table(spark, table, made)
+    _check_output(spark, table, answers)
 
 
 def merge(spark: SparkSession, table: str, keys: Sequence[str], answers: DataFrame) -> None:

@@ -38,7 +38,7 @@ from gateway_batch.jobs.plan import (
 )
 from gateway_batch.jobs.progress import NotebookBar, in_notebook
 from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
-from gateway_batch.jobs.source import as_view, check_keys, read_source
+from gateway_batch.jobs.source import check_keys, read_source
 from gateway_batch.jobs.telling import Teller
 from gateway_batch.jobs.template import prompt_sql, quoted_column
 from gateway_batch.pricing import list_price
@@ -47,7 +47,8 @@ from gateway_batch.spark.gateway import Gateway, register_ai_query
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.scope import remove_run
 from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
-from gateway_batch.spark.usage_table import quoted
+from gateway_batch.spark.spelling import quoted
+from gateway_batch.spark.temporary_view import as_view
 
 CHUNK_ROWS = 20_000
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from pyspark.errors import PySparkException
@@ -14,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.files import read_table
 from gateway_batch.spark.messages import first_line
-from gateway_batch.spark.usage_table import quoted
+from gateway_batch.spark.spelling import quoted
 
 _QUERY = re.compile(r"\s*(SELECT|WITH|FROM|VALUES|TABLE)\s", re.IGNORECASE)
 
@@ -45,17 +42,6 @@ def read_source(spark: SparkSession, source: str | Path | DataFrame) -> DataFram
     except PySparkException as error:
         raise ConfigError(f"source: {first_line(error)}") from None
     raise ConfigError(f"source: {text!r} is no table or view of the session, no path, and no query")
-
-
-@contextlib.contextmanager
-def as_view(frame: DataFrame) -> Iterator[str]:
-    """A DataFrame as a temporary view, of a name that no one else has."""
-    name = f"_gateway_batch_{uuid.uuid4().hex}"
-    frame.createOrReplaceTempView(name)
-    try:
-        yield name
-    finally:
-        frame.sparkSession.catalog.dropTempView(name)
 
 
 def check_keys(frame: DataFrame, keys: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from string import Formatter
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.usage_table import literal
+from gateway_batch.spark.spelling import literal
 
 
 def prompt_sql(template: str, columns: Iterable[str]) -> str:

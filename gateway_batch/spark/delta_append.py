@@ -26,8 +26,9 @@ from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.spark.jvm import jvm_of
 from gateway_batch.spark.session_kind import WRITE_ERRORS
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.spark.table_append import OvertakenError, SparkTable, local_path
-from gateway_batch.spark.usage_table import quoted, record_type
+from gateway_batch.spark.usage_table import record_type
 from gateway_batch.usage.arrow import schema_of
 from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.record import UsageRecord

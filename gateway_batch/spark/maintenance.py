@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.spark.task_table import TaskTable, beside
 from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS
-from gateway_batch.spark.usage_table import create_usage_table, quoted
+from gateway_batch.spark.usage_table import create_usage_table
 
 
 @dataclass(frozen=True, slots=True)

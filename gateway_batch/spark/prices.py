@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime
 from pyspark.sql import SparkSession
 
 from gateway_batch.pricing import list_price
-from gateway_batch.spark.usage_table import create_table, literal, quoted, usage_ddl
+from gateway_batch.spark.spelling import literal, quoted
+from gateway_batch.spark.usage_table import create_table, usage_ddl
 from gateway_batch.usage import prices
 from gateway_batch.usage.prices import LISTED, PriceRecord
 from gateway_batch.usage.tasks import TokenPrice

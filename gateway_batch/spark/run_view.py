@@ -9,9 +9,10 @@ from pyspark.sql import SparkSession
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS
+from gateway_batch.spark.spelling import literal, quoted
 from gateway_batch.spark.sql_files import read_sql
 from gateway_batch.spark.task_table import TaskTable, beside
-from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table, literal, quoted
+from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table
 
 NAME = "ai_query_runs"
 COMMENT = "What each query execution of ai_query did, cost and was spared, by gateway_batch."

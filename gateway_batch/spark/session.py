@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 import gateway_batch
 from gateway_batch.config import WAREHOUSE
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.usage_table import literal, quoted
+from gateway_batch.spark.spelling import literal, quoted
 
 _SETTINGS = {
     "spark.ui.enabled": "false",

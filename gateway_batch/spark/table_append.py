@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from gateway_batch.errors import GatewayBatchError
-from gateway_batch.spark.usage_table import quoted
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.usage.manifests import Mark
 
 _COMMITS_BACK = (20, 400, 8_000, 160_000)

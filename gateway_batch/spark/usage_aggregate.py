@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.spark.sql_files import read_sql
-from gateway_batch.spark.usage_table import quoted
 
 CELLS, DISTRIBUTIONS = "usage_daily", "usage_daily_distributions"
 """The tables of the aggregate."""

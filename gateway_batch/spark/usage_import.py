@@ -16,9 +16,10 @@ from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.spark.gateway_ledger import Ledger, is_table, read_ledger
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.spark.table_append import SparkTable
 from gateway_batch.spark.table_lock import table_lock
-from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table, quoted
+from gateway_batch.spark.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.usage.record import SCHEMA_VERSION, ClientMetadata, UsageRecord, columns
 from gateway_batch.version import AGENT
 

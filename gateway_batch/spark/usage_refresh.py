@@ -18,11 +18,12 @@ from pyspark.sql import functions as F
 from gateway_batch.errors import LedgerError
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS
+from gateway_batch.spark.spelling import literal, quoted
 from gateway_batch.spark.sql_files import read_sql
 from gateway_batch.spark.table_append import SparkTable
 from gateway_batch.spark.table_lock import table_lock
+from gateway_batch.spark.table_making import make_table
 from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS, cells_query, distributions_with_cells, midnight
-from gateway_batch.spark.usage_table import literal, make_table, quoted
 from gateway_batch.spark.views import create_first_view, create_views
 
 REFRESHES = "usage_refreshes"

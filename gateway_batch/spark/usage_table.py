@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, StructType, _parse_datatype_json_string
 
 from gateway_batch.spark.jvm import jvm_of
-from gateway_batch.spark.session_kind import WRITE_ERRORS
+from gateway_batch.spark.spelling import literal, quoted
+from gateway_batch.spark.table_making import make_table
 from gateway_batch.usage import comments
 from gateway_batch.usage.record import UsageRecord, columns, structs
 
-# What Delta says while another process makes the table, or has made it in a catalog that it doesn't share.
-_LIES_THERE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
-_ANOTHER_MAKES_IT = (_LIES_THERE, "DELTA_CONCURRENT_WRITE", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
 _OF_EVERY_VERSION = {"request_id", "event_time", "client_metadata"}
-_PAUSES_S = (0.2, 0.4, 0.8, 1.6)
 
 
 def usage_ddl(row: type = UsageRecord) -> str:
@@ -43,43 +39,12 @@ def create_table(spark: SparkSession, table: str, row: type, comment: str, colum
     make_table(spark, table, table_ddl(table, row, comment, column_comments))
 
 
-def make_table(spark: SparkSession, table: str, statement: str) -> None:
-    """Makes a Delta table by a statement that makes it if it is missing, and its schema."""
-    if spark.catalog.tableExists(table):
-        return
-    schema, _, _ = table.rpartition(".")
-    if schema:
-        spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    for pause_s in _PAUSES_S:
-        try:
-            spark.sql(statement)
-            return
-        except WRITE_ERRORS as error:
-            if not any(name in str(error) for name in _ANOTHER_MAKES_IT):
-                raise
-            if _LIES_THERE in str(error) and _take_as_it_lies(spark, table):
-                return
-        time.sleep(pause_s)
-    spark.sql(statement)
-
-
 def table_ddl(table: str, row: type, comment: str, column_comments: Mapping[str, str]) -> str:
     """The statement that makes a Delta table of a record's columns if it is missing."""
     described = ",\n".join(
         f"  {name} {sql_type} COMMENT {literal(column_comments[name])}" for name, sql_type in columns(row)
     )
     return f"CREATE TABLE IF NOT EXISTS {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(comment)}"
-
-
-def _take_as_it_lies(spark: SparkSession, table: str) -> bool:
-    """Takes a table that another session made where this session's catalog would have put it; False if it can't yet."""
-    schema, _, name = table.rpartition(".")
-    folder = f"{spark.catalog.getDatabase(schema or spark.catalog.currentDatabase()).locationUri}/{name.lower()}"
-    try:
-        spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted(table)} USING DELTA LOCATION {literal(folder)}")
-    except WRITE_ERRORS:
-        return False
-    return True
 
 
 def add_missing_columns(spark: SparkSession, table: str) -> None:
@@ -104,13 +69,3 @@ def missing_columns(have: StructType, row: type = UsageRecord, path: str = "") -
                 missing += missing_columns(has, struct, f"{path}{name}{'.element' if is_list else ''}.")
         before = name
     return missing
-
-
-def literal(text: str) -> str:
-    """A text as SQL spells it."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def quoted(name: str) -> str:
-    """A table's or schema's name with each part quoted."""
-    return ".".join(f"`{part}`" for part in name.split("."))

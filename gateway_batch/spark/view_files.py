@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from gateway_batch.spark.spelling import literal, quoted
 from gateway_batch.spark.sql_files import sql_folder
-from gateway_batch.spark.usage_table import literal, quoted
 
 MARK = "By gateway_batch."
 """Ends the comment of each view, so that no one else's is replaced."""

@@ -14,7 +14,8 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.spark.prices import NAME as PRICES
 from gateway_batch.spark.prices import create_prices, fill_prices
 from gateway_batch.spark.quiet import active_session
-from gateway_batch.spark.usage_table import quoted, table_ddl
+from gateway_batch.spark.spelling import quoted
+from gateway_batch.spark.usage_table import table_ddl
 from gateway_batch.spark.view_files import MARK, View, read_views
 from gateway_batch.usage import prices
 from gateway_batch.usage.prices import PriceRecord

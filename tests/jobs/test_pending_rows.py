@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.jobs.plan import pending_sql
-from gateway_batch.jobs.source import as_view, check_keys, read_source
+from gateway_batch.jobs.source import check_keys, read_source
+from gateway_batch.spark.temporary_view import as_view
 from tests.spark.conftest import MODEL
 
 EARLIER = """VALUES
