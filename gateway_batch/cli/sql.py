@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,10 @@ from rich.table import Table
 
 from gateway_batch.cli.console import errors, output
 from gateway_batch.cli.options import gateway_choice, named_path
+from gateway_batch.outputs import Made, beside, check_output
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     from gateway_batch.spark.gateway import Gateway
 
@@ -28,7 +30,7 @@ def sql(
         typer.Option("--input", metavar="NAME=PATH", help="A CSV, JSON, Parquet or Delta path as a view."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--output", help="Write here: .csv, .json, .parquet, else a Delta folder.")
+        Path | None, typer.Option("--output", help="Write here: a .csv, .json or .parquet file, else a Delta folder.")
     ] = None,
     gateway: Annotated[
         str, typer.Option(help="env: the configured one; dev: a development gateway; auto: env if configured.")
@@ -38,19 +40,27 @@ def sql(
 ) -> None:
     """Run a SQL statement in a session that has ai_query.
 
+    What --output names is replaced once all rows are there, if an earlier --output made it. Anything else that is
+    there, an input above all, is refused before anything is sent.
+
     Example: gateway-batch sql "SELECT ai_query('databricks-gpt-5-4', 'Summarize: ' || body) AS s FROM mails"
     --input mails=mails.csv --output summaries.parquet
     """
     from gateway_batch.cli.gateways import chosen
+    from gateway_batch.spark.file_output import write_rows
     from gateway_batch.spark.files import read_table
     from gateway_batch.spark.gateway import register_ai_query
     from gateway_batch.spark.quiet import quiet_session
     from gateway_batch.spark.run_view import NAME as RUNS
+    from gateway_batch.spark.table_append import local_path
     from gateway_batch.spark.views import create_views, names_views
 
     choice = gateway_choice(gateway)
     views = dict(named_path(text) for text in inputs or [])
     own = warehouse / "_gateway_batch"
+    made = Made(own / "outputs.json")
+    if out is not None:
+        _check(out, made, views.values())
     with chosen(choice, own / "devgateway.sqlite") as (config, development):
         if development is not None:
             errors.print(
@@ -65,20 +75,34 @@ def sql(
             if names_views(query, schema):
                 registered.usage.flush()
                 create_views(spark, registered.usage.table, schema)
-            _answer(spark, spark.sql(query), out, as_json)
+            frame = spark.sql(query)
+            if out is not None:
+                _check(out, made, map(local_path, frame.inputFiles()))
+                write_rows(frame, out)
+                made.add(out)
+                errors.print(f"written to {out}")
+            else:
+                _print(frame, as_json)
             _say_usage(registered)
 
 
-def _answer(spark: SparkSession, frame: DataFrame, out: Path | None, as_json: bool) -> None:
-    from gateway_batch.spark.files import write_table
+def _check(out: Path, made: Made, inputs: Iterable[Path | None]) -> None:
+    from gateway_batch.spark.files import DELTA, kind_of
 
-    if out is not None:
-        write_table(frame, out)
-        errors.print(f"written to {out}")
-    elif as_json:
-        for line in frame.toJSON().toLocalIterator():
+    check_output(out, made, filter(None, inputs), folder=kind_of(out) == DELTA)
+    with beside(out):  # nothing is sent where nothing can be written
+        pass
+
+
+def _print(frame: DataFrame, as_json: bool) -> None:
+    from gateway_batch.spark.file_output import json_lines
+
+    if not frame.columns:
+        return
+    if as_json:
+        for line in json_lines(frame):
             print(line)
-    elif frame.columns:
+    else:
         output.print(_table(frame))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway_batch.cli.console import errors, output
+from gateway_batch.outputs import check_text, write_text
 
 Table = Annotated[str, typer.Option(help="The usage table: ours, or system.ai_gateway.usage.")]
 Schema = Annotated[str, typer.Option(help="Schema of the views and of the table of prices.")]
@@ -31,13 +32,16 @@ def render(
 
     Example: gateway-batch views render --usage-table system.ai_gateway.usage --schema main.ai_gateway --output sql
     """
+    from gateway_batch.spark.view_files import MARK
     from gateway_batch.spark.views import statements
 
     made = statements(usage_table, schema, billing=billing)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        for number, (name, statement) in enumerate(made.items()):
-            (out / f"{number:02}_{name}.sql").write_text(f"{statement.rstrip()};\n", encoding="utf-8")
+        files = {out / f"{number:02}_{name}.sql": made[name] for number, name in enumerate(made)}
+        for file in files:
+            check_text(file, MARK)
+        for file, statement in files.items():
+            write_text(file, f"{statement.rstrip()};\n")
         errors.print(f"{len(made)} statements written to {out}")
     elif as_json:
         for name, statement in made.items():

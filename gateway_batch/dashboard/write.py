@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -11,6 +9,9 @@ from pyspark.sql import SparkSession
 from gateway_batch.dashboard.page import MAX_BYTES, check_library, render_page
 from gateway_batch.dashboard.read import DAYS, read_cube
 from gateway_batch.errors import ConfigError
+from gateway_batch.outputs import check_text, write_text
+
+_MARK = "<title>AI gateway usage</title>"
 
 
 def write_dashboard(
@@ -39,19 +40,15 @@ def write_dashboard(
 
     Raises:
         ConfigError: there is no usage table, it lacks columns, the charts' library is not installed, there is no such
-            folder, or the page can't be made so small.
+            folder, something else than such a page is there, or the page can't be made so small.
     """
     file = Path(path)
     if not file.parent.is_dir() or file.is_dir():
         raise ConfigError(f"{file} can't be written: it has to be a file in a folder that exists")
     if days < 1:
         raise ConfigError(f"days is {days}: at least one is needed")
+    check_text(file, _MARK)
     check_library()
     page = render_page(read_cube(spark, usage_table, schema, days=days), max_bytes=max_bytes)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False
-    ) as new:
-        new.write(page)
-    os.chmod(new.name, 0o644)
-    os.replace(new.name, file)
+    write_text(file, page)
     return file

@@ -7,33 +7,43 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.spark.csv_input import as_parquet
+from gateway_batch.spark.session_kind import runs_on_one_host
 
-_READERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+CSV, JSON, PARQUET, DELTA = "csv", "json", "parquet", "delta"
+
+_KINDS = {".csv": CSV, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON, ".parquet": PARQUET}
+
+
+_NULL = "\0gateway_batch: NULL\0"
+"""What Spark is to take for NULL beside nothing at all; by itself it takes an empty text in quotes for it, too."""
+
+
+def kind_of(path: Path) -> str:
+    """Of what kind the file at a path is or is to be; Delta where its name says none."""
+    return _KINDS.get(path.suffix.lower(), DELTA)
 
 
 def read_table(spark: SparkSession, path: Path) -> DataFrame:
     """A CSV (with a header), JSON-lines, Parquet or Delta file or folder.
 
+    A CSV file that only another host's workers could read goes through Spark's own reader, which is less exact.
+
     Raises:
-        ConfigError: there is no such file, or its kind can't be told.
+        ConfigError: there is no such file, its kind can't be told, or it is no CSV.
     """
     if not path.exists():
         raise ConfigError(f"no such file or folder: {path}")
     if (path / "_delta_log").is_dir():
         return spark.read.format("delta").load(str(path))
-    kind = _READERS.get(path.suffix.lower())
-    if kind is None and path.is_dir() and any(path.glob("*.parquet")):
-        kind = "parquet"
-    if kind is None:
+    kind = kind_of(path)
+    if kind == DELTA and path.is_dir() and any(path.glob("*.parquet")):
+        kind = PARQUET
+    if kind == DELTA:
         raise ConfigError(f"{path}: not a .csv, .json, .jsonl or .parquet file, nor a folder of Parquet or Delta")
     reader = spark.read.format(kind)
-    if kind == "csv":
-        reader = reader.options(header=True, multiLine=True, escape='"')
+    if kind == CSV:
+        if path.is_file() and runs_on_one_host(spark):
+            return spark.read.parquet(str(as_parquet(path)))
+        reader = reader.options(header=True, multiLine=True, escape='"', nullValue=_NULL)
     return reader.load(str(path))
-
-
-def write_table(frame: DataFrame, path: Path) -> None:
-    """Writes a folder of CSV, JSON lines or Parquet by the path's ending, else of Delta; replaces what is there."""
-    kind = _READERS.get(path.suffix.lower(), "delta")
-    writer = frame.write.format(kind).mode("overwrite")
-    (writer.option("header", True) if kind == "csv" else writer).save(str(path))

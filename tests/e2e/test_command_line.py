@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import signal
@@ -68,6 +69,38 @@ def test_sql_shows_the_answers_of_a_file(run: Run, tmp_path: Path) -> None:
     assert "3 requests recorded in ai_gateway.usage" in done.stderr
     assert "stand-ins" in done.stderr
     assert len(done.stderr.splitlines()) == 2, done.stderr
+
+
+def test_sql_writes_one_file_and_replaces_only_what_it_made(place: Path) -> None:
+    Path("in.csv").write_text('id,body\n1,"a, ""b"""\n2,\n', encoding="utf-8")
+    query = "SELECT id, ai_query('databricks-gpt-5-4', 'one of ' || CAST(id AS INT) DIV 10) AS a, body FROM m"
+    words = ("sql", query, "--input", "m=in.csv", "--gateway", "dev")
+    for _ in range(2):
+        done = command(*words, "--output", "out.csv")
+        assert done.returncode == 0, done.stderr
+        assert "1 requests recorded" in done.stderr
+    with open("out.csv", encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["id", "a", "body"]
+    assert [(row[0], row[2]) for row in rows] == [("1", 'a, "b"'), ("2", "")]
+
+    printed = command(*words, "--json")
+    written = [json.loads(line) for line in printed.stdout.splitlines()]
+    assert [(row["id"], row["body"]) for row in written] == [("1", 'a, "b"'), ("2", None)]
+    assert "1 requests recorded" in printed.stderr
+
+    end_session()
+    before = {path: path.read_bytes() for path in (Path("in.csv"), Path("out.csv"))}
+    read = "SELECT * FROM csv.`out.csv`"
+    for arguments, says in (
+        ((*words, "--output", "in.csv"), "is the same as the input in.csv"),
+        (("sql", read, "--gateway", "dev", "--output", "out.csv"), "is the same as the input"),
+    ):
+        done = command(*arguments)
+        assert done.returncode == 1
+        assert says in " ".join(done.stderr.split())
+    assert {path: path.read_bytes() for path in before} == before
+    assert not [path for path in place.iterdir() if path.name.startswith(".")]
 
 
 def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:

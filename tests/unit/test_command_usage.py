@@ -16,6 +16,9 @@ RUN = ("run", "--source", "x", "--key", "id", "--output", "y", "--endpoint", "e"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file.csv").touch()
+    Path("folder.csv").mkdir()
+    Path("views").mkdir()
+    Path("views/00_prices.sql").write_text("DELETE FROM prices;")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +39,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("serve", "--services", "nowhere.json"), 1, "cannot read services"),
         (("serve", "--ledger", "file.csv/ledger.sqlite"), 1, "cannot keep the usage ledger in file.csv/ledger.sqlite"),
         (("demo", "--dir", "file.csv/demo"), 1, "file.csv/demo: Not a directory"),
-        (("views", "render", "--output", "file.csv/views"), 1, "file.csv/views: Not a directory"),
+        (("views", "render", "--output", "file.csv/views"), 1, "Not a directory"),
+        (("views", "render", "--output", "views"), 1, "views/00_prices.sql is not of gateway_batch's making"),
+        (
+            ("sql", "SELECT 1", "--input", "x=file.csv", "--output", "./file.csv"),
+            1,
+            "is the same as the input file.csv",
+        ),
+        (("sql", "SELECT 1", "--input", "x=file.csv", "--output", "."), 1, "is a folder around the input file.csv"),
+        (("sql", "SELECT 1", "--output", "file.csv"), 1, "file.csv is there, and this command did not make it"),
+        (("sql", "SELECT 1", "--output", "folder.csv"), 1, "folder.csv is a folder: name a file"),
+        (("sql", "SELECT 1", "--output", "file.csv/x.json"), 1, "file.csv/x.json can't be written: "),
+        (("sql", "SELECT 1", "--output", "views"), 1, "views is there, and this command did not make it"),
         ((*RUN, "--warehouse", "file.csv/warehouse"), 1, "file.csv/warehouse"),
         (("sql", "SELECT 1", "--input", "x=nowhere.csv"), 1, "no such file or folder: nowhere.csv"),
         (("estimate", "--sql", "SELECT 1", "--input", "x=nowhere.csv"), 1, "no such file or folder: nowhere.csv"),

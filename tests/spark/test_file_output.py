@@ -1,0 +1,148 @@
+"""Rows that are written to files come back as they were, by other programs and by ourselves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from gateway_batch.spark.file_output import write_rows
+from gateway_batch.spark.files import read_table
+
+ROWS = 400
+PIECES = (
+    *('"', '""', "'", "\\", '\\"', ",", ";", "\t", "\n", "\r", "\r\n", " ", "  ", "\u00a0", "\u2028", "#", "=", "\x00"),
+    *(
+        "\x01",
+        "\x1f",
+        "\x7f",
+        "\ufeff",
+        "\ufffd",
+        "a",
+        "B",
+        "0",
+        "-1",
+        "NULL",
+        "null",
+        "NaN",
+        "true",
+        "é",
+        "日本",
+        "🦆",
+    ),
+)
+
+
+def texts(seed: int) -> list[tuple[int, str | None, str | None]]:
+    chance = random.Random(seed)
+
+    def text() -> str | None:
+        return chance.choice([None, "", "".join(chance.choices(PIECES, k=chance.randrange(1, 9)))])
+
+    return [(place, text(), text()) for place in range(ROWS)]
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[tuple[int, str | None, str | None]]:
+    return texts(seed=21)
+
+
+@pytest.fixture(scope="module")
+def frame(spark: SparkSession, rows: list[tuple[int, str | None, str | None]]) -> DataFrame:
+    return spark.createDataFrame(rows, "place INT, first STRING, `second, of two` STRING").repartitionByRange(
+        4, "place"
+    )
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.json", "rows.jsonl", "rows.parquet", "rows"])
+def test_texts_come_back_as_they_were(
+    spark: SparkSession, frame: DataFrame, rows: list[tuple[int, str | None, str | None]], tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    write_rows(frame, path)
+    write_rows(frame, path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.is_file() is (name != "rows")
+    again = read_table(spark, path)
+    found = [(int(row[0]), row[1], row[2]) for row in again.select(*frame.columns[:2], "`second, of two`").collect()]
+    if name == "rows":
+        found.sort()
+    assert found == rows
+
+
+def test_other_programs_read_the_same_csv(
+    frame: DataFrame, rows: list[tuple[int, str | None, str | None]], tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    write_rows(frame, path)
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *found = csv.reader(file)
+    as_text = [[str(place), first or "", second or ""] for place, first, second in rows]
+    assert header == frame.columns
+    assert found == as_text
+    read = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator=None)
+    assert read.columns.tolist() == frame.columns
+
+
+def test_values_of_other_types(spark: SparkSession, tmp_path: Path) -> None:
+    frame = spark.sql(
+        "SELECT CAST(9007199254740993 AS BIGINT) AS whole, 12345678901234567890.1234BD AS exact, 1e300D AS wide, "
+        "true AS yes, DATE'2026-11-29' AS day, TIMESTAMP'2026-11-29 13:45:00.123456Z' AS at, X'00FF' AS bytes, "
+        "named_struct('a', CAST(NULL AS INT), 'b', array('x\"y')) AS nested, CAST(NULL AS DOUBLE) AS none"
+    )
+    for name in ("one.csv", "one.json", "one.parquet"):
+        write_rows(frame, tmp_path / name)
+
+    with (tmp_path / "one.csv").open(encoding="utf-8", newline="") as file:
+        ((written),) = csv.DictReader(file)
+    assert datetime.fromisoformat(written.pop("at")) == datetime(2026, 11, 29, 13, 45, 0, 123456, tzinfo=UTC)
+    assert written == {
+        "whole": "9007199254740993",
+        "exact": "12345678901234567890.1234",
+        "wide": "1.0E300",
+        "yes": "true",
+        "day": "2026-11-29",
+        "bytes": "AP8=",
+        "nested": '{"a":null,"b":["x\\"y"]}',
+        "none": "",
+    }
+    line = json.loads((tmp_path / "one.json").read_text(), parse_float=Decimal)
+    assert line["whole"] == 9007199254740993
+    assert line["exact"] == Decimal("12345678901234567890.1234")
+    assert line["nested"] == {"a": None, "b": ['x"y']}
+    assert line["none"] is None
+    assert read_table(spark, tmp_path / "one.parquet").collect() == frame.collect()
+    assert pq.read_table(tmp_path / "one.parquet", columns=["day"]).to_pylist() == [{"day": date(2026, 11, 29)}]
+
+
+def test_rows_of_several_partitions_keep_their_order(spark: SparkSession, tmp_path: Path) -> None:
+    frame = spark.range(0, 1000, 1, 7).orderBy(F.col("id").desc())
+    for name in ("rows.csv", "rows.json", "rows.parquet"):
+        write_rows(frame, tmp_path / name)
+        found = [int(row[0]) for row in read_table(spark, tmp_path / name).collect()]
+        assert found == sorted(range(1000), reverse=True), name
+
+
+def test_no_rows_and_one_column_with_nulls(spark: SparkSession, tmp_path: Path) -> None:
+    none = spark.createDataFrame([], "a INT, b STRING")
+    write_rows(none, tmp_path / "none.csv")
+    assert (tmp_path / "none.csv").read_bytes() == b"a,b\r\n"
+    write_rows(none, tmp_path / "none.parquet")
+    assert read_table(spark, tmp_path / "none.parquet").schema == none.schema
+    write_rows(spark.createDataFrame([("x",), (None,), ("",)], "a STRING").coalesce(1), tmp_path / "one.csv")
+    assert (tmp_path / "one.csv").read_bytes() == b'a\r\n"x"\r\n""\r\n""\r\n'
+
+
+def test_a_new_column_replaces_a_delta_folder(spark: SparkSession, tmp_path: Path) -> None:
+    write_rows(spark.range(2), tmp_path / "out")
+    write_rows(spark.range(2).withColumn("more", F.lit(1)), tmp_path / "out")
+    assert read_table(spark, tmp_path / "out").columns == ["id", "more"]
