@@ -8,15 +8,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import jsonschema
 import orjson
 import pyarrow as pa
 from pyspark.sql.types import _parse_datatype_json_string
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from gateway_batch.apis import task_of
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
+from gateway_batch.json_schemas import validator_of
 from gateway_batch.spark.call_details import failure_details, misfit_details
 from gateway_batch.spark.casting import answer_reader, arrow_type, does_not_fit
 from gateway_batch.spark.plan import CallPlan, Shape
@@ -144,19 +142,16 @@ def _similarity(vectors: list[list[float]]) -> float:
 def _checker(response_format: ResponseFormat, type_name: str) -> Callable[[Any], dict[str, Any]]:
     """A function from an answer's text to the JSON object that it promised to be."""
     schema = {"type": "object"} if response_format.schema is None else dict(response_format.schema)
-    validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    validator = validator_class(schema, registry=Registry())
+    validator = validator_of(schema)
 
     def check(answer: Any) -> dict[str, Any]:
         try:
             value = orjson.loads(answer)
             fault = next(validator.iter_errors(value), None)
-        except (orjson.JSONDecodeError, RecursionError):
+        except ValueError:
             raise does_not_fit(type_name, answer, "the answer is not the JSON that responseFormat asks for") from None
-        except Unresolvable as error:
-            raise does_not_fit(type_name, answer, f"the schema refers to what is not in it: {error}") from None
         if fault is not None:  # by its place in the schema: its message would quote the answer
-            place = "/".join(str(part) for part in fault.absolute_schema_path)
+            place = "/".join(str(part) for part in fault.schema_path)
             raise does_not_fit(type_name, answer, f"the answer breaks the schema of responseFormat at {place}")
         return value  # type: ignore[no-any-return]
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import jsonschema
 from pyspark.errors import PySparkException
 from pyspark.sql import types as t
 
 from gateway_batch.errors import AiFunctionError
+from gateway_batch.json_schemas import SchemaFault, validator_of
 from gateway_batch.spark.json_schema import UnsupportedTypeError, json_schema
 from gateway_batch.spark.messages import first_line
 from gateway_batch.types import ResponseFormat
@@ -66,9 +66,9 @@ def _of_envelope(envelope: Any, text: str, function: str) -> ResponseFormat:
         case _:
             raise _invalid(text, function, "JSON", "json_schema must be an object with name and schema")
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise _invalid(text, function, "JSON", f"the schema is not a JSON schema: {error.message}") from None
+        validator_of(schema)
+    except SchemaFault as error:
+        raise _invalid(text, function, "JSON", f"the schema is not a JSON schema: {error}") from None
     name = envelope.get("name", "response")
     if not isinstance(name, str) or not name:
         raise _invalid(text, function, "JSON", "json_schema.name must be a string")

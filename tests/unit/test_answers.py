@@ -82,7 +82,11 @@ def test_any_json_object_will_do_without_a_schema() -> None:
         written(["[1]"], t.StringType(), response_format=any_object)
 
 
-def test_a_schema_that_refers_elsewhere_is_not_fetched() -> None:
-    remote = ResponseFormat({"$ref": "http://127.0.0.1:1/schema.json"})
-    with pytest.raises(AiFunctionError, match="refers to what is not in it"):
-        written(["{}"], t.StringType(), response_format=remote)
+def test_an_answer_is_held_against_its_schema_as_the_schemas_users_mean_it() -> None:
+    price = ResponseFormat({"type": "object", "properties": {"price": {"multipleOf": 0.01}}})
+    assert written(['{"price": 4.02}', '{"price": 19.99}'], t.StringType(), response_format=price) == [
+        '{"price": 4.02}',
+        '{"price": 19.99}',
+    ]
+    with pytest.raises(AiFunctionError, match="breaks the schema of responseFormat at properties/price/multipleOf"):
+        written(['{"price": 4.021}'], t.StringType(), response_format=price)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jsonschema
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 from gateway_batch.devgateway.models.facts import Facts
 from gateway_batch.devgateway.models.scalars import as_boolean, as_number, as_string, best_member
+from gateway_batch.json_schemas import SchemaFault, validator_of
 
 Schema = Mapping[str, Any]
 
@@ -146,8 +143,8 @@ class _Filling:
 def _is_valid(value: Any, schema: Schema) -> bool:
     """Whether it validates; what refers to other documents is taken to, as nothing is fetched."""
     try:
-        return jsonschema.Draft202012Validator(schema, registry=Registry()).is_valid(value)
-    except Unresolvable:
+        return validator_of(schema).is_valid(value)
+    except SchemaFault:
         return True
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-import jsonschema
 import orjson
 
 from gateway_batch.devgateway.ask import JsonObject, JsonSchema
 from gateway_batch.devgateway.refusals import invalid
+from gateway_batch.json_schemas import SchemaFault, check_schema
 
 ANY_OBJECT: JsonSchema = {"type": "object"}
 
@@ -102,9 +102,9 @@ def schema_of(value: object, where: str) -> JsonSchema:
 def _schema_fault(schema: bytes) -> str | None:
     """Kept, as the same schema comes with every row of a query and looking it through takes milliseconds."""
     try:
-        jsonschema.Draft202012Validator.check_schema(orjson.loads(schema))
-    except jsonschema.SchemaError as error:
-        return error.message
+        check_schema(orjson.loads(schema))
+    except SchemaFault as error:
+        return str(error)
     return None
 
 
