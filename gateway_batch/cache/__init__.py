@@ -1,7 +1,7 @@
 """Pay once: an identical request of the same scope is sent once, however often Spark evaluates it."""
 
 from gateway_batch.cache.fallback_store import FallbackStore
-from gateway_batch.cache.flights import PERMANENT, Flights
+from gateway_batch.cache.flights import KEPT, Flights
 from gateway_batch.cache.host_store import HostAnswerStore
 from gateway_batch.cache.keys import KeyMaker
 from gateway_batch.cache.redis_store import RedisAnswerStore
@@ -10,7 +10,7 @@ from gateway_batch.cache.store import AnswerScope, AnswerStore, Claim, Outbox, S
 from gateway_batch.cache.under_way import UnderWay
 
 __all__ = [
-    "PERMANENT",
+    "KEPT",
     "AnswerScope",
     "AnswerStore",
     "Claim",

@@ -12,18 +12,9 @@ import orjson
 from gateway_batch.cache.store import AnswerStore, Claim, Found, Outbox, StoreError
 from gateway_batch.errors import CallError, ErrorKind
 
-# These would fail again the same way, for as long as the query lasts.
-PERMANENT = frozenset(
-    {
-        ErrorKind.AUTHENTICATION,
-        ErrorKind.BAD_REQUEST,
-        ErrorKind.NOT_FOUND,
-        ErrorKind.NOT_THE_API,
-        ErrorKind.PERMISSION,
-        ErrorKind.POLICY,
-        ErrorKind.TOO_LARGE,
-    }
-)
+# Failures that hold for the rest of a query: they would come again the same way, or the attempts that a request has are
+# used up, and neither another row nor another try of the task makes more. What was not tried, or only waited, goes on.
+KEPT = frozenset(ErrorKind) - {ErrorKind.BUDGET, ErrorKind.CANCELLED, ErrorKind.RATE_LIMIT}
 
 _SOONEST_S, _LATEST_S = 0.002, 0.05
 _PART_OF_A_REQUEST = 0.5
@@ -41,7 +32,7 @@ class Flights:
 
     Args:
         store: of the scope, shared with other processes.
-        keep_failures: whether a failure that would repeat itself is kept as an answer for the rest of the query.
+        keep_failures: whether a failure is kept as an answer for the rest of the query.
 
     Attributes:
         sent: requests that were sent from here.
@@ -196,7 +187,7 @@ class Flights:
     def _settle(self, key: bytes, outcome: Outcome) -> None:
         if not isinstance(outcome, CallError):
             self._outbox.answers.append((key, orjson.dumps({"value": outcome})))
-        elif self._keep_failures and outcome.kind in PERMANENT:
+        elif self._keep_failures and outcome.kind in KEPT:
             failure = {
                 "kind": outcome.kind,
                 "message": str(outcome),

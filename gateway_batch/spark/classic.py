@@ -22,7 +22,7 @@ from gateway_batch.spark.leases import lease_server_of
 from gateway_batch.spark.limit_rule import install_limit_rule
 from gateway_batch.spark.plan import CallerSettings
 from gateway_batch.spark.planning import Planner
-from gateway_batch.spark.scope import kept_queries, remove_query
+from gateway_batch.spark.scope import is_stage, kept_queries, remove_query
 from gateway_batch.spark.session_functions import SessionFunctions
 from gateway_batch.spark.session_kind import runs_on_one_host
 from gateway_batch.spark.spool_probe import check_spool_is_shared
@@ -107,15 +107,20 @@ class ClassicFunctions(SessionFunctions):
     def forget_ended_queries(self, *, all_that_ended: bool = False) -> None:
         """Removes the answers that queries kept on this host while they ran.
 
-        Spark hears of a query's start with a delay, so one that it doesn't know may have just begun.
+        Spark hears of a query's start with a delay, so one that it doesn't know may have just begun. A failed stage may
+        come again.
         """
-        application = self._spark.sparkContext.applicationId
+        context = self._spark.sparkContext
         store = self._spark._jsparkSession.sharedState().statusStore()
-        for execution_id in list(kept_queries(application)):
-            execution = store.execution(int(execution_id))
-            ended = execution.get().completionTime().isDefined() if execution.isDefined() else all_that_ended
+        for query in list(kept_queries(context.applicationId)):
+            if is_stage(query):
+                active = context.statusTracker().getActiveStageIds()
+                ended = all_that_ended and int(query.rpartition("-")[2]) not in active
+            else:
+                execution = store.execution(int(query))
+                ended = execution.get().completionTime().isDefined() if execution.isDefined() else all_that_ended
             if ended:
-                remove_query(application, execution_id)
+                remove_query(context.applicationId, query)
 
     def session_lives(self) -> bool:
         """Whether the session can still be asked."""

@@ -20,7 +20,7 @@ from gateway_batch.spark.gateway_ledger import Ledger
 from gateway_batch.spark.maintenance import Maintained, maintain
 from gateway_batch.spark.reconcile import reconcile
 from gateway_batch.spark.run_view import RunView
-from gateway_batch.spark.scope import remove_stale
+from gateway_batch.spark.scope import is_stage, remove_stale
 from gateway_batch.spark.session_functions import SessionFunctions
 from gateway_batch.spark.session_kind import is_classic
 from gateway_batch.spark.tasks import TASKS, TaskFunction
@@ -184,8 +184,10 @@ class Gateway:
         """Closes it."""
         self.close()
 
-    def saved(self) -> dict[int, Savings]:
+    def saved(self) -> dict[int | str, Savings]:
         """What the cache saved, by the execution id of the session's queries (as in the ledger and in Spark's UI).
+
+        An action on an RDD has none: there it is its stage, as in `stage-3`.
 
         Counted as tasks end, also after a query's answers were removed. Those of a host that is not this one are known
         only where `coordination` is a Redis; what a killed worker did since its task began is not counted.
@@ -194,7 +196,8 @@ class Gateway:
             For each query that had answers to share: `sent` and `saved`, in requests, or rows of an embedding service.
         """
         counts = self._functions.savings()
-        return {int(execution_id): counts[execution_id] for execution_id in sorted(counts, key=int)}
+        queries = sorted(counts, key=lambda query: (is_stage(query), int(query.rpartition("-")[2])))
+        return {query if is_stage(query) else int(query): counts[query] for query in queries}
 
     def column(self, task: TaskFunction | None, data: Mapping[str, Column], constants: Mapping[str, Any]) -> Column:
         """A call as a Column, for `gateway_batch.functions`; see `SessionFunctions.column`."""

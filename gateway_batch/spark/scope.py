@@ -18,11 +18,22 @@ _KEPT_S = 7 * 86_400
 _DAY_S = 86_400
 _IDLE_S = 3_600
 _ROOT_EXECUTION = "spark.sql.execution.root.id"
+_STAGE = "stage-"
 _STREAM, _BATCH = "sql.streaming.queryId", "streaming.sql.batchId"
 
 
+def query_of(context: TaskContext) -> str:
+    """What a task is part of: a query, by its execution id; an action on an RDD has none, there it is the stage."""
+    return context.getLocalProperty(_ROOT_EXECUTION) or f"{_STAGE}{context.stageId()}"
+
+
+def is_stage(query: str) -> bool:
+    """Whether a query by `query_of` is the stage of an action on an RDD."""
+    return query.startswith(_STAGE)
+
+
 def scope_of(context: TaskContext, application_id: str, cache: str) -> AnswerScope | None:
-    """The scope of a task; None where there is none, as with `off`, or where Spark names no query.
+    """The scope of a task; None where there is none, as with `off`.
 
     A micro-batch keeps its number when it is run again, also by another application from the checkpoint.
 
@@ -31,7 +42,7 @@ def scope_of(context: TaskContext, application_id: str, cache: str) -> AnswerSco
         application_id: of its application.
         cache: the setting.
     """
-    execution = context.getLocalProperty(_ROOT_EXECUTION) or ""
+    execution = query_of(context)
     stream, batch = context.getLocalProperty(_STREAM), context.getLocalProperty(_BATCH)
 
     def scope(name: str, kept_s: int) -> AnswerScope:
@@ -44,8 +55,6 @@ def scope_of(context: TaskContext, application_id: str, cache: str) -> AnswerSco
     if stream and batch:
         _remove_earlier(shared_dir("streams") / stream, int(batch))
         return scope(f"streams/{stream}/{batch}", _DAY_S)
-    if not execution:
-        return None
     found = scope(_query(application_id, execution), _IDLE_S)
     if not found.folder.exists():
         _remove_idle(found.folder.parent)
@@ -58,7 +67,7 @@ def query_folder(application_id: str, execution_id: str) -> Path:
 
 
 def kept_queries(application_id: str) -> Iterator[str]:
-    """Execution ids of an application's queries that have answers on this host."""
+    """An application's queries, by `query_of`, that have answers on this host."""
     folder = query_folder(application_id, "")
     return (path.name for path in folder.iterdir()) if folder.is_dir() else iter(())
 

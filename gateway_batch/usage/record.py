@@ -114,7 +114,8 @@ class ClientMetadata:
         token_source: `provider`; `estimated` if any of the counts is; `gateway` for an imported row; None where no
             tokens are known.
         other_usage: numbers of the answer's usage block that no column has, as their text, by their path in it.
-        query_execution_id: Spark's `spark.sql.execution.root.id`, one per query of an application.
+        query_execution_id: Spark's `spark.sql.execution.root.id`, one per query of an application; an action on an RDD
+            has none, there it is the stage, as `stage-3`.
         stage_id, partition_id, task_attempt: the Spark task that sent it.
         job_id, job_run_id, task_run_id: of a Databricks workflow, as `system.lakeflow` has them. Where only the task's
             run is known, it stands for the job's too.

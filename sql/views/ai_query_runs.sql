@@ -1,7 +1,7 @@
 -- {view}: one row per query execution that called ai_query or a task function (a Spark query; of a stream, a
 -- micro-batch). From {tasks}, a row per call in a task, and {usage_table}, a row per HTTP attempt.
 -- A task that was killed left no row in {tasks}: what it sent counts in attempts, tokens and cost, and what it did not
--- send, its rows and its failures count nowhere. gb.Client's calls and actions on RDDs have no execution id: not here.
+-- send, its rows and its failures count nowhere. gb.Client's calls have no execution id: not here.
 -- A condition on application_id or query_execution_id reaches the tables; one on a time is applied to the runs.
 --
 -- rows:             given back to Spark by all tasks, tried again or not; failed ones, and those that sent nothing, too.
@@ -17,7 +17,7 @@
 -- started_at:       the first task's begin, or attempt's; ended_at: the last one's end; wall_ms: between the two.
 CREATE OR REPLACE VIEW {view} (
   application_id COMMENT 'The Spark application.',
-  query_execution_id COMMENT 'The execution id of the query, as in Spark UI.',
+  query_execution_id COMMENT 'The execution id of the query, as in Spark UI; of an action on an RDD its stage, as stage-3.',
   requester COMMENT 'Who ran it.',
   job_id COMMENT 'Databricks job that ran it; NULL elsewhere.',
   job_run_id COMMENT 'Run of that job; NULL elsewhere.',

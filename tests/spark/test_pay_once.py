@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
 import gateway_batch as gb
+from gateway_batch.cache import Savings
 from gateway_batch.devgateway import RunningGateway
 from gateway_batch.pay_once import shared_dir
 from gateway_batch.spark.scope import kept_queries
@@ -84,6 +85,51 @@ def test_a_query_of_several_parts_sends_each_request_once(spark: SparkSession, r
     assert requests(lambda: spark.sql(query).collect()) == ROWS
 
 
+def of_queries(gateway: gb.Gateway) -> list[Savings]:
+    """What was saved, but for actions on RDDs."""
+    return [counts for query, counts in gateway.saved().items() if isinstance(query, int)]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda frame: frame.rdd.collect(),
+        lambda frame: frame.toJSON().collect(),
+        lambda frame: frame.foreach(lambda row: None),
+        lambda frame: frame.foreachPartition(list),
+        lambda frame: frame.cache().rdd.count(),
+    ],
+    ids=["rdd", "toJSON", "foreach", "foreachPartition", "a cached frame's rdd"],
+)
+@pytest.mark.filterwarnings("ignore:The return type of DataFrame.toJSON")
+def test_an_action_on_an_rdd_sends_each_request_once_and_is_a_run(
+    spark: SparkSession, gateway: gb.Gateway, requests: Count, action: Callable[[DataFrame], object]
+) -> None:
+    frame = spark.sql(f"SELECT ai_query('{MODEL}', 'one of ' || id % 2) AS a FROM my_table")
+    assert requests(lambda: action(frame)) == 2
+    frame.unpersist()
+    assert tuple(list(gateway.saved().values())[-1]) == (2, ROWS - 2)
+    gateway.usage.flush()
+    schema = gateway.usage.table.partition(".")[0]
+    (run,) = spark.sql(f"SELECT * FROM {schema}.ai_query_runs").collect()
+    assert (run.rows, run.requests, run.saved, run.attempts) == (ROWS, 2, ROWS - 2, 2)
+    assert run.query_execution_id.startswith("stage-")
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_failing_row_of_an_action_on_an_rdd_is_sent_once(
+    spark: SparkSession, server: RunningGateway, requests: Count
+) -> None:
+    server.configure(faults=[{"match": "bad", "status": 400}])
+    frame = spark.sql(f"SELECT ai_query('{MODEL}', IF(id = 7, 'bad', 'one of ' || id)) AS a FROM range(0, 10, 1, 1)")
+
+    def fails() -> None:
+        with pytest.raises(Exception, match="AI_FUNCTION_HTTP_REQUEST_ERROR"):
+            frame.rdd.collect()
+
+    assert requests(fails) <= 10
+
+
 @pytest.mark.usefixtures("gateway")
 def test_merge_pays_once(spark: SparkSession, requests: Count) -> None:
     merge = (
@@ -132,7 +178,7 @@ def test_a_run_shares_with_the_next_query_and_says_what_it_saved(
     gateway = register(cache=run)
     query = f"SELECT {CALL} AS a FROM my_table"
     assert requests(lambda: [spark.sql(query).collect() for _ in range(2)]) == ROWS
-    assert [tuple(counts) for counts in list(gateway.saved().values())[-2:]] == [(ROWS, 0), (0, ROWS)]
+    assert [tuple(counts) for counts in of_queries(gateway)[-2:]] == [(ROWS, 0), (0, ROWS)]
     gateway.close()
     register(cache=run)
     assert requests(lambda: spark.sql(query).collect()) == 0
@@ -167,7 +213,7 @@ def test_with_redis_answers_are_shared_there(
         gateway = register(coordination=redis.url, coordination_name="spark-tests")
         query = f"SELECT {CALL} AS a FROM my_table ORDER BY a"
         assert requests(lambda: spark.sql(query).collect()) == ROWS
-        assert tuple(list(gateway.saved().values())[-1]) == (ROWS, ROWS)
+        assert tuple(of_queries(gateway)[-1]) == (ROWS, ROWS)
         assert not list(kept_queries(spark.sparkContext.applicationId))
         redis.kill()
         redis.start()  # it has forgotten all

@@ -64,7 +64,7 @@ def runs(
     shared = {"host": shared_server.host, "token": TOKEN, "flush_interval": 0, "usage_table": SHARED_LEDGER}
     texts = spark.range(0, ROWS, 1, 2).selectExpr("id", f"'Lake ' || id % {TEXTS} || ' is deep.' AS text_column")
     texts.createOrReplaceTempView("lakes")
-    saved: dict[str, dict[int, Savings]] = {}
+    saved: dict[str, dict[int | str, Savings]] = {}
 
     def ask(name: str, call: str = CALL, *, source: str = "lakes", **settings: Any) -> None:
         own = {**shared, "spool_dir": str(spool_dir), "requester": name, "request_tags": {"run": name}, **settings}

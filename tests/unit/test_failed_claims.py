@@ -1,4 +1,4 @@
-"""What failed for the time being is another process's to try, while the one that failed lives on."""
+"""What waited for its rate in vain is another process's to try, while the one that failed lives on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_claim_goes_with_the_failure_of_its_request(place: str, tmp_path: Path
 
 def fail_and_let_another_claim(url: str, folder: Path) -> None:
     async def fail() -> None:
-        raise CallError(ErrorKind.SERVER, "overloaded", status=503)
+        raise CallError(ErrorKind.RATE_LIMIT, "overloaded", status=429)
 
     async def main() -> str:
         async with open_store(url, scope_in(folder)) as store:

@@ -101,13 +101,13 @@ def test_an_answer_is_there_for_those_who_come_later(store: Store) -> None:
     assert send.calls == 2
 
 
-def test_a_failure_that_would_repeat_itself_is_kept(store: Store) -> None:
-    refused = CallError(ErrorKind.BAD_REQUEST, "no such lake", status=400)
-    send = Sender(refused)
+@pytest.mark.parametrize("kind", [ErrorKind.BAD_REQUEST, ErrorKind.SERVER, ErrorKind.NOT_JSON, ErrorKind.DEADLINE])
+def test_a_failure_is_kept_for_the_next_try_of_the_task(store: Store, kind: ErrorKind) -> None:
+    send = Sender(CallError(kind, "no such lake", status=400))
     for _ in range(2):
         with pytest.raises(CallError, match="no such lake") as caught:
             store.run(lambda flights: flights.answer(A, send))
-        assert (caught.value.kind, caught.value.status) == (ErrorKind.BAD_REQUEST, 400)
+        assert (caught.value.kind, caught.value.status) == (kind, 400)
     assert send.calls == 1
 
 
@@ -120,17 +120,18 @@ def test_a_failure_holds_for_the_query_that_paid_it_and_answers_for_the_scope(st
 
 
 @pytest.mark.parametrize(
-    ("kind", "query"), [(ErrorKind.SERVER, "3"), (ErrorKind.DEADLINE, "3"), (ErrorKind.BAD_REQUEST, "")]
+    ("kind", "query"),
+    [(ErrorKind.RATE_LIMIT, "3"), (ErrorKind.BUDGET, "3"), (ErrorKind.CANCELLED, "3"), (ErrorKind.BAD_REQUEST, "")],
 )
-def test_other_failures_are_tried_again(store: Store, kind: ErrorKind, query: str) -> None:
+def test_what_was_not_tried_or_has_no_query_is_tried_again(store: Store, kind: ErrorKind, query: str) -> None:
     send = Sender(CallError(kind, "not now"))
     with pytest.raises(CallError, match="not now"):
         store.run(lambda flights: flights.answer(A, send), query=query)
     assert store.run(lambda flights: flights.answer(A, send), query=query) == 2
 
 
-def test_who_waits_for_a_failure_tries_itself(store: Store) -> None:
-    send = Sender(CallError(ErrorKind.SERVER, "not now"), delay_s=0.01)
+def test_who_waits_for_what_was_not_tried_tries_itself(store: Store) -> None:
+    send = Sender(CallError(ErrorKind.RATE_LIMIT, "not now"), delay_s=0.01)
 
     async def work(flights: Flights) -> list[Any]:
         return await asyncio.gather(*(flights.answer(A, send) for _ in range(3)), return_exceptions=True)

@@ -17,10 +17,14 @@ class Task:
     """The local properties of a task, as Spark hands them to a worker."""
 
     def __init__(self, **properties: str) -> None:
+        self._stage = int(properties.pop("stage", "0"))
         self._properties = {name.replace("_", "."): value for name, value in properties.items()}
 
     def getLocalProperty(self, name: str) -> str | None:
         return self._properties.get(name)
+
+    def stageId(self) -> int:
+        return self._stage
 
 
 QUERY = "spark_sql_execution_root_id"
@@ -50,7 +54,7 @@ def age(folder: Path, seconds: float) -> None:
 def test_tasks_of_a_query_share_and_others_do_not() -> None:
     assert folder_of(Task(**{QUERY: "3"})) == folder_of(Task(**{QUERY: "3"})) == query_folder("app", "3")
     assert folder_of(Task(**{QUERY: "4"})) == query_folder("app", "4")
-    assert scope_in(Task()) is None
+    assert folder_of(Task(stage="3")) == folder_of(Task(stage="3")) == query_folder("app", "stage-3")
     assert scope_in(Task(**{QUERY: "3"}), "off") is None
 
 
@@ -64,9 +68,9 @@ def test_failures_hold_for_a_query_also_where_answers_outlive_it() -> None:
     for cache, task in (("query", {}), ("query", batch), ("run:nightly", {})):
         scopes = [scope_in(Task(**task, **{QUERY: query}), cache) for query in ("3", "4")]
         assert [scope.query for scope in scopes if scope is not None] == ["app/3", "app/4"]
-    outside = scope_in(Task(), "run:nightly")
+    outside = scope_in(Task(stage="5"), "run:nightly")
     assert outside is not None
-    assert not outside.query
+    assert outside.query == "app/stage-5"
 
 
 def test_a_run_shares_with_all_of_its_name() -> None:
