@@ -118,17 +118,20 @@ class PackedBatches:
 
     def __init__(self, size: PackSize) -> None:
         self._size = size
-        self._layouts: deque[list[int]] = deque()
+        self._layouts: deque[list[int | CallError]] = deque()
 
-    def split(self, rows: Sequence[EmbeddingRequest | None]) -> list[EmbeddingRequest]:
-        """The packs of the next batch."""
-        self._layouts.append([0 if row is None else len(row.texts) for row in rows])
-        return list(pack((row for row in rows if row is not None), self._size))
+    def split(self, rows: Sequence[EmbeddingRequest | CallError | None]) -> list[EmbeddingRequest]:
+        """The packs of the next batch. A row that is an error can't be sent."""
+        self._layouts.append([len(row.texts) if isinstance(row, EmbeddingRequest) else row or 0 for row in rows])
+        return list(pack((row for row in rows if isinstance(row, EmbeddingRequest)), self._size))
 
     def join(self, answers: Iterable[list[Vector | CallError]]) -> list[list[Vector] | CallError | None]:
         """The vectors of the oldest batch's rows, one for each text of a row; None for a row that sent nothing."""
         following = (answer for pack_answers in answers for answer in pack_answers)
-        return [_row_answer([next(following) for _ in range(texts)]) for texts in self._layouts.popleft()]
+        return [
+            row if isinstance(row, CallError) else _row_answer([next(following) for _ in range(row)])
+            for row in self._layouts.popleft()
+        ]
 
 
 def _row_answer(answers: list[Vector | CallError]) -> list[Vector] | CallError | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 JsonObject = dict[str, Any]
 
 
@@ -146,13 +148,13 @@ class RecordRequest:
     """One row's columns for a custom model.
 
     Attributes:
-        record: JSON values by column name.
+        record: JSON values by column name, or a JSON object as it is to be sent.
         parameters: the model's own inference parameters, MLflow's `params`. `ai_query` takes none for a custom model,
             as on Databricks.
         tags: request tags.
     """
 
-    record: Mapping[str, Any]
+    record: Mapping[str, Any] | orjson.Fragment
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 

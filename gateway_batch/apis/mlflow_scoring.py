@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+
 from gateway_batch.apis.replies import check_error, check_policy, json_object, not_the_api
 from gateway_batch.apis.requests import json_request
 from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, JsonObject, RecordRequest, Service, Task
@@ -16,7 +18,8 @@ class MlflowScoring:
 
     def build(self, call: RecordRequest, service: Service) -> HttpRequest:
         """POST `{dataframe_records: [record], params}`."""
-        body: JsonObject = {"dataframe_records": [dict(call.record)]}
+        record = call.record if isinstance(call.record, orjson.Fragment) else dict(call.record)
+        body: JsonObject = {"dataframe_records": [record]}
         if call.parameters:
             body["params"] = dict(call.parameters)
         return json_request(service, body)

@@ -86,6 +86,6 @@ def _add(key: hashlib.blake2b, part: bytes) -> None:
     key.update(part)
 
 
-def _add_json(key: hashlib.blake2b, *values: Mapping[str, Any] | list[Any] | None) -> None:
+def _add_json(key: hashlib.blake2b, *values: Mapping[str, Any] | orjson.Fragment | list[Any] | None) -> None:
     for value in values:
         _add(key, orjson.dumps(value, option=orjson.OPT_SORT_KEYS))

@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from gateway_batch.jobs.template import quoted_column
-from gateway_batch.spark.usage_table import literal
+from gateway_batch.spark import record_json
+from gateway_batch.spark.spelling import literal
 from gateway_batch.types import Price
 from gateway_batch.usage.tasks import TokenPrice
 
@@ -38,6 +39,7 @@ UNSENT = ("budget", "cancelled")
 """Kinds of errors of rows that sent nothing: they stay as they were."""
 
 _HASHED = ("request", "files", "tags")
+_EXACT_TIMES = ", ".join(literal(part) for option in record_json.TIMES.items() for part in option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,9 @@ def pending_sql(
     taken = [*named, *inputs.columns, "request_hash"]
     asked = ", ".join([*named, *(f"{sql} AS {name}" for name, sql in inputs.columns.items())])
     hashed = ", ".join("sha2(files, 256) AS files" if name == "files" else name for name in inputs.columns)
+    as_json = f"to_json(struct({hashed}), map({_EXACT_TIMES}))"
     rows = (
-        f"SELECT *, sha2(concat({literal(inputs.fingerprint)}, to_json(struct({hashed}))), 256) AS request_hash\n"
+        f"SELECT *, sha2(concat({literal(inputs.fingerprint)}, {as_json}), 256) AS request_hash\n"
         f"FROM (SELECT {asked} FROM {source})"
     )
     if output is not None:

@@ -27,6 +27,7 @@ from gateway_batch.spark.connect_worker import make_planning_function, no_ddl, u
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import CallerSettings, Input
 from gateway_batch.spark.planning import Planned, Planner
+from gateway_batch.spark.record_json import OPTIONS
 from gateway_batch.spark.session_functions import SessionFunctions
 from gateway_batch.spark.session_kind import runs_on_one_host
 from gateway_batch.spark.signature import AI_QUERY, Constants, constant_of
@@ -156,7 +157,7 @@ def _call(planned: Planned, columns: list[Column]) -> Column:
 def _input(name: Input, column: Column, *, record: bool) -> Column:
     match name:
         case Input.REQUEST:
-            return F.to_json(column, {"ignoreNullFields": "false"}) if record else _text(column)
+            return F.to_json(column, OPTIONS) if record else _text(column)
         case Input.TAGS:
             return column.cast("MAP<STRING, STRING>")
         case Input.CONDITION:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from py4j.java_gateway import JavaClass, JavaObject
@@ -17,6 +18,10 @@ _EXPRESSIONS = f"{_CATALYST}.expressions"
 
 class NotConstantError(Exception):
     """An argument that must be a constant depends on data."""
+
+
+class EqualNamesError(Exception):
+    """A constant STRUCT has two fields of one name, which is the message."""
 
 
 class Expressions:
@@ -41,6 +46,7 @@ class Expressions:
 
         Raises:
             NotConstantError: it depends on data.
+            EqualNamesError: a STRUCT has two fields of one name.
         """
         if self._jvm.is_instance(expression, f"{_EXPRESSIONS}.RuntimeReplaceable"):
             return self.constant(expression.replacement())  # schema_of_json, nvl: these don't evaluate themselves
@@ -75,10 +81,11 @@ class Expressions:
         """An ARRAY of the expressions."""
         return self._expression("CreateArray")(self._jvm.sequence(expressions), False)
 
-    def as_json(self, expression: JavaObject) -> JavaObject:
-        """A STRUCT as JSON text, its NULLs in it; resolved with the session's time zone."""
+    def as_json(self, expression: JavaObject, given: Mapping[str, str]) -> JavaObject:
+        """A STRUCT as JSON text, with options of `to_json`; resolved with the session's time zone."""
         options = self._jvm.java_class("java.util.HashMap")()
-        options.put("ignoreNullFields", "false")
+        for name, value in given.items():
+            options.put(name, value)
         as_scala = self._jvm.java_class("org.apache.spark.api.python.PythonUtils").toScalaMap
         return self._expression("StructsToJson")(as_scala(options), expression, self._jvm.option(None))
 
@@ -105,6 +112,9 @@ class Expressions:
 
     def _struct(self, children: JavaObject) -> dict[str, Any]:
         values = [self.constant(children.apply(index)) for index in range(children.size())]
+        names = values[::2]
+        if len(set(names)) < len(names):
+            raise EqualNamesError(next(name for name in names if names.count(name) > 1))
         return dict(zip(values[::2], values[1::2], strict=True))
 
     def _as_json(self, value: Any, data_type: JavaObject) -> Any:

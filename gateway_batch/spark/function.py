@@ -19,12 +19,13 @@ from pyspark.sql.udf import UserDefinedFunction
 from pyspark.util import PythonEvalType
 
 from gateway_batch.errors import AiFunctionError, GatewayBatchError
-from gateway_batch.spark.expressions import Expressions, NotConstantError
+from gateway_batch.spark.expressions import EqualNamesError, Expressions, NotConstantError
 from gateway_batch.spark.jvm import Jvm, gateway_of, jvm_of
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.plan import Input
 from gateway_batch.spark.planning import CONSTANTS, Planned, Planner
-from gateway_batch.spark.signature import AI_QUERY, Constant, Constants, Signature, mismatch
+from gateway_batch.spark.record_json import OPTIONS
+from gateway_batch.spark.signature import AI_QUERY, Constant, Constants, Signature, invalid_value, mismatch
 from gateway_batch.spark.tasks import TaskFunction
 from gateway_batch.spark.worker import FUNCTION, make_function
 
@@ -59,8 +60,10 @@ class CallBuilder:
         """
         arguments = AI_QUERY.bind(*self._expressions.arguments(children))
         inputs = tuple(name for name in Input if name in arguments)
-        record = isinstance(self._expressions.data_type(arguments["request"]), t.StructType)
-        planned = self._planner.ai_query(self._constants(AI_QUERY, arguments, CONSTANTS), inputs, record=record)
+        found = self._expressions.data_type(arguments["request"])
+        record = found if isinstance(found, t.StructType) else None
+        constants = self._constants(AI_QUERY, arguments, CONSTANTS)
+        planned = self._planner.ai_query(constants, inputs, record=record is not None, record_type=record)
         return self._call(planned, [self._column(arguments, name) for name in inputs])
 
     def task(self, task: TaskFunction) -> Callable[[JavaObject], JavaObject]:
@@ -93,6 +96,8 @@ class CallBuilder:
     def _constant(self, signature: Signature, name: str, expression: JavaObject) -> Constant:
         try:
             value = self._expressions.constant(expression)
+        except EqualNamesError as error:
+            raise invalid_value(signature.function, name, f"has two fields named {error}") from None
         except NotConstantError:
             raise AiFunctionError(
                 "DATATYPE_MISMATCH.NON_FOLDABLE_INPUT",
@@ -104,7 +109,7 @@ class CallBuilder:
     def _column(self, arguments: dict[str, JavaObject], name: Input) -> JavaObject:
         expression = arguments[name]
         if name is Input.REQUEST and isinstance(self._expressions.data_type(expression), t.StructType):
-            return self._expressions.as_json(expression)
+            return self._expressions.as_json(expression, OPTIONS)
         if name is Input.REQUEST:
             return self._text(AI_QUERY.function, name, expression)
         found, wanted = self._expressions.data_type(expression), _INPUT_TYPES[name]

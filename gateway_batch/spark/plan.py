@@ -60,6 +60,7 @@ class CallPlan:
         inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.
         cache: the setting: what shares the answers of identical requests.
         details: whether a row's result has, beside its error, what is known of its call.
+        record_type: of a STRUCT request that has FLOAT or DOUBLE in it, as Spark's JSON, where it is known.
     """
 
     function: str
@@ -78,3 +79,4 @@ class CallPlan:
     runtime: RuntimeSettings
     caller: CallerSettings
     details: bool = False
+    record_type: str | None = None

@@ -17,6 +17,7 @@ from gateway_batch.spark.casting import check_supported, unsupported_return_type
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.model_parameters import check_model_parameters
 from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
+from gateway_batch.spark.record_json import equal_names, has_floats
 from gateway_batch.spark.response_format import parse_response_format
 from gateway_batch.spark.signature import AI_QUERY, Constants, invalid_value, mismatch
 from gateway_batch.spark.tasks import Asked
@@ -62,13 +63,16 @@ class Planner:
     time_zone: Callable[[], str]
     texts: bool = False
 
-    def ai_query(self, constants: Constants, inputs: tuple[Input, ...], *, record: bool) -> Planned:
+    def ai_query(
+        self, constants: Constants, inputs: tuple[Input, ...], *, record: bool, record_type: t.StructType | None = None
+    ) -> Planned:
         """The plan of an `ai_query`.
 
         Args:
             constants: the arguments named in `CONSTANTS`.
             inputs: the columns of the call.
             record: whether the request is a STRUCT, as custom models take it.
+            record_type: its type, where that is known.
 
         Raises:
             AiFunctionError: an argument is wrong.
@@ -80,8 +84,11 @@ class Planner:
         task = task_of(service.api)
         if record is not (task is Task.SCORING):
             raise mismatch(function, "request", *(("STRING", "STRUCT") if record else ("STRUCT", "STRING")))
+        if record_type is not None and (twice := next(equal_names(record_type), None)):
+            raise invalid_value(function, "request", f"has two fields named {twice}, of which JSON would keep one")
         response_format = self._response_format(constants.text("responseFormat"), service)
         answer_type = self._answer_type(constants.text("returnType"), service)
+        _check_members(answer_type, response_format, constants.text("returnType"))
         fail_on_error = constants.flag("failOnError", default=True)
         given = constants.any("modelParameters")
         is_struct = constants.is_struct("modelParameters")
@@ -105,6 +112,7 @@ class Planner:
             fail_on_error=fail_on_error,
             shape=Shape.RESULT if self.texts and not fail_on_error else Shape.VALUE,
             details=details,
+            record_type=record_type.json() if record_type is not None and has_floats(record_type) else None,
         )
         return Planned(plan, answer_type if fail_on_error or self.texts else _with_error(answer_type, details))
 
@@ -147,6 +155,7 @@ class Planner:
         shape: Shape = Shape.VALUE,
         fail_on_error: bool = True,
         details: bool = False,
+        record_type: str | None = None,
     ) -> CallPlan:
         return CallPlan(
             function=function,
@@ -165,6 +174,7 @@ class Planner:
             runtime=self.runtime,
             caller=self.caller,
             details=details,
+            record_type=record_type,
         )
 
     def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:
@@ -187,6 +197,18 @@ class Planner:
             raise unsupported_return_type(ddl, first_line(error)) from None
         check_supported(answer_type, ddl)
         return answer_type
+
+
+def _check_members(answer_type: t.DataType, wanted: ResponseFormat | None, ddl: str | None) -> None:
+    """An answer that is held to a closed schema has none of a STRUCT's members where the schema names none of them."""
+    schema = None if wanted is None else wanted.schema
+    if not isinstance(answer_type, t.StructType) or not schema or schema.get("additionalProperties") is not False:
+        return
+    names = list(schema.get("properties", ()))
+    if names and not set(answer_type.names) & set(names):
+        raise unsupported_return_type(
+            str(ddl), f"responseFormat asks for an object of {', '.join(names)}, so that each member would be NULL"
+        )
 
 
 def _with_error(answer_type: t.DataType, details: bool) -> t.StructType:

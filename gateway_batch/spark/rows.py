@@ -7,10 +7,12 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.apis import task_of
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.spark.plan import CallPlan, Input, Shape
+from gateway_batch.spark.record_json import without_nan
 from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest, RecordRequest, Task
 
 RowRequest = AnyRequest | CallError | None
@@ -25,27 +27,51 @@ def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowR
     """
     make = _maker(plan)
 
+    def row(request: Any, tags: Any, image: Any) -> RowRequest:
+        for cell in (request, tags):
+            if isinstance(cell, CallError):
+                return cell
+        return make(request, tags, image)
+
     def read(columns: tuple[pa.Array, ...]) -> list[RowRequest]:
-        cells = {name: column.to_pylist() for name, column in zip(plan.inputs, columns, strict=True)}
+        cells = {name: _cells(name, column) for name, column in zip(plan.inputs, columns, strict=True)}
         requests = cells[Input.REQUEST]
         if (condition := cells.get(Input.CONDITION)) is not None:
             requests = [request if true else None for request, true in zip(requests, condition, strict=True)]
         images, tags = cells.get(Input.IMAGES), cells.get(Input.TAGS)
         if images is None and tags is None:
-            return [None if request is None else make(request, None, None) for request in requests]
+            return [None if request is None else row(request, None, None) for request in requests]
         return [
             None
-            if request is None or (images is not None and images[row] is None)
-            else make(request, tags and tags[row], images and images[row])
-            for row, request in enumerate(requests)
+            if request is None or (images is not None and images[place] is None)
+            else row(request, tags and tags[place], images and images[place])
+            for place, request in enumerate(requests)
         ]
 
     return read
 
 
+def _cells(name: str, column: pa.Array) -> list[Any]:
+    """A column's values; in the place of texts that are not UTF-8, which Spark doesn't look at, an error."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        return [_cell(name, value) for value in column]
+    return values
+
+
+def _cell(name: str, value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError as error:
+        message = f"{name}: the text is not UTF-8 from byte {error.start} on; make_valid_utf8 replaces such bytes"
+        return CallError(ErrorKind.BAD_REQUEST, message)
+
+
 def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
     parameters: dict[str, Any] = orjson.loads(plan.parameters)
     constant_tags = dict(plan.tags)
+    record_type = None if plan.record_type is None else _parse_datatype_json_string(plan.record_type)
 
     def embedding(text: str, tags: Any, image: bytes | None) -> RowRequest:
         return EmbeddingRequest((text,), parameters, _row_tags(constant_tags, tags))
@@ -64,7 +90,8 @@ def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
         )
 
     def record(json: str, tags: Any, image: bytes | None) -> RowRequest:
-        return RecordRequest(orjson.loads(json), parameters, _row_tags(constant_tags, tags))
+        written = json if record_type is None else without_nan(json, record_type)
+        return RecordRequest(orjson.Fragment(written), parameters, _row_tags(constant_tags, tags))
 
     if plan.shape is Shape.SIMILARITY:
         return pair

@@ -12,7 +12,7 @@ from pyspark import TaskContext
 
 from gateway_batch.apis import task_of
 from gateway_batch.batch import Window, answer_in_order
-from gateway_batch.cache import PERMANENT, Flights, KeyMaker, UnderWay
+from gateway_batch.cache import KEPT, Flights, KeyMaker, UnderWay
 from gateway_batch.config import Credentials
 from gateway_batch.errors import CallError, as_ai_function_error
 from gateway_batch.packing import Embedder, PackedBatches, PackSize, Vector
@@ -23,7 +23,7 @@ from gateway_batch.spark.cancelling import BEAT_S, ended_by_exception, flusher
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.spark.rows import request_reader
 from gateway_batch.spark.runtime import runtime_for
-from gateway_batch.spark.scope import scope_of
+from gateway_batch.spark.scope import query_of, scope_of
 from gateway_batch.spark.tally import Tally
 from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult, RecordRequest, Task
 from gateway_batch.usage.attempts import Caller
@@ -127,7 +127,7 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
         try:
             return await flights.answer(keys.of(request), under_way.send, value_of, request)
         except CallError as error:
-            if plan.fail_on_error and error.kind in PERMANENT:
+            if plan.fail_on_error and error.kind in KEPT:
                 await under_way.end()
             raise
 
@@ -145,7 +145,7 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
         answers = await (embedder.embed(request) if flights is None else once(request, flights))
         failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
         if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept
-            if failure.kind in PERMANENT:
+            if failure.kind in KEPT:
                 await under_way.end()
             raise failure
         return answers
@@ -160,8 +160,15 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
     packs = (packed.split(rows) for rows in batches)
     window = _window(plan, rows_a_call=plan.service.embedding_rows)
     for answers in answer_in_order(packs, answer, call.runtime.loop, window):
+        if answers is None:
+            yield None
+            continue
         # A pack is never None, and never fails alone.
-        yield None if answers is None else packed.join(cast(list[list[Vector | CallError]], answers))
+        of_rows = packed.join(cast(list[list[Vector | CallError]], answers))
+        unsendable = next((answer for answer in of_rows if isinstance(answer, CallError)), None)
+        if unsendable is not None and plan.fail_on_error:
+            raise unsendable
+        yield of_rows
 
 
 def _sender(call: Call) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
@@ -193,7 +200,7 @@ def _caller(plan: CallPlan) -> Caller:
         account_id=settings.account_id,
         workspace_id=settings.workspace_id,
         application_id=settings.application_id,
-        query_execution_id=context.getLocalProperty("spark.sql.execution.root.id"),
+        query_execution_id=query_of(context),
         stage_id=context.stageId(),
         partition_id=context.partitionId(),
         task_attempt=context.attemptNumber(),

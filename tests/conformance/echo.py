@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 BODIES: list[dict[str, Any]] = []
+WRITTEN: list[str] = []
 TAGS: list[dict[str, str]] = []
-"""What the server has got, and the request tags that came with it; clear both before a test."""
+"""What the server has got, the same as it was written, and the request tags that came with it; clear before a test."""
 
 TAGS_HEADER = "databricks-ai-gateway-request-tags"
 
@@ -25,8 +26,10 @@ class _Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        written = self.rfile.read(int(self.headers["content-length"])).decode()
+        body = json.loads(written)
         BODIES.append(body)
+        WRITTEN.append(written)
         TAGS.append(json.loads(self.headers.get(TAGS_HEADER, "{}")))
         prompt = _prompt(body)
         raw = self.path.startswith("/raw")

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
+from tests.conformance.echo import WRITTEN
 from tests.conformance.together import answered_together
 from tests.spark.conftest import MODEL, Register
 
@@ -145,6 +146,25 @@ CASTS = [
     Cast('{"name":"x","score":1}', "STRUCT<name: STRING, score: DOUBLE>", Row(name="x", score=1.0)),
     Cast('{"name":"x","other":1}', "name STRING, tags ARRAY<STRING>", Row(name="x", tags=None)),
 ]
+
+
+def test_a_struct_is_sent_as_sql_has_it(spark: SparkSession, answering: str) -> None:
+    """Numbers of any length, no NaN, times to the microsecond; rows that differ in a last digit are two requests."""
+    WRITTEN.clear()
+    record = (
+        "named_struct('key', CAST(text AS DECIMAL(23, 0)), 'price', 1.2500BD, 'whole', 9007199254740993, "
+        "'x', double('NaN'), 'far', float('-Infinity'), 'word', 'NaN', 'at', TIMESTAMP'2026-11-29 13:45:00.123456Z', "
+        "'local', TIMESTAMP_NTZ'2026-11-29 13:45:00.123456', 'list', array(1.5D, double('NaN')))"
+    )
+    keys = "VALUES ('12345678901234567890123'), ('12345678901234567890124') AS v(text)"
+    spark.sql(f"SELECT ai_query('echo', {record}) FROM {keys}").collect()
+    rest = (
+        '"price":1.2500,"whole":9007199254740993,"x":null,"far":null,"word":"NaN",'
+        '"at":"2026-11-29T13:45:00.123456Z","local":"2026-11-29T13:45:00.123456","list":[1.5,null]'
+    )
+    assert sorted(WRITTEN) == [
+        f'{{"dataframe_records":[{{"key":1234567890123456789012{last},{rest}}}]}}' for last in (3, 4)
+    ]
 
 
 def test_an_answer_is_read_as_the_return_type(spark: SparkSession, answering: str) -> None:

@@ -55,6 +55,37 @@ def test_a_wrong_argument_is_found_before_anything_is_sent(
     assert server.stats()["requests"] == 0
 
 
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    "call",
+    [
+        f"ai_query('{MODEL}', text, failOnError => false)",
+        f"ai_query('{MODEL}', id, requestTags => map('t', text), failOnError => false)",
+        "ai_query('databricks-gte-large-en', text, failOnError => false)",
+    ],
+    ids=["prompt", "tag", "embedding"],
+)
+def test_a_text_that_is_not_utf_8_is_an_error_of_its_row(
+    spark: SparkSession, server: RunningGateway, call: str
+) -> None:
+    texts = ["'a lake'", "CAST(X'636166E9' AS STRING)", "'a sea'", "CAST(X'C3' AS STRING)", "CAST(NULL AS STRING)"]
+    rows = ", ".join(f"({place}, {text})" for place, text in enumerate(texts))
+    found = spark.sql(f"SELECT id, {call} AS a FROM VALUES {rows} AS v(id, text)").collect()
+    errors = {row.id: row.a.errorMessage for row in found if row.a is not None}
+    assert [errors[place] is None for place in range(4)] == [True, False, True, False]
+    assert "not UTF-8 from byte 3 on" in errors[1]
+    assert "not UTF-8 from byte 0 on" in errors[3]
+    assert all(row.a.result is not None for row in found if row.id in (0, 2))
+    assert "caf" not in errors[1]
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("endpoint", [MODEL, "databricks-gte-large-en"])
+def test_a_text_that_is_not_utf_8_ends_a_query_that_fails_on_errors(spark: SparkSession, endpoint: str) -> None:
+    with pytest.raises(PythonException, match="not UTF-8 from byte 3 on"):
+        spark.sql(f"SELECT ai_query('{endpoint}', CAST(X'636166E9' AS STRING))").collect()
+
+
 def answer(spark: SparkSession, endpoint: str = MODEL) -> Any:
     row = spark.sql(f"SELECT ai_query('{endpoint}', 'x', failOnError => false) AS a").first()
     assert row is not None

@@ -105,6 +105,13 @@ def test_batches_come_back_with_their_rows_in_place() -> None:
     assert batches.join([]) == [None]
 
 
+def test_a_row_that_cant_be_sent_is_its_error() -> None:
+    batches = PackedBatches(PackSize(texts=2))
+    error = CallError(ErrorKind.BAD_REQUEST, "not UTF-8")
+    assert [request.texts for request in batches.split([row("a"), error, row("b")])] == [("a", "b")]
+    assert batches.join([[[1.0], [2.0]]]) == [[[1.0]], error, [[2.0]]]
+
+
 def test_a_row_of_two_texts_has_two_vectors() -> None:
     batches = PackedBatches(PackSize(texts=3))
     pair = EmbeddingRequest(("a", "b"))
