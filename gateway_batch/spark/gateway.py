@@ -30,8 +30,8 @@ from gateway_batch.spark.worker import FUNCTION
 from gateway_batch.usage.shipping import local_folder_for
 
 _log = logging.getLogger(__name__)
-_open: dict[tuple[str, str], Gateway] = {}
-"""By the functions' scope and name; the newest last."""
+_open: list[Gateway] = []
+"""The registrations that are open, the newest last, which holds the functions that others of its scope have too."""
 
 
 class Usage:
@@ -153,12 +153,14 @@ class Gateway:
             event_id_tag=config.event_id_tag,
         )
         self._functions = _kind_of(spark)(spark, config, self.usage.spool_dir)
+        self._added: dict[str, TaskFunction | None] = {}
         self._stopping = threading.Event()
         self._flusher: threading.Thread | None = None
 
     def close(self) -> None:
         """Ends the background flush, takes the function out of the session, and flushes once more.
 
+        Functions that this registration took from an older one that is open are that one's again.
         After `spark.stop()` there is nothing left to close: the next session's flush finds the records.
         """
         if self._stopping.is_set():
@@ -166,11 +168,12 @@ class Gateway:
         self._stopping.set()
         if self._flusher is not None:
             self._flusher.join()
-        for key in [key for key, gateway in _open.items() if gateway is self]:
-            del _open[key]
-            if self._functions.session_lives():
-                self._functions.remove(key[1])
+        held = [name for name in self._added if self._holder(name) is self]
+        if self in _open:
+            _open.remove(self)
         if self._functions.session_lives():
+            for name in held:
+                self._leave(name)
             self.usage.flush()
             self._functions.forget_ended_queries(all_that_ended=True)
 
@@ -205,9 +208,9 @@ class Gateway:
 
     def _install(self, tasks: bool) -> None:
         remove_stale()
-        before = _open.get((self._functions.scope, self.name))
-        if before is not None:
+        for before in [other for other in _open if other.name == self.name and other._scope == self._scope]:
             before.close()
+        _open.append(self)
         self._add(self.name, None)
         for task in TASKS if tasks else ():
             if not self._functions.has_anothers(self.spark, task.name):
@@ -218,11 +221,27 @@ class Gateway:
 
     def _add(self, name: str, task: TaskFunction | None) -> None:
         self._functions.add(name, task)
-        _open.pop((self._functions.scope, name), None)
-        _open[self._functions.scope, name] = self
+        self._added[name] = task
+
+    def _leave(self, name: str) -> None:
+        """Gives a function to who had it before, or takes it out of the session."""
+        heir = self._holder(name)
+        if heir is None:
+            self._functions.remove(name)
+        else:
+            heir._functions.add(name, heir._added[name])
+
+    def _holder(self, name: str) -> Gateway | None:
+        """Whose a SQL function of the scope is."""
+        having = (other for other in reversed(_open) if other._scope == self._scope and name in other._added)
+        return next((other for other in having if other._is_usable()), None)
 
     def _has(self, function: str) -> bool:
-        return _open.get((self._functions.scope, self.name if function == FUNCTION else function)) is self
+        return self._holder(self.name if function == FUNCTION else function) is self
+
+    @property
+    def _scope(self) -> str:
+        return self._functions.scope
 
     def _is_usable(self) -> bool:
         return self._functions.session_lives()
@@ -309,7 +328,7 @@ def registration_of(function: str, name: str | None) -> Gateway:
         ConfigError: none is open under that name, or it has no such function, as the session has its own.
         RuntimeError: none is open.
     """
-    newest_first = list(dict.fromkeys(gateway for gateway in reversed(_open.values()) if gateway._is_usable()))
+    newest_first = [gateway for gateway in reversed(_open) if gateway._is_usable()]
     named = [gateway for gateway in newest_first if name in (None, gateway.name)]
     found = next((gateway for gateway in named if gateway._is_active()), named[0] if named else None)
     if found is None and newest_first:

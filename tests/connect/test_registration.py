@@ -43,7 +43,7 @@ def test_our_function_of_a_process_that_has_gone_is_replaced(
 ) -> None:
     gone = register()
     with monkeypatch.context() as patch:
-        patch.setattr("gateway_batch.spark.gateway._open", {})
+        patch.setattr("gateway_batch.spark.gateway._open", [])
         register(request_tags={"of": "new"})
         assert answer(spark, "ai_query('echo', 'hello')") == "hello"
     gone.close()

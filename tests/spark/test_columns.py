@@ -80,8 +80,14 @@ def test_a_column_belongs_to_the_newest_registration_or_the_one_named(
     with pytest.raises(gb.ConfigError, match="'ask_nobody' is not registered"):
         gb.functions.ai_query(MODEL, "t", registration="ask_nobody")
     newer.close()
-    row.select(gb.functions.ai_query(MODEL, "t")).collect()
-    assert older.usage.flush() == 1
+    answered_together(
+        {
+            "the older": row.select(gb.functions.ai_query(MODEL, "t")),
+            "its task": row.select(gb.functions.ai_gen(F.lit("write"))),
+            "its task in SQL": spark.sql("SELECT ai_gen('write more')"),
+        }
+    )
+    assert older.usage.flush() == 3
 
 
 def test_tags_and_the_api_of_a_column_reach_the_table(spark: SparkSession, gateway: gb.Gateway) -> None:
