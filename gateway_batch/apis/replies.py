@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import email.utils
+import json
 import math
 import re
 from collections.abc import Mapping
 from datetime import UTC
+from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -52,7 +55,7 @@ def json_object(reply: HttpReply) -> JsonObject:
     if not 200 <= reply.status < 300:
         raise rejection(reply)
     try:
-        body = orjson.loads(reply.body)
+        body = _loaded(reply.body)
     except orjson.JSONDecodeError as error:
         raise MalformedError(
             ErrorKind.NOT_JSON,
@@ -64,6 +67,27 @@ def json_object(reply: HttpReply) -> JsonObject:
     if not isinstance(body, dict):
         raise not_the_api(reply, f"expected a JSON object, found {type(body).__name__}")
     return body
+
+
+def _loaded(body: bytes) -> Any:
+    """What JSON says; NaN and Infinity, which Python's own servers write for numbers, as Decimal.
+
+    Raises:
+        JSONDecodeError: it is no JSON, that of such servers either.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in body and b"Infinity" not in body:
+            raise
+        try:
+            found = json.loads(body, parse_constant=Decimal)
+            json.dumps(found, ensure_ascii=False, default=float).encode()  # half a surrogate pair is no text
+        except (ValueError, RecursionError):
+            found = None
+        if found is None:
+            raise
+        return found
 
 
 def not_the_api(reply: HttpReply, what: str, paid: InferenceResult | None = None) -> MalformedError:
@@ -95,12 +119,13 @@ def rejection(reply: HttpReply) -> RejectedError:
     """The error that a status other than 2xx stands for, with the gateway's own words."""
     body = _json(reply)
     kind = kind_of_status(reply.status)
+    message = _redirected(reply) or _message(reply, body)
     if kind is ErrorKind.RATE_LIMIT and _is_out_of_quota(body):
         kind = ErrorKind.PERMISSION
     wait_s = retry_after_s(reply.headers, reply.received_at)
     return RejectedError(
         kind,
-        f"{reply.status}: {_message(reply, body)}",
+        f"{reply.status}: {message}",
         status=reply.status,
         request_id=reply.request_id,
         retry_after_s=_retry_info_s(body) if wait_s is None else wait_s,
@@ -196,6 +221,19 @@ def _message(reply: HttpReply, body: Any) -> str:
     return text[:_MESSAGE_LIMIT]
 
 
+def _redirected(reply: HttpReply) -> str | None:
+    """Where a redirect points, without what may be secret in it."""
+    location = reply.headers.get("location")
+    if location is None or not 300 <= reply.status < 400:
+        return None
+    try:
+        parts = urlsplit(location)
+        target = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        target = "an address that is none"
+    return f"redirected to {target[:_MESSAGE_LIMIT]}, which is not followed: give that address"
+
+
 def _retry_info_s(body: Any) -> float | None:
     """Google's `google.rpc.RetryInfo` in an error's details: seconds as `"3.5s"`."""
     match body:
@@ -266,9 +304,11 @@ def _reset_s(text: str, now: float) -> float | None:
 
 
 def count(block: Any, *path: str) -> int | None:
-    """A non-negative integer at a path of nested objects, None where there is none."""
+    """A non-negative whole number at a path of nested objects, None where there is none."""
     for key in path:
         block = block.get(key) if isinstance(block, dict) else None
+    if isinstance(block, float) and block.is_integer():  # as 10.0
+        block = int(block)
     return block if isinstance(block, int) and not isinstance(block, bool) and 0 <= block < 2**63 else None
 
 

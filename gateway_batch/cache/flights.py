@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any, TypeVarTuple, Unpack
 
 import orjson
@@ -186,7 +188,7 @@ class Flights:
 
     def _settle(self, key: bytes, outcome: Outcome) -> None:
         if not isinstance(outcome, CallError):
-            self._outbox.answers.append((key, orjson.dumps({"value": outcome})))
+            self._outbox.answers.append((key, _encoded(outcome)))
         elif self._keep_failures and outcome.kind in KEPT:
             failure = {
                 "kind": outcome.kind,
@@ -246,8 +248,18 @@ class Flights:
             _log.warning("answers can't be shared for now, so identical requests may be sent again: %s", error)
 
 
+def _encoded(value: Any) -> bytes:
+    try:
+        return orjson.dumps({"value": value})
+    except TypeError:  # numbers that orjson has not: of more than 64 bits, or NaN as Decimal
+        return json.dumps({"value": value}, default=float).encode()
+
+
 def _decoded(answer: bytes) -> Outcome:
-    kept = orjson.loads(answer)
+    try:
+        kept = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        kept = json.loads(answer, parse_constant=Decimal)
     if "kind" in kept:
         error = CallError(ErrorKind(kept["kind"]), kept["message"], status=kept["status"])
         error.event_id = kept["event_id"]

@@ -211,7 +211,8 @@ def _integer(bits: int) -> Convert:
 
 
 def _float(value: Any) -> float:
-    return value if isinstance(value, float) else float(_number(value, "a number"))
+    """A number; a Decimal that is none is what a server wrote as NaN or Infinity, and not as a text."""
+    return float(value) if isinstance(value, float | Decimal) else float(_number(value, "a number"))
 
 
 def _decimal(data_type: t.DecimalType) -> Convert:

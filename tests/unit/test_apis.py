@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,44 @@ def test_an_answer_that_is_no_object_is_not_the_api(body: bytes) -> None:
     with pytest.raises(MalformedError, match="expected a JSON object") as caught:
         CHAT.parse(HttpReply(200, {}, body))
     assert caught.value.kind is ErrorKind.NOT_THE_API
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("https://models.example/v1?signature=secret", "307: redirected to https://models.example/v1, which is not"),
+        ("https://me:secret@models.example/v1", "307: redirected to https://models.example/v1, which is not followed"),
+        ("/v2/chat", "307: redirected to /v2/chat, which is not followed: give that address"),
+        ("http://[secret", "307: redirected to an address that is none"),
+    ],
+)
+def test_a_redirect_says_where_to(location: str, says: str) -> None:
+    with pytest.raises(RejectedError) as caught:
+        CHAT.parse(HttpReply(307, {"location": location}, b""))
+    assert says in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_tokens_may_be_counted_in_floats() -> None:
+    usage = {"prompt_tokens": 10.0, "completion_tokens": 2.5, "total_tokens": 1e300}
+    body = {"choices": [{"message": {"content": "x"}}], "usage": usage}
+    found = CHAT.parse(HttpReply(200, {}, orjson.dumps(body))).usage
+    assert (found.input_tokens, found.output_tokens, found.total_tokens) == (10, None, None)
+
+
+@pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity"])
+def test_a_prediction_may_be_no_number(written: str) -> None:
+    reply = HttpReply(200, {}, f'{{"predictions": [{written}]}}'.encode())
+    value = api_for("mlflow/v1/invocations").parse(reply).value
+    assert isinstance(value, Decimal)
+    assert str(value) == written
+
+
+@pytest.mark.parametrize("body", [b'{"predictions": [NaN}', b'{"predictions": [NaN, "\\ud800"]}', b"NaN" + b"[" * 9999])
+def test_what_is_no_json_with_nan_either_is_none(body: bytes) -> None:
+    with pytest.raises(MalformedError) as caught:
+        api_for("mlflow/v1/invocations").parse(HttpReply(200, {}, body))
+    assert caught.value.kind is ErrorKind.NOT_JSON
 
 
 NOW = 1_792_580_000.0  # Wed, 21 Oct 2026 10:53:20 GMT

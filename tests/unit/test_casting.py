@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -99,6 +100,15 @@ def test_a_json_null_is_null(data_type: t.DataType) -> None:
 def test_a_time_without_an_offset_is_of_the_time_zone(zone: str, hour: int) -> None:
     found = read(t.TimestampType(), "2024-02-29 10:00:00", zone)
     assert found.astimezone(UTC).hour == hour
+
+
+def test_a_number_that_a_server_wrote_as_nan_is_read_as_a_float_alone() -> None:
+    assert math.isnan(read(t.DoubleType(), Decimal("NaN")))
+    assert read(t.FloatType(), Decimal("-Infinity")) == -math.inf
+    assert math.isnan(read(t.StructType().add("a", t.DoubleType()), {"a": Decimal("NaN")})["a"])
+    for data_type in (t.IntegerType(), t.DecimalType(5, 2), t.BooleanType()):
+        with pytest.raises(AiFunctionError, match="found a number"):
+            read(data_type, Decimal("NaN"))
 
 
 def test_a_vector_is_read_as_its_numbers() -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,6 +100,19 @@ def test_an_answer_is_there_for_those_who_come_later(store: Store) -> None:
     assert store.run(work) == [1, 2, 1]
     assert store.run(work) == [1, 2, 1]
     assert send.calls == 2
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), {"a": [Decimal("-Infinity"), 2**70]}], ids=str)
+def test_an_answer_that_is_no_json_number_is_shared_as_it_is(store: Store, value: Any) -> None:
+    calls = []
+
+    async def send() -> Any:
+        calls.append(1)
+        return value
+
+    found = [store.run(lambda flights: flights.answer(A, send)) for _ in range(2)]
+    assert [str(each) for each in found] == [str(value)] * 2
+    assert calls == [1]
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.BAD_REQUEST, ErrorKind.SERVER, ErrorKind.NOT_JSON, ErrorKind.DEADLINE])
