@@ -13,7 +13,10 @@ from gateway_batch.spark.files import read_table
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.spelling import quoted
 
-_QUERY = re.compile(r"\s*(SELECT|WITH|FROM|VALUES|TABLE)\s", re.IGNORECASE)
+_BEFORE = r"(\s|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/|\()*"
+_QUERY = re.compile(rf"{_BEFORE}(SELECT|WITH|FROM|VALUES|TABLE)(\s|\(|/\*|--)", re.IGNORECASE)
+_PART = r"(\w+|`(``|[^`])+`)"
+_NAME = re.compile(rf"{_PART}(\.{_PART}){{0,2}}")
 
 
 def read_source(spark: SparkSession, source: str | Path | DataFrame) -> DataFrame:
@@ -35,8 +38,8 @@ def read_source(spark: SparkSession, source: str | Path | DataFrame) -> DataFram
     try:
         if _QUERY.match(text):
             return spark.sql(text)
-        if not isinstance(source, Path) and re.fullmatch(r"\w+(\.\w+){0,2}", text) and spark.catalog.tableExists(text):
-            return spark.table(quoted(text))
+        if not isinstance(source, Path) and _NAME.fullmatch(text) and spark.catalog.tableExists(text):
+            return spark.table(text if "`" in text else quoted(text))
         if Path(text).exists():
             return read_table(spark, Path(text))
     except PySparkException as error:

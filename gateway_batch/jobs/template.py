@@ -8,6 +8,8 @@ from string import Formatter
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.spelling import literal
 
+_DOUBLED = "braces that are no column's are doubled: {{ and }}"
+
 
 def prompt_sql(template: str, columns: Iterable[str]) -> str:
     """The SQL text of a prompt.
@@ -30,7 +32,9 @@ def prompt_sql(template: str, columns: Iterable[str]) -> str:
         if name is not None:
             found = by_lower.get(name.lower())
             if found is None:
-                raise ConfigError(f"prompt: the source has no column {name!r}; it has {', '.join(by_lower.values())}")
+                raise ConfigError(
+                    f"prompt: the source has no column {name!r}; it has {', '.join(by_lower.values())}; {_DOUBLED}"
+                )
             parts.append(f"CAST({quoted_column(found)} AS STRING)")
             named = True
     if not named:
@@ -53,8 +57,8 @@ def _parts(template: str) -> Iterator[tuple[str, str | None]]:
             if form or conversion or name == "":
                 raise ConfigError(
                     f"prompt: {{{name}{'!' if conversion else ''}{conversion or ''}{':' if form else ''}"
-                    f"{form or ''}}} is not a column's name alone"
+                    f"{form or ''}}} is not a column's name alone; {_DOUBLED}"
                 )
             yield text, name
     except ValueError as error:
-        raise ConfigError(f"prompt: {error}; braces that are no column's are doubled: {{{{ and }}}}") from None
+        raise ConfigError(f"prompt: {error}; {_DOUBLED}") from None

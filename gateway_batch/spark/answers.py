@@ -24,6 +24,9 @@ from gateway_batch.usage.tasks import UNFIT
 
 Read = Callable[[Any], Any]
 
+NULL = object()
+"""An answer that is NULL; where a row sent nothing there is None."""
+
 _DETAILS = [(name, arrow_type(data_type)) for name, data_type in DETAILS.items()]
 
 # The names of an envelope's value and error.
@@ -35,7 +38,7 @@ _MEMBERS = {
 
 
 def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callable[[list[Any]], pa.Array]:
-    """A function from a batch's answers to its column; an answer is a value, the row's CallError, or None.
+    """A function from a batch's answers to its column; an answer is a value, NULL, the row's CallError, or None.
 
     Args:
         plan: of the call.
@@ -50,7 +53,9 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
     failures = Counter[str]() if failed is None else failed
 
     def outcome(answer: Any) -> tuple[Any, str | None]:
-        """A row's result and its error, one of them None."""
+        """A row's result and its error, one of them None, or both where the answer is NULL."""
+        if answer is NULL:
+            return None, None
         if isinstance(answer, CallError):
             failures[answer.kind.value] += 1
             return None, str(as_ai_function_error(answer, plan.function))
@@ -62,7 +67,8 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
 
     def values(answers: list[Any]) -> pa.Array:
         try:
-            return pa.array([None if answer is None else read(answer) for answer in answers], type=column_type)
+            found = [None if answer is None or answer is NULL else read(answer) for answer in answers]
+            return pa.array(found, type=column_type)
         except AiFunctionError:
             failures[UNFIT] += 1
             raise

@@ -104,6 +104,7 @@ def test_a_source_may_be_any_of_these(spark: SparkSession, tmp_path: Path) -> No
     frame.write.parquet(str(tmp_path / "few.parquet"))
     sources: list[str | Path | DataFrame] = [
         "SELECT * FROM few_lakes", "\n with a AS (SELECT * FROM few_lakes) SELECT * FROM a", "few_lakes",
+        "-- all of them\n(SELECT * FROM few_lakes)", "/* ** */ FROM few_lakes", "`few_lakes`",
         str(tmp_path / "few.parquet"), tmp_path / "few.parquet", frame,
     ]  # fmt: skip
     for source in sources:

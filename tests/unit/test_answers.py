@@ -10,7 +10,7 @@ from pyspark.sql import types as t
 
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import AiFunctionError, CallError, ErrorKind
-from gateway_batch.spark.answers import column_writer
+from gateway_batch.spark.answers import NULL, column_writer
 from gateway_batch.spark.plan import CallPlan
 from gateway_batch.types import ResponseFormat
 
@@ -80,6 +80,13 @@ def test_any_json_object_will_do_without_a_schema() -> None:
     assert written(['{"a": 1}'], t.StringType(), response_format=any_object) == ['{"a": 1}']
     with pytest.raises(AiFunctionError):
         written(["[1]"], t.StringType(), response_format=any_object)
+
+
+def test_an_answer_that_is_null_differs_from_a_row_that_sent_nothing() -> None:
+    plain: dict[str, Any] = {"response_format": None}
+    assert written([NULL, None, "1"], t.IntegerType(), **plain) == [None, None, 1]
+    found = written([NULL, None], t.IntegerType(), fail_on_error=False, **plain)
+    assert found == [{"result": None, "errorMessage": None}, None]
 
 
 def test_an_answer_is_held_against_its_schema_as_the_schemas_users_mean_it() -> None:

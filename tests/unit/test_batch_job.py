@@ -42,6 +42,8 @@ def test_a_template_becomes_sql(template: str, sql: str) -> None:
         ("{id:>8}", r"\{id:>8\} is not a column's name alone"),
         ("{id!r}", r"\{id!r\} is not a column's name alone"),
         ("{}", "is not a column's name alone"),
+        ('Answer as {"stars": 1}: {id}', "braces that are no column's are doubled"),
+        ("Answer as {stars}: {id}", "has no column 'stars'.*braces that are no column's are doubled"),
         ('{"a": {id}', "braces that are no column's are doubled|not a column's name alone"),
         ("{id", "braces that are no column's are doubled"),
     ],
