@@ -30,7 +30,7 @@ from tests.analytics.usage_views import DAYS, FIRST, Usage, make, odd_rows, with
 from tests.browser import Opened, chromium, drawn, opened
 from tests.usage_days.workloads import WORKSPACES
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 LAST = FIRST + timedelta(days=DAYS - 1)
 DEFAULT = (LAST - timedelta(days=27), LAST)

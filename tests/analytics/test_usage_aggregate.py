@@ -31,7 +31,7 @@ from tests.analytics.usage_views import (
     only_views,
 )
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 MORNING = timedelta(hours=3)
 """So long after its end a day is complete."""

@@ -37,7 +37,7 @@ from tests.analytics.view_figures import (
 )
 from tests.usage_days import write_delta
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def tag(key: str) -> Callable[[Record], Any]:

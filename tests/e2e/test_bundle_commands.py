@@ -11,7 +11,7 @@ from tests.e2e.conftest import REVIEWS, session
 from tests.unit.command import command
 from tests.unit.test_bundle import COMMANDS, VARIABLES, filled
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_the_jobs_commands_run_in_their_order(place: Path) -> None:

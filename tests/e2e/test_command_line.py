@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.conftest import GATEWAY_BATCH, REVIEWS, Run, end_session, session
 from tests.unit.command import command
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_demo_answers_real_text_and_its_books_agree(run: Run, place: Path) -> None:

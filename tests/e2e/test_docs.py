@@ -49,13 +49,13 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, run_pages.Ou
         return run_pages.run(PAGES)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_the_block_runs(block: Block, outcomes: dict[str, run_pages.Outcome]) -> None:
     assert outcomes[str(block)].fault is None, outcomes[str(block)].fault
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_demo_with_a_file_of_ones_own_answers_its_rows(outcomes: dict[str, run_pages.Outcome]) -> None:
     (block,) = (block for block in BLOCKS if "gateway-batch demo" in block.text and "--input reviews.csv" in block.text)
     assert "3 answered, 0 failed" in outcomes[str(block)].printed

@@ -14,7 +14,7 @@ from gateway_batch.devgateway import Settings, running
 from tests.e2e.conftest import REVIEWS, exit_code
 from tests.unit.command import command
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

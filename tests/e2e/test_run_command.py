@@ -16,7 +16,7 @@ from gateway_batch.devgateway import RunningGateway, Settings, running
 from tests.e2e.conftest import GATEWAY_BATCH, REVIEWS, session, without_settings, working_in
 from tests.unit.command import command
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 RUN = (
     "run", "--source", "reviews", "--input", "reviews=reviews.csv", "--key", "title", "--endpoint",

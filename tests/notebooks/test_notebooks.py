@@ -26,7 +26,7 @@ SAID = {
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[NotebookNode]]:
     """What each notebook shows."""
-    done = run(names(), tmp_path_factory.mktemp("notebooks"), timeout_s=240)
+    done = run(names(), tmp_path_factory.mktemp("notebooks"), timeout_s=900)
     return {
         name: [output for cell in notebook.cells for output in cell.get("outputs", [])]
         for name, notebook in done.items()
@@ -37,7 +37,7 @@ def test_each_notebook_is_tried_here() -> None:
     assert names() == sorted(SAID)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", sorted(SAID))
 def test_a_notebook_runs(name: str, outputs: dict[str, list[NotebookNode]]) -> None:
     text = "\n".join(map(said, outputs[name]))

@@ -104,7 +104,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with running(settings) as server:
         server.configure(faults=[{"match": "Lake 7 is deep", "status": 400, "message": "no such lake"}])
         command = [sys.executable, "-c", RUN, server.host, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         (folder / "printed.txt").write_text(done.stdout)
         (folder / "logged.txt").write_text(done.stderr)
