@@ -58,9 +58,23 @@ def _convert(path: Path, target: Path, parse: csv.ParseOptions) -> None:
         check_utf8=False,
     )
     rows = csv.open_csv(path, csv.ReadOptions(block_size=_LONGEST_ROW, use_threads=False), parse, convert)
+    last = None
     with pq.ParquetWriter(target, rows.schema) as writer:
         for batch in rows:
             writer.write_batch(batch)
+            last = batch.slice(batch.num_rows - 1) if batch.num_rows else last
+    if last is not None and _ends_inside(path, last.column(last.num_columns - 1).cast(pa.binary())[0].as_py()):
+        raise ConfigError(f"{path}: a quote is not closed: a field goes on to the end of the file")
+
+
+def _ends_inside(path: Path, last: bytes | None) -> bool:
+    """Whether a file ends within the quotes of its last field: there is an odd one, and the end is in the field too."""
+    quotes, end = 0, b""
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            quotes += part.count(b'"')
+            end = part[-1:]
+    return quotes % 2 == 1 and (last or b"").endswith(end)
 
 
 def _names(path: Path, parse: csv.ParseOptions) -> list[str]:

@@ -15,6 +15,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from gateway_batch.errors import ConfigError
 from gateway_batch.spark.file_output import write_rows
 from gateway_batch.spark.files import read_table
 
@@ -146,3 +147,15 @@ def test_a_new_column_replaces_a_delta_folder(spark: SparkSession, tmp_path: Pat
     write_rows(spark.range(2), tmp_path / "out")
     write_rows(spark.range(2).withColumn("more", F.lit(1)), tmp_path / "out")
     assert read_table(spark, tmp_path / "out").columns == ["id", "more"]
+
+
+def test_a_json_file_is_lines_or_one_document(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    for text in ('{"id": 1}\n{"id": 2}\n', '[\n  {"id": 1},\n  {"id": 2}\n]\n', "{'id': 1}\n{'id': 2}"):
+        path.write_text(text)
+        assert [row.id for row in read_table(spark, path).collect()] == [1, 2]
+    path.write_text('{\n  "id": 1\n}\n')
+    assert [row.id for row in read_table(spark, path).collect()] == [1]
+    path.write_text('{"id": 1}\n{"id": 2\n')
+    with pytest.raises(ConfigError, match=r"in\.json: line 2 is no JSON"):
+        read_table(spark, path)
