@@ -13,7 +13,7 @@ from gateway_batch.jobs.plan import RESULT_COLUMNS
 from gateway_batch.jobs.template import quoted_column
 from gateway_batch.locks import locked
 from gateway_batch.spark.functions import ddl_of
-from gateway_batch.spark.spelling import literal, quoted
+from gateway_batch.spark.spelling import NOT_IN_PARQUET, literal, quoted
 from gateway_batch.spark.table_append import SparkTable
 from gateway_batch.spark.table_making import make_table
 from gateway_batch.spark.temporary_view import as_view
@@ -38,6 +38,8 @@ def make_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
     """
     described = ",\n".join(f"  {_column(field)}" for field in answers)
     made = f"CREATE TABLE IF NOT EXISTS {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(_COMMENT)}"
+    if any(set(name) & NOT_IN_PARQUET for name in answers.names):
+        made += "\nTBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
     make_table(spark, table, made)
     _check_output(spark, table, answers)
 

@@ -70,6 +70,27 @@ def fingerprint(constants: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(constants, sort_keys=True).encode()).hexdigest()
 
 
+def key_columns(keys: Sequence[str]) -> list[str]:
+    """The columns of the output table that have the keys.
+
+    They have the keys' names, `key_` before one that an answer's column has, and _ for backquotes, which Delta's MERGE
+    doesn't bear.
+    """
+    answers, taken, columns = set(RESULT_COLUMNS), {key.lower() for key in keys}, list[str]()
+    for key in keys:
+        name = key.replace("`", "_")
+        while name.lower() in answers or (name != key and name.lower() in taken):
+            name = f"key_{name}"
+        taken.add(name.lower())
+        columns.append(name)
+    return columns
+
+
+def pending_keys(keys: Sequence[str]) -> list[str]:
+    """The columns that have the keys among pending rows, whatever the keys are called."""
+    return [f"key_{place}" for place in range(len(keys))]
+
+
 def pending_sql(
     source: str,
     *,
@@ -81,7 +102,7 @@ def pending_sql(
     max_rows: int | None = None,
     sample: int | None = None,
 ) -> str:
-    """The query for the rows to be answered: keys, inputs, `request_hash`, and the number of their chunk.
+    """The query for the rows to be answered: `pending_keys`, inputs, `request_hash`, and the number of their chunk.
 
     Args:
         source: a table or view, quoted.
@@ -93,9 +114,10 @@ def pending_sql(
         max_rows: so many at most.
         sample: so many different requests, with all their rows, chosen by their hashes: as good as by chance.
     """
-    named = [quoted_column(key) for key in keys]
+    named = pending_keys(keys)
     taken = [*named, *inputs.columns, "request_hash"]
-    asked = ", ".join([*named, *(f"{sql} AS {name}" for name, sql in inputs.columns.items())])
+    values = {**dict(zip(named, map(quoted_column, keys), strict=True)), **inputs.columns}
+    asked = ", ".join(f"{sql} AS {name}" for name, sql in values.items())
     hashed = ", ".join("sha2(files, 256) AS files" if name == "files" else name for name in inputs.columns)
     as_json = f"to_json(struct({hashed}), map({_EXACT_TIMES}))"
     rows = (
@@ -103,7 +125,8 @@ def pending_sql(
         f"FROM (SELECT {asked} FROM {source})"
     )
     if output is not None:
-        same_key = " AND ".join(f"asked.{key} <=> done.{key}" for key in named)
+        done = map(quoted_column, key_columns(keys))
+        same_key = " AND ".join(f"asked.{key} <=> done.{column}" for key, column in zip(named, done, strict=True))
         failed = "done.error_class IS NOT NULL" if retry_errors else "done.is_retryable"
         rows = (
             f"SELECT {', '.join(f'asked.{name}' for name in taken)}\nFROM (\n{rows}\n) AS asked\n"
@@ -125,13 +148,14 @@ def counts_sql(pending: str, keys: Sequence[str]) -> str:
         pending: the table of the rows to be answered, quoted.
         keys: names of key columns.
     """
-    by_key = f"SELECT min(chunk) AS chunk, count(*) AS rows FROM {pending} GROUP BY {_listed(keys)}"
+    by_key = f"SELECT min(chunk) AS chunk, count(*) AS rows FROM {pending} GROUP BY {', '.join(pending_keys(keys))}"
     return f"SELECT chunk, count(*) AS rows, max(rows) AS most\nFROM (\n{by_key}\n)\nGROUP BY chunk"
 
 
 def repeated_sql(pending: str, keys: Sequence[str]) -> str:
     """The query for keys that several rows have, and for how many; arguments as of `counts_sql`."""
-    return f"SELECT {_listed(keys)}, count(*)\nFROM {pending}\nGROUP BY {_listed(keys)}\nHAVING count(*) > 1"
+    listed = ", ".join(pending_keys(keys))
+    return f"SELECT {listed}, count(*)\nFROM {pending}\nGROUP BY {listed}\nHAVING count(*) > 1"
 
 
 def chunks_of(counts: Sequence[tuple[int, int]], chunk_rows: int) -> list[list[int]]:
@@ -153,7 +177,7 @@ def chunks_of(counts: Sequence[tuple[int, int]], chunk_rows: int) -> list[list[i
 
 
 def answers_sql(keys: Sequence[str], answer: str, price: Price | None) -> list[str]:
-    """The columns of the output table, as SQL over a row's keys, `request_hash` and the call's answer.
+    """The columns of the output table, as SQL over a row's `pending_keys`, `request_hash` and the call's answer.
 
     Args:
         keys: names of key columns.
@@ -175,11 +199,11 @@ def answers_sql(keys: Sequence[str], answer: str, price: Price | None) -> list[s
         "request_hash": "request_hash",
         "answered_at": "current_timestamp()",
     }
-    return [*map(quoted_column, keys), *(f"{columns[name]} AS {name}" for name in RESULT_COLUMNS)]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(quoted_column, names))
+    named = zip(pending_keys(keys), map(quoted_column, key_columns(keys)), strict=True)
+    return [
+        *(f"{key} AS {column}" for key, column in named),
+        *(f"{columns[name]} AS {name}" for name in RESULT_COLUMNS),
+    ]
 
 
 def _cost_sql(answer: str, price: Price | None) -> str:

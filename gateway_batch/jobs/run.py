@@ -33,6 +33,8 @@ from gateway_batch.jobs.plan import (
     chunks_of,
     counts_sql,
     fingerprint,
+    key_columns,
+    pending_keys,
     pending_sql,
     repeated_sql,
 )
@@ -40,7 +42,7 @@ from gateway_batch.jobs.progress import NotebookBar, in_notebook
 from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
 from gateway_batch.jobs.source import check_keys, read_source
 from gateway_batch.jobs.telling import Teller
-from gateway_batch.jobs.template import prompt_sql, quoted_column
+from gateway_batch.jobs.template import prompt_sql
 from gateway_batch.pricing import list_price
 from gateway_batch.spark import functions
 from gateway_batch.spark.gateway import Gateway, register_ai_query
@@ -63,7 +65,8 @@ class BatchJob:
         source: a DataFrame, a query, the name of a table or view, or the path of a CSV, JSON-lines, Parquet or Delta
             file or folder.
         output: the Delta table of the answers, one row for each key; made, if it is missing.
-        keys: columns that tell the source's rows apart.
+        keys: columns that tell the source's rows apart, of any name; one that has an answer's, such as `result`, is
+            `key_result` in the output.
         endpoint: as of `ai_query`.
         prompt: a template, such as `Summarize: {body}`; a row in which a named column is NULL sends nothing.
         request: a SQL expression in its place.
@@ -293,7 +296,7 @@ class _Run:
 
     def _merge(self, answers: DataFrame) -> None:
         sent = answers.where(~F.coalesce(F.col("error_kind").isin(*UNSENT), F.lit(False)))
-        tables.merge(self._spark, self._job.output, self._keys, sent)
+        tables.merge(self._spark, self._job.output, key_columns(self._keys), sent)
 
     def _answers(self, pending: DataFrame) -> DataFrame:
         """Pending rows as rows of the output table."""
@@ -316,7 +319,7 @@ class _Run:
             details=True,
             registration=self._gateway.name,
         )
-        asked = pending.select(*map(quoted_column, self._keys), "request_hash", answer.alias(_ANSWER))
+        asked = pending.select(*pending_keys(self._keys), "request_hash", answer.alias(_ANSWER))
         return asked.selectExpr(*answers_sql(self._keys, _ANSWER, self._price))
 
     def _pending(self) -> DataFrame:

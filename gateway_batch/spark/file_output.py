@@ -15,11 +15,11 @@ from pyspark.sql import types as t
 
 from gateway_batch.outputs import beside
 from gateway_batch.spark.files import CSV, DELTA, PARQUET, kind_of
+from gateway_batch.spark.spelling import NOT_IN_PARQUET
 
 _UNQUOTED = (t.NumericType, t.BooleanType, t.DateType)
 _NESTED = (t.ArrayType, t.MapType, t.StructType, t.VariantType)
 _PLACE = "_gateway_batch_place"
-_NOT_IN_PARQUET = frozenset(" ,;{}()\n\t=")
 
 
 def write_rows(frame: DataFrame, path: Path) -> None:
@@ -74,7 +74,7 @@ def _json_parts(frame: DataFrame, folder: Path) -> list[Path]:
 
 def _write_delta(frame: DataFrame, target: Path, new: Path) -> None:
     writer = frame.write.format("delta")
-    if any(set(name) & _NOT_IN_PARQUET for name in frame.columns):
+    if any(set(name) & NOT_IN_PARQUET for name in frame.columns):
         writer = writer.option("delta.columnMapping.mode", "name")
     if (target / "_delta_log").is_dir():
         writer.mode("overwrite").option("overwriteSchema", True).save(str(target))

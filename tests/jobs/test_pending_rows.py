@@ -45,8 +45,9 @@ def views(spark: SparkSession) -> Iterator[None]:
         spark.sql(f"CREATE TEMPORARY VIEW {name} AS SELECT * FROM ({rows}) AS lakes(state, part, body)")
     asked = query(spark, JOB, "earlier_asked", output=None)
     spark.sql(
-        "CREATE TEMPORARY VIEW already_done AS SELECT state, part, request_hash, state = 'failed for now' AS "
-        f"is_retryable, IF(state LIKE 'failed%', 'AI_FUNCTION_HTTP_REQUEST_ERROR', NULL) AS error_class FROM ({asked})"
+        "CREATE TEMPORARY VIEW already_done AS SELECT key_0 AS state, key_1 AS part, request_hash, "
+        "key_0 = 'failed for now' AS is_retryable, "
+        f"IF(key_0 LIKE 'failed%', 'AI_FUNCTION_HTTP_REQUEST_ERROR', NULL) AS error_class FROM ({asked})"
     )
     yield
     for name in ("earlier_asked", "now_asked", "already_done"):
@@ -66,7 +67,7 @@ def test_rows_are_pending_that_are_new_or_changed_or_failed(spark: SparkSession)
         "no output yet": (JOB, {"output": None}),
     }
     parts = [
-        f"SELECT '{name}' AS name, state, part, request_hash FROM "
+        f"SELECT '{name}' AS name, key_0 AS state, key_1 AS part, request_hash FROM "
         f"({query(spark, job, 'now_asked', **{'output': 'already_done', **options})})"
         for name, (job, options) in asked.items()
     ]

@@ -249,6 +249,19 @@ def test_whole_arguments_and_several_keys(
     assert gb.estimate_batch(spark, asked, config).rows == 0
 
 
+def test_keys_of_any_name(spark: SparkSession, run: Run, job: BatchJob, requests: Count) -> None:
+    keys = ["request", "chunk", "Model", "result", "key_result", "key_0", "the `id`, of.two"]
+    columns = ", ".join(f"id + {place} AS `{key.replace('`', '``')}`" for place, key in enumerate(keys))
+    asked = replace(job, source=f"SELECT {columns}, body FROM {LAKES} WHERE id < 3", keys=keys)
+    assert requests(lambda: run(job=asked)) == 3
+    assert answers(spark, job).columns[: len(keys)] == [
+        "request", "chunk", "key_Model", "key_key_result", "key_result", "key_0", "the _id_, of.two",
+    ]  # fmt: skip
+    rows = answers(spark, job).select("request", "key_Model", "`the _id_, of.two`").collect()
+    assert sorted(rows) == [(0, 2, 6), (1, 3, 7), (2, 4, 8)]
+    assert requests(lambda: run(job=asked)) == 0
+
+
 def test_embeddings(spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig) -> None:
     asked = replace(job, endpoint="databricks-gte-large-en", prompt="{body}")
     report = run(job=asked)
@@ -270,7 +283,6 @@ def test_embeddings(spark: SparkSession, run: Run, job: BatchJob, config: gb.Gat
         ({"request": "body"}, "prompt or request: give one of them"),
         ({"prompt": None, "request": "bodi"}, "the job can't be planned: .*UNRESOLVED_COLUMN"),
         ({"return_type": "LAKE"}, "the job can't be planned: .*AI_FUNCTION_UNSUPPORTED_RETURN_TYPE"),
-        ({"keys": ["a key"], "source": "SELECT 1 AS `a key`, 'x' AS body"}, "planned: .*INVALID_CHARACTERS"),
         ({"output": "a b"}, "output: 'a b' is not a table name"),
         ({"output": LAKES}, "is the source itself"),
         (
