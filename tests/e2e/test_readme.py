@@ -66,7 +66,7 @@ def test_the_shell_blocks_run(place: Path) -> None:
     for words in shown:
         done = command(*words)
         assert done.returncode == 0, done.stderr
-    assert (place / "answers.parquet").is_dir()
+    assert (place / "answers.parquet").is_file()
 
 
 @pytest.mark.parametrize("script", ["write_configuration_doc.py", "write_reference.py", "write_semantics_doc.py"])
