@@ -15,7 +15,6 @@ CSV, JSON, PARQUET, DELTA = "csv", "json", "parquet", "delta"
 
 _KINDS = {".csv": CSV, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON, ".parquet": PARQUET}
 
-
 _CORRUPT = "_gateway_batch_corrupt"
 _NULL = "\0gateway_batch: NULL\0"
 """What Spark is to take for NULL beside nothing at all; by itself it takes an empty text in quotes for it, too."""

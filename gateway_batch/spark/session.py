@@ -95,7 +95,10 @@ def _ready_workers(python: str, master: str) -> dict[str, str]:
 def _imports(python: str, package: str) -> bool:
     """Whether a new process has this package too; one that a program found by a `sys.path` of its own hasn't."""
     code = "from importlib.util import find_spec; print(getattr(find_spec('gateway_batch'), 'origin', None))"
-    process = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    try:
+        process = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False  # workers that start slowly are better than no session
     return process.stdout.strip() == package
 
 

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from tests.spark.conftest import gateway, register, requests, server, shared_server, spark
 
 __all__ = ["gateway", "register", "requests", "server", "shared_server", "spark"]
+
+
+@pytest.fixture(scope="module")
+def spool_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One spool folder for a module's jobs."""
+    return tmp_path_factory.mktemp("spool")

@@ -33,11 +33,6 @@ def schema(spark: SparkSession) -> Iterator[None]:
     spark.sql(f"DROP SCHEMA {SCHEMA} CASCADE")
 
 
-@pytest.fixture(scope="module")
-def spool_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("spool")
-
-
 @pytest.fixture
 def config(server: RunningGateway, spool_dir: Path) -> gb.GatewayConfig:
     return gb.GatewayConfig.from_env(
