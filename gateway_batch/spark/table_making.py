@@ -62,7 +62,7 @@ def _make_whole(spark: SparkSession, table: str, statement: str) -> bool:
     """Makes a table in a folder with a log that has no commit yet; False if it can't, or another process was first.
 
     Delta's CREATE TABLE refuses such a folder, its CREATE TABLE AS does not. Whoever is making the table now, and isn't
-    dead, loses against this commit, or wins: Delta lets one of the two have the log's first version.
+    dead, loses against this commit, or wins, as the log's store orders them: on a local disk one JVM's only.
     """
     parts = _STATEMENT.fullmatch(statement)
     assert parts is not None, statement
