@@ -6,6 +6,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -37,6 +38,14 @@ _MEMBERS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """An answer and the format that its row asked for, where rows differ in it."""
+
+    value: Any
+    response_format: ResponseFormat | None
+
+
 def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callable[[list[Any]], pa.Array]:
     """A function from a batch's answers to its column; an answer is a value, NULL, the row's CallError, or None.
 
@@ -64,6 +73,13 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
         except AiFunctionError as error:
             failures[UNFIT] += 1
             return None, str(error)
+
+    def outcome_or_failure(answer: Any) -> tuple[Any, str | None]:
+        try:
+            return None if answer is NULL else read(answer), None
+        except AiFunctionError:
+            failures[UNFIT] += 1
+            raise
 
     def values(answers: list[Any]) -> pa.Array:
         try:
@@ -95,7 +111,8 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
 
     def envelopes(answers: list[Any]) -> pa.Array:
         names = _MEMBERS[plan.shape]
-        rows = [None if answer is None else outcome(answer) for answer in answers]
+        of_row = outcome_or_failure if plan.fail_on_error else outcome
+        rows = [None if answer is None else of_row(answer) for answer in answers]
         return pa.array([row and _envelope(names, row) for row in rows], type=column_type)
 
     if plan.shape.is_envelope:
@@ -120,18 +137,35 @@ def _reader(plan: CallPlan) -> Read:
     cast = answer_reader(_parse_datatype_json_string(plan.result_type), plan.time_zone)
     if plan.response_format is not None and plan.member is None:  # the text stays as it was, once it is checked
         return lambda answer: cast(answer) if value(answer) is not None else None
-    if shape is Shape.RESULT:  # JSON inside JSON stays JSON
+    if shape is Shape.RESULT and plan.member is None:  # JSON inside JSON stays JSON
         return lambda answer: cast(answer) if isinstance(answer, str) else value(answer)
     return lambda answer: cast(value(answer))
 
 
 def _value_reader(plan: CallPlan) -> Read:
+    read = _checked_reader(plan)
+    return _null_where_unfit(read) if plan.misfit_is_null else read
+
+
+def _checked_reader(plan: CallPlan) -> Read:
     """From an answer to its value: checked JSON or a member of it, a row's one vector, or the answer itself."""
+    type_name, member = _parse_datatype_json_string(plan.result_type).simpleString(), plan.member
+    if plan.classifier is not None and member is not None:
+        return lambda answer: _checker(answer.response_format, type_name)(answer.value)[member]
     if plan.response_format is not None:
-        check = _checker(plan.response_format, _parse_datatype_json_string(plan.result_type).simpleString())
-        member = plan.member
+        check = _checker(plan.response_format, type_name)
         return check if member is None else lambda answer: check(answer)[member]
     return _only if task_of(plan.service.api) is Task.EMBEDDINGS else lambda answer: answer
+
+
+def _null_where_unfit(read: Read) -> Read:
+    def value(answer: Any) -> Any:
+        try:
+            return read(answer)
+        except AiFunctionError:
+            return None
+
+    return value
 
 
 def _only(vectors: list[list[float]]) -> list[float]:
@@ -145,9 +179,10 @@ def _similarity(vectors: list[list[float]]) -> float:
     return min(1.0, max(0.0, sum(map(operator.mul, one, other)) / lengths)) if lengths else 0.0
 
 
-def _checker(response_format: ResponseFormat, type_name: str) -> Callable[[Any], dict[str, Any]]:
+def _checker(response_format: ResponseFormat | None, type_name: str) -> Callable[[Any], dict[str, Any]]:
     """A function from an answer's text to the JSON object that it promised to be."""
-    schema = {"type": "object"} if response_format.schema is None else dict(response_format.schema)
+    wanted = None if response_format is None else response_format.schema
+    schema = {"type": "object"} if wanted is None else dict(wanted)
     validator = validator_of(schema)
 
     def check(answer: Any) -> dict[str, Any]:

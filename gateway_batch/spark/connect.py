@@ -124,11 +124,15 @@ class ConnectFunctions(SessionFunctions):
         given = {key: constant_of(value) for key, value in constants.items()}
         if task is None:
             return self._ai_query(data, Constants(AI_QUERY.function, given))
-        asked = task.ask(Constants(task.name, given))
         contents = [_text(data[content]) for content in task.contents]
-        column = contents[0] if len(contents) == 1 else F.array(*contents)
-        call = _call(self._planner.task(task.name, asked), [column])
-        return F.parse_json(call) if asked.shape.is_envelope else call
+        columns = [contents[0] if len(contents) == 1 else F.array(*contents)]
+        in_array = None
+        if Input.LABELS in data:  # its type is known to the server only, so the version says what it is
+            in_array = constants.get("options", {}).get("version", "1.0") == "1.0"
+            columns.append(_input(Input.LABELS, data[Input.LABELS], in_array=in_array))
+        planned = self._planner.task(task, Constants(task.name, given), row_labels_in_array=in_array)
+        call = _call(planned, columns)
+        return F.parse_json(call) if planned.plan.shape.is_envelope else call
 
     def forget_ended_queries(self, *, all_that_ended: bool = False) -> None:
         """Nothing: answers are on the workers' hosts, which remove what was not used for a while."""
@@ -154,7 +158,7 @@ def _call(planned: Planned, columns: list[Column]) -> Column:
     return arrow_function(make_function(planned.plan), planned.column_type, FUNCTION)(*columns)
 
 
-def _input(name: Input, column: Column, *, record: bool) -> Column:
+def _input(name: Input, column: Column, *, record: bool = False, in_array: bool = False) -> Column:
     match name:
         case Input.REQUEST:
             return F.to_json(column, OPTIONS) if record else _text(column)
@@ -164,6 +168,8 @@ def _input(name: Input, column: Column, *, record: bool) -> Column:
             return column.cast("BOOLEAN")
         case Input.IMAGES:
             return column.cast("BINARY")
+        case Input.LABELS:
+            return column.cast("ARRAY<STRING>") if in_array else _text(column)
 
 
 def _text(column: Column) -> Column:

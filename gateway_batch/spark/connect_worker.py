@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from types import UnionType
 from typing import Any
 
 import orjson
@@ -99,17 +100,17 @@ def _ai_query(planner: Planner, given: JsonObject, first: Columns) -> Call:
 
 def _task(planner: Planner, given: JsonObject) -> Call:
     task = _TASKS[given[FUNCTION_KEY]]
-    asked = task.ask(_constants(task.name, task.constants, given))
-    planned = planner.task(task.name, asked)
+    planned = planner.task(task, _constants(task.name, task.constants, given))
 
     def read(columns: Columns) -> Columns:
-        texts = [_texts(column, task.name, name) for name, column in zip(task.contents, columns[1:], strict=True)]
+        contents = zip(task.contents, columns[1:], strict=True)
+        texts = [_texts(column, task.name, name, objects=True) for name, column in contents]
         if len(texts) == 1:
             return (texts[0],)
         pairs = zip(*(column.to_pylist() for column in texts), strict=True)
         return (pa.array([list(pair) for pair in pairs], type=pa.list_(pa.string())),)
 
-    needs_quotes = task.name in VARIANTS and not asked.shape.is_envelope
+    needs_quotes = task.name in VARIANTS and not planned.plan.shape.is_envelope
     return planned.plan, read, _quoted if needs_quotes else _as_text
 
 
@@ -166,16 +167,17 @@ def _is_record(planner: Planner, constants: Constants, requests: pa.Array) -> bo
     return task_of(service.api) is Task.SCORING
 
 
-def _texts(column: pa.Array, function: str, name: str) -> pa.Array:
-    """Texts from their JSON; numbers and truth values as JSON writes them."""
-    return pa.array([_text(written, function, name) for written in column.to_pylist()], type=pa.string())
+def _texts(column: pa.Array, function: str, name: str, *, objects: bool = False) -> pa.Array:
+    """Texts from their JSON; numbers, truth values and, where they may come, objects as JSON writes them."""
+    refused = list if objects else list | dict
+    return pa.array([_text(written, function, name, refused) for written in column.to_pylist()], type=pa.string())
 
 
-def _text(written: str | None, function: str, name: str) -> str | None:
+def _text(written: str | None, function: str, name: str, refused: type | UnionType) -> str | None:
     if written is None:
         return None
     value = orjson.loads(written)
-    if isinstance(value, list | dict):
+    if isinstance(value, refused):
         raise mismatch(function, name, "STRING", constant_of(value).sql_type)
     return value if isinstance(value, str) else written
 

@@ -59,6 +59,10 @@ class Expressions:
         value = expression.eval(self._jvm.java_class(f"{_CATALYST}.InternalRow").empty())
         return self._as_json(value, expression.dataType())
 
+    def is_constant(self, expression: JavaObject) -> bool:
+        """Whether an expression's value is known without data."""
+        return bool(expression.foldable())
+
     def data_type(self, expression: JavaObject) -> DataType:
         """An expression's SQL type."""
         return _parse_datatype_json_string(expression.dataType().json())

@@ -71,13 +71,35 @@ class CallBuilder:
 
         def build(children: JavaObject) -> JavaObject:
             arguments = task.signature.bind(*self._expressions.arguments(children))
-            asked = task.ask(self._constants(task.signature, arguments, task.constants))
-            contents = [self._text(task.name, name, arguments[name]) for name in task.contents]
-            column = contents[0] if len(contents) == 1 else self._expressions.array(contents)
-            call = self._call(self._planner.task(task.name, asked), [column])
-            return self._expressions.parsed_json(call) if asked.shape.is_envelope else call
+            by_row = [name for name in task.by_row if not self._expressions.is_constant(arguments[name])]
+            names = tuple(name for name in task.constants if name not in by_row)
+            constants = self._constants(task.signature, arguments, names)
+            contents = [self._content(task.name, name, arguments[name]) for name in task.contents]
+            columns = [contents[0] if len(contents) == 1 else self._expressions.array(contents)]
+            in_array = None
+            for name in by_row:
+                in_array = self._is_array_of_texts(task.name, name, arguments[name])
+                columns.append(arguments[name])
+            planned = self._planner.task(task, constants, row_labels_in_array=in_array)
+            call = self._call(planned, columns)
+            return self._expressions.parsed_json(call) if planned.plan.shape.is_envelope else call
 
         return build
+
+    def _is_array_of_texts(self, function: str, name: str, expression: JavaObject) -> bool:
+        """Whether an argument is an ARRAY of STRING, and not a STRING."""
+        data_type = self._expressions.data_type(expression)
+        if isinstance(data_type, t.StringType):
+            return False
+        if isinstance(data_type, t.ArrayType) and isinstance(data_type.elementType, t.StringType):
+            return True
+        raise mismatch(function, name, "ARRAY<STRING> or STRING", data_type.simpleString().upper())
+
+    def _content(self, function: str, name: str, expression: JavaObject) -> JavaObject:
+        """A task's content; a VARIANT, as `ai_parse_document` gives it, is its text or its JSON."""
+        if isinstance(self._expressions.data_type(expression), t.VariantType):
+            return self._expressions.cast(expression, t.StringType())
+        return self._text(function, name, expression)
 
     def _call(self, planned: Planned, columns: list[JavaObject]) -> JavaObject:
         udf = UserDefinedFunction(

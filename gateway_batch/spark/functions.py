@@ -4,6 +4,9 @@ Arguments have the names that they have in SQL. As in `pyspark.sql.functions`, a
 data (`request`, `content`, `files`, `when`, ...) is a column's name; the others are Python values. A call belongs to
 the newest open registration of the active session, or to the one that `registration` names.
 
+With `failOnError=False` a call gives a STRUCT of `result` and `errorMessage`, and a failed row fails no query; a result
+that has room for the row's error, as a VARIANT has, stays as it is.
+
 All functions raise RuntimeError where nothing is registered, and ConfigError where `registration` is not. A wrong
 argument is an AiFunctionError here or, in a classic session, Spark's IllegalArgumentException with the same text when
 the Column is used.
@@ -98,29 +101,35 @@ def ai_query(
     return gateway.column(None, data, _given(FUNCTION, constants))
 
 
-def ai_analyze_sentiment(content: Data, *, registration: str | None = None) -> Column:
-    """`positive`, `negative`, `neutral` or `mixed`."""
-    return _task("ai_analyze_sentiment", {"content": content}, {}, registration)
+def ai_analyze_sentiment(content: Data, *, failOnError: bool = True, registration: str | None = None) -> Column:
+    """`positive`, `negative`, `neutral` or `mixed`, or NULL where the model answers something else."""
+    return _task("ai_analyze_sentiment", {"content": content}, {"failOnError": failOnError}, registration)
 
 
 def ai_classify(
     content: Data,
-    labels: Sequence[str] | Mapping[str, str] | str,
+    labels: Sequence[str] | Mapping[str, str] | str | Column,
     options: Options | None = None,
     *,
+    failOnError: bool | None = None,
     registration: str | None = None,
 ) -> Column:
     """The label that fits.
 
     Args:
-        content: the text.
-        labels: a list gives one label, a STRING; a dict from label to description, or JSON text of a list or an
-            object, gives a VARIANT with `response` and `error_message`.
+        content: the text; in a classic session a VARIANT, too.
+        labels: a list gives one label, a STRING, NULL where the model answers none of them; a dict from label to
+            description, or JSON text of a list or an object, gives a VARIANT with `response` and `error_message`. A
+            Column of either differs from row to row; on Spark Connect one of JSON text needs the version 2.0.
         options: `version`, `instructions`, `multilabel`.
+        failOnError: as in `ai_query`; None: True where a STRING is given, False where a VARIANT is.
         registration: the name that was given to `register_ai_query`.
     """
+    data, constants = {"content": content}, {"options": _options(options), "failOnError": failOnError}
+    if isinstance(labels, Column):
+        return _task("ai_classify", {**data, "labels": labels}, constants, registration)
     given = json.dumps(dict(labels)) if isinstance(labels, Mapping) else _listed(labels)
-    return _task("ai_classify", {"content": content}, {"labels": given, "options": _options(options)}, registration)
+    return _task("ai_classify", data, {"labels": given, **constants}, registration)
 
 
 def ai_extract(
@@ -128,50 +137,59 @@ def ai_extract(
     schema: Sequence[str] | Mapping[str, Any] | str,
     options: Options | None = None,
     *,
+    failOnError: bool = False,
     registration: str | None = None,
 ) -> Column:
     """The fields that a text has, a VARIANT with `response` and `error_message`.
 
     Args:
-        content: the text.
+        content: the text; in a classic session a VARIANT, too.
         schema: a list of names, a dict from name to `{"type": ..., "description": ...}`, or JSON text of either.
         options: `version`, `instructions`, `enableCitations`, `enableConfidenceScores`.
+        failOnError: whether a failed row fails the query, which has its error in the VARIANT otherwise.
         registration: the name that was given to `register_ai_query`.
     """
     given = (
         schema if isinstance(schema, str) else json.dumps(dict(schema) if isinstance(schema, Mapping) else [*schema])
     )
-    return _task("ai_extract", {"content": content}, {"schema": given, "options": _options(options)}, registration)
+    constants = {"schema": given, "options": _options(options), "failOnError": failOnError}
+    return _task("ai_extract", {"content": content}, constants, registration)
 
 
-def ai_fix_grammar(content: Data, *, registration: str | None = None) -> Column:
+def ai_fix_grammar(content: Data, *, failOnError: bool = True, registration: str | None = None) -> Column:
     """The text with its grammar mended."""
-    return _task("ai_fix_grammar", {"content": content}, {}, registration)
+    return _task("ai_fix_grammar", {"content": content}, {"failOnError": failOnError}, registration)
 
 
-def ai_gen(prompt: Data, *, registration: str | None = None) -> Column:
+def ai_gen(prompt: Data, *, failOnError: bool = True, registration: str | None = None) -> Column:
     """A model's answer to a prompt."""
-    return _task("ai_gen", {"prompt": prompt}, {}, registration)
+    return _task("ai_gen", {"prompt": prompt}, {"failOnError": failOnError}, registration)
 
 
-def ai_mask(content: Data, labels: Sequence[str], *, registration: str | None = None) -> Column:
+def ai_mask(
+    content: Data, labels: Sequence[str], *, failOnError: bool = True, registration: str | None = None
+) -> Column:
     """The text with `[MASKED]` for what the labels name, such as `person` or `email`."""
-    return _task("ai_mask", {"content": content}, {"labels": _listed(labels)}, registration)
+    return _task("ai_mask", {"content": content}, {"labels": _listed(labels), "failOnError": failOnError}, registration)
 
 
-def ai_similarity(expr1: Data, expr2: Data, *, registration: str | None = None) -> Column:
+def ai_similarity(expr1: Data, expr2: Data, *, failOnError: bool = True, registration: str | None = None) -> Column:
     """How near two texts are in meaning, a FLOAT from 0 to 1."""
-    return _task("ai_similarity", {"expr1": expr1, "expr2": expr2}, {}, registration)
+    return _task("ai_similarity", {"expr1": expr1, "expr2": expr2}, {"failOnError": failOnError}, registration)
 
 
-def ai_summarize(content: Data, max_words: int | None = None, *, registration: str | None = None) -> Column:
+def ai_summarize(
+    content: Data, max_words: int | None = None, *, failOnError: bool = True, registration: str | None = None
+) -> Column:
     """A summary of at most that many words: 50 if it isn't given, any number if it is 0."""
-    return _task("ai_summarize", {"content": content}, {"max_words": max_words}, registration)
+    return _task(
+        "ai_summarize", {"content": content}, {"max_words": max_words, "failOnError": failOnError}, registration
+    )
 
 
-def ai_translate(content: Data, to_lang: str, *, registration: str | None = None) -> Column:
+def ai_translate(content: Data, to_lang: str, *, failOnError: bool = True, registration: str | None = None) -> Column:
     """The text in another language, by its code: `de`, `en`, `es`, `fr`, `hi`, `it`, `pt`, `th`."""
-    return _task("ai_translate", {"content": content}, {"to_lang": to_lang}, registration)
+    return _task("ai_translate", {"content": content}, {"to_lang": to_lang, "failOnError": failOnError}, registration)
 
 
 def ddl_of(data_type: t.DataType) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.types import ResponseFormat, Service
+
+if TYPE_CHECKING:
+    from gateway_batch.spark.classification import Classifier
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Input(StrEnum):
     TAGS = "requestTags"
     CONDITION = "when"
     IMAGES = "files"
+    LABELS = "labels"
 
 
 class Shape(StrEnum):
@@ -61,6 +66,8 @@ class CallPlan:
         cache: the setting: what shares the answers of identical requests.
         details: whether a row's result has, beside its error, what is known of its call.
         record_type: of a STRUCT request that has FLOAT or DOUBLE in it, as Spark's JSON, where it is known.
+        misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
+        classifier: makes each row's instructions and response format of its labels, where these depend on data.
     """
 
     function: str
@@ -80,3 +87,5 @@ class CallPlan:
     caller: CallerSettings
     details: bool = False
     record_type: str | None = None
+    misfit_is_null: bool = False
+    classifier: Classifier | None = None

@@ -14,13 +14,14 @@ from gateway_batch.config import SCORING, GatewayConfig, resolve_service
 from gateway_batch.errors import AiFunctionError, ConfigError
 from gateway_batch.runtime import RuntimeSettings
 from gateway_batch.spark.casting import check_supported, unsupported_return_type
+from gateway_batch.spark.classification import Classifier, classifier_of
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.model_parameters import check_model_parameters
 from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.spark.record_json import equal_names, has_floats
 from gateway_batch.spark.response_format import parse_response_format
 from gateway_batch.spark.signature import AI_QUERY, Constants, invalid_value, mismatch
-from gateway_batch.spark.tasks import Asked
+from gateway_batch.spark.tasks import FAIL_ON_ERROR, TaskFunction
 from gateway_batch.types import ResponseFormat, Service, Task
 
 DETAILS: dict[str, t.DataType] = {
@@ -116,30 +117,47 @@ class Planner:
         )
         return Planned(plan, answer_type if fail_on_error or self.texts else _with_error(answer_type, details))
 
-    def task(self, name: str, asked: Asked) -> Planned:
+    def task(self, task: TaskFunction, constants: Constants, *, row_labels_in_array: bool | None = None) -> Planned:
         """The plan of a task function's call.
 
+        Args:
+            task: the function.
+            constants: the arguments that are constants.
+            row_labels_in_array: whether labels that depend on data are an ARRAY; None: they don't depend on any.
+
         Raises:
+            AiFunctionError: an argument is wrong.
             ConfigError: the endpoint behind it can't be resolved.
         """
+        name = task.name
+        classifier = None if row_labels_in_array is None else classifier_of(constants, in_array=row_labels_in_array)
+        asked = task.ask(constants) if classifier is None else classifier.asked_by_row
         similarity = asked.shape is Shape.SIMILARITY
+        fail_on_error = constants.flag(FAIL_ON_ERROR, default=not asked.shape.is_envelope)
+        if similarity and self.texts and not fail_on_error:
+            raise invalid_value(name, FAIL_ON_ERROR, "can't be false in SQL on Spark Connect, but in gb.functions")
         endpoint = self.config.similarity_endpoint if similarity else self.config.task_endpoint
         service = resolve_service(self.config, endpoint)
         wanted = Task.EMBEDDINGS if similarity else Task.CHAT
         if task_of(service.api) is not wanted:
             setting = "similarity_endpoint" if similarity else "task_endpoint"
             raise ConfigError(f"{setting}: {name} needs a service for {wanted}, but {endpoint} speaks {service.api}")
+        has_error = not fail_on_error and not asked.shape.is_envelope
         plan = self._plan(
             name,
             service,
-            (Input.REQUEST,),
+            (Input.REQUEST,) if classifier is None else (Input.REQUEST, Input.LABELS),
             asked.result_type,
             instructions=asked.instructions,
             response_format=asked.response_format,
             member=asked.member,
-            shape=asked.shape,
+            shape=Shape.RESULT if has_error and self.texts else asked.shape,
+            fail_on_error=fail_on_error,
+            misfit_is_null=asked.misfit_is_null,
+            classifier=classifier,
         )
-        return Planned(plan, asked.result_type)
+        as_struct = has_error and not self.texts
+        return Planned(plan, _with_error(asked.result_type, details=False) if as_struct else asked.result_type)
 
     def _plan(
         self,
@@ -156,6 +174,8 @@ class Planner:
         fail_on_error: bool = True,
         details: bool = False,
         record_type: str | None = None,
+        misfit_is_null: bool = False,
+        classifier: Classifier | None = None,
     ) -> CallPlan:
         return CallPlan(
             function=function,
@@ -167,7 +187,7 @@ class Planner:
             shape=shape,
             result_type=result_type.json(),
             time_zone=self.time_zone(),
-            fail_on_error=fail_on_error and not shape.is_envelope,
+            fail_on_error=fail_on_error,
             tags=tuple(self.config.request_tags.items()),
             inputs=inputs,
             cache=self.config.cache,
@@ -175,6 +195,8 @@ class Planner:
             caller=self.caller,
             details=details,
             record_type=record_type,
+            misfit_is_null=misfit_is_null,
+            classifier=classifier,
         )
 
     def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -10,7 +11,9 @@ import pyarrow as pa
 from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.apis import task_of
-from gateway_batch.errors import CallError, ErrorKind
+from gateway_batch.errors import AiFunctionError, CallError, ErrorKind
+from gateway_batch.spark.asking import Asked
+from gateway_batch.spark.classification import Classifier
 from gateway_batch.spark.plan import CallPlan, Input, Shape
 from gateway_batch.spark.record_json import without_nan
 from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest, RecordRequest, Task
@@ -23,15 +26,15 @@ _SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowRequest]]:
     """A function from a batch's columns to its rows' requests.
 
-    A row is None where its request, its tags' condition or its file is NULL; it is an error where it can't be sent.
+    A row is None where its request, its condition, its file or its labels are NULL; it is an error where it can't be
+    sent.
     """
+    if plan.classifier is not None:
+        return partial(_classified, _classification(plan.classifier, dict(plan.tags)))
     make = _maker(plan)
 
     def row(request: Any, tags: Any, image: Any) -> RowRequest:
-        for cell in (request, tags):
-            if isinstance(cell, CallError):
-                return cell
-        return make(request, tags, image)
+        return _error_in(request, tags) or make(request, tags, image)
 
     def read(columns: tuple[pa.Array, ...]) -> list[RowRequest]:
         cells = {name: _cells(name, column) for name, column in zip(plan.inputs, columns, strict=True)}
@@ -51,6 +54,16 @@ def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowR
     return read
 
 
+def _classified(make: Callable[[Any, Any], RowRequest], columns: tuple[pa.Array, ...]) -> list[RowRequest]:
+    texts, labels = (_cells(name, column) for name, column in zip(("content", "labels"), columns, strict=True))
+    rows = zip(texts, labels, strict=True)
+    return [None if text is None or of_row is None else make(text, of_row) for text, of_row in rows]
+
+
+def _error_in(*cells: Any) -> CallError | None:
+    return next((cell for cell in cells if isinstance(cell, CallError)), None)
+
+
 def _cells(name: str, column: pa.Array) -> list[Any]:
     """A column's values; in the place of texts that are not UTF-8, which Spark doesn't look at, an error."""
     try:
@@ -66,6 +79,27 @@ def _cell(name: str, value: pa.Scalar) -> Any:
     except UnicodeDecodeError as error:
         message = f"{name}: the text is not UTF-8 from byte {error.start} on; make_valid_utf8 replaces such bytes"
         return CallError(ErrorKind.BAD_REQUEST, message)
+
+
+def _classification(classifier: Classifier, tags: Mapping[str, str]) -> Callable[[Any, Any], RowRequest]:
+    """From a text and its labels to a request."""
+
+    @lru_cache(maxsize=1_000)
+    def asked(labels: str | tuple[str, ...]) -> Asked | str:
+        try:
+            return classifier.asked(labels if isinstance(labels, str) else list(labels))
+        except AiFunctionError as error:
+            return error.message
+
+    def make(text: Any, labels: Any) -> RowRequest:
+        if error := _error_in(text, labels):
+            return error
+        wanted = asked(labels if isinstance(labels, str) else tuple(labels))
+        if isinstance(wanted, str):
+            return CallError(ErrorKind.BAD_REQUEST, wanted)
+        return InferenceRequest(text, {}, tags, wanted.instructions, wanted.response_format)
+
+    return make
 
 
 def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:

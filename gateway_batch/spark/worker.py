@@ -17,7 +17,7 @@ from gateway_batch.config import Credentials
 from gateway_batch.errors import CallError, as_ai_function_error
 from gateway_batch.packing import Embedder, PackedBatches, PackSize, Vector
 from gateway_batch.runtime import Runtime
-from gateway_batch.spark.answers import NULL, column_writer
+from gateway_batch.spark.answers import NULL, Formatted, column_writer
 from gateway_batch.spark.call_details import DETAILED, with_details
 from gateway_batch.spark.cancelling import BEAT_S, ended_by_exception, flusher
 from gateway_batch.spark.plan import CallPlan
@@ -120,7 +120,11 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
 
     async def answer(request: InferenceRequest | RecordRequest | CallError) -> Any:
         value = await shared(request)
-        return NULL if value is None else value
+        if value is None:
+            return NULL
+        if plan.classifier is not None and isinstance(request, InferenceRequest):
+            return Formatted(value, request.response_format)
+        return value
 
     async def shared(request: InferenceRequest | RecordRequest | CallError) -> Any:
         if isinstance(request, CallError):

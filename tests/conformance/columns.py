@@ -101,6 +101,24 @@ CASES = [
     ColumnCase("ai_similarity", lambda f: f.ai_similarity("text", F.lit("hello")), "float", 1.0),
     ColumnCase("ai_classify by a list", lambda f: f.ai_classify("text", ["hello", "x"]), "string", "hello"),
     ColumnCase(
+        "ai_classify by a row's labels",
+        lambda f: f.ai_classify("text", F.array("text", F.lit("x"))),
+        "string",
+        "hello",
+    ),
+    ColumnCase(
+        "ai_classify by a row's labels in JSON",
+        lambda f: f.ai_classify("text", F.to_json(F.array("text", F.lit("x"))), {"version": "2.0"}),
+        "variant",
+        {"response": ["hello"], "error_message": None},
+    ),
+    ColumnCase(
+        "a task function's failOnError",
+        lambda f: f.ai_similarity("text", F.lit("hello"), failOnError=False),
+        "struct<result:float,errorMessage:string>",
+        {"result": 1.0, "errorMessage": None},
+    ),
+    ColumnCase(
         "ai_classify by a dict",
         lambda f: f.ai_classify("text", {"hello": "a greeting", "x": "no greeting"}, {"instructions": "Be strict."}),
         "variant",

@@ -32,6 +32,10 @@ VALUES = {
     "ai_similarity('a lake', 'a lake')": 1.0,
     "ai_similarity('a lake', NULL)": None,
     "ai_gen(NULL)": None,
+    "to_json(ai_classify('hello', array('hello', 'x'), failOnError => false))": (
+        '{"errorMessage":null,"result":"hello"}'
+    ),
+    "CAST(ai_classify(parse_json('{\"pet\": \"cat\"}'), array('cat', 'dog')) AS STRING)": "cat",
 }
 TEXTS = (
     "ai_analyze_sentiment('a lake')",
@@ -40,6 +44,7 @@ TEXTS = (
     "ai_summarize('a lake', max_words => 0)",
     "ai_summarize('a lake')",
     "ai_translate('a lake', 'de')",
+    "ai_gen('a lake', failOnError => false)",
     "to_json(ai_extract('a lake', '[\"name\"]', map('instructions', 'Be strict.')))",
 )
 EMBEDDING = "ai_query('databricks-gte-large-en', 'a lake')"
@@ -100,6 +105,7 @@ def test_a_failed_row_has_its_error_in_it(spark: SparkSession, server: RunningGa
             "use gateway_batch.functions.ai_query(..., returnType=...)",
         ),
         ("ai_query('nobody/', 'x', api => 'nope')", "endpoint nobody/: no API 'nope'", ""),
+        ("ai_similarity('x', 'y', failOnError => false)", "[INVALID_PARAMETER_VALUE]", "but in gb.functions"),
         ("ai_translate('x', 'tlh')", "[INVALID_PARAMETER_VALUE]", "de, en, es, fr, hi, it, pt, th"),
         *(
             pytest.param(*case, marks=pytest.mark.nightly)  # the worker's own tests and the functions' have them

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from gateway_batch.errors import AiFunctionError
+from gateway_batch.spark.asking import Asked
 from gateway_batch.spark.signature import Constants, constant_of
-from gateway_batch.spark.tasks import TASKS, Asked
+from gateway_batch.spark.tasks import TASKS
 
 TWO = ["a", "b"]
 
