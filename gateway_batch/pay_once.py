@@ -19,9 +19,9 @@ from gateway_batch.cache import (
     Flights,
     HostAnswerStore,
     RedisAnswerStore,
-    Savings,
 )
 from gateway_batch.cache.savings import (
+    Counts,
     add_savings,
     add_shared_savings,
     read_savings,
@@ -75,7 +75,7 @@ class PayOnce:
         if self._flights is None or self._scope is None:
             return
         await self._flights.flush()
-        counts = Savings(*self._flights.take_counts())
+        counts = Counts(*self._flights.take_counts())
         if any(counts) and self._scope.execution_id:
             await self._count(self._scope, counts)
 
@@ -101,7 +101,7 @@ class PayOnce:
         shared = RedisAnswerStore(self._redis, scope, coordination_name=name, quota_bytes=self._quota_bytes)
         return FallbackStore(shared, host, self._clock)
 
-    async def _count(self, scope: AnswerScope, counts: Savings) -> None:
+    async def _count(self, scope: AnswerScope, counts: Counts) -> None:
         """Where several hosts share answers their counts are in Redis, too, and else each host's in its own file."""
         if self._redis is not None:
             key = savings_key(self._sharing.coordination_name, scope.application_id)
@@ -121,7 +121,7 @@ def savings_file(application_id: str) -> Path:
     return shared_dir(application_id) / "savings" / "counts"
 
 
-def savings_of(config: GatewayConfig, application_id: str) -> dict[str, Savings]:
+def savings_of(config: GatewayConfig, application_id: str) -> dict[str, Counts]:
     """What the cache saved in an application's queries, by execution id: on this host and in its Redis.
 
     Raises:
@@ -133,7 +133,7 @@ def savings_of(config: GatewayConfig, application_id: str) -> dict[str, Savings]
         return here
     url = redis_url(coordination, config.credentials())
 
-    async def read() -> dict[str, Savings]:
+    async def read() -> dict[str, Counts]:
         redis = redis_link.connect(url)
         try:
             return await read_shared_savings(redis, savings_key(config.coordination_name, application_id))

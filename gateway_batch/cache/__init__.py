@@ -5,7 +5,7 @@ from gateway_batch.cache.flights import KEPT, Flights
 from gateway_batch.cache.host_store import HostAnswerStore
 from gateway_batch.cache.keys import KeyMaker
 from gateway_batch.cache.redis_store import RedisAnswerStore
-from gateway_batch.cache.savings import Savings
+from gateway_batch.cache.savings import Counts, Savings, total
 from gateway_batch.cache.store import AnswerScope, AnswerStore, Claim, Outbox, StoreError
 from gateway_batch.cache.under_way import UnderWay
 
@@ -14,6 +14,7 @@ __all__ = [
     "AnswerScope",
     "AnswerStore",
     "Claim",
+    "Counts",
     "FallbackStore",
     "Flights",
     "HostAnswerStore",
@@ -23,4 +24,5 @@ __all__ = [
     "Savings",
     "StoreError",
     "UnderWay",
+    "total",
 ]

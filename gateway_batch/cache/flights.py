@@ -37,8 +37,9 @@ class Flights:
         keep_failures: whether a failure is kept as an answer for the rest of the query.
 
     Attributes:
-        sent: requests that were sent from here.
-        saved: requests that were not sent, as their answers were there.
+        sent: prompts or texts that were sent from here.
+        saved: prompts or texts that were not sent, as their answers were there.
+        requests: that had those sent; who sends several texts in one, for `answer_all`, counts it.
     """
 
     def __init__(self, store: AnswerStore, *, keep_failures: bool) -> None:
@@ -53,9 +54,10 @@ class Flights:
         self._exchange: asyncio.Task[None] | None = None
         self._warned = False
         self._took_s = 0.0
-        self._taken = (0, 0)
+        self._taken = (0, 0, 0)
         self.sent = 0
         self.saved = 0
+        self.requests = 0
 
     async def answer(self, key: bytes, send: Callable[[Unpack[Ts]], Awaitable[Any]], *arguments: *Ts) -> Any:
         """The answer to one request: a kept one, or what `send` returns.
@@ -75,6 +77,7 @@ class Flights:
                 found = await self._ask(key)
             if found is Claim.MINE:
                 self.sent += 1
+                self.requests += 1
                 started = self._loop.time()
                 try:
                     value = await send(*arguments)
@@ -131,11 +134,10 @@ class Flights:
             self._timer.cancel()
         await self._store.close()
 
-    def take_counts(self) -> tuple[int, int]:
-        """`sent` and `saved` since it was last asked."""
-        counts = self.sent - self._taken[0], self.saved - self._taken[1]
-        self._taken = self.sent, self.saved
-        return counts
+    def take_counts(self) -> tuple[int, int, int]:
+        """`sent`, `saved` and `requests` since it was last asked."""
+        before, self._taken = self._taken, (self.sent, self.saved, self.requests)
+        return self.sent - before[0], self.saved - before[1], self.requests - before[2]
 
     async def _fly(self, free: Sequence[bytes], keys: Sequence[bytes], send: Send, found: dict[bytes, Outcome]) -> None:
         """Claims keys and sends those that are ours to send; then waits, with no claim, for those that others hold."""

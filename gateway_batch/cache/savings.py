@@ -28,7 +28,20 @@ class Savings(NamedTuple):
     saved: int
 
 
-def add_savings(path: Path, execution_id: str, counts: Savings) -> None:
+class Counts(NamedTuple):
+    """What `Savings` has, and the requests that were sent: an embedding service takes several rows in one."""
+
+    sent: int = 0
+    saved: int = 0
+    requests: int = 0
+
+    @property
+    def savings(self) -> Savings:
+        """For users."""
+        return Savings(self.sent, self.saved)
+
+
+def add_savings(path: Path, execution_id: str, counts: Counts) -> None:
     """Appends a line to the host's file of an application.
 
     Raises:
@@ -37,20 +50,20 @@ def add_savings(path: Path, execution_id: str, counts: Savings) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.write(file, f"{execution_id} {counts.sent} {counts.saved}\n".encode())
+        os.write(file, f"{execution_id} {' '.join(map(str, counts))}\n".encode())
     finally:
         os.close(file)
 
 
-def read_savings(path: Path) -> dict[str, Savings]:
+def read_savings(path: Path) -> dict[str, Counts]:
     """Sums of a host's file, by execution id; none where there is no file."""
     if not path.exists():
         return {}
     lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    return sum_savings((execution_id, Savings(int(sent), int(saved))) for execution_id, sent, saved in lines)
+    return sum_savings((execution_id, Counts(*map(int, counts))) for execution_id, *counts in lines)
 
 
-async def add_shared_savings(redis: Redis, key: str, execution_id: str, counts: Savings) -> None:
+async def add_shared_savings(redis: Redis, key: str, execution_id: str, counts: Counts) -> None:
     """Adds to an application's counts in Redis, kept for a week.
 
     Raises:
@@ -63,7 +76,7 @@ async def add_shared_savings(redis: Redis, key: str, execution_id: str, counts: 
         await pipe.execute()
 
 
-async def read_shared_savings(redis: Redis, key: str) -> dict[str, Savings]:
+async def read_shared_savings(redis: Redis, key: str) -> dict[str, Counts]:
     """An application's counts in Redis, by execution id.
 
     Raises:
@@ -79,15 +92,19 @@ def savings_key(coordination_name: str, application_id: str) -> str:
     return f"gateway_batch:{coordination_name}:savings:{application_id}"
 
 
-def sum_savings(counts: Iterable[tuple[str, Savings]]) -> dict[str, Savings]:
+def sum_savings(counts: Iterable[tuple[str, Counts]]) -> dict[str, Counts]:
     """Sums by execution id."""
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for execution_id, (sent, saved) in counts:
-        sums[execution_id][0] += sent
-        sums[execution_id][1] += saved
-    return {execution_id: Savings(*both) for execution_id, both in sums.items()}
+    sums = defaultdict[str, Counts](Counts)
+    for execution_id, each in counts:
+        sums[execution_id] = total((sums[execution_id], each))
+    return dict(sums)
 
 
-def _of_field(field: str, count: int) -> tuple[str, Savings]:
+def total(counts: Iterable[Counts]) -> Counts:
+    """The sum."""
+    return Counts(*map(sum, zip(Counts(), *counts, strict=True)))
+
+
+def _of_field(field: str, count: int) -> tuple[str, Counts]:
     execution_id, _, name = field.rpartition(" ")
-    return execution_id, Savings(**{"sent": 0, "saved": 0, name: count})
+    return execution_id, Counts(**{name: count})

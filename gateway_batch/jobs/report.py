@@ -56,7 +56,8 @@ class BatchReport:
         failed_rows: rows with an error.
         errors: failed rows by kind: an `ErrorKind`, or `does_not_fit`.
         requests: that were sent, each once however often it was tried.
-        saved: requests that were not sent, as their answer was there.
+        saved: requests that were not sent, as their answer was there; of an embedding service, which takes several rows
+            in a request, rows.
         input_tokens, output_tokens: of the rows' answers, as reported or estimated.
         cost_usd: of the same, by the endpoint's price or its list price; None where none is known.
         seconds: so far.

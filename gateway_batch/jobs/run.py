@@ -212,7 +212,7 @@ class _Run:
         self._gateway = gateway
         self._keys = keys
         self._inputs = inputs
-        self._saved_before = _sum(gateway)
+        self._before = gateway.total()
         service = resolve_service(gateway.config, job.endpoint, job.api)
         self._price = service.price or list_price(service.model)
 
@@ -266,8 +266,8 @@ class _Run:
 
     def requests(self) -> dict[str, int]:
         """Requests that this run sent, and that it did not send as their answers were there."""
-        sent, saved = _sum(self._gateway)
-        return {"requests": sent - self._saved_before[0], "saved": saved - self._saved_before[1]}
+        now, before = self._gateway.total(), self._before
+        return {"requests": now.requests - before.requests, "saved": now.saved - before.saved}
 
     def _answered(self, group: Sequence[int]) -> tuple[DataFrame, Chunk]:
         """A group's answers, kept by Spark's executors, and their counts.
@@ -382,8 +382,3 @@ def _check_output(job: BatchJob) -> None:
         raise ConfigError(f"output: {job.output!r} {error}") from None
     if isinstance(job.source, str) and job.source.lower() == job.output.lower():
         raise ConfigError(f"output: {job.output} is the source itself: give another table")
-
-
-def _sum(gateway: Gateway) -> tuple[int, int]:
-    counts = gateway.saved().values()
-    return sum(each.sent for each in counts), sum(each.saved for each in counts)

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 
 from pyspark.sql import Column, DataFrame, SparkSession
 
-from gateway_batch.cache import Savings
+from gateway_batch.cache import Counts, Savings, total
 from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
 from gateway_batch.spark.gateway_ledger import Ledger
@@ -198,9 +198,13 @@ class Gateway:
         Returns:
             For each query that had answers to share: `sent` and `saved`, in requests, or rows of an embedding service.
         """
-        counts = self._functions.savings()
+        counts = self._functions.counts()
         queries = sorted(counts, key=lambda query: (is_stage(query), int(query.rpartition("-")[2])))
-        return {query if is_stage(query) else int(query): counts[query] for query in queries}
+        return {query if is_stage(query) else int(query): counts[query].savings for query in queries}
+
+    def total(self) -> Counts:
+        """What `saved` has of all queries together, and their requests."""
+        return total(self._functions.counts().values())
 
     def column(self, task: TaskFunction | None, data: Mapping[str, Column], constants: Mapping[str, Any]) -> Column:
         """A call as a Column, for `gateway_batch.functions`; see `SessionFunctions.column`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyspark.sql import Column, SparkSession
 
-from gateway_batch.cache import Savings
+from gateway_batch.cache import Counts
 from gateway_batch.config import GatewayConfig
 from gateway_batch.pay_once import savings_of
 from gateway_batch.spark.tasks import TaskFunction
@@ -70,8 +70,8 @@ class SessionFunctions(ABC):
             all_that_ended: also those that the session no longer knows of.
         """
 
-    def savings(self) -> dict[str, Savings]:
-        """What the cache saved in the application's queries, by execution id."""
+    def counts(self) -> dict[str, Counts]:
+        """What was sent and saved in the application's queries, by execution id."""
         return savings_of(self.config, self.application_id)
 
     @abstractmethod

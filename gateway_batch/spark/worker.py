@@ -143,9 +143,16 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
 
 
 def _answer_packed(call: Call, batches: Batches) -> Answers:
-    plan, flights, embedder = call.plan, call.flights, Embedder(_sender(call))
+    plan, flights, infer = call.plan, call.flights, _sender(call)
     packed, keys = PackedBatches(PackSize(plan.service.embedding_rows)), KeyMaker(plan.service)
     under_way = UnderWay()
+
+    async def counted(request: EmbeddingRequest) -> InferenceResult:
+        if flights is not None:
+            flights.requests += 1
+        return await infer(request)
+
+    embedder = Embedder(counted)
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
         if flights is None:

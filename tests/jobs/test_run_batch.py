@@ -257,9 +257,12 @@ def test_keys_of_any_name(spark: SparkSession, run: Run, job: BatchJob, requests
     assert requests(lambda: run(job=asked)) == 0
 
 
-def test_embeddings(spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig) -> None:
+def test_embeddings(
+    spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig, server: RunningGateway
+) -> None:
     asked = replace(job, endpoint="databricks-gte-large-en", prompt="{body}")
     report = run(job=asked)
+    assert 0 < report.requests == server.stats()["requests"] < ROWS
     rows = answers(spark, job).collect()
     assert len(rows) == ROWS == report.rows
     assert all(len(row.result) > 1 and row.event_id is None for row in rows)

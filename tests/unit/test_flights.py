@@ -191,7 +191,7 @@ def test_what_was_sent_and_saved_is_counted(store: Store) -> None:
     async def send_all(places: Sequence[int]) -> list[Any]:
         return [place for place in places]
 
-    async def work(flights: Flights) -> list[tuple[int, int]]:
+    async def work(flights: Flights) -> list[tuple[int, int, int]]:
         await flights.answer(A, Sender())
         await asyncio.gather(*(flights.answer(A, Sender()) for _ in range(2)))
         counts = [flights.take_counts()]
@@ -199,7 +199,7 @@ def test_what_was_sent_and_saved_is_counted(store: Store) -> None:
         await flights.answer_all([A, C, C], send_all)
         return [*counts, flights.take_counts(), flights.take_counts()]
 
-    assert store.run(work) == [(1, 2), (2, 4), (0, 0)]
+    assert store.run(work) == [(1, 2, 1), (2, 4, 1), (0, 0, 0)], "requests for several are counted by who sends them"
 
 
 def holder(store: Store) -> subprocess.Popen[str]:

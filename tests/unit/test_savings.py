@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway_batch import pay_once
-from gateway_batch.cache import Savings
+from gateway_batch.cache import Counts
 from gateway_batch.cache.savings import add_savings, add_shared_savings, read_savings, savings_key
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError
@@ -24,9 +24,9 @@ def _shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_counts_of_a_host_are_summed_by_query() -> None:
     path = savings_file("app")
-    for execution_id, counts in (("3", Savings(5, 2)), ("4", Savings(1, 0)), ("3", Savings(0, 7))):
+    for execution_id, counts in (("3", Counts(5, 2, 3)), ("4", Counts(1)), ("3", Counts(0, 7, 1))):
         add_savings(path, execution_id, counts)
-    assert read_savings(path) == {"3": Savings(5, 9), "4": Savings(1, 0)}
+    assert read_savings(path) == {"3": Counts(5, 9, 4), "4": Counts(1)}
     assert path.stat().st_mode & 0o777 == 0o600
     assert savings_of(GatewayConfig.from_env(), "app") == read_savings(path)
     assert savings_of(GatewayConfig.from_env(), "another") == {}
@@ -35,15 +35,15 @@ def test_counts_of_a_host_are_summed_by_query() -> None:
 def test_counts_of_all_hosts_are_in_redis(tmp_path: Path) -> None:
     async def count(server: RedisServer) -> None:
         redis = connect(server.url)
-        for counts in (Savings(5, 2), Savings(1, 1)):
+        for counts in (Counts(5, 2, 5), Counts(1, 1, 1)):
             await add_shared_savings(redis, savings_key("team", "app"), "3", counts)
         await redis.aclose()
 
     with redis_running(tmp_path, "dapi-very-secret") as server:
         asyncio.run(count(server))
-        add_savings(savings_file("app"), "3", Savings(1, 0))  # what was counted while Redis was away
+        add_savings(savings_file("app"), "3", Counts(1))  # what was counted while Redis was away
         config = GatewayConfig.from_env(coordination=server.url, coordination_name="team")
-        assert savings_of(config, "app") == {"3": Savings(7, 3)}
+        assert savings_of(config, "app") == {"3": Counts(7, 3, 6)}
     with pytest.raises(ConfigError, match=r"^coordination: Redis does not answer") as caught:
         savings_of(config, "app")
     assert "secret" not in str(caught.value)
