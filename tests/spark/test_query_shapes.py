@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from pyspark.errors import AnalysisException
@@ -75,6 +76,21 @@ def test_a_limit_under_order_by_the_answer_needs_all_answers(spark: SparkSession
 def test_sends_exactly(spark: SparkSession, requests: Count, query: str, expected: int) -> None:
     """The other places are in `tests/conformance/70-places.toml`, each with its requests."""
     assert requests(lambda: spark.sql(query).collect()) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        pytest.param(lambda frame: frame.show(3), 4, id="show asks for one more, to know that there are more"),
+        pytest.param(lambda frame: frame.take(3), 3, id="take"),
+        pytest.param(lambda frame: frame.tail(3), 10, id="tail reads its partitions, of 10 rows here, to their end"),
+        pytest.param(lambda frame: frame.isEmpty(), 0, id="isEmpty asks for no column"),
+    ],
+)
+def test_an_action_sends_exactly(
+    texts: DataFrame, requests: Count, action: Callable[[DataFrame], object], expected: int
+) -> None:
+    assert requests(lambda: action(texts.selectExpr(f"{CALL} AS a"))) == expected
 
 
 def test_a_new_session_has_the_function(spark: SparkSession, requests: Count) -> None:
