@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +11,12 @@ from rich.table import Table
 
 from gateway_batch.cli import job_options as options
 from gateway_batch.cli.console import output
+from gateway_batch.spark.bad_input import BadInput
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from gateway_batch.config import GatewayConfig
     from gateway_batch.jobs.counted import Estimate
     from gateway_batch.jobs.extrapolate import Interval
 
@@ -31,6 +34,7 @@ def estimate(
     model_parameters: options.ModelParameters = None,
     request_tags: options.RequestTags = None,
     inputs: options.Inputs = None,
+    bad_input: options.BadInputs = BadInput.FAIL,
     retry_errors: options.RetryErrors = False,
     max_rows: options.MaxRows = None,
     sample: Annotated[
@@ -57,14 +61,15 @@ def estimate(
             raise typer.BadParameter(
                 "stands alone: a query says by itself what is asked of which rows", param_hint="--sql"
             )
-        _estimate_query(sql, gateway, warehouse, inputs, output_tokens, as_json)
+        with options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config):
+            _estimate_query(spark, config, sql, output_tokens, as_json)
         return
     if not (source and key and out and endpoint):
         raise typer.BadParameter("a batch job needs --source, --key, --output and --endpoint; any query, --sql")
     job = options.JobOptions(
         source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
-    ).job()
-    with options.job_session(gateway, warehouse, inputs) as (spark, config):
+    ).job(bad_input)
+    with options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config):
         found = estimate_batch(
             spark,
             job,
@@ -81,15 +86,12 @@ def estimate(
 
 
 def _estimate_query(
-    sql: str, gateway: str, warehouse: Path, inputs: list[str] | None, output_tokens: int | None, as_json: bool
+    spark: SparkSession, config: GatewayConfig, sql: str, output_tokens: int | None, as_json: bool
 ) -> None:
     from gateway_batch.jobs.query_estimate import estimate_query
     from gateway_batch.spark.gateway import register_ai_query
 
-    with (
-        options.job_session(gateway, warehouse, inputs) as (spark, config),
-        register_ai_query(spark, config) as registered,
-    ):
+    with register_ai_query(spark, config) as registered:
         calls = estimate_query(registered, sql, output_tokens=output_tokens)
     if as_json:
         print(json.dumps([call.as_json() for call in calls]))

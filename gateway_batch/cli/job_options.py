@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,7 @@ import typer
 
 from gateway_batch.cli.console import errors
 from gateway_batch.cli.options import gateway_choice, json_object, named_path
+from gateway_batch.spark.bad_input import BadInput, Faults
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,6 +36,12 @@ ModelParameters = Annotated[str | None, typer.Option(help="A JSON object: '{\"te
 RequestTags = Annotated[str | None, typer.Option(help="A JSON object of texts, or a SQL MAP.")]
 Inputs = Annotated[
     list[str] | None, typer.Option("--input", metavar="NAME=PATH", help="A path as a view that --source may name.")
+]
+BadInputs = Annotated[
+    BadInput,
+    typer.Option(
+        "--bad-input", help="Rows of CSV and lines of JSON that can't be read: refuse the file, or leave them out."
+    ),
 ]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="Try rows again whose error would repeat itself, too.")
@@ -62,7 +69,7 @@ class JobOptions:
     model_parameters: str | None
     request_tags: str | None
 
-    def job(self) -> BatchJob:
+    def job(self, bad_input: BadInput) -> BatchJob:
         """The job that they describe."""
         from gateway_batch.jobs.run import BatchJob
 
@@ -77,16 +84,16 @@ class JobOptions:
             response_format=self.response_format,
             model_parameters=json_object("--model-parameters", self.model_parameters),
             request_tags=_tags(self.request_tags),
+            bad_input=bad_input,
         )
 
 
 @contextlib.contextmanager
 def job_session(
-    gateway: str, warehouse: Path, inputs: list[str] | None
+    gateway: str, warehouse: Path, inputs: list[str] | None, bad_input: BadInput
 ) -> Iterator[tuple[SparkSession, GatewayConfig]]:
     """A session that has the inputs as views, and the settings of the gateway that was chosen."""
     from gateway_batch.cli.gateways import chosen
-    from gateway_batch.spark.files import read_table
     from gateway_batch.spark.quiet import active_session
 
     choice, views = gateway_choice(gateway), dict(named_path(text) for text in inputs or [])
@@ -96,9 +103,19 @@ def job_session(
                 "no gateway is configured: the development gateway answers, its models are stand-ins", style="dim"
             )
         with active_session(warehouse) as spark:
-            for name, path in views.items():
-                read_table(spark, path).createOrReplaceTempView(name)
+            make_views(spark, views, bad_input)
             yield spark, config
+
+
+def make_views(spark: SparkSession, paths: Mapping[str, Path], bad_input: BadInput) -> None:
+    """Makes the inputs views, and says what was left out of them."""
+    from gateway_batch.spark.files import read_table
+
+    for name, path in paths.items():
+        faults = Faults(skip=bad_input is BadInput.SKIP)
+        read_table(spark, path, faults).createOrReplaceTempView(name)
+        if faults.count:
+            errors.print(f"{faults}", highlight=False)
 
 
 def _tags(text: str | None) -> dict[str, str] | str | None:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway_batch.cli import job_options as options
 from gateway_batch.cli.console import errors, output
+from gateway_batch.spark.bad_input import BadInput
 
 if TYPE_CHECKING:
     from gateway_batch.jobs.report import BatchReport
@@ -33,6 +34,7 @@ def run(
     model_parameters: options.ModelParameters = None,
     request_tags: options.RequestTags = None,
     inputs: options.Inputs = None,
+    bad_input: options.BadInputs = BadInput.FAIL,
     retry_errors: options.RetryErrors = False,
     max_rows: options.MaxRows = None,
     fail_if: Annotated[
@@ -60,9 +62,9 @@ def run(
 
     job = options.JobOptions(
         source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
-    ).job()
+    ).job(bad_input)
     with (
-        options.job_session(gateway, warehouse, inputs) as (spark, config),
+        options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config),
         _Shown(errors if as_json else output) as shown,
     ):
         if max_cost is not None:

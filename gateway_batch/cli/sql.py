@@ -11,8 +11,10 @@ from rich import box
 from rich.table import Table
 
 from gateway_batch.cli.console import errors, output
+from gateway_batch.cli.job_options import BadInputs, make_views
 from gateway_batch.cli.options import gateway_choice, named_path
 from gateway_batch.outputs import Made, beside, check_output
+from gateway_batch.spark.bad_input import BadInput
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -29,6 +31,7 @@ def sql(
         list[str] | None,
         typer.Option("--input", metavar="NAME=PATH", help="A CSV, JSON, Parquet or Delta path as a view."),
     ] = None,
+    bad_input: BadInputs = BadInput.FAIL,
     out: Annotated[
         Path | None, typer.Option("--output", help="Write here: a .csv, .json or .parquet file, else a Delta folder.")
     ] = None,
@@ -48,7 +51,6 @@ def sql(
     """
     from gateway_batch.cli.gateways import chosen
     from gateway_batch.spark.file_output import write_rows
-    from gateway_batch.spark.files import read_table
     from gateway_batch.spark.gateway import register_ai_query
     from gateway_batch.spark.quiet import quiet_session
     from gateway_batch.spark.run_view import NAME as RUNS
@@ -67,8 +69,7 @@ def sql(
                 "no gateway is configured: the development gateway answers, its models are stand-ins", style="dim"
             )
         with quiet_session(warehouse, own / "spark.log") as spark, register_ai_query(spark, config) as registered:
-            for name, path in views.items():
-                read_table(spark, path).createOrReplaceTempView(name)
+            make_views(spark, views, bad_input)
             if RUNS in query:  # a session knows the view from its first flush on
                 registered.usage.flush()
             schema = registered.usage.table.rpartition(".")[0] or "default"

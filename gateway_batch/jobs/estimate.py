@@ -23,6 +23,7 @@ from gateway_batch.jobs.plan import pending_sql
 from gateway_batch.jobs.run import CHUNK_ROWS, BatchJob, run_batch
 from gateway_batch.jobs.source import check_keys, read_source
 from gateway_batch.pricing import list_price
+from gateway_batch.spark.bad_input import faults_for
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.spelling import quoted
 from gateway_batch.spark.temporary_view import as_view
@@ -99,7 +100,7 @@ def _requests(spark: SparkSession, job: BatchJob, retry_errors: bool, max_rows: 
 
     A Spark Connect session looks for the source's view whenever the DataFrame is used, so it is there for that long.
     """
-    source = read_source(spark, job.source)
+    source = read_source(spark, job.source, faults_for(job.bad_input))
     keys, inputs = check_keys(source, list(job.keys)), job.inputs(source.columns)
     output = quoted(job.output) if spark.catalog.tableExists(job.output) else None
     planned = partial(

@@ -30,8 +30,9 @@ def figures(report: BatchReport) -> str:
 
 def summary(report: BatchReport) -> str:
     """What a run did, in one line; of one that was interrupted, about what it sent and did not commit, too."""
+    skipped = f"; {report.skipped:,} rows of the source can't be read and were left out" if report.skipped else ""
     if not report.planned:
-        return f"{report.output}: nothing to do, all rows have their answer ({report.seconds:,.1f} s)"
+        return f"{report.output}: nothing to do, all rows have their answer ({report.seconds:,.1f} s){skipped}"
     cost = "cost not known" if report.cost_usd is None else f"{report.cost_usd:,.4f} USD"
     failed = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.errors.items()))
     return (
@@ -39,7 +40,7 @@ def summary(report: BatchReport) -> str:
         f"{report.left:,} left; "
         f"{report.requests:,} requests sent, {report.saved:,} saved{_kept(report)}; "
         f"{report.input_tokens:,} + {report.output_tokens:,} tokens, {cost}; "
-        f"{report.failed_rows:,} failed{f' ({failed})' if failed else ''}"
+        f"{report.failed_rows:,} failed{f' ({failed})' if failed else ''}{skipped}"
     )
 
 

@@ -52,6 +52,7 @@ class BatchReport:
         run_id: of this run and of the interrupted ones that it goes on from.
         status: how it stands.
         planned: rows that were to be answered.
+        skipped: rows of the source's file that can't be read, which were left out.
         rows: of these, in the output table now, failed ones among them.
         failed_rows: rows with an error.
         errors: failed rows by kind: an `ErrorKind`, or `does_not_fit`.
@@ -80,6 +81,7 @@ class BatchReport:
     seconds: float = 0.0
     under_way: int = 0
     traffic: Traffic = field(default_factory=Traffic)
+    skipped: int = 0
 
     @property
     def ended(self) -> bool:
@@ -116,6 +118,7 @@ class BatchReport:
             "planned": self.planned,
             "rows": self.rows,
             "left": self.left,
+            "skipped": self.skipped,
             "failed_rows": self.failed_rows,
             "errors": dict(self.errors),
             "requests": self.requests,

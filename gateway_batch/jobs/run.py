@@ -7,6 +7,7 @@ committed is in the engine's cache, under the run's id. So a kill pays again for
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ from gateway_batch.jobs.telling import Teller
 from gateway_batch.jobs.template import prompt_sql
 from gateway_batch.pricing import list_price
 from gateway_batch.spark import functions
+from gateway_batch.spark.bad_input import BadInput, faults_for
 from gateway_batch.spark.gateway import Gateway, register_ai_query
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.scope import remove_run
@@ -55,6 +57,7 @@ from gateway_batch.spark.temporary_view import as_view
 CHUNK_ROWS = 20_000
 
 _ANSWER = "_answer"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class BatchJob:
         files: a SQL expression for an image beside each prompt.
         request_tags: a dict, or a SQL expression of type MAP.
         return_type, response_format, model_parameters, api: as of `ai_query`.
+        bad_input: what becomes of rows of a CSV file, and lines of a JSON file, that can't be read: `fail` refuses the
+            job, and names the first; `skip` leaves them out, and counts them in the report.
     """
 
     source: str | Path | DataFrame
@@ -87,6 +92,7 @@ class BatchJob:
     response_format: str | None = None
     model_parameters: Mapping[str, Any] | None = None
     api: str | None = None
+    bad_input: str = BadInput.FAIL
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -156,7 +162,10 @@ def run_batch(
     _check_output(job)
     resolve_service(settings, job.endpoint, job.api)
     started_at, began = datetime.now(UTC), time.monotonic()
-    source = read_source(spark, job.source)
+    faults = faults_for(job.bad_input)
+    source = read_source(spark, job.source, faults)
+    if faults.count:
+        _log.warning("%s: %s", job.output, faults)
     keys = check_keys(source, list(job.keys))
     inputs = job.inputs(source.columns)
     run_id = tables.unfinished_run(spark, job.output) or uuid.uuid4().hex[:12]
@@ -178,7 +187,7 @@ def run_batch(
         run.make_output(source, partial(pending, output=None))
         stack.enter_context(tables.one_run(spark, job.output))
         counts = run.plan(source, run_id, partial(pending, output=quoted(job.output)))
-        report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at)
+        report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at, skipped=faults.count)
         shown = NotebookBar().update if on_progress is None and in_notebook() else on_progress
         with (
             Teller(report, gateway.usage.spool_dir, shown, began) as teller,

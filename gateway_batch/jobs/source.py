@@ -9,6 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.spark.bad_input import Faults
 from gateway_batch.spark.files import read_table
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.spelling import quoted
@@ -19,16 +20,17 @@ _PART = r"(\w+|`(``|[^`])+`)"
 _NAME = re.compile(rf"{_PART}(\.{_PART}){{0,2}}")
 
 
-def read_source(spark: SparkSession, source: str | Path | DataFrame) -> DataFrame:
+def read_source(spark: SparkSession, source: str | Path | DataFrame, faults: Faults | None = None) -> DataFrame:
     """The rows of a source.
 
     Args:
         spark: the session.
         source: a DataFrame; a query; the name of a table or view; the path of a CSV, JSON-lines, Parquet or Delta file
             or folder.
+        faults: takes rows and lines of the file that can't be read; None: the first is an error.
 
     Raises:
-        ConfigError: it is none of these, or a stream.
+        ConfigError: it is none of these, or a stream, or a row or line can't be read.
     """
     if not isinstance(source, str | Path):
         if source.isStreaming:
@@ -41,7 +43,7 @@ def read_source(spark: SparkSession, source: str | Path | DataFrame) -> DataFram
         if not isinstance(source, Path) and _NAME.fullmatch(text) and spark.catalog.tableExists(text):
             return spark.table(text if "`" in text else quoted(text))
         if Path(text).exists():
-            return read_table(spark, Path(text))
+            return read_table(spark, Path(text), faults)
     except PySparkException as error:
         raise ConfigError(f"source: {first_line(error)}") from None
     raise ConfigError(f"source: {text!r} is no table or view of the session, no path, and no query")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,44 +10,55 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.spark.bad_input import Faults
 
 _LONGEST_ROW = 64 << 20
 
 
-def as_parquet(path: Path) -> Path:
-    """A Parquet file of a CSV file's rows, all columns STRING, that is there until this process ends.
+def write_parquet(paths: Sequence[Path], folder: Path, faults: Faults) -> None:
+    """Writes a Parquet file for each CSV file, all columns STRING.
 
-    The file has a header, and fields in quotes as they may be; nothing between two commas is NULL. Bytes that are not
+    A file has a header, and fields in quotes as they may be; nothing between two commas is NULL. Bytes that are not
     UTF-8 stay as they are. Rows are held 64 MB at a time.
 
+    Args:
+        paths: the CSV files, whose headers are equal.
+        folder: where the Parquet files go.
+        faults: takes rows that have more or fewer fields than the header.
+
     Raises:
-        ConfigError: a row has more or fewer fields than the header, names of columns are equal, or the file is no CSV.
+        ConfigError: such a row isn't left out, names of columns are equal, headers differ, or a file is no CSV.
     """
-    folder = Path(tempfile.mkdtemp(prefix="gateway_batch-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    ragged: list[csv.InvalidRow] = []
-
-    def note(row: csv.InvalidRow) -> str:
-        ragged.append(row)
-        return "error"
-
-    try:
-        _convert(path, folder / "rows.parquet", csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note))
-    except pa.ArrowInvalid:
-        if not ragged:
+    header: list[str] | None = None
+    for number, path in enumerate(paths):
+        try:
+            names = _names(path)
+            if header is not None and names != header:
+                raise ConfigError(f"{path}: its header is not that of {paths[0]}")
+            header = names
+            _convert(path, folder / f"{number}.parquet", names, faults)
+        except pa.ArrowInvalid:
             raise ConfigError(
                 f"{path} is no CSV: it has no header, a quote is not closed, or a row is longer than "
                 f"{_LONGEST_ROW >> 20} MB"
             ) from None
-        row = ragged[0]
-        raise ConfigError(
-            f"{path}: row {row.number}, the header counted, has {row.actual_columns} fields, not {row.expected_columns}"
-        ) from None
-    return folder / "rows.parquet"
 
 
-def _convert(path: Path, target: Path, parse: csv.ParseOptions) -> None:
-    names = _names(path, parse)
+def _convert(path: Path, target: Path, names: list[str], faults: Faults) -> None:
+    ragged = b""
+    refused: ConfigError | None = None
+
+    def note(row: csv.InvalidRow) -> str:
+        nonlocal ragged, refused
+        ragged, fields = row.text.encode(), f"{row.actual_columns} fields, not {row.expected_columns}"
+        try:
+            faults.meet(f"{path}: row {row.number}, the header counted, has {fields}")
+        except ConfigError as error:  # pyarrow would print it and go on
+            refused = error
+            return "error"
+        return "skip"
+
+    parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note)
     convert = csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
         null_values=[""],
@@ -57,27 +66,42 @@ def _convert(path: Path, target: Path, parse: csv.ParseOptions) -> None:
         quoted_strings_can_be_null=False,
         check_utf8=False,
     )
-    rows = csv.open_csv(path, csv.ReadOptions(block_size=_LONGEST_ROW, use_threads=False), parse, convert)
     last = None
-    with pq.ParquetWriter(target, rows.schema) as writer:
-        for batch in rows:
-            writer.write_batch(batch)
-            last = batch.slice(batch.num_rows - 1) if batch.num_rows else last
-    if last is not None and _ends_inside(path, last.column(last.num_columns - 1).cast(pa.binary())[0].as_py()):
+    try:
+        rows = csv.open_csv(path, csv.ReadOptions(block_size=_LONGEST_ROW, use_threads=False), parse, convert)
+        with pq.ParquetWriter(target, rows.schema) as writer:
+            for batch in rows:
+                writer.write_batch(batch)
+                last = batch.slice(batch.num_rows - 1) if batch.num_rows else last
+    except pa.ArrowInvalid:
+        if refused is not None:
+            raise refused from None
+        raise
+    field = b"" if last is None else last.column(last.num_columns - 1).cast(pa.binary())[0].as_py() or b""
+    if _ends_inside(path, field, ragged):
         raise ConfigError(f"{path}: a quote is not closed: a field goes on to the end of the file")
 
 
-def _ends_inside(path: Path, last: bytes | None) -> bool:
-    """Whether a file ends within the quotes of its last field: there is an odd one, and the end is in the field too."""
+def _ends_inside(path: Path, field: bytes, ragged: bytes) -> bool:
+    """Whether a file ends within quotes: there is an odd one, and what was read last has the file's very end in it.
+
+    Args:
+        path: of the file.
+        field: the last row's last; its line's end is not in it, if it isn't in quotes.
+        ragged: the last row that was left out, without its line's end.
+    """
     quotes, end = 0, b""
     with path.open("rb") as file:
         while part := file.read(1 << 20):
             quotes += part.count(b'"')
-            end = part[-1:]
-    return quotes % 2 == 1 and (last or b"").endswith(end)
+            end = (end + part)[-len(ragged) - 2 :]
+    if quotes % 2 == 0:
+        return False
+    return field.endswith(end[-1:]) or (bool(ragged.count(b'"') % 2) and end.rstrip(b"\r\n").endswith(ragged))
 
 
-def _names(path: Path, parse: csv.ParseOptions) -> list[str]:
+def _names(path: Path) -> list[str]:
+    parse = csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
     found = csv.open_csv(path, csv.ReadOptions(block_size=_LONGEST_ROW, use_threads=False), parse).schema.names
     folded = [name.lower() for name in found]
     if twice := next((name for name in found if folded.count(name.lower()) > 1), None):

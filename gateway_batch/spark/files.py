@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.csv_input import as_parquet
-from gateway_batch.spark.json_input import json_fault
+from gateway_batch.spark.bad_input import Faults
+from gateway_batch.spark.csv_input import write_parquet
+from gateway_batch.spark.json_input import is_sound_document, objects_of
 from gateway_batch.spark.session_kind import runs_on_one_host
 
 CSV, JSON, PARQUET, DELTA = "csv", "json", "parquet", "delta"
@@ -25,15 +29,21 @@ def kind_of(path: Path) -> str:
     return _KINDS.get(path.suffix.lower(), DELTA)
 
 
-def read_table(spark: SparkSession, path: Path) -> DataFrame:
+def read_table(spark: SparkSession, path: Path, faults: Faults | None = None) -> DataFrame:
     """A CSV (with a header), JSON-lines, Parquet or Delta file or folder.
 
-    A file of JSON may be one document too. A CSV file that only another host's workers could read goes through Spark's
-    own reader, which is less exact.
+    A file of JSON may be one document too. CSV that only another host's workers could read goes through Spark's own
+    reader, which is less exact and names no row.
+
+    Args:
+        spark: the session.
+        path: of the file or folder.
+        faults: takes rows and lines that can't be read; None: the first is an error.
 
     Raises:
         ConfigError: there is no such file, its kind can't be told, or a row or line of it can't be read.
     """
+    faults = faults or Faults()
     if not path.exists():
         raise ConfigError(f"no such file or folder: {path}")
     if (path / "_delta_log").is_dir():
@@ -43,22 +53,49 @@ def read_table(spark: SparkSession, path: Path) -> DataFrame:
         kind = PARQUET
     if kind == DELTA:
         raise ConfigError(f"{path}: not a .csv, .json, .jsonl or .parquet file, nor a folder of Parquet or Delta")
-    if kind == CSV and path.is_file() and runs_on_one_host(spark):
-        return spark.read.parquet(str(as_parquet(path)))
     if kind == CSV:
-        return spark.read.csv(str(path), header=True, multiLine=True, escape='"', nullValue=_NULL)
-    return _read_json(spark, path) if kind == JSON else spark.read.format(kind).load(str(path))
+        return _read_csv(spark, path, faults)
+    return _read_json(spark, path, faults) if kind == JSON else spark.read.format(kind).load(str(path))
 
 
-def _read_json(spark: SparkSession, path: Path) -> DataFrame:
+def _read_csv(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
+    files = _files_of(path)
+    if files and runs_on_one_host(spark):
+        write_parquet(files, folder := _own_folder(), faults)
+        return spark.read.parquet(str(folder))
+    mode = "DROPMALFORMED" if faults.skip else "FAILFAST"
+    return spark.read.csv(str(path), header=True, multiLine=True, escape='"', nullValue=_NULL, mode=mode)
+
+
+def _read_json(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
     """Lines of JSON, or one document of an object or a list of them."""
     reader = spark.read.option("columnNameOfCorruptRecord", _CORRUPT)
     frame = reader.json(str(path))
-    if _CORRUPT in frame.columns and path.is_file():
-        fault = json_fault(path)
-        if fault is not None:
-            raise ConfigError(f"{path}: {fault}")
+    if _CORRUPT not in frame.columns:
+        return frame
+    files = _files_of(path)
+    if all([is_sound_document(file, faults) for file in files]):
         frame = reader.json(str(path), multiLine=True)
+    elif runs_on_one_host(spark):
+        sound = _own_folder() / "rows.json"
+        with sound.open("wb") as lines:
+            lines.writelines(text + b"\n" for file in files for text in objects_of(file, faults))
+        frame = reader.json(str(sound))
     if _CORRUPT in frame.columns:
         raise ConfigError(f"{path}: there is a line that is no JSON object")
     return frame
+
+
+def _files_of(path: Path) -> list[Path]:
+    """A file itself, or what a folder has of files; none where it has folders, too, as by partition."""
+    if path.is_file():
+        return [path]
+    shown = [each for each in sorted(path.iterdir()) if not each.name.startswith((".", "_"))]
+    return [each for each in shown if each.stat().st_size] if all(each.is_file() for each in shown) else []
+
+
+def _own_folder() -> Path:
+    """A folder that is there until this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway_batch-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

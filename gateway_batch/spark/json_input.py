@@ -1,32 +1,79 @@
-"""What is wrong with a file of JSON that Spark can't read."""
+"""Files of JSON whose lines Spark can't all read: what is wrong with them, and the objects of the others."""
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-
-def json_fault(path: Path) -> str | None:
-    """The first line that is no JSON object; None if the file is one document of an object or a list of them."""
-    try:
-        document = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError:
-        return _first_fault(path)
-    objects = document if isinstance(document, list) else [document]
-    place = next((place for place, each in enumerate(objects, 1) if not isinstance(each, dict)), None)
-    return None if place is None else f"element {place} is no JSON object"
+from gateway_batch.spark.bad_input import Faults
 
 
-def _first_fault(path: Path) -> str:
+def is_sound_document(path: Path, faults: Faults) -> bool:
+    """Whether a file is one document, an object or a list of objects, and not lines of them.
+
+    Raises:
+        ConfigError: it is a list of something else, which isn't left out.
+    """
+    document = _document(path)
+    if document is None:
+        return False
+    wrong = [place for place, each in enumerate(document, 1) if not isinstance(each, dict)]
+    for place in wrong:
+        faults.meet(f"{path}: element {place} is no JSON object")
+    return not wrong
+
+
+def objects_of(path: Path, faults: Faults) -> Iterator[bytes]:
+    """The JSON of each object, of a document's or of the lines.
+
+    Raises:
+        ConfigError: a line is something else, which isn't left out.
+    """
+    document = _document(path)
+    if document is None:
+        yield from _objects_of_lines(path, faults)
+    else:
+        yield from (orjson.dumps(each) for each in document if isinstance(each, dict))
+
+
+def _document(path: Path) -> list[Any] | None:
+    """The elements of a file that is one document; None where its first line is an object, or it is no JSON."""
+    with path.open("rb") as file:
+        first = next((line for line in file if line.strip()), b"")
+        if _object_or_none(first) is not None or not first:
+            return None
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as text:
+            try:
+                document = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                return None
+    return document if isinstance(document, list) else [document]
+
+
+def _objects_of_lines(path: Path, faults: Faults) -> Iterator[bytes]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
+            text = line.strip()
+            if not text:
                 continue
             try:
-                is_object = isinstance(orjson.loads(line), dict)
+                is_object = isinstance(orjson.loads(text), dict)
             except orjson.JSONDecodeError as error:
-                return f"line {number} is no JSON: {error.msg}, at character {error.pos + 1}"
-            if not is_object:
-                return f"line {number} is no JSON object"
-    return "there is a line that is no JSON object"
+                faults.meet(f"{path}: line {number} is no JSON: {error.msg}, at character {error.pos + 1}")
+                continue
+            if is_object:
+                yield text
+            else:
+                faults.meet(f"{path}: line {number} is no JSON object")
+
+
+def _object_or_none(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None

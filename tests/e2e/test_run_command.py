@@ -80,6 +80,16 @@ def test_estimate_of_a_query_sends_nothing(server: RunningGateway) -> None:
     (call,) = json.loads(as_json.stdout)
     assert (call["function"], call["endpoint"], call["estimate"]["requests"]) == ("ai_query", "databricks-gpt-5-4", 3)
     assert call["estimate"]["output_tokens"]["middle"] == 30
+
+    Path("ragged.csv").write_text("title,review\nA,good\nB\nC,bad\n", encoding="utf-8")
+    refused = command("estimate", "--sql", QUERY, "--input", "reviews=ragged.csv")
+    assert refused.returncode == 1
+    assert "ragged.csv: row 3, the header counted, has 1 fields, not 2: mend it, or leave" in " ".join(
+        refused.stderr.split()
+    )
+    left_out = command("estimate", "--sql", QUERY, "--input", "reviews=ragged.csv", "--bad-input", "skip")
+    assert "2 rows to answer" in left_out.stdout
+    assert "1 row that can't be read was left out, the first: ragged.csv: row 3" in " ".join(left_out.stderr.split())
     assert server.stats()["requests"] == 0
 
 

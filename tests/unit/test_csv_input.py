@@ -5,18 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.csv_input import as_parquet
+from gateway_batch.spark.bad_input import Faults
+from gateway_batch.spark.csv_input import write_parquet
 
 
-def rows(tmp_path: Path, content: bytes) -> list[Any]:
-    path = tmp_path / "in.csv"
-    path.write_bytes(content)
-    table = pq.read_table(as_parquet(path))
-    return [tuple(row.values()) for row in table.to_pylist()]
+def table(tmp_path: Path, *contents: bytes, faults: Faults | None = None) -> pa.Table:
+    """The rows of files `in.csv`, `in1.csv`, ..."""
+    paths = [tmp_path / f"in{number or ''}.csv" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    write_parquet(paths, tmp_path, faults or Faults())
+    return pa.concat_tables([pq.read_table(tmp_path / f"{number}.parquet") for number in range(len(contents))])
+
+
+def rows(tmp_path: Path, *contents: bytes, faults: Faults | None = None) -> list[Any]:
+    return [tuple(row.values()) for row in table(tmp_path, *contents, faults=faults).to_pylist()]
 
 
 @pytest.mark.parametrize(
@@ -49,9 +57,7 @@ def test_fields_are_read_as_they_are(tmp_path: Path, content: bytes, found: list
 
 
 def test_bytes_that_are_not_utf_8_stay(tmp_path: Path) -> None:
-    path = tmp_path / "in.csv"
-    path.write_bytes(b"a\ncaf\xe9\n")
-    assert pq.read_table(as_parquet(path)).column("a").cast("binary").to_pylist() == [b"caf\xe9"]
+    assert table(tmp_path, b"a\ncaf\xe9\n").column("a").cast("binary").to_pylist() == [b"caf\xe9"]
 
 
 @pytest.mark.parametrize(
@@ -70,3 +76,23 @@ def test_what_is_wrong_with_a_file_is_said_without_its_texts(tmp_path: Path, con
         rows(tmp_path, content)
     assert says in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_rows_that_cant_be_read_are_left_out_and_counted(tmp_path: Path) -> None:
+    faults = Faults(skip=True)
+    found = rows(tmp_path, b'a,b\n1\n1,"x\ny"\n1,2,secret\n', b"a,b\n3,4\nsecret\n", faults=faults)
+    assert found == [("1", "x\ny"), ("3", "4")]
+    assert faults.count == 3
+    assert faults.first == f"{tmp_path / 'in.csv'}: row 2, the header counted, has 1 fields, not 2"
+
+
+@pytest.mark.parametrize("content", [b'a,b\n1,"secret\n2,3\n', b'a,b\n1,2\n"secret\n2,3\n'], ids=["field", "row"])
+def test_a_quote_that_is_not_closed_leaves_nothing_out_to_the_end(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"in\.csv: a quote is not closed"):
+        rows(tmp_path, content, faults=Faults(skip=True))
+
+
+def test_files_of_a_folder_have_one_header(tmp_path: Path) -> None:
+    assert rows(tmp_path, b"a,b\n1,2\n", b"a,b\n3,4\n") == [("1", "2"), ("3", "4")]
+    with pytest.raises(ConfigError, match=r"in1\.csv: its header is not that of .*in\.csv"):
+        rows(tmp_path, b"a,b\n1,2\n", b"b,a\n3,4\n")

@@ -1,27 +1,52 @@
+"""Files of JSON that Spark can't read as they are, tried without Spark."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
-from gateway_batch.spark.json_input import json_fault
+from gateway_batch.errors import ConfigError
+from gateway_batch.spark.bad_input import Faults
+from gateway_batch.spark.json_input import is_sound_document, objects_of
+
+ONE, TWO = {"id": 1}, {"id": 2}
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "objects", "fault"),
     [
-        ('[\n {"id": 1},\n {"id": 2}\n]\n', None),
-        ('{\n "id": 1\n}', None),
-        ('{"id": 1}\n\n{"id": secret}\n', "line 3 is no JSON: unexpected character"),
-        ('{"id": 1}\n[1]\n', "line 2 is no JSON object"),
-        ('[{"id": 1}, 2]', "element 2 is no JSON object"),
-        ('{"id": 1}\n{"id":\n', "line 2 is no JSON"),
-        ("{'id': 1}\n{\"id\": 1}", "line 1 is no JSON"),
+        ('[\n {"id": 1},\n {"id": 2}\n]\n', [ONE, TWO], None),
+        ('{\n "id": 1\n}', [ONE], None),
+        ('{"id": 1}\n\n{"id": secret}\n{"id": 2}', [ONE, TWO], "line 3 is no JSON: unexpected character"),
+        ('{"id": 1}\n[1]\n', [ONE], "line 2 is no JSON object"),
+        ('[{"id": 1}, "secret"]', [ONE], "element 2 is no JSON object"),
+        ('{"id": 1}\n{"id":\n', [ONE], "line 2 is no JSON"),
+        ("{'id': 1}\n{\"id\": 1}", [ONE], "line 1 is no JSON"),
+        ('[{"id": 1},\n{"id": 2}\n', [TWO], "line 1 is no JSON"),
+        ("", [], None),
     ],
 )
-def test_the_first_line_that_cant_be_read_is_named(tmp_path: Path, content: str, fault: str | None) -> None:
+def test_what_cant_be_read_is_named_or_left_out(
+    tmp_path: Path, content: str, objects: list[dict[str, int]], fault: str | None
+) -> None:
     path = tmp_path / "in.json"
     path.write_text(content)
-    found = json_fault(path)
-    assert (found is None) is (fault is None)
-    assert found is None or (found.startswith(str(fault)) and "secret" not in found)
+
+    def read(faults: Faults) -> list[dict[str, int]]:
+        is_sound_document(path, faults)
+        return [orjson.loads(text) for text in objects_of(path, faults)]
+
+    if fault is None:
+        assert read(Faults()) == objects
+        return
+    with pytest.raises(ConfigError) as caught:
+        read(Faults())
+    assert str(caught.value).startswith(f"{path}: {fault}")
+    assert "secret" not in str(caught.value)
+    faults = Faults(skip=True)
+    assert read(faults) == objects
+    assert faults.count == 1
+    assert faults.first is not None
+    assert faults.first.startswith(f"{path}: {fault}")
