@@ -20,7 +20,7 @@ from gateway_batch.spark.model_parameters import check_model_parameters
 from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.spark.record_json import equal_names, has_floats
 from gateway_batch.spark.response_format import parse_response_format
-from gateway_batch.spark.signature import AI_QUERY, Constants, invalid_value, mismatch
+from gateway_batch.spark.signature import AI_QUERY, Constants, check_names, invalid_value, mismatch
 from gateway_batch.spark.tasks import FAIL_ON_ERROR, TaskFunction
 from gateway_batch.types import ResponseFormat, Service, Task
 
@@ -85,8 +85,8 @@ class Planner:
         task = task_of(service.api)
         if record is not (task is Task.SCORING):
             raise mismatch(function, "request", *(("STRING", "STRUCT") if record else ("STRUCT", "STRING")))
-        if record_type is not None and (twice := next(equal_names(record_type), None)):
-            raise invalid_value(function, "request", f"has two fields named {twice}, of which JSON would keep one")
+        if record_type is not None:
+            check_names(function, next(equal_names(record_type), None))
         response_format = self._response_format(constants.text("responseFormat"), service)
         answer_type = self._answer_type(constants.text("returnType"), service)
         _check_members(answer_type, response_format, constants.text("returnType"))

@@ -32,6 +32,18 @@ def equal_names(data_type: t.DataType, path: str = "") -> Iterator[str]:
             yield from equal_names(field.dataType, f"{path}{field.name}.")
 
 
+def name_given_twice(written: str) -> str | None:
+    """A name that an object in a JSON text has more than once."""
+    twice: list[str] = []
+
+    def note(members: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in members]
+        twice.extend(name for name in names if names.count(name) > 1)
+
+    json.loads(written, object_pairs_hook=note)
+    return twice[0] if twice else None
+
+
 def has_floats(data_type: t.DataType) -> bool:
     """Whether a type has FLOAT or DOUBLE in it."""
     if isinstance(data_type, t.StructType):

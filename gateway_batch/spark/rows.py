@@ -15,7 +15,8 @@ from gateway_batch.errors import AiFunctionError, CallError, ErrorKind
 from gateway_batch.spark.asking import Asked
 from gateway_batch.spark.classification import Classifier
 from gateway_batch.spark.plan import CallPlan, Input, Shape
-from gateway_batch.spark.record_json import without_nan
+from gateway_batch.spark.record_json import name_given_twice, without_nan
+from gateway_batch.spark.signature import check_names
 from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest, RecordRequest, Task
 
 RowRequest = AnyRequest | CallError | None
@@ -123,7 +124,13 @@ def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
             text, parameters, _row_tags(constant_tags, tags), plan.instructions, plan.response_format, images
         )
 
+    first = True
+
     def record(json: str, tags: Any, image: bytes | None) -> RowRequest:
+        nonlocal first
+        if first:  # a client of Spark Connect doesn't know a Column's type, and has not looked
+            check_names(plan.function, name_given_twice(json))
+            first = False
         written = json if record_type is None else without_nan(json, record_type)
         return RecordRequest(orjson.Fragment(written), parameters, _row_tags(constant_tags, tags))
 

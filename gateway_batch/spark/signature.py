@@ -165,6 +165,16 @@ def mismatch(function: str, name: str, wanted: str, found: str) -> AiFunctionErr
     )
 
 
+def check_names(function: str, twice: str | None) -> None:
+    """Refuses a STRUCT request that has a name twice.
+
+    Raises:
+        AiFunctionError: `twice`, one of its names, is not None.
+    """
+    if twice is not None:
+        raise invalid_value(function, "request", f"has two fields named {twice}, of which JSON would keep one")
+
+
 def invalid_value(function: str, name: str, why: str) -> AiFunctionError:
     """The error of an argument whose value can't be meant."""
     return AiFunctionError(

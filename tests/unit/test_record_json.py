@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import types as t
 
-from gateway_batch.spark.record_json import equal_names, has_floats, without_nan
+from gateway_batch.spark.record_json import equal_names, has_floats, name_given_twice, without_nan
 
 TYPE = (
     t.StructType()
@@ -33,6 +33,19 @@ TYPE = (
 )
 def test_what_is_no_number_is_null_and_the_rest_is_as_it_was(written: str, sent: str) -> None:
     assert without_nan(written, TYPE) == sent
+
+
+@pytest.mark.parametrize(
+    ("written", "twice"),
+    [
+        ('{"a":1,"b":{"a":2}}', None),
+        ('{"a":1,"a":1}', "a"),
+        ('{"b":[{"c":1},{"id":1,"x":2,"id":3}]}', "id"),
+        ("{}", None),
+    ],
+)
+def test_a_name_that_an_object_has_twice(written: str, twice: str | None) -> None:
+    assert name_given_twice(written) == twice
 
 
 def test_names_that_a_struct_has_twice() -> None:
