@@ -26,7 +26,7 @@ class MlflowScoring:
 
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The one prediction; `predictions` that is no list is the prediction itself."""
-        body = json_object(reply)
+        body = json_object(reply, exact=True)
         check_policy(body, reply, InferenceResult(""))
         check_error(body, reply, InferenceResult(""))
         if "predictions" not in body:

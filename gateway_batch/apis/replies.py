@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import email.utils
-import json
 import math
 import re
 from collections.abc import Mapping
 from datetime import UTC
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from gateway_batch import exact_json
 from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
 from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
@@ -45,8 +44,12 @@ _CODES = {
 }
 
 
-def json_object(reply: HttpReply) -> JsonObject:
+def json_object(reply: HttpReply, *, exact: bool = False) -> JsonObject:
     """The body of an accepted call.
+
+    Args:
+        reply: the call's.
+        exact: whether its numbers are part of the answer, and stay as they are written.
 
     Raises:
         RejectedError: the status is not 2xx.
@@ -55,7 +58,7 @@ def json_object(reply: HttpReply) -> JsonObject:
     if not 200 <= reply.status < 300:
         raise rejection(reply)
     try:
-        body = _loaded(reply.body)
+        body = exact_json.loads(reply.body, exact=exact)
     except orjson.JSONDecodeError as error:
         raise MalformedError(
             ErrorKind.NOT_JSON,
@@ -67,27 +70,6 @@ def json_object(reply: HttpReply) -> JsonObject:
     if not isinstance(body, dict):
         raise not_the_api(reply, f"expected a JSON object, found {type(body).__name__}")
     return body
-
-
-def _loaded(body: bytes) -> Any:
-    """What JSON says; NaN and Infinity, which Python's own servers write for numbers, as Decimal.
-
-    Raises:
-        JSONDecodeError: it is no JSON, that of such servers either.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        if b"NaN" not in body and b"Infinity" not in body:
-            raise
-        try:
-            found = json.loads(body, parse_constant=Decimal)
-            json.dumps(found, ensure_ascii=False, default=float).encode()  # half a surrogate pair is no text
-        except (ValueError, RecursionError):
-            found = None
-        if found is None:
-            raise
-        return found
 
 
 def not_the_api(reply: HttpReply, what: str, paid: InferenceResult | None = None) -> MalformedError:

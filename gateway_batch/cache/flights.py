@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from decimal import Decimal
 from typing import Any, TypeVarTuple, Unpack
 
 import orjson
 
+from gateway_batch import exact_json
 from gateway_batch.cache.store import AnswerStore, Claim, Found, Outbox, StoreError
 from gateway_batch.errors import CallError, ErrorKind
 
@@ -21,6 +20,9 @@ KEPT = frozenset(ErrorKind) - {ErrorKind.BUDGET, ErrorKind.CANCELLED, ErrorKind.
 _SOONEST_S, _LATEST_S = 0.002, 0.05
 _PART_OF_A_REQUEST = 0.5
 _ASK_AGAIN_S = 0.05
+
+_EXACT = "exact"
+"""The member of a kept answer that has its JSON as text."""
 
 _log = logging.getLogger(__name__)
 
@@ -253,15 +255,14 @@ class Flights:
 def _encoded(value: Any) -> bytes:
     try:
         return orjson.dumps({"value": value})
-    except TypeError:  # numbers that orjson has not: of more than 64 bits, or NaN as Decimal
-        return json.dumps({"value": value}, default=float).encode()
+    except TypeError:  # Decimals
+        return orjson.dumps({_EXACT: exact_json.dumps(value)})
 
 
 def _decoded(answer: bytes) -> Outcome:
-    try:
-        kept = orjson.loads(answer)
-    except orjson.JSONDecodeError:
-        kept = json.loads(answer, parse_constant=Decimal)
+    kept = orjson.loads(answer)
+    if _EXACT in kept:
+        return exact_json.loads(kept[_EXACT].encode())
     if "kind" in kept:
         error = CallError(ErrorKind(kept["kind"]), kept["message"], status=kept["status"])
         error.event_id = kept["event_id"]

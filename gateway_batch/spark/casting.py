@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 from pyspark.sql import types as t
 
+from gateway_batch import exact_json
 from gateway_batch.errors import AiFunctionError
 
 _DECIMALS = [Context(prec=max(1, digits), rounding=ROUND_HALF_UP) for digits in range(39)]
@@ -173,7 +174,7 @@ def _json_name(value: Any) -> str:
 
 
 def _string(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=float)
+    text = value if isinstance(value, str) else exact_json.dumps(value)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

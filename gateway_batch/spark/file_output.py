@@ -15,6 +15,7 @@ from pyspark.sql import types as t
 
 from gateway_batch.outputs import beside
 from gateway_batch.spark.files import CSV, DELTA, PARQUET, kind_of
+from gateway_batch.spark.record_json import OPTIONS
 from gateway_batch.spark.spelling import NOT_IN_PARQUET
 
 _UNQUOTED = (t.NumericType, t.BooleanType, t.DateType)
@@ -68,7 +69,7 @@ def json_lines(frame: DataFrame) -> Iterator[str]:
 
 
 def _json_parts(frame: DataFrame, folder: Path) -> list[Path]:
-    frame.write.option("ignoreNullFields", False).json(str(folder / "parts"))
+    frame.write.options(**OPTIONS).json(str(folder / "parts"))
     return _parts(folder / "parts")
 
 
@@ -128,7 +129,7 @@ def _field(value: Column, data_type: t.DataType) -> Column:
     if isinstance(data_type, t.BinaryType):
         value = F.base64(value)
     elif isinstance(data_type, _NESTED):
-        value = F.to_json(value, {"ignoreNullFields": "false"})
+        value = F.to_json(value, OPTIONS)
     return F.concat(F.lit('"'), F.replace(value.cast("string"), F.lit('"'), F.lit('""')), F.lit('"'))
 
 

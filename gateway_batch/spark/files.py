@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.bad_input import Faults
 from gateway_batch.spark.csv_input import write_parquet
+from gateway_batch.spark.exact_schema import exact_schema
 from gateway_batch.spark.json_input import is_sound_document, objects_of
-from gateway_batch.spark.session_kind import runs_on_one_host
+from gateway_batch.spark.session_kind import is_classic, runs_on_one_host
 
 CSV, JSON, PARQUET, DELTA = "csv", "json", "parquet", "delta"
 
@@ -70,20 +72,28 @@ def _read_csv(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
 def _read_json(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
     """Lines of JSON, or one document of an object or a list of them."""
     reader = spark.read.option("columnNameOfCorruptRecord", _CORRUPT)
-    frame = reader.json(str(path))
-    if _CORRUPT not in frame.columns:
-        return frame
-    files = _files_of(path)
-    if all([is_sound_document(file, faults) for file in files]):
-        frame = reader.json(str(path), multiLine=True)
-    elif runs_on_one_host(spark):
-        sound = _own_folder() / "rows.json"
-        with sound.open("wb") as lines:
-            lines.writelines(text + b"\n" for file in files for text in objects_of(file, faults))
-        frame = reader.json(str(sound))
+    frame, sound, is_document = reader.json(str(path)), path, False
+    if _CORRUPT in frame.columns:
+        files = _files_of(path)
+        is_document = all([is_sound_document(file, faults) for file in files])
+        if not is_document and runs_on_one_host(spark):
+            sound = _own_folder() / "rows.json"
+            with sound.open("wb") as lines:
+                lines.writelines(text + b"\n" for file in files for text in objects_of(file, faults))
+        frame = reader.json(str(sound), multiLine=is_document)
     if _CORRUPT in frame.columns:
         raise ConfigError(f"{path}: there is a line that is no JSON object")
-    return frame
+    exact = exact_schema(frame.schema, lambda: _with_decimals(spark, sound, is_document))
+    return frame if exact == frame.schema else reader.schema(exact).json(str(sound), multiLine=is_document)
+
+
+def _with_decimals(spark: SparkSession, path: Path, is_document: bool) -> StructType:
+    """The types of a file's columns, with DECIMAL for fractions that it holds."""
+    session = spark
+    if is_classic(spark):  # of a number as 1e300 Spark asks for a negative scale, and fails where that is not allowed
+        session = spark.newSession()
+        session.conf.set("spark.sql.legacy.allowNegativeScaleOfDecimal", True)
+    return session.read.json(str(path), multiLine=is_document, prefersDecimal=True).schema
 
 
 def _files_of(path: Path) -> list[Path]:

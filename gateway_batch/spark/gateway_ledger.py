@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.files import read_table
+from gateway_batch.spark.record_json import TIMES
 from gateway_batch.usage.record import MIRRORED_COLUMNS, UsageRecord, columns
 
 Ledger = str | os.PathLike[str] | DataFrame
@@ -24,7 +25,6 @@ _TYPES = {name: _OURS[name] for name in MIRRORED_COLUMNS}
 _KEY = "client_request_id"
 _TABLE = re.compile(r"[^\s/\\]+")
 _ROWS_A_BATCH = 10_000
-_EXACT_TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
 def read_ledger(spark: SparkSession, ledger: Ledger, event_id_tag: str | None = None) -> DataFrame:
@@ -56,7 +56,7 @@ def _as_ours(name: str, have: str) -> Column | None:
         return None
     if not want.startswith(("MAP<", "STRUCT<", "ARRAY<")):
         return F.col(name).cast(want)
-    parsed = F.from_json(F.col(name) if have == "string" else F.to_json(name, _EXACT_TIMES), want)
+    parsed = F.from_json(F.col(name) if have == "string" else F.to_json(name, TIMES), want)
     return F.coalesce(parsed, F.expr("map()")) if name == "request_tags" else parsed
 
 

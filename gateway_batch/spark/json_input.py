@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from gateway_batch import exact_json
 from gateway_batch.spark.bad_input import Faults
 
 
@@ -37,20 +37,19 @@ def objects_of(path: Path, faults: Faults) -> Iterator[bytes]:
     if document is None:
         yield from _objects_of_lines(path, faults)
     else:
-        yield from (orjson.dumps(each) for each in document if isinstance(each, dict))
+        yield from (exact_json.dumps(each).encode() for each in document if isinstance(each, dict))
 
 
 def _document(path: Path) -> list[Any] | None:
     """The elements of a file that is one document; None where its first line is an object, or it is no JSON."""
     with path.open("rb") as file:
         first = next((line for line in file if line.strip()), b"")
-        if _object_or_none(first) is not None or not first:
-            return None
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as text:
-            try:
-                document = orjson.loads(text)
-            except orjson.JSONDecodeError:
-                return None
+    if _object_or_none(first) is not None or not first:
+        return None
+    try:
+        document = exact_json.loads(path.read_bytes())
+    except orjson.JSONDecodeError:
+        return None
     return document if isinstance(document, list) else [document]
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import orjson
 import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import types as t
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.bad_input import Faults
+from gateway_batch.spark.exact_schema import exact_schema
 from gateway_batch.spark.json_input import is_sound_document, objects_of
 
 ONE, TWO = {"id": 1}, {"id": 2}
@@ -50,3 +53,25 @@ def test_what_cant_be_read_is_named_or_left_out(
     assert faults.count == 1
     assert faults.first is not None
     assert faults.first.startswith(f"{path}: {fault}")
+
+
+def test_a_fraction_is_decimal_where_a_double_would_change_it() -> None:
+    def schema(*numbers: t.DataType) -> t.StructType:
+        nested = t.ArrayType(t.StructType().add("inner", numbers[0]))
+        return (
+            t.StructType()
+            .add("nested", nested)
+            .add("short", numbers[1])
+            .add("far", numbers[2])
+            .add("s", t.StringType())
+        )
+
+    double, long, short, far = t.DoubleType(), t.DecimalType(20, 4), t.DecimalType(15, 2), t.DecimalType(17, -299)
+    found = exact_schema(schema(double, double, double), lambda: schema(long, short, far))
+    assert found == schema(long, double, double)
+
+    def refused() -> t.StructType:
+        raise PySparkException("no")
+
+    assert exact_schema(schema(double, double, double), refused) == schema(double, double, double)
+    assert exact_schema(schema(long, long, long), refused) == schema(long, long, long)

@@ -1,0 +1,53 @@
+"""The types of a JSON file's columns, with each number as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyspark.errors import PySparkException
+from pyspark.sql import types as t
+
+_DIGITS_OF_DOUBLE = 15
+
+
+def exact_schema(inferred: t.StructType, with_decimals: Callable[[], t.StructType]) -> t.StructType:
+    """A schema that keeps each number: DOUBLE where that does, else DECIMAL.
+
+    Args:
+        inferred: as Spark infers it, with DOUBLE for all fractions.
+        with_decimals: as Spark infers it from the same file with DECIMAL where that holds them; it may be refused.
+    """
+    if not _has_double(inferred):
+        return inferred
+    try:
+        return _exact_fields(inferred, with_decimals())
+    except PySparkException:
+        return inferred
+
+
+def _exact_fields(inferred: t.StructType, with_decimals: t.StructType) -> t.StructType:
+    pairs = zip(inferred.fields, with_decimals.fields, strict=True)
+    return t.StructType([t.StructField(one.name, _exact_type(one.dataType, other.dataType)) for one, other in pairs])
+
+
+def _exact_type(inferred: t.DataType, with_decimals: t.DataType) -> t.DataType:
+    match inferred, with_decimals:
+        case t.StructType(), t.StructType():
+            return _exact_fields(inferred, with_decimals)
+        case t.ArrayType(), t.ArrayType():
+            return t.ArrayType(_exact_type(inferred.elementType, with_decimals.elementType))
+        case t.DoubleType(), t.DecimalType() if (
+            with_decimals.precision > _DIGITS_OF_DOUBLE and with_decimals.scale >= 0
+        ):
+            return with_decimals
+    return inferred
+
+
+def _has_double(data_type: t.DataType) -> bool:
+    if isinstance(data_type, t.StructType):
+        return any(_has_double(field.dataType) for field in data_type)
+    return (
+        _has_double(data_type.elementType)
+        if isinstance(data_type, t.ArrayType)
+        else isinstance(data_type, t.DoubleType)
+    )
