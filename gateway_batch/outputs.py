@@ -8,11 +8,16 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.locks import locked
+
+_LOCK = "lock"
+_NEW_S = 60.0
+"""A folder so new may not have its lock yet."""
 
 
 class Made:
@@ -78,21 +83,33 @@ def check_output(path: Path, made: Made, inputs: Iterable[Path] = (), *, folder:
 
 @contextlib.contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A folder on the same disk as a path, to write into; removed in the end.
+    """A folder on the same disk as a path, to write into; removed in the end, or by the next who writes there.
 
     Raises:
         ConfigError: nothing can be written there.
     """
     target = path.resolve()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise ConfigError(f"output: {path} can't be written: {error.filename}: {error.strerror}") from None
-    try:
+    prefix = f".{target.name}.gateway_batch-"
+    with contextlib.ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_left_behind(target.parent, prefix)
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.enter_context(locked(folder / _LOCK, where_possible=True))
+        except OSError as error:
+            raise ConfigError(f"output: {path} can't be written: {error.filename}: {error.strerror}") from None
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left_behind(parent: Path, prefix: str) -> None:
+    """Removes the folders of writers that died: whose lock nobody has any more."""
+    for each in parent.iterdir():
+        lock = each / _LOCK
+        with contextlib.suppress(OSError):
+            if each.name.startswith(prefix) and lock.stat().st_mtime < time.time() - _NEW_S:
+                with locked(lock, wait=False):
+                    shutil.rmtree(each, ignore_errors=True)
 
 
 def check_text(path: Path, mark: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,27 @@ def test_what_lies_beside_is_gone_in_the_end(tmp_path: Path) -> None:
         (folder / "half").touch()
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_writer_that_died_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    dies = (
+        "import os, sys\nfrom pathlib import Path\nfrom gateway_batch.outputs import beside\n"
+        "with beside(Path(sys.argv[1])) as folder: (folder / 'half').touch(); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", dies, str(output)], check=False)
+    (left,) = tmp_path.iterdir()
+    others = tmp_path / ".out.csv.of_another"
+    others.mkdir()
+    with beside(output):
+        assert left.exists(), "it is new, and may be at work"
+    an_hour_ago = time.time() - 3600
+    os.utime(left / "lock", (an_hour_ago, an_hour_ago))
+    with beside(output) as at_work:
+        os.utime(at_work / "lock", (an_hour_ago, an_hour_ago))
+        with beside(output):
+            assert at_work.exists()
+    assert list(tmp_path.iterdir()) == [others]
 
 
 def test_a_text_replaces_what_has_its_mark(tmp_path: Path) -> None:
