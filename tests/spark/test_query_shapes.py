@@ -79,6 +79,26 @@ def test_sends_exactly(spark: SparkSession, requests: Count, query: str, expecte
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT {CALL} AS a FROM my_table ORDER BY id DESC LIMIT 5",
+        f"SELECT id AS place, {CALL} AS a FROM my_table ORDER BY place DESC LIMIT 5",
+        f"SELECT -id AS place, {CALL} AS a FROM my_table ORDER BY place LIMIT 5",
+        f"SELECT upper(a) AS a FROM (SELECT id, {CALL} AS a FROM my_table ORDER BY id DESC LIMIT 5)",
+        f"SELECT a FROM (SELECT id + 1 AS place, {CALL} AS a FROM my_table) ORDER BY place % 100 DESC LIMIT 5",
+        f"SELECT {CALL} AS a, ai_query('{MODEL}', 'x' || id) AS b FROM my_table ORDER BY id DESC LIMIT 5",
+    ],
+    ids=["not selected", "renamed", "computed", "dropped above", "computed, not selected", "two calls"],
+)
+def test_an_order_that_needs_no_answers_takes_its_rows_first(spark: SparkSession, requests: Count, query: str) -> None:
+    found: list[Row] = []
+    sent = requests(lambda: found.extend(spark.sql(query).collect()))
+    assert sent == (10 if "AS b" in query else 5)
+    texts = [f"Lake {id_} " for id_ in range(ROWS - 1, ROWS - 6, -1)]
+    assert all(text.strip().lower() in row.a.lower() for text, row in zip(texts, found, strict=True))
+
+
+@pytest.mark.parametrize(
     ("action", "expected"),
     [
         pytest.param(lambda frame: frame.show(3), 4, id="show asks for one more, to know that there are more"),

@@ -1,6 +1,9 @@
 package gateway_batch;
 
+import org.apache.spark.sql.catalyst.expressions.AttributeMap;
+import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.PythonUDF;
+import org.apache.spark.sql.catalyst.optimizer.CollapseProject$;
 import org.apache.spark.sql.catalyst.plans.logical.ArrowEvalPython;
 import org.apache.spark.sql.catalyst.plans.logical.GlobalLimit;
 import org.apache.spark.sql.catalyst.plans.logical.LocalLimit;
@@ -12,7 +15,7 @@ import org.apache.spark.sql.catalyst.trees.TreeNode;
 
 /**
  * Takes the first k rows before they are sent, not after: LIMIT k (calls (rows)) becomes calls (LIMIT k (rows)), and the
- * same with an ORDER BY that doesn't need the answers.
+ * same with an ORDER BY that doesn't need the answers, whatever becomes of its columns above.
  *
  * Spark itself pushes only the limit of each partition below a Python function, so that a query that is not collected
  * evaluates k rows in every partition, and one with ORDER BY all rows. The function and the projections between give
@@ -36,10 +39,20 @@ public class LimitBelowCalls extends Rule {
             return null;
         }
         LogicalPlan limited = ((LocalLimit) limit.child()).child();
-        if (limited instanceof Sort && ((Sort) limited).global()) {
-            return onTop(((Sort) limited).child(), limit, (Sort) limited, false);
+        LogicalPlan sorted = belowSort(limited, limit);
+        return sorted == null ? onTop(limited, limit, null, false) : sorted;
+    }
+
+    /** The same for a sort, which may be under projections; null if there is none, or its order needs the answers. */
+    private LogicalPlan belowSort(LogicalPlan plan, GlobalLimit limit) {
+        if (plan instanceof Sort && ((Sort) plan).global()) {
+            return onTop(((Sort) plan).child(), limit, (Sort) plan, false);
         }
-        return onTop(limited, limit, null, false);
+        if (plan instanceof Project && ((Project) plan).deterministic()) {
+            LogicalPlan below = belowSort(((Project) plan).child(), limit);
+            return below == null ? null : over(plan, below);
+        }
+        return null;
     }
 
     private LogicalPlan onTop(LogicalPlan plan, GlobalLimit limit, Sort sort, boolean called) {
@@ -49,7 +62,8 @@ public class LimitBelowCalls extends Rule {
             return below == null ? null : over(plan, below);
         }
         if (plan instanceof Project && ((Project) plan).deterministic()) {
-            LogicalPlan below = onTop(((Project) plan).child(), limit, sort, called);
+            Sort inside = sort == null ? null : (Sort) sort.mapExpressions(new Inside((Project) plan));
+            LogicalPlan below = onTop(((Project) plan).child(), limit, inside, called);
             return below == null ? null : over(plan, below);
         }
         if (!called || (sort != null && !sort.references().subsetOf(plan.outputSet()))) {
@@ -72,6 +86,19 @@ public class LimitBelowCalls extends Rule {
             }
         }
         return false;
+    }
+
+    /** An expression over a projection's columns as one over the columns that the projection reads. */
+    private static class Inside extends scala.runtime.AbstractFunction1 {
+        private final AttributeMap aliases;
+
+        Inside(Project project) {
+            aliases = CollapseProject$.MODULE$.getAliasMap(project);
+        }
+
+        public Object apply(Object expression) {
+            return CollapseProject$.MODULE$.replaceAlias((Expression) expression, aliases);
+        }
     }
 
     private class Rewrite extends scala.runtime.AbstractPartialFunction {
