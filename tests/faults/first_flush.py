@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,31 +137,55 @@ def what_is_wrong(spark: SparkSession, folder: Path, expected: set[str]) -> list
     return [f"{count} {name}" for name, count in (("missing", missing), ("doubled", doubled)) if count]
 
 
-@contextmanager
-def drivers(folder: Path, count: int) -> Iterator[list[Driver]]:
-    started = [Driver.start(folder) for _ in range(count)]
-    try:
-        for driver in started:
-            driver.wait_until_ready()
-        yield started
-    finally:
-        for driver in started:
+@dataclass
+class Prepared:
+    """A run that can begin: its spool folder is filled, its drivers are starting."""
+
+    folder: Path
+    expected: set[str]
+    drivers: list[Driver]
+
+    @classmethod
+    def start(cls, folder: Path, count: int) -> Prepared:
+        return cls(folder, fill(folder / "spool"), [Driver.start(folder) for _ in range(count)])
+
+    def end(self) -> None:
+        for driver in self.drivers:
             kill_tree(driver.process.pid)
             driver.process.wait()
 
 
-def run(spark: SparkSession, folder: Path, change: int | None, count: int) -> tuple[int, str, list[str]]:
-    """One run: changes seen, what became of the drivers, and what was wrong."""
-    expected = fill(folder / "spool")
-    with drivers(folder, count) as (first, *others):
-        for other in others:
-            other.flush()
-        changes, became = kill_at(first, change)
-        outcomes = [other.outcome() for other in others]
+def run(spark: SparkSession, prepared: Prepared, change: int | None) -> tuple[int, str, list[str]]:
+    """One run: changes seen, what became of the first driver, and what was wrong."""
+    for driver in prepared.drivers:
+        driver.wait_until_ready()
+    first, *others = prepared.drivers
+    for other in others:
+        other.flush()
+    changes, became = kill_at(first, change)
+    outcomes = [other.outcome() for other in others]
     wrong = [f"the other driver {outcome}" for outcome in outcomes if outcome != "done"]
     if change is None and became != "done":
         wrong.append(became)
-    return changes, became, wrong + what_is_wrong(spark, folder, expected)
+    return changes, became, wrong + what_is_wrong(spark, prepared.folder, prepared.expected)
+
+
+def prepared_runs(scratch: Path, runs: int) -> Generator[tuple[int, Prepared], None, None]:
+    """Runs with their numbers; the drivers of the next one start while a run is under way."""
+
+    def prepare(number: int) -> Prepared:
+        return Prepared.start(scratch / f"run-{number}", 2 if number and number % _TWO_DRIVERS_IN == 0 else 1)
+
+    waiting = [prepare(0)]
+    try:
+        for number in range(runs):
+            if number + 1 < runs:
+                waiting.append(prepare(number + 1))
+            yield number, waiting[0]
+            waiting.pop(0).end()
+    finally:
+        for each in waiting:
+            each.end()
 
 
 def main() -> int:
@@ -174,17 +198,17 @@ def main() -> int:
     chance, faulty, most = random.Random(22), 0, 0
     with tempfile.TemporaryDirectory(prefix="gateway_batch_first-") as scratch:
         spark = gb.local_session(warehouse=Path(scratch) / "next", master="local[1]", settings=SETTINGS)
-        for number in range(options.runs):
-            folder, began = Path(scratch) / f"run-{number}", time.monotonic()
-            change = None if number == 0 else chance.randint(1, most)
-            count = 2 if number and number % _TWO_DRIVERS_IN == 0 else 1
-            changes, became, wrong = run(spark, folder, change, count)
-            most = most or changes
-            faulty += bool(wrong)
-            said = "; ".join(wrong) or "right"
-            print(f"{number:>4}  {count} drivers, {became}: {said} ({time.monotonic() - began:.1f} s)", flush=True)
-            spark.sql("DROP SCHEMA IF EXISTS ledger CASCADE")
-            shutil.rmtree(folder)
+        with closing(prepared_runs(Path(scratch), options.runs)) as runs:
+            for number, prepared in runs:
+                began = time.monotonic()
+                change = chance.randint(1, most) if most else None
+                changes, became, wrong = run(spark, prepared, change)
+                most = most or changes
+                faulty += bool(wrong)
+                said, took = "; ".join(wrong) or "right", time.monotonic() - began
+                print(f"{number:>4}  {len(prepared.drivers)} drivers, {became}: {said} ({took:.1f} s)", flush=True)
+                spark.sql("DROP SCHEMA IF EXISTS ledger CASCADE")
+                shutil.rmtree(prepared.folder, ignore_errors=True)
         spark.stop()
     print(f"{options.runs - faulty} of {options.runs} passed: none missing, none doubled, none stuck")
     return 1 if faulty else 0
