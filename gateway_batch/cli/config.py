@@ -64,6 +64,6 @@ def _check(settings: GatewayConfig, warehouse: Path, as_json: bool) -> None:
             print(json.dumps({"name": each.name, "ok": each.ok, "says": each.says}))
         else:
             mark = Text("ok  ", style="green") if each.ok else Text("fail", style="bold red")
-            output.print(mark, Text(each.name, style="bold"), Text(each.says), soft_wrap=True)
+            output.print(mark, Text(each.name, style="bold"), each.says, soft_wrap=True)
     if failed:
         raise typer.Exit(_FAILED)

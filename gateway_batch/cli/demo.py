@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from gateway_batch.cli.console import output
+from gateway_batch.cli.console import output, styled
 from gateway_batch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def demo(
             spark = stack.enter_context(quiet_session(folder / "warehouse", folder / "spark.log"))
         registered = stack.enter_context(register_ai_query(spark, config))
         _run(spark, registered, development, input_path, text_column, rows, folder / "warehouse")
-    output.print(f"Tables are in {folder / 'warehouse'}: [cyan]summaries[/] and [cyan]{config.usage_table}[/]. Next:")
+    where, ours = f"Tables are in {folder / 'warehouse'}: ", (config.usage_table, "cyan")
+    output.print(Text.assemble(where, ("summaries", "cyan"), " and ", ours, ". Next:"))
     output.print(f"  {sys.argv[0]} usage --by tag:step --warehouse {folder / 'warehouse'}", style="dim")
 
 
@@ -99,7 +100,7 @@ def _run(
 
     count = load_texts(spark, input_path, text_column, rows)
     source = str(input_path) if input_path else "docstrings of Python's standard library"
-    output.print(f"[bold]my_table[/]: {count:,} texts, {source}\n")
+    output.print(styled("[bold]my_table[/]:"), f"{count:,} texts, {source}\n")
     output.print(Panel(FIRST_TEN, title="the first ten", title_align="left", style="cyan"))
     first = spark.sql(FIRST_TEN).collect()
     output.print(_lines([row.summary for row in first[:3]], "summary"))
@@ -118,15 +119,13 @@ def _run(
 
 
 def _introduction(host: str | None, development: RunningGateway | None) -> Panel:
-    where = (
-        f"Gateway: [bold]{host}[/], a development gateway of its own.\n"
-        "Its models are stand-ins: they answer with sentences of the text itself."
+    title = styled("[bold]gateway_batch[/]: ai_query on Spark, every request in a usage ledger\nGateway: ")
+    own = (
+        ", a development gateway of its own.\nIts models are stand-ins: they answer with sentences of the text itself."
         if development is not None
-        else f"Gateway: [bold]{host}[/]"
+        else ""
     )
-    return Panel(
-        f"[bold]gateway_batch[/]: ai_query on Spark, every request in a usage ledger\n{where}", box=box.ROUNDED
-    )
+    return Panel(Text.assemble(title, (host or "none", "bold"), own), box=box.ROUNDED)
 
 
 def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int) -> int:
@@ -197,14 +196,14 @@ def _answers(frame: DataFrame) -> Table:
     for name in ("name", "text", "summary"):
         table.add_column(name, overflow="fold", ratio=1 if name == "name" else 2)
     for row in frame.collect():
-        table.add_row(Text(row.name), Text(_excerpt(row.text_column)), Text(_excerpt(row.summary)))
+        table.add_row(row.name, _excerpt(row.text_column), _excerpt(row.summary))
     return table
 
 
 def _lines(values: list[str], name: str) -> Table:
     table = Table(name, box=box.SIMPLE_HEAD)
     for value in values:
-        table.add_row(Text(_excerpt(value)))
+        table.add_row(_excerpt(value))
     return table
 
 
@@ -226,4 +225,4 @@ def _reconcile(spark: SparkSession, registered: Gateway, development: RunningGat
     output.print(classes_table(found))
     if not found.agree:
         raise ConfigError("the books don't agree: see the classes above")
-    output.print("[bold green]The books agree.[/]\n")
+    output.print("The books agree.\n", style="bold green")

@@ -6,10 +6,9 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from gateway_batch.cli.config import config
-from gateway_batch.cli.console import errors
+from gateway_batch.cli.console import errors, styled
 from gateway_batch.cli.dashboard import dashboard
 from gateway_batch.cli.demo import demo
 from gateway_batch.cli.estimate import estimate
@@ -61,7 +60,7 @@ def main() -> None:
         message = _one_line(error)
         if message is None:
             raise
-        errors.print(f"[bold red]error[/] {escape(message)}")
+        errors.print(styled("[bold red]error[/]"), message)
         sys.exit(FAILURE)
     if code == INTERRUPTED:  # which Typer makes of Ctrl-C
         errors.print("interrupted; what was recorded is kept", style="yellow")

@@ -52,7 +52,7 @@ def reconcile(
         if found.examples:
             output.print(as_table([_shown(example) for example in found.examples], "examples"))
         if found.agree:
-            output.print("[bold green]The books agree.[/]")
+            output.print("The books agree.", style="bold green")
     if not found.agree:
         errors.print("the books don't agree: a class above that must be empty is not", style="bold red")
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway_batch.cli import job_options as options
-from gateway_batch.cli.console import errors, output
+from gateway_batch.cli.console import errors, output, styled
 from gateway_batch.spark.bad_input import BadInput
 
 if TYPE_CHECKING:
@@ -82,9 +82,11 @@ def run(
     if as_json:
         print(json.dumps(report.as_json()))
     if report.status is Status.FAIL_IF:
-        errors.print(f"[bold red]stopped[/] {fail_if}: {report.left:,} rows are left for the next run")
+        errors.print(styled("[bold red]stopped[/]"), f"{fail_if}: {report.left:,} rows are left for the next run")
     elif report.status is Status.BUDGET:
-        errors.print(f"[bold red]stopped[/] the budget is spent: {report.left:,} rows are left for the next run")
+        errors.print(
+            styled("[bold red]stopped[/]"), f"the budget is spent: {report.left:,} rows are left for the next run"
+        )
     if report.status is not Status.COMPLETED:
         raise typer.Exit(_FAILED)
 
