@@ -32,7 +32,12 @@ def loads(text: bytes, *, exact: bool = True) -> Any:
         except (ValueError, RecursionError):
             pass
         raise
-    return _loaded(text) if exact and _LONG.search(text) else value
+    return _loaded(text) if exact and has_long_number(text) else value
+
+
+def has_long_number(text: bytes) -> bool:
+    """Whether there may be a number in a JSON text that a float would change."""
+    return _LONG.search(text) is not None
 
 
 def dumps(value: Any) -> str:

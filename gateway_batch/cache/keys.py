@@ -47,11 +47,9 @@ class KeyMaker:
         common = (request.parameters, request.tags, request.instructions, wanted)
         if not all(map(operator.is_, self._last, common)):
             key = hashlib.blake2b(digest_size=_SIZE)
-            _add_json(
-                key,
-                [request.parameters, request.tags, request.instructions],
-                None if wanted is None else [wanted.schema, wanted.name, wanted.strict],
-            )
+            _add_json(key, [request.parameters, request.tags, request.instructions])
+            if wanted is not None:  # a model fills a schema's members in their order
+                _add(key, orjson.dumps([wanted.schema, wanted.name, wanted.strict]))
             self._last, self._last_common = common, key.digest()
         return self._last_common
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +52,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 def main() -> None:
     """Runs a command: exit code 0, 1 for a failure, 2 for wrong usage, 130 if it was interrupted."""
     try:
-        code = app(standalone_mode=False)
+        code = app(args=[with_home(word) for word in sys.argv[1:]], standalone_mode=False)
     except _UsageError as error:
         error.show()
         sys.exit(USAGE)
@@ -66,6 +68,12 @@ def main() -> None:
         errors.print("interrupted; what was recorded is kept", style="yellow")
     if isinstance(code, int) and code != 0:  # a Databricks task fails by any SystemExit, of 0 too
         sys.exit(code)
+
+
+def with_home(word: str) -> str:
+    """A word of the command line, the home folder for `~`, which shells leave behind `--output=` or `NAME=`."""
+    start = re.match(r"(?:--[\w-]+=)?(?:\w+=)?(?=~(?:/|$))", word)
+    return word if start is None else start[0] + str(Path(word[start.end() :]).expanduser())
 
 
 def _one_line(error: Exception) -> str | None:

@@ -88,9 +88,9 @@ def sql(
 
 
 def _check(out: Path, made: Made, inputs: Iterable[Path | None]) -> None:
-    from gateway_batch.spark.files import DELTA, kind_of
+    from gateway_batch.spark.files import DELTA, output_kind
 
-    check_output(out, made, filter(None, inputs), folder=kind_of(out) == DELTA)
+    check_output(out, made, filter(None, inputs), folder=output_kind(out) == DELTA)
     with beside(out):  # nothing is sent where nothing can be written
         pass
 

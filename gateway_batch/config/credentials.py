@@ -106,7 +106,7 @@ class Credentials:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return Path(path).expanduser().read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(f"no token: {path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError:

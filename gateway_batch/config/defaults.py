@@ -13,7 +13,7 @@ WAREHOUSE = "spark-warehouse"
 
 def spool_folder(config: GatewayConfig, warehouse: str | Path = WAREHOUSE) -> Path:
     """The spool folder of the settings, or the one in a warehouse on this machine."""
-    return Path(config.spool_dir or Path(warehouse) / "_gateway_batch" / "spool").absolute()
+    return Path(config.spool_dir or Path(warehouse) / "_gateway_batch" / "spool").expanduser().absolute()
 
 
 def system_user() -> str | None:

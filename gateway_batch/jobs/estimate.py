@@ -58,11 +58,11 @@ def estimate_batch(
     settings = config or GatewayConfig.from_env()
     service = resolve_service(settings, job.endpoint, job.api)
     price = service.price or list_price(service.model)
-    with _requests(spark, job, retry_errors, max_rows) as requests:
+    with _requests(spark, job, service.model, retry_errors, max_rows) as requests:
         counted = count(requests, framing_of(service))
     if sample is None or not counted.requests:
         return assumed(job.model_parameters or {}, settings, service, price, counted, output_tokens)
-    with _requests(spark, job, retry_errors, None) as requests:
+    with _requests(spark, job, service.model, retry_errors, None) as requests:
         chosen = requests.orderBy("request_hash").limit(sample).select("request_hash", "request").collect()
     run_batch(spark, job, settings, retry_errors=retry_errors, sample=sample)
     answered = _answers(spark, job, settings, [row["request_hash"] for row in chosen])
@@ -95,14 +95,16 @@ def check_cost(
 
 
 @contextlib.contextmanager
-def _requests(spark: SparkSession, job: BatchJob, retry_errors: bool, max_rows: int | None) -> Iterator[DataFrame]:
+def _requests(
+    spark: SparkSession, job: BatchJob, model: str, retry_errors: bool, max_rows: int | None
+) -> Iterator[DataFrame]:
     """The different requests that are to be sent: `request_hash`, `request` as text, `images`, and how many `rows`.
 
     A Spark Connect session looks for the source's view whenever the DataFrame is used, so it is there for that long.
     """
     source = read_source(spark, job.source, faults_for(job.bad_input))
-    keys, inputs = check_keys(source, list(job.keys)), job.inputs(source.columns)
-    output = quoted(job.output) if spark.catalog.tableExists(job.output) else None
+    keys, inputs = check_keys(source, list(job.keys)), job.inputs(source.columns, model)
+    output = quoted(job.output) if spark.catalog.tableExists(quoted(job.output)) else None
     planned = partial(
         pending_sql,
         output=output,

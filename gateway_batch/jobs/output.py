@@ -13,9 +13,9 @@ from gateway_batch.jobs.plan import RESULT_COLUMNS
 from gateway_batch.jobs.template import quoted_column
 from gateway_batch.locks import locked
 from gateway_batch.spark.functions import ddl_of
-from gateway_batch.spark.spelling import NOT_IN_PARQUET, literal, quoted
+from gateway_batch.spark.spelling import literal, quoted
 from gateway_batch.spark.table_append import SparkTable
-from gateway_batch.spark.table_making import make_table
+from gateway_batch.spark.table_making import make_table, needs_column_mapping
 from gateway_batch.spark.temporary_view import as_view
 
 RUN_ID = "gateway_batch.run_id"
@@ -38,7 +38,7 @@ def make_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
     """
     described = ",\n".join(f"  {_column(field)}" for field in answers)
     made = f"CREATE TABLE IF NOT EXISTS {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(_COMMENT)}"
-    if any(set(name) & NOT_IN_PARQUET for name in answers.names):
+    if needs_column_mapping(answers):
         made += "\nTBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
     make_table(spark, table, made)
     _check_output(spark, table, answers)
@@ -85,7 +85,7 @@ def unfinished_run(spark: SparkSession, output: str) -> str | None:
         ConfigError: there is a table of the pending rows' name that is not of a run.
     """
     table = pending_table(output)
-    if not spark.catalog.tableExists(table):
+    if not spark.catalog.tableExists(quoted(table)):
         return None
     properties = {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {quoted(table)}").collect()}
     run_id: str | None = properties.get(RUN_ID)
@@ -111,8 +111,8 @@ def drop_pending(spark: SparkSession, output: str) -> None:
 
 
 def _check_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
-    has = {field.name: field.dataType for field in spark.table(quoted(table)).schema}
-    wanted = {field.name: field.dataType for field in answers}
+    has = {field.name: field.dataType for field in spark.table(quoted(table)).schema._as_nullable()}
+    wanted = {field.name: field.dataType for field in answers._as_nullable()}
     differing = [
         f"{name} is {has[name].simpleString()}, not {data_type.simpleString()}" if name in has else f"no column {name}"
         for name, data_type in wanted.items()

@@ -105,8 +105,12 @@ class BatchJob:
             "api": self.api,
         }
 
-    def inputs(self, columns: Sequence[str]) -> RowInputs:
+    def inputs(self, columns: Sequence[str], model: str | None = None) -> RowInputs:
         """What a call takes from each row.
+
+        Args:
+            columns: of the source.
+            model: behind the endpoint, where that isn't its name: rows are asked again where it is another now.
 
         Raises:
             ConfigError: prompt and request are given both, or neither.
@@ -116,7 +120,8 @@ class BatchJob:
         request = self.request if self.prompt is None else prompt_sql(self.prompt, columns)
         assert request is not None
         tags = self.request_tags if isinstance(self.request_tags, str) else None
-        return RowInputs(request, self.files, tags, fingerprint(self.constants))
+        constants = self.constants if model in (None, self.endpoint) else {**self.constants, "model": model}
+        return RowInputs(request, self.files, tags, fingerprint(constants))
 
 
 def run_batch(
@@ -160,14 +165,14 @@ def run_batch(
             raise ConfigError(f"{name}: {value} is not a number of rows")
     settings = config or GatewayConfig.from_env()
     _check_output(job)
-    resolve_service(settings, job.endpoint, job.api)
+    service = resolve_service(settings, job.endpoint, job.api)
     started_at, began = datetime.now(UTC), time.monotonic()
     faults = faults_for(job.bad_input)
     source = read_source(spark, job.source, faults)
     if faults.count:
         _log.warning("%s: %s", job.output, faults)
     keys = check_keys(source, list(job.keys))
-    inputs = job.inputs(source.columns)
+    inputs = job.inputs(source.columns, service.model)
     run_id = tables.unfinished_run(spark, job.output) or uuid.uuid4().hex[:12]
     cache = f"run:batch-{run_id}"
     settings = settings.model_copy(update={"cache": cache})

@@ -9,6 +9,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.jobs.template import find_column
 from gateway_batch.spark.bad_input import Faults
 from gateway_batch.spark.files import read_table
 from gateway_batch.spark.messages import first_line
@@ -16,7 +17,7 @@ from gateway_batch.spark.spelling import quoted
 
 _BEFORE = r"(\s|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/|\()*"
 _QUERY = re.compile(rf"{_BEFORE}(SELECT|WITH|FROM|VALUES|TABLE)(\s|\(|/\*|--)", re.IGNORECASE)
-_PART = r"(\w+|`(``|[^`])+`)"
+_PART = r"([\w-]+|`(``|[^`])+`)"
 _NAME = re.compile(rf"{_PART}(\.{_PART}){{0,2}}")
 
 
@@ -40,10 +41,12 @@ def read_source(spark: SparkSession, source: str | Path | DataFrame, faults: Fau
     try:
         if _QUERY.match(text):
             return spark.sql(text)
-        if not isinstance(source, Path) and _NAME.fullmatch(text) and spark.catalog.tableExists(text):
-            return spark.table(text if "`" in text else quoted(text))
-        if Path(text).exists():
-            return read_table(spark, Path(text), faults)
+        if not isinstance(source, Path) and _NAME.fullmatch(text):
+            name = text if "`" in text else quoted(text)
+            if spark.catalog.tableExists(name):
+                return spark.table(name)
+        if (path := Path(text).expanduser()).exists():
+            return read_table(spark, path, faults)
     except PySparkException as error:
         raise ConfigError(f"source: {first_line(error)}") from None
     raise ConfigError(f"source: {text!r} is no table or view of the session, no path, and no query")
@@ -57,7 +60,4 @@ def check_keys(frame: DataFrame, keys: list[str]) -> list[str]:
     """
     if not keys:
         raise ConfigError("keys: name the columns that tell the source's rows apart")
-    by_lower = {name.lower(): name for name in frame.columns}
-    if missing := [key for key in keys if key.lower() not in by_lower]:
-        raise ConfigError(f"keys: the source has no column {missing[0]!r}; it has {', '.join(frame.columns)}")
-    return [by_lower[key.lower()] for key in dict.fromkeys(keys)]
+    return [find_column(frame.columns, key, "keys") for key in dict.fromkeys(keys)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from string import Formatter
 
 from gateway_batch.errors import ConfigError
@@ -24,17 +24,13 @@ def prompt_sql(template: str, columns: Iterable[str]) -> str:
     Raises:
         ConfigError: a name is no column, or there is none in the template.
     """
-    by_lower = {name.lower(): name for name in columns}
+    names = list(columns)
     parts, named = [], False
     for text, name in _parts(template):
         if text:
             parts.append(literal(text))
         if name is not None:
-            found = by_lower.get(name.lower())
-            if found is None:
-                raise ConfigError(
-                    f"prompt: the source has no column {name!r}; it has {', '.join(by_lower.values())}; {_DOUBLED}"
-                )
+            found = find_column(names, name, "prompt", f"; {_DOUBLED}")
             parts.append(f"CAST({quoted_column(found)} AS STRING)")
             named = True
     if not named:
@@ -43,6 +39,22 @@ def prompt_sql(template: str, columns: Iterable[str]) -> str:
             "braces, such as {text}"
         )
     return f"concat({', '.join(parts)})"
+
+
+def find_column(columns: Sequence[str], name: str, where: str, further: str = "") -> str:
+    """A column by its name, in any case where there is only one then.
+
+    Raises:
+        ConfigError: there is none, or there are several that differ by case.
+    """
+    found = [column for column in columns if column == name] or [
+        column for column in columns if column.lower() == name.lower()
+    ]
+    if not found:
+        raise ConfigError(f"{where}: the source has no column {name!r}; it has {', '.join(columns)}{further}")
+    if len(found) > 1:
+        raise ConfigError(f"{where}: {name!r} may be {' or '.join(found)}: write it as it is{further}")
+    return found[0]
 
 
 def quoted_column(name: str) -> str:

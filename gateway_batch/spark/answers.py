@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 from pyspark.sql.types import _parse_datatype_json_string
 
+from gateway_batch import exact_json
 from gateway_batch.apis import task_of
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
 from gateway_batch.json_schemas import validator_of
@@ -123,7 +124,11 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
 
 
 def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None]) -> str:
-    return orjson.dumps(dict(zip(names, outcome, strict=True))).decode()
+    value, error = outcome
+    try:
+        return orjson.dumps({names[0]: value, names[1]: error}).decode()
+    except TypeError:  # numbers that no float holds
+        return exact_json.dumps({names[0]: value, names[1]: error})
 
 
 def _reader(plan: CallPlan) -> Read:
@@ -187,13 +192,14 @@ def _checker(response_format: ResponseFormat | None, type_name: str) -> Callable
 
     def check(answer: Any) -> dict[str, Any]:
         try:
-            value = orjson.loads(answer)
+            text = answer.encode()
+            value = orjson.loads(text)
             fault = next(validator.iter_errors(value), None)
         except ValueError:
             raise does_not_fit(type_name, answer, "the answer is not the JSON that responseFormat asks for") from None
         if fault is not None:  # by its place in the schema: its message would quote the answer
             place = "/".join(str(part) for part in fault.schema_path)
             raise does_not_fit(type_name, answer, f"the answer breaks the schema of responseFormat at {place}")
-        return value  # type: ignore[no-any-return]
+        return exact_json.loads(text) if exact_json.has_long_number(text) else value  # type: ignore[no-any-return]
 
     return check

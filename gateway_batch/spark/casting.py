@@ -193,8 +193,9 @@ def _boolean(value: Any) -> bool:
 def _number(value: Any, wanted: str) -> Decimal:
     try:
         if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
-            number = Decimal(str(value).strip())
-            if number.is_finite():
+            written = str(value).strip()
+            number = Decimal(written)
+            if number.is_finite() and written.isascii() and "_" not in written:  # Python reads these, SQL does not
                 return number
     except InvalidOperation:
         pass

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from gateway_batch.outputs import beside
-from gateway_batch.spark.files import CSV, DELTA, PARQUET, kind_of
+from gateway_batch.spark.files import CSV, DELTA, PARQUET, kind_of, one_path
 from gateway_batch.spark.record_json import OPTIONS
-from gateway_batch.spark.spelling import NOT_IN_PARQUET
+from gateway_batch.spark.table_making import needs_column_mapping
 
 _UNQUOTED = (t.NumericType, t.BooleanType, t.DateType)
 _NESTED = (t.ArrayType, t.MapType, t.StructType, t.VariantType)
@@ -75,7 +75,7 @@ def _json_parts(frame: DataFrame, folder: Path) -> list[Path]:
 
 def _write_delta(frame: DataFrame, target: Path, new: Path) -> None:
     writer = frame.write.format("delta")
-    if any(set(name) & NOT_IN_PARQUET for name in frame.columns):
+    if needs_column_mapping(frame.schema):
         writer = writer.option("delta.columnMapping.mode", "name")
     if (target / "_delta_log").is_dir():
         writer.mode("overwrite").option("overwriteSchema", True).save(str(target))
@@ -89,7 +89,7 @@ def _one_parquet(frame: DataFrame, folder: Path) -> Path:
     parts = _parts(folder / "parts")
     if len(parts) > 1:
         place = F.struct("_metadata.file_name", "_metadata.row_index").alias(_PLACE)
-        rows = frame.sparkSession.read.schema(frame.schema).parquet(str(folder / "parts"))
+        rows = one_path(frame.sparkSession).schema(frame.schema).parquet(str(folder / "parts"))
         in_order = rows.select("*", place).coalesce(1).sortWithinPartitions(_PLACE).drop(_PLACE)
         in_order.write.parquet(str(folder / "joined"))
         parts = _parts(folder / "joined")

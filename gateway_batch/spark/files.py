@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql.types import StructType
 
 from gateway_batch.errors import ConfigError
@@ -19,6 +19,10 @@ from gateway_batch.spark.session_kind import is_classic, runs_on_one_host
 
 CSV, JSON, PARQUET, DELTA = "csv", "json", "parquet", "delta"
 
+_OTHER_FILES = frozenset({
+    ".arrow", ".avro", ".bz2", ".feather", ".gz", ".htm", ".html", ".lz4", ".md", ".orc", ".snappy",
+    ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".xz", ".yaml", ".yml", ".zip", ".zst",
+})  # fmt: skip
 _KINDS = {".csv": CSV, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON, ".parquet": PARQUET}
 
 _CORRUPT = "_gateway_batch_corrupt"
@@ -29,6 +33,20 @@ _NULL = "\0gateway_batch: NULL\0"
 def kind_of(path: Path) -> str:
     """Of what kind the file at a path is or is to be; Delta where its name says none."""
     return _KINDS.get(path.suffix.lower(), DELTA)
+
+
+def output_kind(path: Path) -> str:
+    """Of what kind an output is to be.
+
+    Raises:
+        ConfigError: its name is that of a file which can't be written.
+    """
+    if path.suffix.lower() in _OTHER_FILES and not path.is_dir():
+        raise ConfigError(
+            f"output: {path}: a {path.suffix} file can't be written: name a .csv, .json, .jsonl, .ndjson or .parquet "
+            "file, or a folder for Delta"
+        )
+    return kind_of(path)
 
 
 def read_table(spark: SparkSession, path: Path, faults: Faults | None = None) -> DataFrame:
@@ -49,7 +67,7 @@ def read_table(spark: SparkSession, path: Path, faults: Faults | None = None) ->
     if not path.exists():
         raise ConfigError(f"no such file or folder: {path}")
     if (path / "_delta_log").is_dir():
-        return spark.read.format("delta").load(str(path))
+        return spark.read.format("delta").load(str(path.absolute()))
     kind = kind_of(path)
     if kind == DELTA and path.is_dir() and any(path.glob("*.parquet")):
         kind = PARQUET
@@ -57,21 +75,39 @@ def read_table(spark: SparkSession, path: Path, faults: Faults | None = None) ->
         raise ConfigError(f"{path}: not a .csv, .json, .jsonl or .parquet file, nor a folder of Parquet or Delta")
     if kind == CSV:
         return _read_csv(spark, path, faults)
-    return _read_json(spark, path, faults) if kind == JSON else spark.read.format(kind).load(str(path))
+    readable = _readable(path) if runs_on_one_host(spark) else path.absolute()
+    if kind == JSON:
+        return _read_json(spark, readable, faults)
+    return one_path(spark).format(kind).load(str(readable))
+
+
+def one_path(spark: SparkSession) -> DataFrameReader:
+    """What reads a path whose brackets, stars and so on are part of its name."""
+    return spark.read.option("__globPaths__", False)
+
+
+def _readable(path: Path) -> Path:
+    """A file under a name that Spark can read: it looks for the checksum of one with a colon by a wrong path."""
+    if ":" not in path.name or not path.is_file():
+        return path.absolute()
+    link = _own_folder() / path.name.replace(":", "_")
+    link.symlink_to(path.absolute())
+    return link
 
 
 def _read_csv(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
     files = _files_of(path)
     if files and runs_on_one_host(spark):
         write_parquet(files, folder := _own_folder(), faults)
-        return spark.read.parquet(str(folder))
+        return one_path(spark).parquet(str(folder))
     mode = "DROPMALFORMED" if faults.skip else "FAILFAST"
-    return spark.read.csv(str(path), header=True, multiLine=True, escape='"', nullValue=_NULL, mode=mode)
+    reader = one_path(spark)
+    return reader.csv(str(path.absolute()), header=True, multiLine=True, escape='"', nullValue=_NULL, mode=mode)
 
 
 def _read_json(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
     """Lines of JSON, or one document of an object or a list of them."""
-    reader = spark.read.option("columnNameOfCorruptRecord", _CORRUPT)
+    reader = one_path(spark).option("columnNameOfCorruptRecord", _CORRUPT)
     frame, sound, is_document = reader.json(str(path)), path, False
     if _CORRUPT in frame.columns:
         files = _files_of(path)
@@ -93,7 +129,7 @@ def _with_decimals(spark: SparkSession, path: Path, is_document: bool) -> Struct
     if is_classic(spark):  # of a number as 1e300 Spark asks for a negative scale, and fails where that is not allowed
         session = spark.newSession()
         session.conf.set("spark.sql.legacy.allowNegativeScaleOfDecimal", True)
-    return session.read.json(str(path), multiLine=is_document, prefersDecimal=True).schema
+    return one_path(session).json(str(path), multiLine=is_document, prefersDecimal=True).schema
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.files import read_table
 from gateway_batch.spark.record_json import TIMES
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.usage.record import MIRRORED_COLUMNS, UsageRecord, columns
 
 Ledger = str | os.PathLike[str] | DataFrame
@@ -64,7 +65,11 @@ def is_table(spark: SparkSession, ledger: Ledger) -> bool:
     """Whether it is the name of a table, and of no file."""
     if not isinstance(ledger, str) or Path(ledger).exists() or not _TABLE.fullmatch(ledger):
         return False
-    return spark.catalog.tableExists(ledger)
+    return spark.catalog.tableExists(_spelled(ledger))
+
+
+def _spelled(table: str) -> str:
+    return table if "`" in table else quoted(table)
 
 
 def _rows(spark: SparkSession, ledger: Ledger) -> DataFrame:
@@ -76,7 +81,7 @@ def _rows(spark: SparkSession, ledger: Ledger) -> DataFrame:
     if path.exists():
         return read_table(spark, path)
     if is_table(spark, ledger):
-        return spark.table(str(ledger))
+        return spark.table(_spelled(str(ledger)))
     raise ConfigError(f"ledger: {ledger} is neither a file nor a table")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,11 @@ def objects_of(path: Path, faults: Faults) -> Iterator[bytes]:
 def _document(path: Path) -> list[Any] | None:
     """The elements of a file that is one document; None where its first line is an object, or it is no JSON."""
     with path.open("rb") as file:
-        first = next((line for line in file if line.strip()), b"")
+        first = next((line for line in file if line.strip()), b"").removeprefix(BOM_UTF8)
     if _object_or_none(first) is not None or not first:
         return None
     try:
-        document = exact_json.loads(path.read_bytes())
+        document = exact_json.loads(path.read_bytes().removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError:
         return None
     return document if isinstance(document, list) else [document]
@@ -56,11 +57,11 @@ def _document(path: Path) -> list[Any] | None:
 def _objects_of_lines(path: Path, faults: Faults) -> Iterator[bytes]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            text = line.strip()
+            text = line.removeprefix(BOM_UTF8).strip()
             if not text:
                 continue
             try:
-                is_object = isinstance(orjson.loads(text), dict)
+                is_object = isinstance(exact_json.loads(text, exact=False), dict)
             except orjson.JSONDecodeError as error:
                 faults.meet(f"{path}: line {number} is no JSON: {error.msg}, at character {error.pos + 1}")
                 continue
@@ -72,7 +73,7 @@ def _objects_of_lines(path: Path, faults: Faults) -> Iterator[bytes]:
 
 def _object_or_none(line: bytes) -> dict[str, Any] | None:
     try:
-        found = orjson.loads(line)
+        found = exact_json.loads(line, exact=False)
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None

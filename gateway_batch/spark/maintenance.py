@@ -40,10 +40,10 @@ def maintain(spark: SparkSession, table: str, keep_days: int | None = None) -> M
         keep_days: rows whose `event_time` is older are deleted; None keeps all.
     """
     create_usage_table(spark, table)
-    if spark.catalog.tableExists(tasks := TaskTable(spark, table).name):
+    if spark.catalog.tableExists(quoted(tasks := TaskTable(spark, table).name)):
         _maintain(spark, tasks, "started_at", keep_days)
     for aggregate in (beside(table, CELLS), beside(table, DISTRIBUTIONS)):
-        if spark.catalog.tableExists(aggregate):
+        if spark.catalog.tableExists(quoted(aggregate)):
             _maintain(spark, aggregate, "day", None)
     return _maintain(spark, table, "event_time", keep_days)
 

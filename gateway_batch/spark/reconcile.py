@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from gateway_batch.spark.gateway_ledger import Ledger, read_ledger
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.spark.usage_import import IMPORTED, imported_key
 from gateway_batch.spark.usage_table import create_usage_table
 from gateway_batch.usage.estimated import ESTIMATED
@@ -117,7 +118,7 @@ def _judged(spark: SparkSession, table: str, ledger: Ledger, where: str | None, 
         theirs = theirs.where(where)
     imported = F.expr(f"client_metadata.outcome <=> '{IMPORTED}'").alias("imported")
     own = (F.col(f"client_metadata.{name}") for name in ("event_id", "token_source"))
-    ours = spark.table(table).select(*own, imported, *_COMPARED).withColumnRenamed("event_id", "key")
+    ours = spark.table(quoted(table)).select(*own, imported, *_COMPARED).withColumnRenamed("event_id", "key")
     keyed = _with_key(theirs, ours, compared, event_id_tag)
     joined = _once(ours, "ours", compared).join(_once(keyed, "theirs", compared), "key", "full_outer")
     joined = joined.where(F.col("theirs").isNotNull() | ~F.col("imported"))

@@ -60,7 +60,7 @@ def create_run_view(spark: SparkSession, usage_table: str) -> str:
         PySparkException: the session may not make it (`session_kind.WRITE_ERRORS`).
     """
     view = beside(usage_table, NAME)
-    if spark.catalog.tableExists(view) and spark.catalog.getTable(view).description != COMMENT:
+    if spark.catalog.tableExists(quoted(view)) and spark.catalog.getTable(quoted(view)).description != COMMENT:
         raise ConfigError(f"{view}: there is a table or view of that name already, and it is not gateway_batch's")
     tasks = TaskTable(spark, usage_table)
     create_usage_table(spark, usage_table)

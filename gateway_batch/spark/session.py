@@ -130,6 +130,6 @@ def _register_tables(spark: SparkSession, warehouse: Path) -> None:
         table = log.parent
         schema = table.parent.name.removesuffix(".db") if table.parent != warehouse else "default"
         name = f"{schema}.{table.name}"
-        if not spark.catalog.tableExists(name):
+        if not spark.catalog.tableExists(quoted(name)):
             spark.sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
             spark.sql(f"CREATE TABLE {quoted(name)} USING DELTA LOCATION {literal(str(table))}")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-NOT_IN_PARQUET = frozenset(" ,;{}()\n\t=")
-"""Characters that a Delta table has in names of columns only where it maps them to others."""
-
 
 def literal(text: str) -> str:
     """A text as SQL spells it."""

@@ -85,13 +85,14 @@ class SparkTable:
     def append(self, batches: Iterable[pa.Table], mark: Mark, after: Mark | None) -> int:
         """As `Table.append`. Of drains that are no longer ordered by a lock, Delta lets one write a counter."""
         found = list(batches)
-        rows = self._spark.createDataFrame(pa.concat_tables(found)) if found else self._spark.table(self._name).limit(0)
+        spark = self._spark
+        rows = spark.createDataFrame(pa.concat_tables(found)) if found else spark.table(quoted(self._name)).limit(0)
         if self._last(mark.drain, after) != after:
             raise OvertakenError
         writer = rows.write.format("delta").mode("append")
         version = Mark(mark.drain, mark.counter, 0).version  # the same for all that try the counter
         options = {"txnAppId": mark.drain, "txnVersion": str(version), "userMetadata": mark.text}
-        writer.options(**options).saveAsTable(self._name)
+        writer.options(**options).saveAsTable(quoted(self._name))
         if self._last(mark.drain, mark) != mark:
             raise OvertakenError
         return sum(batch.num_rows for batch in found)

@@ -6,10 +6,13 @@ import re
 import time
 
 from pyspark.sql import SparkSession
+from pyspark.sql import types as t
 
 from gateway_batch.spark.session_kind import WRITE_ERRORS
 from gateway_batch.spark.spelling import literal, quoted
 from gateway_batch.spark.temporary_view import as_view
+
+_NOT_IN_PARQUET = frozenset(" ,;{}()\n\t=")
 
 # What Delta says while another process makes the table, or has made it in a catalog that it doesn't share.
 _LIES_THERE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
@@ -31,7 +34,7 @@ def make_table(spark: SparkSession, table: str, statement: str) -> None:
     Raises:
         PySparkException: it may not, or something else lies where the table belongs.
     """
-    if spark.catalog.tableExists(table):
+    if spark.catalog.tableExists(quoted(table)):
         return
     schema, _, _ = table.rpartition(".")
     if schema:
@@ -85,4 +88,13 @@ def _has_data(spark: SparkSession, folder: str) -> bool:
 def _folder(spark: SparkSession, table: str) -> str:
     """Where the session's catalog puts a table."""
     schema, _, name = table.rpartition(".")
-    return f"{spark.catalog.getDatabase(schema or spark.catalog.currentDatabase()).locationUri}/{name.lower()}"
+    return f"{spark.catalog.getDatabase(quoted(schema or spark.catalog.currentDatabase())).locationUri}/{name.lower()}"
+
+
+def needs_column_mapping(data_type: t.DataType) -> bool:
+    """Whether a name in a type has what Delta takes in names only where it maps them to others."""
+    if isinstance(data_type, t.StructType):
+        return any(set(field.name) & _NOT_IN_PARQUET or needs_column_mapping(field.dataType) for field in data_type)
+    if isinstance(data_type, t.MapType):
+        return needs_column_mapping(data_type.keyType) or needs_column_mapping(data_type.valueType)
+    return isinstance(data_type, t.ArrayType) and needs_column_mapping(data_type.elementType)

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from gateway_batch.pricing import list_price
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.spark.table_append import OvertakenError, SparkTable, Table
 from gateway_batch.spark.table_lock import table_lock
 from gateway_batch.spark.usage_table import create_table
@@ -86,7 +87,7 @@ class TaskTable:
         if not self._refused:
             try:
                 self.make()
-                if "summary_id" not in self._spark.table(self.name).columns:
+                if "summary_id" not in self._spark.table(quoted(self.name)).columns:
                     self._refused = "there is another table of that name"
             except WRITE_ERRORS as error:
                 if "PERMISSION" not in str(error):

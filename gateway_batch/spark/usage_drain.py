@@ -25,6 +25,7 @@ from gateway_batch.errors import LedgerError
 from gateway_batch.locks import locked
 from gateway_batch.spark.messages import first_line
 from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
+from gateway_batch.spark.spelling import quoted
 from gateway_batch.spark.table_append import OvertakenError, SparkTable, Table
 from gateway_batch.spark.table_lock import table_lock
 from gateway_batch.spark.task_table import TaskTable
@@ -143,7 +144,8 @@ class UsageDrain:
         """
         first = {path: next(read_sealed(path, []), None) for path, _ in sealed_segments(self._spool_dir)}
         ids = {event_id(line): path for path, line in first.items() if line is not None}
-        found = self._spark.table(name).select("client_metadata.event_id").where(F.col("event_id").isin(list(ids)))
+        committed = self._spark.table(quoted(name)).select("client_metadata.event_id")
+        found = committed.where(F.col("event_id").isin(list(ids)))
         names = sorted(ids[row["event_id"]].name for row in found.distinct().collect())
         _log.warning("the manifest of the last commit to %s is gone: %d segments are there already", name, len(names))
         return Manifest(tuple(names), Drained().adding(filter(None, (SegmentName.of(Path(each)) for each in names))))
@@ -157,7 +159,7 @@ class UsageDrain:
         """The same for tables that the folder was drained into under other settings."""
         drained = Drained()
         for name in self._manifests.tables():
-            if name != self._table.lower() and self._spark.catalog.tableExists(name):
+            if name != self._table.lower() and self._spark.catalog.tableExists(quoted(name)):
                 last = self._last_commit(name, _open_table(self._spark, name))
                 drained = drained.union(self._settle(name, last))
         return drained

@@ -50,11 +50,11 @@ def import_ledger(
     view = f"gateway_batch_import_{secrets.token_hex(8)}"
     try:
         if is_table(spark, ledger) and "event_time" in theirs.columns:
-            days = days_to_read(others_of(theirs, spark.table(table), event_id_tag), spark.table(table))
+            days = days_to_read(others_of(theirs, spark.table(quoted(table)), event_id_tag), spark.table(quoted(table)))
             if not days:
                 return 0
             theirs = theirs.where(_is_of(days))
-        others = others_of(theirs, spark.table(table), event_id_tag)
+        others = others_of(theirs, spark.table(quoted(table)), event_id_tag)
         others.select(*_columns(theirs)).createOrReplaceTempView(view)
         with table_lock(SparkTable(spark, table).local_folder):
             return _merge(spark, table, view)

@@ -49,7 +49,7 @@ def table_ddl(table: str, row: type, comment: str, column_comments: Mapping[str,
 
 def add_missing_columns(spark: SparkSession, table: str) -> None:
     """Adds the columns that a usage table of an earlier version lacks, in their places; leaves other tables alone."""
-    schema = spark.table(table).schema
+    schema = spark.table(quoted(table)).schema
     if set(schema.names) >= _OF_EVERY_VERSION and (missing := missing_columns(schema)):
         spark.sql(f"ALTER TABLE {quoted(table)} ADD COLUMNS ({', '.join(missing)})")
 

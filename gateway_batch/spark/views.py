@@ -89,7 +89,7 @@ def complete_before(spark: SparkSession, usage_table: str, schema: str) -> date 
         ConfigError: it is of another usage table.
     """
     refreshes = f"{schema}.usage_refreshes"
-    if not spark.catalog.tableExists(refreshes):
+    if not spark.catalog.tableExists(quoted(refreshes)):
         return None
     last = spark.sql(f"SELECT usage_table, complete_before FROM {quoted(refreshes)} ORDER BY refreshed_at DESC").first()
     if last is None:
@@ -153,13 +153,14 @@ def check_names(usage_table: str, schema: str) -> None:
 
 
 def _check_table(spark: SparkSession, usage_table: str) -> None:
-    if not spark.catalog.tableExists(usage_table):
+    if not spark.catalog.tableExists(quoted(usage_table)):
         raise ConfigError(f"no usage table {usage_table}: nothing was recorded there yet, or you may not see it")
-    has = {name.lower() for name in spark.table(usage_table).columns}
+    has = {name.lower() for name in spark.table(quoted(usage_table)).columns}
     if missing := [name for name in READ_COLUMNS if name not in has]:
         raise ConfigError(f"{usage_table} lacks columns of a usage table: {', '.join(missing)}")
 
 
 def _check_is_ours(spark: SparkSession, name: str) -> None:
-    if spark.catalog.tableExists(name) and not (spark.catalog.getTable(name).description or "").endswith(MARK):
+    as_sql, catalog = quoted(name), spark.catalog
+    if catalog.tableExists(as_sql) and not (catalog.getTable(as_sql).description or "").endswith(MARK):
         raise ConfigError(f"{name}: there is a table or view of that name already, and it is not gateway_batch's")

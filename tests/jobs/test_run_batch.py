@@ -257,6 +257,31 @@ def test_keys_of_any_name(spark: SparkSession, run: Run, job: BatchJob, requests
     assert requests(lambda: run(job=asked)) == 0
 
 
+def test_keys_of_any_type_and_nested_names_with_blanks(run: Run, job: BatchJob) -> None:
+    source = "SELECT split('a/b', '/') AS path, named_struct('n', 1) AS `in it`, 'deep' AS body"
+    asked = replace(
+        job, source=source, keys=["path", "in it"], prompt="{body}", return_type="ARRAY<STRUCT<`full name`: STRING>>"
+    )
+    report = run(job=asked)
+    assert (report.planned, report.errors) == (1, {"does_not_fit": 1})
+    assert run(job=asked).planned == 0
+
+
+def test_another_model_behind_an_endpoint_is_asked_anew(
+    run: Run, job: BatchJob, config: gb.GatewayConfig, server: RunningGateway
+) -> None:
+    def settings(model: str) -> gb.GatewayConfig:
+        behind = {"base_url": f"{server.host}/ai-gateway/mlflow/v1", "token": TOKEN, "model": model}
+        return gb.GatewayConfig.from_env(**{**config.model_dump(exclude_unset=True), "endpoints": {"m": behind}})
+
+    asked = replace(job, endpoint="m")
+    planned = [
+        run(job=asked, config=settings(model)).planned
+        for model in (MODEL, MODEL, "databricks-claude-sonnet-4", "databricks-claude-sonnet-4")
+    ]
+    assert planned == [ROWS, 0, ROWS, 0]
+
+
 def test_embeddings(
     spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig, server: RunningGateway
 ) -> None:

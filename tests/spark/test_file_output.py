@@ -133,6 +133,18 @@ def test_rows_of_several_partitions_keep_their_order(spark: SparkSession, tmp_pa
         assert found == sorted(range(1000), reverse=True), name
 
 
+@pytest.mark.parametrize("ending", [".csv", ".json", ".parquet", ""])
+def test_what_a_glob_would_read_is_part_of_a_name(spark: SparkSession, tmp_path: Path, ending: str) -> None:
+    frame = spark.range(0, 4, 1, 2).select(F.col("id").cast("string").alias("id"))
+    folder = tmp_path / "[2024] {a,b} 16:00"
+    folder.mkdir()
+    (folder / f"a1{ending}").write_text("another's")
+    for name in ("a[1]", "star*", "what?", "back\\slash", "16:00 {x}", "per%20cent"):
+        path = folder / f"{name}{ending}"
+        write_rows(frame, path)
+        assert sorted(row.id for row in read_table(spark, path).collect()) == ["0", "1", "2", "3"], name
+
+
 def test_no_rows_and_one_column_with_nulls(spark: SparkSession, tmp_path: Path) -> None:
     none = spark.createDataFrame([], "a INT, b STRING")
     write_rows(none, tmp_path / "none.csv")
@@ -141,6 +153,12 @@ def test_no_rows_and_one_column_with_nulls(spark: SparkSession, tmp_path: Path) 
     assert read_table(spark, tmp_path / "none.parquet").schema == none.schema
     write_rows(spark.createDataFrame([("x",), (None,), ("",)], "a STRING").coalesce(1), tmp_path / "one.csv")
     assert (tmp_path / "one.csv").read_bytes() == b'a\r\n"x"\r\n""\r\n""\r\n'
+
+
+def test_a_nested_name_may_have_any_character(spark: SparkSession, tmp_path: Path) -> None:
+    frame = spark.sql("SELECT array(named_struct('full name', 'x')) AS a")
+    write_rows(frame, tmp_path / "out")
+    assert read_table(spark, tmp_path / "out").collect() == frame.collect()
 
 
 def test_a_new_column_replaces_a_delta_folder(spark: SparkSession, tmp_path: Path) -> None:

@@ -93,6 +93,17 @@ def test_a_variant_is_a_content(spark: SparkSession, echoed: list[dict[str, Any]
     assert row.text == "a text"
 
 
+def test_extracted_numbers_are_exact(spark: SparkSession) -> None:
+    answer = '{"account": 12345678901234567890123, "amount": 1234567890123456.78}'
+    schema = '{"account": {"type": "integer"}, "amount": {"type": "number"}}'
+    row = spark.sql(f"SELECT CAST(ai_extract('{answer}', '{schema}') AS STRING) AS found").first()
+    assert row is not None
+    assert json.loads(row.found, parse_float=str)["response"] == {
+        "account": 12345678901234567890123,
+        "amount": "1234567890123456.78",
+    }
+
+
 def test_fail_on_error_is_an_argument_of_all_task_functions(spark: SparkSession) -> None:
     calls = {
         "ai_fix_grammar('no JSON', failOnError => false)": STRUCT,

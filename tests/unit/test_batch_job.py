@@ -14,7 +14,7 @@ from gateway_batch.jobs.fail_if import FailIf
 from gateway_batch.jobs.plan import chunks_of
 from gateway_batch.jobs.report import BatchReport, Chunk, added
 from gateway_batch.jobs.run import BatchJob
-from gateway_batch.jobs.template import prompt_sql
+from gateway_batch.jobs.template import find_column, prompt_sql
 
 COLUMNS = ["id", "Body", "it's `odd`"]
 NOTHING = BatchReport("a.b", "run", 10, datetime(2026, 11, 26, tzinfo=UTC))
@@ -32,6 +32,14 @@ NOTHING = BatchReport("a.b", "run", 10, datetime(2026, 11, 26, tzinfo=UTC))
 )
 def test_a_template_becomes_sql(template: str, sql: str) -> None:
     assert prompt_sql(template, COLUMNS) == sql
+
+
+def test_a_column_is_found_in_any_case_where_that_says_which() -> None:
+    assert [find_column(["a", "A", "Body"], name, "keys") for name in ("a", "A", "body", "Body")] == [
+        *("a", "A", "Body", "Body")
+    ]
+    with pytest.raises(ConfigError, match="keys: 'bODY' may be body or Body: write it as it is"):
+        find_column(["body", "Body"], "bODY", "keys")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +75,8 @@ def test_another_constant_is_another_question(change: dict[str, Any]) -> None:
     job = BatchJob("a", "b", ["id"], "m", "{id}")
     assert replace(job, **change).inputs(COLUMNS).fingerprint != job.inputs(COLUMNS).fingerprint
     assert replace(job, output="c", request_tags={"a": "b"}).inputs(COLUMNS) == job.inputs(COLUMNS)
+    assert job.inputs(COLUMNS, "m") == job.inputs(COLUMNS)
+    assert job.inputs(COLUMNS, "behind").fingerprint != job.inputs(COLUMNS, "another").fingerprint
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,30 @@ def test_our_own_words_are_styled(printed: io.StringIO) -> None:
 
 
 def test_an_error_is_printed_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fails(standalone_mode: bool) -> None:
+    def fails(args: list[str], standalone_mode: bool) -> None:
         raise ConfigError("input: a[1].csv [/b]")
 
     monkeypatch.setattr(command_line, "app", fails)
     with pytest.raises(SystemExit):
         command_line.main()
     assert "error input: a[1].csv [/b]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("--output=~/a.csv", "--output=/home/me/a.csv"),
+        ("--input=t=~/a.csv", "--input=t=/home/me/a.csv"),
+        ("t=~/a.csv", "t=/home/me/a.csv"),
+        ("~", "/home/me"),
+        ("a~/b", "a~/b"),
+        ("SELECT '~/x'", "SELECT '~/x'"),
+        ("--output=~other/a.csv", "--output=~other/a.csv"),
+        ("x = ~/a", "x = ~/a"),
+    ],
+)
+def test_the_home_folder_is_meant_where_no_shell_says_so(
+    monkeypatch: pytest.MonkeyPatch, word: str, meant: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert command_line.with_home(word) == meant

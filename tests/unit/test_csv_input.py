@@ -38,6 +38,8 @@ def rows(tmp_path: Path, *contents: bytes, faults: Faults | None = None) -> list
         (b"\xef\xbb\xbfa,b\n1,2\n", [("1", "2")]),
         (b"a,b\n", []),
         (b'a,b\n5" pipe,2\n', [('5" pipe', "2")]),
+        (b'\xef\xbb\xbf"a",b\n"C:\\","5\\"" ,\n""x"\n', [("C:\\", '5\\" ,\n"x')]),
+        (b",a,\n0,x,\n", [("0", "x", None)]),
         (b"a,b\n1," + b"x" * 3_000_000 + b"\n", [("1", "x" * 3_000_000)]),
     ],
     ids=[
@@ -49,6 +51,8 @@ def rows(tmp_path: Path, *contents: bytes, faults: Faults | None = None) -> list
         "byte order mark",
         "header",
         "inch",
+        "backslashes",
+        "columns without names",
         "long",
     ],
 )
@@ -69,6 +73,10 @@ def test_bytes_that_are_not_utf_8_stay(tmp_path: Path) -> None:
         (b'a,b\n1,"secret', "in.csv: a quote is not closed"),
         (b"", "in.csv is no CSV"),
         (b"a,A\n1,2\n", "in.csv: two columns are named 'a'"),
+        ("größe,b\n1,secret\n".encode("latin-1"), "in.csv: its header is not UTF-8"),
+        ("a,b\n1,secret\n".encode("utf-16"), "in.csv: its header is not UTF-8"),
+        (b'id,b\n1,"He said \\"hi\\" to me"\n', "in.csv: at byte 18 a field goes on behind its closing quote"),
+        (b'id,b\n1,"He said \\"hi\\", to me"\n', "in.csv: at byte 18 a field goes on behind its closing quote"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_without_its_texts(tmp_path: Path, content: bytes, says: str) -> None:

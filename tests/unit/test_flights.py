@@ -441,6 +441,8 @@ def test_all_that_is_sent_is_in_the_key() -> None:
         InferenceRequest("a", instructions="b"),
         InferenceRequest("a", response_format=ResponseFormat()),
         InferenceRequest("a", response_format=ResponseFormat({"type": "object"})),
+        InferenceRequest("a", response_format=ResponseFormat({"properties": {"why": {}, "stars": {}}})),
+        InferenceRequest("a", response_format=ResponseFormat({"properties": {"stars": {}, "why": {}}})),
         InferenceRequest("a", images=(Image(b"x", "image/png"),)),
     ]
     assert len({make(request) for request in requests}) == len(requests)

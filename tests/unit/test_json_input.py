@@ -29,6 +29,8 @@ ONE, TWO = {"id": 1}, {"id": 2}
         ("{'id': 1}\n{\"id\": 1}", [ONE], "line 1 is no JSON"),
         ('[{"id": 1},\n{"id": 2}\n', [TWO], "line 1 is no JSON"),
         ("", [], None),
+        ('\ufeff[\n {"id": 1},\n {"id": 2}\n]\n', [ONE, TWO], None),
+        ('\ufeff{"id": 1}\n{"id": 2}\n{bad\n', [ONE, TWO], "line 3 is no JSON"),
     ],
 )
 def test_what_cant_be_read_is_named_or_left_out(
@@ -53,6 +55,14 @@ def test_what_cant_be_read_is_named_or_left_out(
     assert faults.count == 1
     assert faults.first is not None
     assert faults.first.startswith(f"{path}: {fault}")
+
+
+def test_nan_is_no_fault_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    path.write_text('{"a": NaN}\n{bad\n')
+    faults = Faults(skip=True)
+    assert list(objects_of(path, faults)) == [b'{"a": NaN}']
+    assert faults.count == 1
 
 
 def test_a_fraction_is_decimal_where_a_double_would_change_it() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.outputs import Made, beside, check_output, check_text, write_text
+from gateway_batch.spark.files import DELTA, output_kind
 
 
 @pytest.fixture
@@ -137,3 +138,11 @@ def test_a_text_replaces_what_has_its_mark(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no file"):
         check_text(tmp_path, "<title>usage</title>")
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "page.html"]
+
+
+@pytest.mark.parametrize("name", ["answers.csv.gz", "answers.tsv", "answers.XLSX", "answers.txt"])
+def test_a_file_of_a_kind_that_cant_be_written_is_no_folder_of_delta(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"file can't be written: name a \.csv"):
+        output_kind(tmp_path / name)
+    (tmp_path / name).mkdir()
+    assert output_kind(tmp_path / name) == output_kind(tmp_path / "answers.v2") == DELTA
