@@ -35,6 +35,7 @@ _COLUMNS: dict[str, tuple[t.DataType, str]] = {
     "planned": (t.LongType(), "Rows that were to be answered."),
     "rows": (t.LongType(), "Of these, in the output table, failed ones among them."),
     "left": (t.LongType(), "Rows that the next run begins with."),
+    "skipped": (t.LongType(), "Rows of the source's file that can't be read and were left out."),
     "failed_rows": (t.LongType(), "Rows with an error."),
     "errors": (t.MapType(t.StringType(), t.LongType()), "Failed rows by kind of error."),
     "requests": (t.LongType(), "Requests that were sent, each once however often it was tried."),
@@ -46,6 +47,9 @@ _COLUMNS: dict[str, tuple[t.DataType, str]] = {
     "ended_at": (t.TimestampType(), "When it ended."),
     "seconds": (t.DoubleType(), "Between the two."),
 }
+
+_NEWER = frozenset({"skipped"})
+"""Columns that tables of earlier versions lack."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +90,18 @@ def _append(spark: SparkSession, table: str, report: BatchReport) -> None:
         f"CREATE TABLE IF NOT EXISTS {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(_COMMENT)}",
     )
     schema = t.StructType([t.StructField(name, data_type) for name, (data_type, _) in _COLUMNS.items()])
+    _add_missing_columns(spark, table)
     spark.createDataFrame([_row(report)], schema).writeTo(quoted(table)).append()
+
+
+def _add_missing_columns(spark: SparkSession, table: str) -> None:
+    """Adds the columns that a table of an earlier version lacks; leaves other tables alone."""
+    have = set(spark.table(quoted(table)).columns)
+    if have >= set(_COLUMNS) - _NEWER:
+        for name in _NEWER - have:
+            data_type, comment = _COLUMNS[name]
+            added = f"{name} {ddl_of(data_type)} COMMENT {literal(comment)}"
+            spark.sql(f"ALTER TABLE {quoted(table)} ADD COLUMNS ({added})")
 
 
 def _row(report: BatchReport) -> dict[str, Any]:

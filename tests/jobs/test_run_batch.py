@@ -24,6 +24,7 @@ from gateway_batch.jobs import history
 from gateway_batch.jobs import output as tables
 from gateway_batch.jobs.report import Status
 from gateway_batch.jobs.run import BatchJob, run_batch
+from gateway_batch.spark.functions import ddl_of
 from tests.spark.conftest import MODEL, TOKEN, Count
 
 ROWS, SCHEMA = 24, "batch_jobs"
@@ -171,6 +172,15 @@ def test_a_schema_that_takes_no_history_stops_no_run(
     with history.kept(spark, f"{SCHEMA}.usage", lambda: report):
         pass
     assert spark.table(f"{SCHEMA}.something_else").count() == 0
+    assert spark.table(f"{SCHEMA}.something_else").columns == ["mine"]
+    spark.sql(f"DROP TABLE {SCHEMA}.something_else")
+    columns = ", ".join(
+        f"{name} {ddl_of(data_type)}" for name, (data_type, _) in history._COLUMNS.items() if name != "skipped"
+    )
+    spark.sql(f"CREATE TABLE {SCHEMA}.something_else ({columns}) USING DELTA")
+    with history.kept(spark, f"{SCHEMA}.usage", lambda: report):
+        pass
+    assert [row.skipped for row in spark.table(f"{SCHEMA}.something_else").collect()] == [0], "an earlier version's"
     assert "has no row in something_else" in caplog.text
 
 
