@@ -11,7 +11,7 @@ mkdir -p build/coverage
 printf 'import sys; sys.path.append("%s"); import tests.measured_process\n' "$PWD" >"$hook"
 
 status=0
-make --no-print-directory --jobs="${AT_A_TIME:-4}" --output-sync=target "$@" || status=$?
+make --no-print-directory --keep-going --jobs="${AT_A_TIME:-4}" --output-sync=target "$@" || status=$?
 rm -f "$hook"
 .venv/bin/python -m coverage combine --quiet
 .venv/bin/python -m coverage report | tee build/coverage/report.txt
