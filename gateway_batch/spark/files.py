@@ -77,7 +77,7 @@ def read_table(spark: SparkSession, path: Path, faults: Faults | None = None) ->
         return _read_csv(spark, path, faults)
     readable = _readable(path) if runs_on_one_host(spark) else path.absolute()
     if kind == JSON:
-        return _read_json(spark, readable, faults)
+        return _read_json(spark, path, readable, faults)
     return one_path(spark).format(kind).load(str(readable))
 
 
@@ -105,14 +105,14 @@ def _read_csv(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
     return reader.csv(str(path.absolute()), header=True, multiLine=True, escape='"', nullValue=_NULL, mode=mode)
 
 
-def _read_json(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
-    """Lines of JSON, or one document of an object or a list of them."""
+def _read_json(spark: SparkSession, path: Path, sound: Path, faults: Faults) -> DataFrame:
+    """Lines of JSON, or one document of an object or a list of them; `sound` is what Spark can read."""
     reader = one_path(spark).option("columnNameOfCorruptRecord", _CORRUPT)
-    frame, sound, is_document = reader.json(str(path)), path, False
+    frame, is_document = reader.json(str(sound)), False
     if _CORRUPT in frame.columns:
         files = _files_of(path)
-        is_document = all([is_sound_document(file, faults) for file in files])
-        if not is_document and runs_on_one_host(spark):
+        is_document = bool(files) and all([is_sound_document(file, faults) for file in files])
+        if files and not is_document and runs_on_one_host(spark):
             sound = _own_folder() / "rows.json"
             with sound.open("wb") as lines:
                 lines.writelines(text + b"\n" for file in files for text in objects_of(file, faults))

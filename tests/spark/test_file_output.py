@@ -177,3 +177,8 @@ def test_a_json_file_is_lines_or_one_document(spark: SparkSession, tmp_path: Pat
     path.write_text('{"id": 1}\n{"id": 2\n')
     with pytest.raises(ConfigError, match=r"in\.json: line 2 is no JSON"):
         read_table(spark, path)
+    partitioned = tmp_path / "parts.json" / "day=1"
+    partitioned.mkdir(parents=True)
+    path.rename(partitioned / "a.json")
+    with pytest.raises(ConfigError, match=r"parts\.json: there is a line that is no JSON object"):
+        read_table(spark, partitioned.parent)
