@@ -86,6 +86,10 @@ def _asked(plan: CallPlan, rows: DataFrame) -> DataFrame:
     if isinstance(rows.schema[Input.REQUEST].dataType, t.ArrayType):
         rows = rows.select(F.posexplode(request).alias("place", Input.REQUEST))
         row = F.when(F.col("place") == 0, 1).otherwise(0)
+    if Input.LABELS in plan.inputs:  # they are part of what is asked, and of its tokens
+        labels = F.col(Input.LABELS)
+        is_text = isinstance(rows.schema[Input.LABELS].dataType, t.StringType)
+        request = F.concat(request, F.lit("\n"), labels if is_text else F.array_join(labels, "\n"))
     if Input.CONDITION in plan.inputs:
         request = F.when(F.col(Input.CONDITION), request)
     files = F.col(Input.IMAGES) if Input.IMAGES in plan.inputs else F.lit(None).cast("binary")
@@ -106,4 +110,7 @@ def _different(asked: DataFrame, plan: CallPlan) -> DataFrame:
 
 
 def _instructions(plan: CallPlan) -> int:
+    if plan.classifier is not None:  # labels that differ from row to row are counted with each row
+        labels = ["a", "b"]
+        return PER_MESSAGE + count_tokens(str(plan.classifier.asked(labels).instructions)) - len(labels)
     return 0 if plan.instructions is None else PER_MESSAGE + count_tokens(plan.instructions)

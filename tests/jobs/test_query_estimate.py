@@ -32,6 +32,7 @@ QUERIES = {
     f"UNION ALL SELECT ai_query('{MODEL}', body) AS a FROM {LAKES} WHERE id > 20",
     "sub-query": f"SELECT (SELECT max(ai_query('{MODEL}', body)) FROM {LAKES}) AS a",
     "task": f"SELECT ai_summarize(body) AS a FROM {LAKES}",
+    "labels of rows": f"SELECT ai_classify(body, array('deep', concat('of ', id % 2))) AS a FROM {LAKES}",
     "windowed": f"SELECT ai_query('{MODEL}', body || row_number() OVER (ORDER BY id)) AS a FROM {LAKES}",
 }
 
