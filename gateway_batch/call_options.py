@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -107,6 +108,8 @@ def tags_of(options: CallOptions, constant: Mapping[str, str]) -> dict[str, str]
     for key, value in tags.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ConfigError(f"request_tags: must map text to text, but {key!r} maps to {type(value).__name__}")
+        check_text(key, "request_tags")
+        check_text(value, "request_tags")
     return {**constant, **tags}
 
 
@@ -121,5 +124,6 @@ def _mapping(value: object, name: str) -> Mapping[str, Any]:
 def _check_json(value: object, name: str) -> None:
     try:
         orjson.dumps(value)
-    except TypeError as error:
+        json.dumps(value, allow_nan=False, default=str)
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{name}: must be JSON values ({error})") from None

@@ -282,6 +282,8 @@ WRONG: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.query(MODEL, "hi", images=Image(b"", "image/png")), "images: must be a list of Image"),  # type: ignore[arg-type]
     (lambda c: c.query(MODEL, "hi", api="mlflow/v1/invocations"), "mlflow/v1/invocations is not an API for query()"),
     (lambda c: c.query(MODEL, "hi", request_tags={"a": 1}), "'a' maps to int"),  # type: ignore[dict-item]
+    (lambda c: c.query(MODEL, "hi", request_tags={"a": "\ud800"}), "request_tags: holds half of a surrogate pair"),
+    (lambda c: c.query(MODEL, "hi", model_parameters={"x": [float("nan")]}), "model_parameters: must be JSON values"),
     (lambda c: c.query(MODEL, "hi", instructions=b"no"), "instructions: must be text"),  # type: ignore[arg-type]
     (
         lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[arg-type]
