@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import math
+import struct
+from typing import Any
+
 from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.replies import check_error, check_policy, count, json_object, not_the_api, string
 from gateway_batch.apis.requests import json_request
@@ -33,7 +39,10 @@ class OpenAIEmbeddings:
         return json_request(service, {"model": service.model, "input": given, **call.parameters})
 
     def parse(self, reply: HttpReply) -> InferenceResult:
-        """The vectors at `data[i].embedding`, in the order of `data[i].index` where it is given."""
+        """The vectors at `data[i].embedding`, numbers or their base64, in the order of `data[i].index`.
+
+        Where no entry has one, or all have the same, they are in order as they are.
+        """
         body = json_object(reply)
         paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
         check_policy(body, reply, paid)
@@ -41,17 +50,29 @@ class OpenAIEmbeddings:
         entries = body.get("data")
         if not isinstance(entries, list) or not entries:
             raise not_the_api(reply, "no vectors at data", paid)
+        indices = [count(entry, "index") for entry in entries]
+        ordered = len(set(indices)) > 1
         vectors: list[list[float]] = [[]] * len(entries)
-        for place, entry in enumerate(entries):
-            match entry:
-                case {"embedding": list(vector)} if vector and _NUMBERS.issuperset(map(type, vector)):
-                    index = count(entry, "index")
-                    vectors[place if index is None or index >= len(entries) else index] = vector
-                case _:
-                    raise not_the_api(reply, f"no vector of numbers at data[{place}].embedding", paid)
+        for place, (entry, index) in enumerate(zip(entries, indices, strict=True)):
+            vector = _vector(entry)
+            if vector is None:
+                raise not_the_api(reply, f"no vector of numbers at data[{place}].embedding", paid)
+            vectors[index if ordered and index is not None and index < len(entries) else place] = vector
         if not all(vectors):
             raise not_the_api(reply, "two vectors at data have the same index", paid)
         return InferenceResult(vectors, paid.usage, paid.model)
+
+
+def _vector(entry: Any) -> list[float] | None:
+    match entry:
+        case {"embedding": list(vector)} if vector and _NUMBERS.issuperset(map(type, vector)):
+            return vector
+        case {"embedding": str(text)}:  # as encoding_format asks for it: 32-bit floats, the lowest byte first
+            with contextlib.suppress(ValueError, struct.error):
+                data = base64.b64decode(text, validate=True)
+                numbers = list(struct.unpack(f"<{len(data) // 4}f", data))
+                return numbers if numbers and all(map(math.isfinite, numbers)) else None
+    return None
 
 
 def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:

@@ -455,3 +455,28 @@ def test_a_wait_out_of_all_bounds_is_no_hint(value: str) -> None:
 def test_a_reset_in_milliseconds_of_the_epoch_is_understood() -> None:
     """As OpenRouter and others send it; read as seconds it is fifty thousand years ahead."""
     assert retry_after_s({"x-ratelimit-reset": f"{NOW + 30:.0f}000"}, NOW) == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    ("entries", "vectors"),
+    [
+        (
+            [{"index": 2, "embedding": [3]}, {"index": 0, "embedding": [1]}, {"index": 1, "embedding": [2]}],
+            [[1], [2], [3]],
+        ),
+        ([{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [2]}], [[1], [2]]),
+        ([{"embedding": [1]}, {"embedding": [2]}], [[1], [2]]),
+        ([{"index": 0, "embedding": "AACAPwAAAEA="}], [[1.0, 2.0]]),
+    ],
+    ids=["by index", "all the same index", "no index", "base64"],
+)
+def test_vectors_are_in_the_order_of_their_texts(entries: list[dict[str, Any]], vectors: list[list[float]]) -> None:
+    reply = HttpReply(200, {}, orjson.dumps({"data": entries}))
+    assert api_for("openai/v1/embeddings").parse(reply).value == vectors
+
+
+@pytest.mark.parametrize("embedding", ["", "AACAP", "not base64", "AACAPwA=", [], [True], ["1"], None])
+def test_what_is_no_vector_is_said(embedding: Any) -> None:
+    reply = HttpReply(200, {}, orjson.dumps({"data": [{"index": 0, "embedding": embedding}]}))
+    with pytest.raises(MalformedError, match=r"no vector of numbers at data\[0\]"):
+        api_for("openai/v1/embeddings").parse(reply)
