@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,8 @@ import orjson
 
 _LONG = re.compile(rb"\d[\d.]{15}")
 """Fewer digits are what they were after a float."""
+
+_NO_JSON = (ValueError, RecursionError, ArithmeticError)
 
 
 def loads(text: bytes, *, exact: bool = True) -> Any:
@@ -24,15 +27,21 @@ def loads(text: bytes, *, exact: bool = True) -> Any:
     Raises:
         JSONDecodeError: it is no JSON, that of such servers either.
     """
+    number = _exact if exact else _finite
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         try:
-            return _loaded(text)
-        except (ValueError, RecursionError):
+            return _loaded(text, number)
+        except _NO_JSON:
             pass
         raise
-    return _loaded(text) if exact and has_long_number(text) else value
+    if exact and has_long_number(text):
+        try:
+            return _loaded(text, number)
+        except _NO_JSON:  # nested too deep for Python's reader, or an exponent of twenty digits
+            return value
+    return value
 
 
 def has_long_number(text: bytes) -> bool:
@@ -41,24 +50,42 @@ def has_long_number(text: bytes) -> bool:
 
 
 def dumps(value: Any) -> str:
-    """The JSON text of a value that may have Decimals in it."""
+    """The JSON text of a value that may have Decimals in it.
+
+    Raises:
+        RecursionError: it has, and is nested too deep.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        return _written(value)
+
+
+def _written(value: Any) -> str:
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{dumps(name)}: {dumps(member)}" for name, member in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {_written(value[key])}" for key in value) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(dumps, value)) + "]"
+        return "[" + ", ".join(map(_written, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
-def _loaded(text: bytes) -> Any:
-    """The value; a text that is no JSON, or has half a surrogate pair in it, is a ValueError or a RecursionError."""
-    found = json.loads(text.decode(), parse_float=_fraction, parse_constant=Decimal)
+def _loaded(text: bytes, number: Callable[[str], float | Decimal]) -> Any:
+    """The value; a text that is no JSON, or has half a surrogate pair in it, raises one of `_NO_JSON`."""
+    found = json.loads(text.decode(), parse_float=number, parse_constant=Decimal)
     json.dumps(found, ensure_ascii=False, default=float).encode()
     return found
 
 
-def _fraction(written: str) -> float | Decimal:
+def _finite(written: str) -> float | Decimal:
     value = float(written)
-    is_it = (len(written) <= 16 or repr(value) == written) and math.isfinite(value)
-    return value if is_it else Decimal(written)
+    return value if math.isfinite(value) else Decimal(written)
+
+
+def _exact(written: str) -> float | Decimal:
+    value = float(written)
+    if math.isfinite(value) and (len(written) <= 16 or repr(value) == written):
+        return value
+    number = Decimal(written)
+    return value if number == Decimal(repr(value)) else number

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import stat
 import tempfile
 import time
@@ -89,7 +90,7 @@ def beside(path: Path) -> Iterator[Path]:
         ConfigError: nothing can be written there.
     """
     target = path.resolve()
-    prefix = f".{target.name}.gateway_batch-"
+    prefix = f".{target.name}.gateway_batch-{socket.gethostname()}-"  # another host's locks may not be seen here
     with contextlib.ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ def main() -> None:
 
 def with_home(word: str) -> str:
     """A word of the command line, the home folder for `~`, which shells leave behind `--output=` or `NAME=`."""
-    start = re.match(r"(?:--[\w-]+=)?(?:\w+=)?(?=~(?:/|$))", word)
+    start = re.match(r"(?:--[\w-]+=)?(?:\w+=)?(?=~/)", word)
     return word if start is None else start[0] + str(Path(word[start.end() :]).expanduser())
 
 

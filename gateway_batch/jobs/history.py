@@ -39,7 +39,7 @@ _COLUMNS: dict[str, tuple[t.DataType, str]] = {
     "failed_rows": (t.LongType(), "Rows with an error."),
     "errors": (t.MapType(t.StringType(), t.LongType()), "Failed rows by kind of error."),
     "requests": (t.LongType(), "Requests that were sent, each once however often it was tried."),
-    "saved": (t.LongType(), "Requests that were not sent, as their answer was there."),
+    "saved": (t.LongType(), "Requests that were not sent, as their answer was there; of an embedding service, rows."),
     "input_tokens": (t.LongType(), "Tokens of the prompts of the rows."),
     "output_tokens": (t.LongType(), "Tokens of their answers."),
     "cost_usd": (_USD, "US dollars of both; NULL where no price is known."),
@@ -89,19 +89,22 @@ def _append(spark: SparkSession, table: str, report: BatchReport) -> None:
         table,
         f"CREATE TABLE IF NOT EXISTS {quoted(table)} (\n{described}\n)\nUSING DELTA\nCOMMENT {literal(_COMMENT)}",
     )
-    schema = t.StructType([t.StructField(name, data_type) for name, (data_type, _) in _COLUMNS.items()])
     _add_missing_columns(spark, table)
+    left_out = _NEWER - set(spark.table(quoted(table)).columns)
+    names = [name for name in _COLUMNS if name not in left_out]
+    schema = t.StructType([t.StructField(name, _COLUMNS[name][0]) for name in names])
     spark.createDataFrame([_row(report)], schema).writeTo(quoted(table)).append()
 
 
 def _add_missing_columns(spark: SparkSession, table: str) -> None:
-    """Adds the columns that a table of an earlier version lacks; leaves other tables alone."""
+    """Adds the columns that a table of an earlier version lacks, where the session may; leaves other tables alone."""
     have = set(spark.table(quoted(table)).columns)
     if have >= set(_COLUMNS) - _NEWER:
         for name in _NEWER - have:
             data_type, comment = _COLUMNS[name]
             added = f"{name} {ddl_of(data_type)} COMMENT {literal(comment)}"
-            spark.sql(f"ALTER TABLE {quoted(table)} ADD COLUMNS ({added})")
+            with contextlib.suppress(*WRITE_ERRORS):
+                spark.sql(f"ALTER TABLE {quoted(table)} ADD COLUMNS ({added})")
 
 
 def _row(report: BatchReport) -> dict[str, Any]:

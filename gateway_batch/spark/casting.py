@@ -174,9 +174,11 @@ def _json_name(value: Any) -> str:
 
 
 def _string(value: Any) -> str:
-    text = value if isinstance(value, str) else exact_json.dumps(value)
     try:
+        text = value if isinstance(value, str) else exact_json.dumps(value)
         text.encode("utf-8")
+    except RecursionError:
+        raise _MismatchError("the answer is nested too deep") from None
     except UnicodeEncodeError:
         raise _MismatchError("the text is not Unicode: it has half a surrogate pair") from None
     return text

@@ -99,9 +99,13 @@ def _described(given: Any, fewest: int, most: int) -> dict[str, str | None]:
             found = json.loads(given)
         except ValueError as error:
             raise invalid_value(FUNCTION, "labels", f"expects JSON, but it is none: {error}") from None
+        except RecursionError:
+            raise invalid_value(FUNCTION, "labels", "expects JSON, but it is nested too deep") from None
     described = found if isinstance(found, dict) else dict.fromkeys(names(found, FUNCTION, "labels"))
     if not all(meaning is None or isinstance(meaning, str) for meaning in described.values()):
         raise invalid_value(FUNCTION, "labels", "expects a string as each label's description")
+    if any(not _is_unicode(text) for label in described.items() for text in label if text is not None):
+        raise invalid_value(FUNCTION, "labels", "expects text, but one has half of a surrogate pair")
     if not fewest <= len(described) <= most:
         raise invalid_value(
             FUNCTION, "labels", f"expects {fewest} to {most} different labels, but got {len(described)}"
@@ -113,3 +117,11 @@ def _described(given: Any, fewest: int, most: int) -> dict[str, str | None]:
             FUNCTION, "labels", f"expects labels of 1 to {_LONGEST_LABEL} characters, but one has {wrong}"
         )
     return described
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

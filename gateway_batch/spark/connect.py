@@ -128,7 +128,8 @@ class ConnectFunctions(SessionFunctions):
         columns = [contents[0] if len(contents) == 1 else F.array(*contents)]
         in_array = None
         if Input.LABELS in data:  # its type is known to the server only, so the version says what it is
-            in_array = constants.get("options", {}).get("version", "1.0") == "1.0"
+            options = constants.get("options")
+            in_array = not isinstance(options, Mapping) or options.get("version", "1.0") == "1.0"
             columns.append(_input(Input.LABELS, data[Input.LABELS], in_array=in_array))
         planned = self._planner.task(task, Constants(task.name, given), row_labels_in_array=in_array)
         call = _call(planned, columns)

@@ -179,7 +179,7 @@ def _text(written: str | None, function: str, name: str, refused: type | UnionTy
     value = orjson.loads(written)
     if isinstance(value, refused):
         raise mismatch(function, name, "STRING", constant_of(value).sql_type)
-    return value if isinstance(value, str) else written
+    return value if value is None or isinstance(value, str) else written
 
 
 def _as_it_is(answers: pa.Array) -> pa.Array:

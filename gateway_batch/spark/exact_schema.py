@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pyspark.errors import PySparkException
 from pyspark.sql import types as t
@@ -10,19 +10,24 @@ from pyspark.sql import types as t
 _DIGITS_OF_DOUBLE = 15
 
 
-def exact_schema(inferred: t.StructType, with_decimals: Callable[[], t.StructType]) -> t.StructType:
+def exact_schema(
+    inferred: t.StructType, decimals: Collection[str], with_decimals: Callable[[], t.StructType]
+) -> t.StructType:
     """A schema that keeps each number: DOUBLE where that does, else DECIMAL.
 
     Args:
         inferred: as Spark infers it, with DOUBLE for all fractions.
+        decimals: the columns that have a number in them which a DOUBLE would change.
         with_decimals: as Spark infers it from the same file with DECIMAL where that holds them; it may be refused.
     """
-    if not _has_double(inferred):
+    if not any(field.name in decimals and _has_double(field.dataType) for field in inferred):
         return inferred
     try:
-        return _exact_fields(inferred, with_decimals())
+        exact = _exact_fields(inferred, with_decimals())
     except PySparkException:
         return inferred
+    pairs = zip(inferred, exact, strict=True)
+    return t.StructType([other if one.name in decimals else one for one, other in pairs])
 
 
 def _exact_fields(inferred: t.StructType, with_decimals: t.StructType) -> t.StructType:

@@ -14,7 +14,7 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.spark.bad_input import Faults
 from gateway_batch.spark.csv_input import write_parquet
 from gateway_batch.spark.exact_schema import exact_schema
-from gateway_batch.spark.json_input import is_sound_document, objects_of
+from gateway_batch.spark.json_input import decimals_of, is_sound_document, objects_of
 from gateway_batch.spark.session_kind import is_classic, runs_on_one_host
 
 CSV, JSON, PARQUET, DELTA = "csv", "json", "parquet", "delta"
@@ -100,17 +100,29 @@ def _read_csv(spark: SparkSession, path: Path, faults: Faults) -> DataFrame:
     if files and runs_on_one_host(spark):
         write_parquet(files, folder := _own_folder(), faults)
         return one_path(spark).parquet(str(folder))
-    mode = "DROPMALFORMED" if faults.skip else "FAILFAST"
-    reader = one_path(spark)
-    return reader.csv(str(path.absolute()), header=True, multiLine=True, escape='"', nullValue=_NULL, mode=mode)
+    _check_here(path, files, faults)
+    return one_path(spark).csv(str(path.absolute()), header=True, multiLine=True, escape='"', nullValue=_NULL)
+
+
+def _check_here(path: Path, files: list[Path], faults: Faults) -> None:
+    """Looks for rows that can't be read, where Spark's own reader fills what they lack with NULL and counts none."""
+    if faults.skip:
+        raise ConfigError(
+            f"{path}: rows can be left out only where Spark runs on this machine alone, and of plain files of one "
+            "folder: mend it, or read it without --bad-input skip"
+        )
+    if files:
+        with tempfile.TemporaryDirectory(prefix="gateway_batch-") as folder:
+            write_parquet(files, Path(folder), faults)
 
 
 def _read_json(spark: SparkSession, path: Path, sound: Path, faults: Faults) -> DataFrame:
     """Lines of JSON, or one document of an object or a list of them; `sound` is what Spark can read."""
     reader = one_path(spark).option("columnNameOfCorruptRecord", _CORRUPT)
-    frame, is_document = reader.json(str(sound)), False
+    frame, is_document, files = reader.json(str(sound)), False, _files_of(path)
     if _CORRUPT in frame.columns:
-        files = _files_of(path)
+        if faults.skip and not (files and runs_on_one_host(spark)):
+            _check_here(path, files, faults)
         is_document = bool(files) and all([is_sound_document(file, faults) for file in files])
         if files and not is_document and runs_on_one_host(spark):
             sound = _own_folder() / "rows.json"
@@ -119,7 +131,7 @@ def _read_json(spark: SparkSession, path: Path, sound: Path, faults: Faults) -> 
         frame = reader.json(str(sound), multiLine=is_document)
     if _CORRUPT in frame.columns:
         raise ConfigError(f"{path}: there is a line that is no JSON object")
-    exact = exact_schema(frame.schema, lambda: _with_decimals(spark, sound, is_document))
+    exact = exact_schema(frame.schema, decimals_of(files), lambda: _with_decimals(spark, sound, is_document))
     return frame if exact == frame.schema else reader.schema(exact).json(str(sound), multiLine=is_document)
 
 
@@ -133,11 +145,12 @@ def _with_decimals(spark: SparkSession, path: Path, is_document: bool) -> Struct
 
 
 def _files_of(path: Path) -> list[Path]:
-    """A file itself, or what a folder has of files; none where it has folders, too, as by partition."""
+    """A file itself, or what a folder has of plain files; none where it has others, as of partitions or compressed."""
     if path.is_file():
         return [path]
     shown = [each for each in sorted(path.iterdir()) if not each.name.startswith((".", "_"))]
-    return [each for each in shown if each.stat().st_size] if all(each.is_file() for each in shown) else []
+    plain = all(each.is_file() and each.suffix.lower() not in _OTHER_FILES for each in shown)
+    return [each for each in shown if each.stat().st_size] if plain else []
 
 
 def _own_folder() -> Path:

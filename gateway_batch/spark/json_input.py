@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,21 @@ def _object_or_none(line: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def decimals_of(files: Sequence[Path]) -> set[str]:
+    """The columns of JSON files that have a number in them, however deep, which a DOUBLE would change."""
+    found: set[str] = set()
+    for file in files:
+        with file.open("rb") as content:
+            if any(exact_json.has_long_number(line) for line in content):
+                for text in objects_of(file, Faults(skip=True)):
+                    members = exact_json.loads(text) if exact_json.has_long_number(text) else {}
+                    found |= {name for name, value in members.items() if _has_decimal(value)}
+    return found
+
+
+def _has_decimal(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_decimal, value.values()))
+    return any(map(_has_decimal, value)) if isinstance(value, list) else isinstance(value, Decimal)

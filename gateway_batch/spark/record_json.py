@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,8 +38,8 @@ def name_given_twice(written: str) -> str | None:
     twice: list[str] = []
 
     def note(members: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in members]
-        twice.extend(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in members)
+        twice.extend(name for name, count in counts.items() if count > 1)
 
     json.loads(written, object_pairs_hook=note)
     return twice[0] if twice else None

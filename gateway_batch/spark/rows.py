@@ -85,7 +85,7 @@ def _cell(name: str, value: pa.Scalar) -> Any:
 def _classification(classifier: Classifier, tags: Mapping[str, str]) -> Callable[[Any, Any], RowRequest]:
     """From a text and its labels to a request."""
 
-    @lru_cache(maxsize=1_000)
+    @lru_cache(maxsize=100)
     def asked(labels: str | tuple[str, ...]) -> Asked | str:
         try:
             return classifier.asked(labels if isinstance(labels, str) else list(labels))

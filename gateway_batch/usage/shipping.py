@@ -29,7 +29,8 @@ def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
         base: a folder of this host; None: one in its temporary folder.
     """
     key = hashlib.sha256(os.fsencode(spool_dir)).hexdigest()[:16]
-    return (Path(base) if base else Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / "spool") / key
+    own = Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / "spool"
+    return (Path(base).expanduser() if base else own) / key
 
 
 def ship(local: Path, spool_dir: Path) -> int:

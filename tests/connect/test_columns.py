@@ -41,6 +41,16 @@ def test_refusal(case: Refusal, spark: SparkSession, server: RunningGateway, ech
     assert server.stats()["requests"] == len(echoed) == 0
 
 
+def test_a_struct_with_two_fields_of_a_name_is_refused(spark: SparkSession, registered: gb.Gateway) -> None:
+    twice = F.struct(F.lit(1).alias("a"), F.lit(2).alias("a"))
+    call = gb.functions.ai_query("echo", twice, api="mlflow/v1/invocations", registration=registered.name)
+    with pytest.raises(PySparkException, match="two fields named a, of which JSON would keep one"):
+        spark.range(1).select(call).collect()
+    variant = "to_variant_object(named_struct('a', 1, 'a', 2))"
+    with pytest.raises(PySparkException, match="VARIANT_DUPLICATE_KEY"):
+        spark.sql(f"SELECT ai_query('echo', {variant}, api => 'mlflow/v1/invocations')").collect()
+
+
 def test_a_column_belongs_to_the_active_session(spark: SparkSession, register: Register, address: str) -> None:
     gateway = register(request_tags={"of": "ours"})
     other = SparkSession.builder.remote(address).create()
@@ -63,13 +73,3 @@ def test_a_column_belongs_to_the_active_session(spark: SparkSession, register: R
         ("ours", chat),
         ("ours", "mlflow/v1/invocations"),
     ]
-
-
-def test_a_struct_with_two_fields_of_a_name_is_refused(spark: SparkSession, registered: gb.Gateway) -> None:
-    twice = F.struct(F.lit(1).alias("a"), F.lit(2).alias("a"))
-    call = gb.functions.ai_query("echo", twice, api="mlflow/v1/invocations", registration=registered.name)
-    with pytest.raises(PySparkException, match="two fields named a, of which JSON would keep one"):
-        spark.range(1).select(call).collect()
-    variant = "to_variant_object(named_struct('a', 1, 'a', 2))"
-    with pytest.raises(PySparkException, match="VARIANT_DUPLICATE_KEY"):
-        spark.sql(f"SELECT ai_query('echo', {variant}, api => 'mlflow/v1/invocations')").collect()

@@ -100,6 +100,29 @@ def test_a_quote_that_is_not_closed_leaves_nothing_out_to_the_end(tmp_path: Path
         rows(tmp_path, content, faults=Faults(skip=True))
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"a,b\n1,2\n\xe9,2,3\n4,\xe9\n", [(b"1", b"2"), (b"4", b"\xe9")]),
+        (b'a,b\n1,2\n1,5" disk,3\n', [(b"1", b"2")]),
+        (b'a,b\n1\n7,5" disk', [(b"7", b'5" disk')]),
+        (b'a,b\n1\n"x" ,"C:\\"\n', [(b"x ", b"C:\\")]),
+    ],
+    ids=["bytes", "inch in a row left out", "inch at the end", "blank behind a quote"],
+)
+def test_what_is_left_out_takes_nothing_else_along(tmp_path: Path, content: bytes, found: list[Any]) -> None:
+    faults = Faults(skip=True)
+    binary = table(tmp_path, content, faults=faults)
+    columns = [binary.column(name).cast(pa.binary()).to_pylist() for name in binary.column_names]
+    assert list(zip(*columns, strict=True)) == found
+    assert faults.count == 1
+
+
+def test_a_ragged_row_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"in\.csv: row 3, the header counted, has 3 fields, not 2"):
+        rows(tmp_path, b"a,b\n1,2\n\xe9,2,3\n4,5\n")
+
+
 def test_files_of_a_folder_have_one_header(tmp_path: Path) -> None:
     assert rows(tmp_path, b"a,b\n1,2\n", b"a,b\n3,4\n") == [("1", "2"), ("3", "4")]
     with pytest.raises(ConfigError, match=r"in1\.csv: its header is not that of .*in\.csv"):

@@ -56,6 +56,22 @@ def test_what_is_no_json_is_refused(text: bytes) -> None:
         exact_json.loads(text)
 
 
+def test_what_python_cant_hold_is_no_fault_of_the_package() -> None:
+    far = b'{"a": 1.5e-99999999999999999999, "b": 12345678901234567890}'
+    assert exact_json.loads(far) == {"a": 0.0, "b": 12345678901234567890}
+    deep = b"[" * 1_000 + b"12345678901234567890.5" + b"]" * 1_000
+    assert exact_json.loads(deep)
+    with pytest.raises(orjson.JSONDecodeError):
+        exact_json.loads(b"[1e99999999999999999999]")
+
+
+def test_a_number_that_a_double_keeps_is_a_float() -> None:
+    assert str(exact_json.loads(b"[0.00000000000000000, 1.50000000000000000]")) == "[0.0, 1.5]"
+
+
 def test_where_not_all_have_to_be_exact_only_those_too_large_are() -> None:
     assert exact_json.loads(b"[12345678901234567890.1230]", exact=False) == [1.2345678901234567e19]
     assert exact_json.loads(b"[1e400]", exact=False) == [Decimal("1e400")]
+    lenient = exact_json.loads(b"[0.10000000000000000555, NaN]", exact=False)
+    assert lenient[0] == 0.1
+    assert isinstance(lenient[0], float)

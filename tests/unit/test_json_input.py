@@ -12,7 +12,7 @@ from pyspark.sql import types as t
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.bad_input import Faults
 from gateway_batch.spark.exact_schema import exact_schema
-from gateway_batch.spark.json_input import is_sound_document, objects_of
+from gateway_batch.spark.json_input import decimals_of, is_sound_document, objects_of
 
 ONE, TWO = {"id": 1}, {"id": 2}
 
@@ -77,11 +77,20 @@ def test_a_fraction_is_decimal_where_a_double_would_change_it() -> None:
         )
 
     double, long, short, far = t.DoubleType(), t.DecimalType(20, 4), t.DecimalType(15, 2), t.DecimalType(17, -299)
-    found = exact_schema(schema(double, double, double), lambda: schema(long, short, far))
+    asked = ("nested", "short", "far")
+    found = exact_schema(schema(double, double, double), asked, lambda: schema(long, short, far))
     assert found == schema(long, double, double)
+    kept = exact_schema(schema(double, double, double), ("far",), lambda: schema(long, short, far))
+    assert kept == schema(double, double, double), "no number in there needs it"
 
     def refused() -> t.StructType:
         raise PySparkException("no")
 
-    assert exact_schema(schema(double, double, double), refused) == schema(double, double, double)
-    assert exact_schema(schema(long, long, long), refused) == schema(long, long, long)
+    assert exact_schema(schema(double, double, double), asked, refused) == schema(double, double, double)
+    assert exact_schema(schema(long, long, long), asked, refused) == schema(long, long, long)
+
+
+def test_a_number_that_a_double_keeps_needs_no_decimal(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    path.write_text('{"a": 0.8378923459872349, "b": 123456789.5, "c": {"d": [0.12345678901234567890]}, "e": 1.50}\n')
+    assert decimals_of([path]) == {"c"}
