@@ -1,4 +1,4 @@
-"""Batch jobs and estimates: the session, gateway and registrations of tests/spark, in a process of its own."""
+"""Batch jobs, estimates, files in and out: the session and registrations of tests/spark, in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.spark.conftest import gateway, register, requests, server, shared_server, spark
+from tests.spark.conftest import echo_server, gateway, register, requests, server, shared_server, spark
 
-__all__ = ["gateway", "register", "requests", "server", "shared_server", "spark"]
+__all__ = ["echo_server", "gateway", "register", "requests", "server", "shared_server", "spark"]
 
 
 @pytest.fixture(scope="module")

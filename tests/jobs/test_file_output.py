@@ -139,7 +139,7 @@ def test_what_a_glob_would_read_is_part_of_a_name(spark: SparkSession, tmp_path:
     folder = tmp_path / "[2024] {a,b} 16:00"
     folder.mkdir()
     (folder / f"a1{ending}").write_text("another's")
-    for name in ("a[1]", "star*", "what?", "back\\slash", "16:00 {x}", "per%20cent"):
+    for name in ("a[1] {x} star* what? back\\slash per%20cent", "16:00 [1]"):
         path = folder / f"{name}{ending}"
         write_rows(frame, path)
         assert sorted(row.id for row in read_table(spark, path).collect()) == ["0", "1", "2", "3"], name
