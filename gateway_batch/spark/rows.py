@@ -35,7 +35,10 @@ def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowR
     make = _maker(plan)
 
     def row(request: Any, tags: Any, image: Any) -> RowRequest:
-        return _error_in(request, tags) or make(request, tags, image)
+        for cell in (request, tags):
+            if isinstance(cell, CallError):
+                return cell
+        return make(request, tags, image)
 
     def read(columns: tuple[pa.Array, ...]) -> list[RowRequest]:
         cells = {name: _cells(name, column) for name, column in zip(plan.inputs, columns, strict=True)}
@@ -59,10 +62,6 @@ def _classified(make: Callable[[Any, Any], RowRequest], columns: tuple[pa.Array,
     texts, labels = (_cells(name, column) for name, column in zip(("content", "labels"), columns, strict=True))
     rows = zip(texts, labels, strict=True)
     return [None if text is None or of_row is None else make(text, of_row) for text, of_row in rows]
-
-
-def _error_in(*cells: Any) -> CallError | None:
-    return next((cell for cell in cells if isinstance(cell, CallError)), None)
 
 
 def _cells(name: str, column: pa.Array) -> list[Any]:
@@ -93,8 +92,9 @@ def _classification(classifier: Classifier, tags: Mapping[str, str]) -> Callable
             return error.message
 
     def make(text: Any, labels: Any) -> RowRequest:
-        if error := _error_in(text, labels):
-            return error
+        for cell in (text, labels):
+            if isinstance(cell, CallError):
+                return cell
         wanted = asked(labels if isinstance(labels, str) else tuple(labels))
         if isinstance(wanted, str):
             return CallError(ErrorKind.BAD_REQUEST, wanted)
