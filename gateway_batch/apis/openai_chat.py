@@ -9,6 +9,7 @@ from gateway_batch.apis.replies import (
     CUT,
     FILTERED,
     REFUSED,
+    body_error,
     check_error,
     check_policy,
     count,
@@ -18,6 +19,7 @@ from gateway_batch.apis.replies import (
     text_result,
 )
 from gateway_batch.apis.requests import json_request
+from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -69,12 +71,16 @@ class OpenAIChat:
         paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
         check_policy(body, reply, paid)
         match body:
+            case {"choices": [{"finish_reason": "error"} as choice, *_]}:  # a router's word for its provider's
+                check_error(choice, reply, paid)
+                raise body_error(reply, ErrorKind.SERVER, "the provider ended the answer with an error", paid)
             case {"choices": [{"message": {"content": content}}, *_]} if text := _text(content):
                 return InferenceResult(text, paid.usage, paid.model)
         check_error(body, reply, paid)
         match body:
             case {"choices": [{"message": dict(message), **choice}, *_]}:
-                why = _refusal(message) or _WHY_EMPTY.get(string(choice.get("finish_reason")) or "")
+                ended = _WHY_EMPTY.get(string(choice.get("finish_reason")) or "")
+                why = _refusal(message) or ended or _called(message)
                 return text_result(reply, paid, _text(message.get("content")), why_empty=why, where=_WHERE)
         return text_result(reply, paid, None, why_empty=None, where=_WHERE)
 
@@ -109,10 +115,20 @@ def _refusal(message: JsonObject) -> str | None:
     return f"{REFUSED}: {refusal[:500]}" if isinstance(refusal, str) and refusal else None
 
 
+def _called(message: JsonObject) -> str | None:
+    match message.get("tool_calls"):
+        case [_, *_]:
+            return "the model called a tool, and gave no text"
+    return None
+
+
 def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
+    """Tokens as reported; of the output are those, too, that only the total has, as reasoning is with some services."""
     block = body.get("usage")
     given, answered = count(block, "prompt_tokens"), count(block, "completion_tokens")
     total, written = count(block, "total_tokens"), count(block, "cache_creation_input_tokens")
+    if given is not None and answered is not None and total is not None:
+        answered = max(answered, total - given)
     read = count(block, "prompt_tokens_details", "cached_tokens")
     usage = TokenUsage(
         input_tokens=given,

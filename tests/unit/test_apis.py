@@ -477,3 +477,43 @@ def test_what_is_no_vector_is_said(embedding: Any) -> None:
     reply = HttpReply(200, {}, orjson.dumps({"data": [{"index": 0, "embedding": embedding}]}))
     with pytest.raises(MalformedError, match=r"no vector of numbers at data\[0\]"):
         api_for("openai/v1/embeddings").parse(reply)
+
+
+@pytest.mark.parametrize(
+    ("usage", "output"),
+    [
+        ({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399}, 387),
+        ({"prompt_tokens": 500, "completion_tokens": 500, "total_tokens": 1_000}, 500),
+        ({"prompt_tokens": 10, "completion_tokens": 5}, 5),
+        ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 12}, 5),
+    ],
+    ids=["reasoning apart", "reasoning inside", "no total", "a total too small"],
+)
+def test_reasoning_that_only_the_total_has_is_output(usage: dict[str, int], output: int) -> None:
+    body = {"choices": [{"message": {"content": "x"}}], "usage": usage}
+    assert CHAT.parse(HttpReply(200, {}, orjson.dumps(body))).usage.output_tokens == output
+
+
+@pytest.mark.parametrize("content", ["", "half an ans", None])
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        ({"code": 502, "message": "Provider disconnected"}, "server", "502: Provider disconnected"),
+        ({"code": 429, "message": "slow down"}, "rate_limit", "429: slow down"),
+        (None, "server", "the provider ended the answer with an error"),
+    ],
+)
+def test_an_answer_that_a_provider_broke_off_is_an_error(content: Any, error: Any, kind: str, says: str) -> None:
+    choice = {"finish_reason": "error", "message": {"content": content}, **({"error": error} if error else {})}
+    with pytest.raises(RejectedError, match=says) as caught:
+        CHAT.parse(HttpReply(200, {}, orjson.dumps({"choices": [choice], "usage": {"prompt_tokens": 5}})))
+    assert caught.value.kind == kind
+    assert caught.value.paid is not None
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_a_tool_that_is_called_is_no_text(content: Any) -> None:
+    message = {"content": content, "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]}
+    reply = HttpReply(200, {}, orjson.dumps({"choices": [{"finish_reason": "tool_calls", "message": message}]}))
+    with pytest.raises(MalformedError, match="the model called a tool, and gave no text"):
+        CHAT.parse(reply)
