@@ -41,6 +41,16 @@ _CODES = {
     "bio_policy": ErrorKind.POLICY,
     "misalignment_policy_violation": ErrorKind.POLICY,
     "image_content_policy_violation": ErrorKind.POLICY,
+    "insufficient_quota": ErrorKind.PERMISSION,
+    # Anthropic's types, which come without their status where a gateway answers 200
+    "api_error": ErrorKind.SERVER,
+    "authentication_error": ErrorKind.AUTHENTICATION,
+    "not_found_error": ErrorKind.NOT_FOUND,
+    "overloaded_error": ErrorKind.SERVER,
+    "permission_error": ErrorKind.PERMISSION,
+    "rate_limit_error": ErrorKind.RATE_LIMIT,
+    "request_too_large": ErrorKind.TOO_LARGE,
+    "timeout_error": ErrorKind.TIMEOUT,
 }
 
 
@@ -135,13 +145,13 @@ def check_error(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> No
     """Refuses an answer that reports an error in its body: a failed response, or a router's word for its provider's.
 
     Raises:
-        RejectedError: of the kind that the error's `code` stands for, a word or an HTTP status.
+        RejectedError: of the kind that the error's `code`, a word or an HTTP status, or else its `type` stands for.
     """
     match body.get("error"):
         case {"message": str(message), **rest}:
             code = rest.get("code")
             what = f"{code}: {message}" if isinstance(code, str | int) else message
-            raise body_error(reply, _kind_of_code(code), what, paid)
+            raise body_error(reply, _kind_of_code(rest.get("type") if code is None else code), what, paid)
 
 
 def _is_out_of_quota(body: Any) -> bool:
@@ -161,6 +171,8 @@ def _is_out_of_quota(body: Any) -> bool:
 
 
 def _kind_of_code(code: Any) -> ErrorKind:
+    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
+        code = int(code)
     if isinstance(code, int):
         return kind_of_status(code)
     return _CODES.get(string(code) or "", ErrorKind.BAD_REQUEST)
@@ -232,7 +244,7 @@ _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait that the server asked for, None if it named none.
 
-    Reads `retry-after-ms`, `retry-after` (seconds or an HTTP date) and, without those, the longest
+    Reads `retry-after-ms`, `retry-after` (seconds, an epoch time, an HTTP date or a duration as `30s`) and, without those, the longest
     `x-ratelimit-reset-*` of a quota whose `x-ratelimit-remaining-*` is not above zero.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
@@ -240,14 +252,13 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         return milliseconds / 1000
     after = headers.get("retry-after")
     if after is not None:
-        seconds = _number(after)
-        return seconds if seconds is not None else _until_date(after, now)
+        return _wait_s(after, now)
     resets = [
         wait
         for name, value in headers.items()
         if name.startswith("x-ratelimit-reset")
         and (_number(headers.get(name.replace("-reset", "-remaining", 1))) or 0) <= 0
-        and (wait := _reset_s(value, now)) is not None
+        and (wait := _wait_s(value, now)) is not None
     ]
     return max(resets, default=None)
 
@@ -270,7 +281,7 @@ def _until_date(text: str, now: float) -> float | None:
     return max(0.0, moment.timestamp() - now)
 
 
-def _reset_s(text: str, now: float) -> float | None:
+def _wait_s(text: str, now: float) -> float | None:
     """Seconds, an epoch time, an HTTP date, or a duration such as `1m30s` or `20ms`."""
     seconds = _number(text)
     if seconds is not None:

@@ -388,6 +388,9 @@ NOW = 1_792_580_000.0  # Wed, 21 Oct 2026 10:53:20 GMT
         ({"retry-after": "7"}, 7.0),
         ({"retry-after": " 1.5 "}, 1.5),
         ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "30s"}, 30.0),
+        ({"retry-after": str(int(NOW) + 60)}, 60.0),
+        ({"retry-after": str(int(NOW) - 60)}, 0.0),
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
@@ -517,3 +520,25 @@ def test_a_tool_that_is_called_is_no_text(content: Any) -> None:
     reply = HttpReply(200, {}, orjson.dumps({"choices": [{"finish_reason": "tool_calls", "message": message}]}))
     with pytest.raises(MalformedError, match="the model called a tool, and gave no text"):
         CHAT.parse(reply)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"type": "overloaded_error"}, "server"),
+        ({"type": "rate_limit_error"}, "rate_limit"),
+        ({"type": "api_error"}, "server"),
+        ({"type": "invalid_request_error"}, "bad_request"),
+        ({"code": "429"}, "rate_limit"),
+        ({"code": "503"}, "server"),
+        ({"code": "invalid_prompt", "type": "server_error"}, "bad_request"),
+        ({}, "bad_request"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("api", ["anthropic/v1/messages", "mlflow/v1/chat/completions"])
+def test_an_error_in_a_200_is_what_its_code_or_its_type_says(api: str, error: dict[str, str], kind: str) -> None:
+    body = {"type": "error", "error": {"message": "Overloaded", **error}}
+    with pytest.raises(RejectedError, match="Overloaded") as caught:
+        api_for(api).parse(HttpReply(200, {}, orjson.dumps(body)))
+    assert caught.value.kind == kind
