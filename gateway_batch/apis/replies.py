@@ -244,8 +244,8 @@ _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait that the server asked for, None if it named none.
 
-    Reads `retry-after-ms`, `retry-after` (seconds, an epoch time, an HTTP date or a duration as `30s`) and, without those, the longest
-    `x-ratelimit-reset-*` of a quota whose `x-ratelimit-remaining-*` is not above zero.
+    Reads `retry-after-ms`, `retry-after` (seconds, an epoch time, an HTTP date or a duration as `30s`) and, without
+    those, the longest `x-ratelimit-reset-*` of a quota whose `x-ratelimit-remaining-*` is not above zero.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
