@@ -11,16 +11,19 @@ _DIGITS_OF_DOUBLE = 15
 
 
 def exact_schema(
-    inferred: t.StructType, decimals: Collection[str], with_decimals: Callable[[], t.StructType]
+    inferred: t.StructType, decimals_of_file: Callable[[], Collection[str]], with_decimals: Callable[[], t.StructType]
 ) -> t.StructType:
     """A schema that keeps each number: DOUBLE where that does, else DECIMAL.
 
     Args:
         inferred: as Spark infers it, with DOUBLE for all fractions.
-        decimals: the columns that have a number in them which a DOUBLE would change.
+        decimals_of_file: finds the columns that have a number in them which a DOUBLE would change; asked where there is
+            a DOUBLE.
         with_decimals: as Spark infers it from the same file with DECIMAL where that holds them; it may be refused.
     """
-    if not any(field.name in decimals and _has_double(field.dataType) for field in inferred):
+    doubles = {field.name for field in inferred if _has_double(field.dataType)}
+    decimals = doubles & set(decimals_of_file()) if doubles else set()
+    if not decimals:
         return inferred
     try:
         exact = _exact_fields(inferred, with_decimals())

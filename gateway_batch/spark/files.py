@@ -124,14 +124,15 @@ def _read_json(spark: SparkSession, path: Path, sound: Path, faults: Faults) -> 
         if faults.skip and not (files and runs_on_one_host(spark)):
             _check_here(path, files, faults)
         is_document = bool(files) and all([is_sound_document(file, faults) for file in files])
-        if files and not is_document and runs_on_one_host(spark):
-            sound = _own_folder() / "rows.json"
-            with sound.open("wb") as lines:
+        if files and not is_document:
+            kept = _own_folder() / "rows.json"
+            with kept.open("wb") as lines:
                 lines.writelines(text + b"\n" for file in files for text in objects_of(file, faults))
+            sound = kept if runs_on_one_host(spark) else sound
         frame = reader.json(str(sound), multiLine=is_document)
     if _CORRUPT in frame.columns:
         raise ConfigError(f"{path}: there is a line that is no JSON object")
-    exact = exact_schema(frame.schema, decimals_of(files), lambda: _with_decimals(spark, sound, is_document))
+    exact = exact_schema(frame.schema, lambda: decimals_of(files), lambda: _with_decimals(spark, sound, is_document))
     return frame if exact == frame.schema else reader.schema(exact).json(str(sound), multiLine=is_document)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import random
 from datetime import UTC, date, datetime
@@ -16,6 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.spark import files
+from gateway_batch.spark.bad_input import Faults
 from gateway_batch.spark.file_output import write_rows
 from gateway_batch.spark.files import read_table
 
@@ -182,3 +185,25 @@ def test_a_json_file_is_lines_or_one_document(spark: SparkSession, tmp_path: Pat
     path.rename(partitioned / "a.json")
     with pytest.raises(ConfigError, match=r"parts\.json: there is a line that is no JSON object"):
         read_table(spark, partitioned.parent)
+
+
+def test_where_workers_are_on_other_hosts_faults_are_named_and_nothing_is_left_out(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "runs_on_one_host", lambda session: False)
+    rows, lines, packed = tmp_path / "in.csv", tmp_path / "in.json", tmp_path / "packed.csv"
+    rows.write_text("id,body\n1,deep\n")
+    assert read_table(spark, rows).collect() == [("1", "deep")]
+    rows.write_text("id,body\n1,secret\n2\n")
+    lines.write_text('{"id": 1}\n{"id": secret}\n')
+    packed.mkdir()
+    with gzip.open(packed / "part-0.csv.gz", "wt") as part:
+        part.write("id,body\n1,deep\n")
+    assert read_table(spark, packed).collect() == [("1", "deep")]
+    for path, fault in ((rows, "row 3, the header counted, has 1 fields"), (lines, "line 2 is no JSON")):
+        with pytest.raises(ConfigError, match=fault) as caught:
+            read_table(spark, path)
+        assert "secret" not in str(caught.value)
+    for path in (rows, lines, packed):
+        with pytest.raises(ConfigError, match="rows can be left out only where"):
+            read_table(spark, path, Faults(skip=True))

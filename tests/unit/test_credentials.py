@@ -48,9 +48,11 @@ def test_a_variable_that_is_not_set_is_named() -> None:
         Credentials().resolve("env:MY_TOKEN")
 
 
-def test_a_file_is_read_anew_each_time_and_without_its_newline(tmp_path: Path) -> None:
+def test_a_file_is_read_anew_each_time_and_without_its_newline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "token"
     path.write_text("one\n")
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert Credentials().resolve(f"file:~/{path.name}") == "one"
     credentials = Credentials.of({"token": f"file:{path}"})
     assert credentials.values() == {}
     assert credentials.resolve(f"file:{path}") == "one"

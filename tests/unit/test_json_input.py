@@ -78,16 +78,19 @@ def test_a_fraction_is_decimal_where_a_double_would_change_it() -> None:
 
     double, long, short, far = t.DoubleType(), t.DecimalType(20, 4), t.DecimalType(15, 2), t.DecimalType(17, -299)
     asked = ("nested", "short", "far")
-    found = exact_schema(schema(double, double, double), asked, lambda: schema(long, short, far))
+    found = exact_schema(schema(double, double, double), lambda: asked, lambda: schema(long, short, far))
     assert found == schema(long, double, double)
-    kept = exact_schema(schema(double, double, double), ("far",), lambda: schema(long, short, far))
+    kept = exact_schema(schema(double, double, double), lambda: ("far",), lambda: schema(long, short, far))
     assert kept == schema(double, double, double), "no number in there needs it"
 
     def refused() -> t.StructType:
         raise PySparkException("no")
 
-    assert exact_schema(schema(double, double, double), asked, refused) == schema(double, double, double)
-    assert exact_schema(schema(long, long, long), asked, refused) == schema(long, long, long)
+    def never() -> set[str]:
+        raise AssertionError("there is no DOUBLE, so that no file has to be read")
+
+    assert exact_schema(schema(double, double, double), lambda: asked, refused) == schema(double, double, double)
+    assert exact_schema(schema(long, long, long), never, refused) == schema(long, long, long)
 
 
 def test_a_number_that_a_double_keeps_needs_no_decimal(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from gateway_batch.config import Credentials, EndpointConfig, GatewayConfig, is_redis, redis_url
+from gateway_batch.config.defaults import spool_folder
 from gateway_batch.errors import ConfigError
+from gateway_batch.usage.shipping import local_folder_for
 
 SECRET = "dapi-very-secret"
 
@@ -312,3 +314,9 @@ def test_the_tag_of_event_ids_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None
     assert GatewayConfig.from_env().event_id_tag == "gateway_batch.event-id"
     for name in ("", "event id", "x" * 129, "a\n"):
         assert refusal(event_id_tag=name).startswith("event_id_tag: ")
+
+
+def test_a_spool_folder_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(spool_folder(GatewayConfig.from_env(spool_dir="~/spool"))) == "/home/me/spool"
+    assert local_folder_for("/shared", "~/local").parent == Path("/home/me/local")
