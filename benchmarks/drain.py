@@ -20,13 +20,13 @@ from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.report import Report, Table, WrongRunError
 from benchmarks.session import spark_session
 from benchmarks.suite import Benchmark, Options
-from gateway_batch.spark.usage_drain import UsageDrain
-from gateway_batch.spark.usage_table import create_usage_table, record_type
+from gateway_batch.spark.ledger.drain import UsageDrain
+from gateway_batch.spark.ledger.usage_table import create_usage_table, record_type
 from gateway_batch.types import HttpReply, InferenceResult, Service, TokenUsage
 from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
-from gateway_batch.usage.names import SegmentName
 from gateway_batch.usage.segment import Kind, encode, header
+from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.spool import prepare, sealed_dir, writer_name
 
 _OURS, _THEIRS = "drained.usage", "read_by_spark.usage"

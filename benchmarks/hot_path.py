@@ -28,13 +28,13 @@ from rich.table import Table
 from benchmarks.children import Server, running_server
 from benchmarks.latency import Latency
 from benchmarks.load import MODEL, PATH, Load, prompt
+from gateway_batch.admission import Limits
+from gateway_batch.admission.coordination import Sharing
 from gateway_batch.apis import api_for
-from gateway_batch.batch import Window, answer_in_order
-from gateway_batch.cache import AnswerScope, Flights, KeyMaker
 from gateway_batch.config import Credentials
-from gateway_batch.joining import Sharing
-from gateway_batch.limits import Limits
-from gateway_batch.runtime import Runtime, RuntimeSettings
+from gateway_batch.engine.concurrency_window import Window, answer_in_order
+from gateway_batch.engine.runtime import Runtime, RuntimeSettings
+from gateway_batch.response_cache import AnswerScope, Flights, KeyMaker
 from gateway_batch.types import InferenceRequest, Service
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT

@@ -26,7 +26,7 @@ from gateway_batch.dashboard.datasets import Dataset, dataset_of, merged
 from gateway_batch.dashboard.definition import FILTERS, PAGES
 from gateway_batch.dashboard.page import MAX_BYTES, render_page
 from gateway_batch.dashboard.read import read_cube
-from gateway_batch.spark.usage_refresh import refresh_usage
+from gateway_batch.spark.analytics.usage_refresh import refresh_usage
 from tests.usage_days import usage_days, write_delta
 
 _DAYS = 28

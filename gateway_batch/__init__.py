@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway_batch.client import Client
     from gateway_batch.config import EndpointConfig, GatewayConfig
     from gateway_batch.dashboard.write import write_dashboard
     from gateway_batch.errors import (
@@ -21,17 +22,16 @@ if TYPE_CHECKING:
         RejectedError,
         UnreachableError,
     )
-    from gateway_batch.jobs.counted import Estimate
     from gateway_batch.jobs.estimate import estimate_batch
     from gateway_batch.jobs.query_estimate import CallEstimate, estimate_query
     from gateway_batch.jobs.report import BatchReport
+    from gateway_batch.jobs.request_counts import Estimate
     from gateway_batch.jobs.run import BatchJob, run_batch
     from gateway_batch.spark import functions
+    from gateway_batch.spark.analytics.usage_refresh import refresh_usage
+    from gateway_batch.spark.analytics.views import create_views
     from gateway_batch.spark.gateway import Gateway, register_ai_query
-    from gateway_batch.spark.session import local_session
-    from gateway_batch.spark.usage_refresh import refresh_usage
-    from gateway_batch.spark.views import create_views
-    from gateway_batch.standalone import Client
+    from gateway_batch.spark.session.session import local_session
     from gateway_batch.types import Image, ResponseFormat
 
 _HOMES = {
@@ -40,10 +40,10 @@ _HOMES = {
     "BatchReport": "jobs.report",
     "CallError": "errors",
     "CallEstimate": "jobs.query_estimate",
-    "Client": "standalone",
+    "Client": "client",
     "ConfigError": "errors",
     "EndpointConfig": "config",
-    "Estimate": "jobs.counted",
+    "Estimate": "jobs.request_counts",
     "Gateway": "spark.gateway",
     "GatewayBatchError": "errors",
     "GatewayConfig": "config",
@@ -53,12 +53,12 @@ _HOMES = {
     "RejectedError": "errors",
     "ResponseFormat": "types",
     "UnreachableError": "errors",
-    "create_views": "spark.views",
+    "create_views": "spark.analytics.views",
     "estimate_batch": "jobs.estimate",
     "estimate_query": "jobs.query_estimate",
     "functions": "spark.functions",
-    "local_session": "spark.session",
-    "refresh_usage": "spark.usage_refresh",
+    "local_session": "spark.session.session",
+    "refresh_usage": "spark.analytics.usage_refresh",
     "register_ai_query": "spark.gateway",
     "run_batch": "jobs.run",
     "write_dashboard": "dashboard.write",

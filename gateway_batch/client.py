@@ -1,239 +1,377 @@
-"""One call with its policy: limits, attempts, retries, and the record of each attempt.
-
-`InferenceClient.infer` holds the only loop over attempts in the package.
-"""
+"""`gb.Client`: the calls of `ai_query` without Spark, recorded in the same ledger."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import random
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+import functools
+import itertools
+import os
+import secrets
+import shutil
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Literal, Self, TypeVar, Unpack, overload
 
-from gateway_batch.apis import api_for
-from gateway_batch.config import Credentials
-from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
-from gateway_batch.limits import Limiter, Size, Slot
-from gateway_batch.retry import OF_THE_SERVICE, RetryPolicy
+from gateway_batch.apis import task_of
+from gateway_batch.config import (
+    CHAT,
+    DRIVER,
+    EMBEDDINGS,
+    GatewayConfig,
+    resolve_service,
+    spool_folder,
+    system_user,
+)
+from gateway_batch.engine.call_options import (
+    CallOptions,
+    QueryOptions,
+    check_names,
+    check_text,
+    check_values,
+    parameters_of,
+    tags_of,
+    texts_of,
+)
+from gateway_batch.engine.concurrency_window import answer_all
+from gateway_batch.engine.embedding_batches import Embedder, PackSize, pack
+from gateway_batch.engine.runtime import Runtime, RuntimeSettings
+from gateway_batch.errors import CallError, ConfigError
+from gateway_batch.response_cache.process_cache import shared_dir
 from gateway_batch.transport import Transport
-from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, InferenceRequest, InferenceResult, Service
-from gateway_batch.usage import attempts
+from gateway_batch.types import (
+    AnyRequest,
+    EmbeddingRequest,
+    InferenceRequest,
+    InferenceResult,
+    Service,
+    Task,
+)
 from gateway_batch.usage.attempts import Caller
-from gateway_batch.usage.record import UsageRecord
+from gateway_batch.usage.spool import prepare
+from gateway_batch.version import USER_AGENT
 
-TAGS_HEADER = "Databricks-Ai-Gateway-Request-Tags"
-EVENT_ID_HEADER = "x-client-request-id"
-SOURCE_HEADER = "x-gateway-batch-source"
+SOURCE = "EXTERNAL_CLIENT"
 
-_RENEWALS = 2
+_clients = itertools.count(1)
 
-
-class Ledger(Protocol):
-    """Where attempts are recorded."""
-
-    def intend(self, record: UsageRecord) -> None:
-        """Returns once the intent is written; LedgerError if it can't be."""
-        ...
-
-    def settle(self, record: UsageRecord) -> None:
-        """Takes the outcome of an intended attempt."""
-        ...
+T = TypeVar("T")
+Work = Callable[[], Awaitable[T]]
 
 
-@dataclass(frozen=True, slots=True)
-class CallPolicy:
-    """How long and how often a call is tried.
+class Client:
+    """Calls models through the gateway; each HTTP attempt has its row in the usage ledger, retries among them.
 
-    Attributes:
-        request_timeout_s: of one HTTP attempt.
-        row_deadline_s: of all attempts of a call, waiting included.
-    """
+    One client serves any number of threads and event loops: its calls run on a loop in a thread of its own. Each
+    method has a twin to await, named with an `a`; cancelling the awaiting task stops its call. Close the client, or
+    use it in `with` or `async with`; one that nobody closed is closed when it is dropped or the process ends.
 
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    request_timeout_s: float = 120.0
-    row_deadline_s: float = 900.0
-
-
-class InferenceClient:
-    """Sends calls. Belongs to one event loop.
+    Records go to `spool_dir`, unset to where a local session in the same working directory has it. A session's
+    flush, or `gateway-batch usage`, brings to the table what is sealed: two to three seconds later, and at `close`.
 
     Args:
-        transport: the network.
-        ledger: has each attempt's intent before its bytes leave, its outcome after.
-        limiter: grants the slot of each attempt.
-        credentials: resolve the services' tokens.
-        policy: how long and how often.
-        event_id_tag: a request tag that carries the attempt's event id; None sends none.
-        clock: monotonic seconds, the loop's own.
-        sleep: waits seconds between attempts.
-        chance: in [0, 1), for jitter.
+        config: settings; None reads the environment. Limits are this client's alone, unless `coordination` is a Redis.
+        open_transport: makes what moves requests, in place of the network; for tests.
+
+    Attributes:
+        config: the settings in force.
+        application_id: the usage table's `client_metadata.application_id`, one for all clients of a process.
+
+    Raises:
+        ConfigError: a setting is wrong.
+        LedgerError: the spool folder can't be written.
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        ledger: Ledger,
-        limiter: Limiter,
-        credentials: Credentials,
-        *,
-        policy: CallPolicy,
-        event_id_tag: str | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
+        self, config: GatewayConfig | None = None, *, open_transport: Callable[[], Transport] | None = None
     ) -> None:
-        self._transport = transport
-        self._ledger = ledger
-        self._limiter = limiter
-        self._credentials = credentials
-        self._policy = policy
-        self._event_id_tag = event_id_tag
-        self._clock = clock
-        self._sleep = sleep
-        self._chance = chance
-        self._intents = attempts.Intents()
+        self.config = config or GatewayConfig.from_env()
+        self.application_id = _application_id(os.getpid())
+        self._caller = Caller(
+            source=SOURCE,
+            user_agent=USER_AGENT,
+            requester=self.config.requester or system_user(),
+            account_id=self.config.account_id,
+            workspace_id=self.config.workspace_id,
+            application_id=self.application_id,
+        )
+        self._runtime = _open_runtime(self.config, self.application_id, open_transport)
+        self._finish = weakref.finalize(self, _close, self._runtime)
 
-    async def infer(self, call: AnyRequest, service: Service, caller: Caller) -> InferenceResult:
-        """The answer to one call.
+    def query(self, endpoint: str, request: str, **options: Unpack[QueryOptions]) -> str:
+        """A chat model's answer to one prompt.
+
+        Args:
+            endpoint: an entry of `endpoints`, else a model service of `host`.
+            request: the prompt.
+            options: see `QueryOptions`.
 
         Raises:
-            CallError: the last attempt's failure, when no further one is due.
+            CallError: no attempt was answered, or none is due after the last one's failure.
+            ConfigError: an argument is wrong, the endpoint is not configured, or its token can't be had.
             LedgerError: an attempt could not be recorded; it was not sent.
-            ConfigError: the service's token can't be resolved.
+            RuntimeError: the client is closed.
         """
-        asked = api_for(service.api).build(call, service)
-        request = self._authorized(asked, call, service, caller)
-        size = _size(request, call, service) if self._limiter.counts_tokens else None
-        deadline = self._clock() + self._policy.row_deadline_s
-        # A host's services share one URL, and each has limits of its own, for each key.
-        name = f"{service.url} {service.model} {service.credential}"
-        attempt = failures = throttled = renewed = 0
-        failure: CallError | None = None
-        while True:
-            attempt += 1
-            slot = self._limiter.slot(name, deadline, size)
-            try:
-                async with slot:
-                    record = self._intend(request, call, service, caller, attempt, slot)
-                    return await self._attempt(service, call, request, record, slot, deadline)
-            except CallError as error:
-                failure = _out_of_time(failure) if error.kind is ErrorKind.DEADLINE and failure else error
-            if failure.kind is ErrorKind.RATE_LIMIT:
-                throttled += 1
-                if throttled > 1 and _may_be_too_large(call, failure):
-                    raise failure
-                continue  # the next slot comes when the service wants it, or the deadline does
-            if failure.kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
-                renewed += 1
-                newer = self._authorized(asked, call, service, caller)
-                if newer.headers != request.headers:  # it expired on the way
-                    request = newer
-                    continue
-            if slot.service_is_down:
-                continue  # the next slot comes when it is back, or to probe it
-            failures += 1
-            delay_s = self._policy.retry.delay_s(failures, failure, self._chance(), deadline - self._clock())
-            if delay_s is None:
-                raise failure
-            await self._sleep(delay_s)
+        return self._wait_for(self._one(endpoint, request, options))
 
-    def _authorized(self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller) -> HttpRequest:
-        headers = {**request.headers, SOURCE_HEADER: caller.source}
-        if service.credential is not None:
-            token = self._credentials.resolve(service.credential)
-            headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
-        if call.tags:
-            headers[TAGS_HEADER] = json.dumps(dict(call.tags))
-        return HttpRequest(request.url, request.body, headers)
+    async def aquery(self, endpoint: str, request: str, **options: Unpack[QueryOptions]) -> str:
+        """As `query`."""
+        return await self._awaited(self._one(endpoint, request, options))
 
-    def _intend(
-        self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot
-    ) -> UsageRecord:
-        event_id, tags = attempts.new_event_id(), dict(call.tags)
-        if self._event_id_tag is not None:
-            tags[self._event_id_tag] = event_id
-        record = self._intents.record(
-            caller,
-            service,
-            tags,
-            event_id=event_id,
-            attempt=attempt,
-            now=time.time(),
-            authorization=request.headers.get("authorization"),
-        )
+    @overload
+    def query_many(
+        self,
+        endpoint: str,
+        requests: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[QueryOptions],
+    ) -> list[str]: ...
+    @overload
+    def query_many(
+        self, endpoint: str, requests: Iterable[str], *, fail_on_error: bool, **options: Unpack[QueryOptions]
+    ) -> list[str | CallError]: ...
+    def query_many(
+        self,
+        endpoint: str,
+        requests: Iterable[str],
+        *,
+        fail_on_error: bool = True,
+        **options: Unpack[QueryOptions],
+    ) -> Sequence[str | CallError]:
+        """A chat model's answers to many prompts, in their order, as many at once as `max_concurrency` allows.
+
+        Args:
+            endpoint: an entry of `endpoints`, else a model service of `host`.
+            requests: the prompts.
+            fail_on_error: the first failed call ends it all; False puts each failed call's error in its answer's place.
+            options: see `QueryOptions`; the same for all prompts.
+
+        Raises:
+            CallError: with `fail_on_error`; else as `query`.
+        """
+        return self._wait_for(self._many(endpoint, requests, fail_on_error, options))
+
+    @overload
+    async def aquery_many(
+        self,
+        endpoint: str,
+        requests: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[QueryOptions],
+    ) -> list[str]: ...
+    @overload
+    async def aquery_many(
+        self, endpoint: str, requests: Iterable[str], *, fail_on_error: bool, **options: Unpack[QueryOptions]
+    ) -> list[str | CallError]: ...
+    async def aquery_many(
+        self,
+        endpoint: str,
+        requests: Iterable[str],
+        *,
+        fail_on_error: bool = True,
+        **options: Unpack[QueryOptions],
+    ) -> Sequence[str | CallError]:
+        """As `query_many`."""
+        return await self._awaited(self._many(endpoint, requests, fail_on_error, options))
+
+    @overload
+    def embed(
+        self,
+        endpoint: str,
+        texts: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[CallOptions],
+    ) -> list[list[float]]: ...
+    @overload
+    def embed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool, **options: Unpack[CallOptions]
+    ) -> list[list[float] | CallError]: ...
+    def embed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool = True, **options: Unpack[CallOptions]
+    ) -> Sequence[list[float] | CallError]:
+        """A vector for each text, in their order. Several texts share a request (`embedding_rows` of the endpoint).
+
+        Args:
+            endpoint: an entry of `endpoints`, else a model service of `host`.
+            texts: any number of them.
+            fail_on_error: the first text that fails by itself ends it all; False puts its error in its vector's place.
+            options: see `CallOptions`.
+
+        Raises:
+            CallError: with `fail_on_error`; else as `query`.
+        """
+        return self._wait_for(self._vectors(endpoint, texts, fail_on_error, options))
+
+    @overload
+    async def aembed(
+        self,
+        endpoint: str,
+        texts: Iterable[str],
+        *,
+        fail_on_error: Literal[True] = True,
+        **options: Unpack[CallOptions],
+    ) -> list[list[float]]: ...
+    @overload
+    async def aembed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool, **options: Unpack[CallOptions]
+    ) -> list[list[float] | CallError]: ...
+    async def aembed(
+        self, endpoint: str, texts: Iterable[str], *, fail_on_error: bool = True, **options: Unpack[CallOptions]
+    ) -> Sequence[list[float] | CallError]:
+        """As `embed`."""
+        return await self._awaited(self._vectors(endpoint, texts, fail_on_error, options))
+
+    def close(self) -> None:
+        """Stops the calls under way, their outcomes recorded, and seals the records; closing again does nothing.
+
+        A stopped call's thread or task gets a RuntimeError.
+
+        Raises:
+            LedgerError: the last records could not be sealed. They are on disk: a flush after this process finds them.
+        """
+        self._finish()
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes it."""
+        await self.aclose()
+
+    def _one(self, endpoint: str, request: str, options: QueryOptions) -> Work[str]:
+        service = self._service(endpoint, options, CHAT)
+        check_text(request, "request")
+        (call,) = self._prompts([request], service, options)
+        infer = self._infer(service)
+
+        async def work() -> str:
+            return _text(await infer(call))
+
+        return work
+
+    def _many(
+        self, endpoint: str, requests: Iterable[str], fail_on_error: bool, options: QueryOptions
+    ) -> Work[list[str | CallError]]:
+        service = self._service(endpoint, options, CHAT)
+        calls = self._prompts(texts_of(requests, "requests"), service, options)
+        infer, lanes = self._infer(service), self._runtime.settings.lanes
+
+        async def work() -> list[str | CallError]:
+            answers = await answer_all(calls, infer, lanes=lanes, fail_fast=fail_on_error)
+            return [answer if isinstance(answer, CallError) else _text(answer) for answer in answers]
+
+        return work
+
+    def _vectors(
+        self, endpoint: str, texts: Iterable[str], fail_on_error: bool, options: CallOptions
+    ) -> Work[list[list[float] | CallError]]:
+        check_names(options, CallOptions)
+        service = self._service(endpoint, options, EMBEDDINGS)
+        parameters, tags = parameters_of(options, service), tags_of(options, self.config.request_tags)
+        singles = (EmbeddingRequest((text,), parameters, tags) for text in texts_of(texts, "texts"))
+        packs, lanes = list(pack(singles, PackSize(service.embedding_rows))), self._runtime.settings.lanes
+        embedder = Embedder(self._infer(service), fail_fast=fail_on_error)
+
+        async def work() -> list[list[float] | CallError]:
+            answers = await answer_all(packs, embedder.embed, lanes=lanes, fail_fast=True)
+            return [vector for vectors in answers if isinstance(vectors, list) for vector in vectors]
+
+        return work
+
+    def _service(self, endpoint: str, options: CallOptions, suited: str) -> Service:
+        """The endpoint's service; where its API would only be guessed by its name, the method called knows better."""
+        check_text(endpoint, "endpoint")
+        service = resolve_service(self.config, endpoint, options.get("api"), suited=suited)
+        if task_of(service.api) is not task_of(suited):
+            method = "query" if task_of(suited) is Task.CHAT else "embed"
+            raise ConfigError(f"endpoint {endpoint}: {service.api} is not an API for {method}()")
+        return service
+
+    def _prompts(self, requests: list[str], service: Service, options: QueryOptions) -> list[InferenceRequest]:
+        check_names(options, QueryOptions)
+        check_values(options)
+        parameters, tags = parameters_of(options, service), tags_of(options, self.config.request_tags)
+        return [
+            InferenceRequest(
+                text,
+                parameters,
+                tags,
+                instructions=options.get("instructions"),
+                response_format=options.get("response_format"),
+                images=tuple(options.get("images") or ()),
+            )
+            for text in requests
+        ]
+
+    def _infer(self, service: Service) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
+        client, caller = self._runtime.client, self._caller
+
+        async def infer(call: AnyRequest) -> InferenceResult:
+            return await client.infer(call, service, caller)
+
+        return infer
+
+    def _wait_for(self, work: Work[T]) -> T:
+        future = self._runtime.submit(work)
         try:
-            self._ledger.intend(record)
-        except LedgerError:
-            slot.not_sent()
-            raise
-        return record
-
-    async def _attempt(
-        self, service: Service, call: AnyRequest, request: HttpRequest, record: UsageRecord, slot: Slot, deadline: float
-    ) -> InferenceResult:
-        started = self._clock()
-        assert record.invocation_id is not None
-        headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
-        if self._event_id_tag is not None:
-            headers[TAGS_HEADER] = json.dumps(record.request_tags)
-        timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
-        try:
-            reply = await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s)
-            attempts.note_reply(record, reply, self._milliseconds(started))
-            result: InferenceResult = api_for(service.api).parse(reply)
-            attempts.note_result(record, result, call)
-            attempts.note_destination(record, service)
-            slot.used(result.usage)  # as reported: an estimate binds no limit
-            slot.succeeded()
-            return _recorded(result, record)
-        except CallError as error:
-            error.event_id = record.invocation_id
-            attempts.note_failure(record, error, self._milliseconds(started))
-            if error.paid is not None:
-                attempts.note_result(record, error.paid)
-                slot.used(error.paid.usage)
-            if error.kind is ErrorKind.RATE_LIMIT:
-                slot.throttled(error.retry_after_s)
-            elif error.kind in OF_THE_SERVICE:
-                slot.failed(id(call))
-            raise
-        except BaseException:
-            stopped = UnreachableError(ErrorKind.CANCELLED, "stopped by the caller")
-            attempts.note_failure(record, stopped, self._milliseconds(started))
-            raise
+            return future.result()
         finally:
-            self._ledger.settle(record)
+            future.cancel()  # an interrupted wait ends the call; an ended one can't be cancelled
 
-    def _milliseconds(self, since: float) -> int:
-        return round((self._clock() - since) * 1000)
-
-
-def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:
-    """The answer with the attempt's event id, and the tokens that are recorded for it: estimates, where it has none."""
-    usage = result.usage
-    counts = (record.input_tokens, record.output_tokens, record.total_tokens)
-    if counts != (usage.input_tokens, usage.output_tokens, usage.total_tokens):
-        given, answered, total = counts
-        usage = replace(usage, input_tokens=given, output_tokens=answered, total_tokens=total)
-    return InferenceResult(result.value, usage, result.model, record.invocation_id)
+    async def _awaited(self, work: Work[T]) -> T:
+        future: Future[T] = self._runtime.submit(work)
+        return await asyncio.wrap_future(future)
 
 
-def _size(request: HttpRequest, call: AnyRequest, service: Service) -> Size:
-    if not isinstance(call, InferenceRequest):
-        return Size(len(request.body), 0, service.price)
-    most = (call.parameters.get(name) for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"))
-    return Size(len(request.body), next((each for each in most if isinstance(each, int)), None), service.price)
+def _open_runtime(
+    config: GatewayConfig, application_id: str, open_transport: Callable[[], Transport] | None
+) -> Runtime:
+    if config.coordination == DRIVER:
+        raise ConfigError(
+            "coordination: a Client has no driver: share its limits through Redis, or keep them with host"
+        )
+    number = next(_clients)
+    spool_dir = spool_folder(config)
+    prepare(spool_dir)
+    settings = RuntimeSettings.of(config, scope=f"{application_id}-{number}", registration=number, spool_dir=spool_dir)
+    if open_transport is None:
+        return Runtime(settings, config.credentials())
+    return Runtime(settings, config.credentials(), open_transport)
 
 
-def _may_be_too_large(call: AnyRequest, failure: CallError) -> bool:
-    """Databricks refuses embedding requests that are too large with 429 as well: then waiting doesn't help."""
-    return isinstance(call, EmbeddingRequest) and len(call.texts) > 1 and failure.retry_after_s is None
+def _close(runtime: Runtime) -> None:
+    try:
+        runtime.close()
+    finally:
+        shutil.rmtree(shared_dir(runtime.settings.scope), ignore_errors=True)
 
 
-def _out_of_time(last: CallError) -> UnreachableError:
-    return UnreachableError(
-        ErrorKind.DEADLINE, f"the row's deadline passed; the last attempt failed with: {last}", status=last.status
-    )
+@functools.cache
+def _application_id(process: int) -> str:
+    return f"client-{process}-{secrets.token_hex(8)}"
+
+
+def _text(result: InferenceResult) -> str:
+    assert isinstance(result.value, str)
+    return result.value

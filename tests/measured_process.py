@@ -13,7 +13,7 @@ from typing import Any
 import coverage
 
 _ROOT = Path(__file__).parents[1]
-_DAEMONS = ("pyspark.daemon", "gateway_batch.spark.worker_daemon")
+_DAEMONS = ("pyspark.daemon", "gateway_batch.spark.worker.worker_daemon")
 
 
 def begin() -> None:

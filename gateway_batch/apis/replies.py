@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
-from gateway_batch import exact_json
 from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
+from gateway_batch.json_data import exact_json
 from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
 CUT = "max_tokens was reached before any text"

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import orjson
 
-from gateway_batch import redis_link
 from gateway_batch.config import GatewayConfig, is_redis, redis_url, resolve_service, spool_folder
 from gateway_batch.errors import ConfigError, UnreachableError
-from gateway_batch.transport import ReqwestTransport
+from gateway_batch.transport import ReqwestTransport, redis_connection
 from gateway_batch.types import HttpReply, HttpRequest, Service
 from gateway_batch.version import USER_AGENT
 
@@ -132,15 +131,15 @@ def _check_coordination(config: GatewayConfig) -> Check:
         return Check("coordination", True, f"{coordination}: needs no server")
     try:
         asyncio.run(_ping(redis_url(coordination, config.credentials())))
-    except (ConfigError, redis_link.RedisError) as error:
+    except (ConfigError, redis_connection.RedisError) as error:
         return Check("coordination", False, str(error))
     return Check("coordination", True, "Redis answers")
 
 
 async def _ping(url: str) -> None:
-    redis = redis_link.connect(url)
+    redis = redis_connection.connect(url)
     try:
-        async with redis_link.asking_redis():
+        async with redis_connection.asking_redis():
             await redis.ping()
     finally:
         await redis.aclose()

@@ -33,7 +33,7 @@ def dashboard(
     Example: gateway-batch dashboard --output usage.html --warehouse demo/warehouse
     """
     from gateway_batch.dashboard.write import write_dashboard
-    from gateway_batch.spark.views import session_for
+    from gateway_batch.spark.analytics.views import session_for
 
     with session_for(warehouse) as (spark, _):
         file = write_dashboard(spark, out, usage_table, schema, days=days, max_bytes=max_bytes)

@@ -66,7 +66,7 @@ def demo(
     """
     from gateway_batch.cli.gateways import Choice, chosen
     from gateway_batch.spark.gateway import register_ai_query
-    from gateway_batch.spark.quiet import quiet_session
+    from gateway_batch.spark.session.quiet_session import quiet_session
 
     if gateway not in (Choice.DEV, Choice.ENV):
         raise typer.BadParameter("one of dev, env", param_hint="--gateway")
@@ -135,7 +135,7 @@ def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int) -
         ConfigError: the file can't be read, or has no such column, or no text in it.
     """
     from gateway_batch.cli.texts import docstrings
-    from gateway_batch.spark.files import read_table
+    from gateway_batch.spark.files.tables import read_table
 
     if path is None:
         texts = spark.createDataFrame(docstrings(rows), "name STRING, text_column STRING")
@@ -155,7 +155,7 @@ def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int) -
 
 def _with_progress(registered: Gateway, total: int, action: Callable[[], object]) -> float:
     """Runs a query with a bar of what is in the spool already; returns its seconds."""
-    from gateway_batch.usage.counting import SpoolWatch
+    from gateway_batch.usage.spool_progress import SpoolWatch
 
     spool, finished = SpoolWatch(registered.usage.spool_dir), threading.Event()
     before = spool.look()
@@ -219,7 +219,7 @@ def _reconcile(spark: SparkSession, registered: Gateway, development: RunningGat
         ConfigError: the books don't agree.
     """
     from gateway_batch.cli.report import classes_table
-    from gateway_batch.spark.reconcile import books
+    from gateway_batch.spark.ledger.reconcile import books
 
     found = books(spark, registered.usage.table, development.ledger)
     output.print(classes_table(found))

@@ -11,14 +11,14 @@ from rich.table import Table
 
 from gateway_batch.cli import job_options as options
 from gateway_batch.cli.console import output
-from gateway_batch.spark.bad_input import BadInput
+from gateway_batch.spark.files.bad_input import BadInput
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from gateway_batch.config import GatewayConfig
-    from gateway_batch.jobs.counted import Estimate
-    from gateway_batch.jobs.extrapolate import Interval
+    from gateway_batch.jobs.extrapolation import Interval
+    from gateway_batch.jobs.request_counts import Estimate
 
 
 def estimate(

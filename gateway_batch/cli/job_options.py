@@ -12,7 +12,7 @@ import typer
 
 from gateway_batch.cli.console import errors
 from gateway_batch.cli.options import gateway_choice, json_object, named_path
-from gateway_batch.spark.bad_input import BadInput, Faults
+from gateway_batch.spark.files.bad_input import BadInput, Faults
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -94,7 +94,7 @@ def job_session(
 ) -> Iterator[tuple[SparkSession, GatewayConfig]]:
     """A session that has the inputs as views, and the settings of the gateway that was chosen."""
     from gateway_batch.cli.gateways import chosen
-    from gateway_batch.spark.quiet import active_session
+    from gateway_batch.spark.session.quiet_session import active_session
 
     choice, views = gateway_choice(gateway), dict(named_path(text) for text in inputs or [])
     with chosen(choice, warehouse / "_gateway_batch" / "devgateway.sqlite") as (config, development):
@@ -109,7 +109,7 @@ def job_session(
 
 def make_views(spark: SparkSession, paths: Mapping[str, Path], bad_input: BadInput) -> None:
     """Makes the inputs views, and says what was left out of them."""
-    from gateway_batch.spark.files import read_table
+    from gateway_batch.spark.files.tables import read_table
 
     for name, path in paths.items():
         faults = Faults(skip=bad_input is BadInput.SKIP)

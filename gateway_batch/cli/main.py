@@ -83,7 +83,7 @@ def _one_line(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if type(error).__module__.startswith("pyspark.errors"):
-        from gateway_batch.spark.messages import first_line
+        from gateway_batch.spark.session.messages import first_line
 
         return first_line(error)
     return None

@@ -39,7 +39,7 @@ def reconcile(
     Example: gateway-batch reconcile demo/devgateway.sqlite --warehouse demo/warehouse
     """
     from gateway_batch.cli.report import as_table, classes_table
-    from gateway_batch.spark.reconcile import books
+    from gateway_batch.spark.ledger.reconcile import books
 
     with ledger_in(warehouse, usage_table) as (spark, ours):
         ours.flush()

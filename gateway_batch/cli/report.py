@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from gateway_batch.spark.reconcile import Books
+    from gateway_batch.spark.ledger.reconcile import Books
 
 
 def as_table(rows: list[dict[str, Any]], title: str) -> Table:
@@ -34,7 +34,7 @@ def as_table(rows: list[dict[str, Any]], title: str) -> Table:
 
 def classes_table(books: Books) -> Table:
     """How many requests are of each class."""
-    from gateway_batch.spark.reconcile import CLASSES
+    from gateway_batch.spark.ledger.reconcile import CLASSES
 
     table = Table(
         title="reconciled with the gateway's own record", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway_batch.cli import job_options as options
 from gateway_batch.cli.console import errors, output, styled
-from gateway_batch.spark.bad_input import BadInput
+from gateway_batch.spark.files.bad_input import BadInput
 
 if TYPE_CHECKING:
     from gateway_batch.jobs.report import BatchReport

@@ -13,8 +13,8 @@ from rich.table import Table
 from gateway_batch.cli.console import errors, output
 from gateway_batch.cli.job_options import BadInputs, make_views
 from gateway_batch.cli.options import gateway_choice, named_path
-from gateway_batch.outputs import Made, beside, check_output
-from gateway_batch.spark.bad_input import BadInput
+from gateway_batch.local_files.outputs import Made, beside, check_output
+from gateway_batch.spark.files.bad_input import BadInput
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -50,12 +50,12 @@ def sql(
     --input mails=mails.csv --output summaries.parquet
     """
     from gateway_batch.cli.gateways import chosen
-    from gateway_batch.spark.file_output import write_rows
+    from gateway_batch.spark.analytics.run_view import NAME as RUNS
+    from gateway_batch.spark.analytics.views import create_views, names_views
+    from gateway_batch.spark.delta_tables.spark_writer import local_path
+    from gateway_batch.spark.files.file_output import write_rows
     from gateway_batch.spark.gateway import register_ai_query
-    from gateway_batch.spark.quiet import quiet_session
-    from gateway_batch.spark.run_view import NAME as RUNS
-    from gateway_batch.spark.table_append import local_path
-    from gateway_batch.spark.views import create_views, names_views
+    from gateway_batch.spark.session.quiet_session import quiet_session
 
     choice = gateway_choice(gateway)
     views = dict(named_path(text) for text in inputs or [])
@@ -88,7 +88,7 @@ def sql(
 
 
 def _check(out: Path, made: Made, inputs: Iterable[Path | None]) -> None:
-    from gateway_batch.spark.files import DELTA, output_kind
+    from gateway_batch.spark.files.tables import DELTA, output_kind
 
     check_output(out, made, filter(None, inputs), folder=output_kind(out) == DELTA)
     with beside(out):  # nothing is sent where nothing can be written
@@ -96,7 +96,7 @@ def _check(out: Path, made: Made, inputs: Iterable[Path | None]) -> None:
 
 
 def _print(frame: DataFrame, as_json: bool) -> None:
-    from gateway_batch.spark.file_output import json_lines
+    from gateway_batch.spark.files.file_output import json_lines
 
     if not frame.columns:
         return

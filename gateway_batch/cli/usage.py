@@ -88,7 +88,7 @@ def usage(
 
 
 def _tell_waiting(spool_dir: Path, table: str, last_transaction: Callable[[str], int | None]) -> None:
-    from gateway_batch.usage.waiting import records_waiting
+    from gateway_batch.usage.spool_backlog import records_waiting
 
     if rows := records_waiting(spool_dir, table, last_transaction):
         errors.print(f"{rows:,} more records wait in the spool: gateway-batch usage flush commits them", style="dim")
@@ -116,7 +116,7 @@ def maintain(
 
     Example: gateway-batch usage maintain --keep-days 400 --warehouse demo/warehouse
     """
-    from gateway_batch.spark.maintenance import maintain as maintain_table
+    from gateway_batch.spark.analytics.maintenance import maintain as maintain_table
 
     with ledger_in(warehouse, usage_table) as (spark, ledger):
         ledger.flush()
@@ -143,8 +143,8 @@ def refresh(
 
     Example: gateway-batch usage refresh --usage-table system.ai_gateway.usage --schema main.ai_gateway
     """
-    from gateway_batch.spark.usage_refresh import refresh_usage
-    from gateway_batch.spark.views import session_for
+    from gateway_batch.spark.analytics.usage_refresh import refresh_usage
+    from gateway_batch.spark.analytics.views import session_for
 
     with session_for(warehouse) as (spark, _):
         done = refresh_usage(spark, usage_table, schema, everything=everything)
@@ -192,8 +192,8 @@ def ledger_in(warehouse: Path, usage_table: str | None) -> Iterator[tuple[SparkS
         ConfigError: there is no such folder.
     """
     from gateway_batch.config import GatewayConfig
+    from gateway_batch.spark.analytics.views import session_for
     from gateway_batch.spark.gateway import Usage, spool_dir_of
-    from gateway_batch.spark.views import session_for
 
     config = GatewayConfig.from_env(**({"usage_table": usage_table} if usage_table else {}))
     with session_for(warehouse) as (spark, _):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway_batch.cli.console import errors, output
-from gateway_batch.outputs import check_text, write_text
+from gateway_batch.local_files.outputs import check_text, write_text
 
 Table = Annotated[str, typer.Option(help="The usage table: ours, or system.ai_gateway.usage.")]
 Schema = Annotated[str, typer.Option(help="Schema of the views and of the table of prices.")]
@@ -32,8 +32,8 @@ def render(
 
     Example: gateway-batch views render --usage-table system.ai_gateway.usage --schema main.ai_gateway --output sql
     """
-    from gateway_batch.spark.view_files import MARK
-    from gateway_batch.spark.views import statements
+    from gateway_batch.spark.analytics.view_files import MARK
+    from gateway_batch.spark.analytics.views import statements
 
     made = statements(usage_table, schema, billing=billing)
     if out is not None:
@@ -67,7 +67,7 @@ def deploy(
 
     Example: gateway-batch views deploy --usage-table system.ai_gateway.usage --schema main.ai_gateway
     """
-    from gateway_batch.spark.views import create_views, session_for
+    from gateway_batch.spark.analytics.views import create_views, session_for
 
     with session_for(warehouse) as (spark, keeps_views):
         names = create_views(spark, usage_table, schema, billing=billing)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway_batch.databricks_login import Login
+from gateway_batch.config.databricks_login import Login
 from gateway_batch.errors import ConfigError
 
 LOGIN = "databricks-sdk"

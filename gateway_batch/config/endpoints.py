@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from gateway_batch.config.settings import EndpointConfig, GatewayConfig
 from gateway_batch.errors import ConfigError
-from gateway_batch.pricing import list_price
+from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.types import Price, Service
 
 CHAT = "mlflow/v1/chat/completions"

@@ -13,7 +13,9 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from gateway_batch.dashboard.column_encoding import pack
 from gateway_batch.dashboard.cube import GROWTH, UsageCube
+from gateway_batch.dashboard.cube_arrays import flatten
 from gateway_batch.dashboard.definition import (
     DIMENSIONS,
     FILTERS,
@@ -26,10 +28,8 @@ from gateway_batch.dashboard.definition import (
     Trend,
     Widget,
 )
-from gateway_batch.dashboard.flat import flatten
-from gateway_batch.dashboard.fold import OTHER, Folded, folded
+from gateway_batch.dashboard.fold_levels import OTHER, Folded, folded
 from gateway_batch.dashboard.measures import MEASURES
-from gateway_batch.dashboard.packed import pack
 from gateway_batch.errors import ConfigError
 
 TITLE = "AI gateway usage"

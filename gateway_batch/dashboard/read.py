@@ -10,12 +10,18 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from gateway_batch.dashboard.cube import UsageCube
-from gateway_batch.dashboard.cubing import cells_and_groups
-from gateway_batch.spark.prices import create_prices, fill_prices
-from gateway_batch.spark.spelling import quoted
-from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS, cells_query, distributions_query, midnight
-from gateway_batch.spark.view_files import read_views
-from gateway_batch.spark.views import create_first_view
+from gateway_batch.dashboard.cube_cells import cells_and_groups
+from gateway_batch.spark.analytics.prices import create_prices, fill_prices
+from gateway_batch.spark.analytics.usage_aggregate import (
+    CELLS,
+    DISTRIBUTIONS,
+    cells_query,
+    distributions_query,
+    midnight,
+)
+from gateway_batch.spark.analytics.view_files import read_views
+from gateway_batch.spark.analytics.views import create_first_view
+from gateway_batch.spark.session.sql_text import quoted
 
 DAYS = 56
 """28, and as many before to compare with."""

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from gateway_batch.dashboard.page import MAX_BYTES, check_library, render_page
 from gateway_batch.dashboard.read import DAYS, read_cube
 from gateway_batch.errors import ConfigError
-from gateway_batch.outputs import check_text, write_text
+from gateway_batch.local_files.outputs import check_text, write_text
 
 _MARK = "<title>AI gateway usage</title>"
 

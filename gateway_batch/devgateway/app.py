@@ -32,7 +32,7 @@ from gateway_batch.devgateway.wire import (
     SupervisorResponses,
     Wire,
 )
-from gateway_batch.tokens import count_tokens
+from gateway_batch.pricing.token_counts import count_tokens
 
 _GEMINI_MODELS = ("/ai-gateway/gemini/v1beta/models", "/ai-gateway/gemini/v1/models")
 _WIRES: dict[str, Wire] = {

@@ -14,12 +14,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import types as t
 
 from gateway_batch.jobs.report import BatchReport, Status
+from gateway_batch.spark.delta_tables.creation import make_table
 from gateway_batch.spark.functions import ddl_of
-from gateway_batch.spark.messages import first_line
-from gateway_batch.spark.session_kind import WRITE_ERRORS
-from gateway_batch.spark.spelling import literal, quoted
-from gateway_batch.spark.table_making import make_table
-from gateway_batch.spark.task_table import beside
+from gateway_batch.spark.ledger.task_table import beside
+from gateway_batch.spark.session.messages import first_line
+from gateway_batch.spark.session.session_kind import WRITE_ERRORS
+from gateway_batch.spark.session.sql_text import literal, quoted
 
 NAME = "ai_batch_runs"
 

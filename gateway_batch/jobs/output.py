@@ -11,12 +11,12 @@ from pyspark.sql import types as t
 from gateway_batch.errors import ConfigError
 from gateway_batch.jobs.plan import RESULT_COLUMNS
 from gateway_batch.jobs.template import quoted_column
-from gateway_batch.locks import locked
+from gateway_batch.local_files.locks import locked
+from gateway_batch.spark.delta_tables.creation import make_table, needs_column_mapping
+from gateway_batch.spark.delta_tables.spark_writer import SparkTable
 from gateway_batch.spark.functions import ddl_of
-from gateway_batch.spark.spelling import literal, quoted
-from gateway_batch.spark.table_append import SparkTable
-from gateway_batch.spark.table_making import make_table, needs_column_mapping
-from gateway_batch.spark.temporary_view import as_view
+from gateway_batch.spark.session.sql_text import literal, quoted
+from gateway_batch.spark.session.temporary_view import as_view
 
 RUN_ID = "gateway_batch.run_id"
 

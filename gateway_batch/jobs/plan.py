@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from gateway_batch.jobs.template import quoted_column
-from gateway_batch.spark import record_json
-from gateway_batch.spark.spelling import literal
+from gateway_batch.spark.session.sql_text import literal
+from gateway_batch.spark.sql_types import record_json
 from gateway_batch.types import Price
-from gateway_batch.usage.tasks import TokenPrice
+from gateway_batch.usage.task_summary import TokenPrice
 
 RESULT_COLUMNS = {
     "result": "The answer; NULL where the row failed, or had nothing to ask.",

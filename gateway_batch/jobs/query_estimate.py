@@ -12,13 +12,13 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.jobs.counted import Estimate, assumed, count, framing_of
-from gateway_batch.pricing import list_price
-from gateway_batch.spark.calls_of_query import CallOfQuery, calls_of_query
+from gateway_batch.jobs.request_counts import Estimate, assumed, count, framing_of
+from gateway_batch.pricing.list_prices import list_price
+from gateway_batch.pricing.token_counts import PER_MESSAGE, count_tokens
+from gateway_batch.spark.calls.call_plan import CallPlan, Input
 from gateway_batch.spark.gateway import Gateway
-from gateway_batch.spark.plan import CallPlan, Input
-from gateway_batch.spark.session_kind import is_classic
-from gateway_batch.tokens import PER_MESSAGE, count_tokens
+from gateway_batch.spark.optimizer.calls_in_plan import CallOfQuery, calls_of_query
+from gateway_batch.spark.session.session_kind import is_classic
 
 _DEPENDS = "Its rows depend on other calls' answers at some place in the query; those are not in here."
 _UNCACHED = "With cache off, a row counts as often as Spark evaluates it; here it counts once."

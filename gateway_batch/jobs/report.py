@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from gateway_batch.usage.counting import Traffic
+from gateway_batch.usage.spool_progress import Traffic
 
 
 class Status(StrEnum):

@@ -40,19 +40,19 @@ from gateway_batch.jobs.plan import (
     repeated_sql,
 )
 from gateway_batch.jobs.progress import NotebookBar, in_notebook
+from gateway_batch.jobs.progress_reporter import Teller
 from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
 from gateway_batch.jobs.source import check_keys, read_source
-from gateway_batch.jobs.telling import Teller
 from gateway_batch.jobs.template import prompt_sql
-from gateway_batch.pricing import list_price
+from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.spark import functions
-from gateway_batch.spark.bad_input import BadInput, faults_for
+from gateway_batch.spark.calls.scope import remove_run
+from gateway_batch.spark.files.bad_input import BadInput, faults_for
 from gateway_batch.spark.gateway import Gateway, register_ai_query
-from gateway_batch.spark.messages import first_line
-from gateway_batch.spark.scope import remove_run
-from gateway_batch.spark.session_kind import WRITE_ERRORS, is_classic
-from gateway_batch.spark.spelling import quoted
-from gateway_batch.spark.temporary_view import as_view
+from gateway_batch.spark.session.messages import first_line
+from gateway_batch.spark.session.session_kind import WRITE_ERRORS, is_classic
+from gateway_batch.spark.session.sql_text import quoted
+from gateway_batch.spark.session.temporary_view import as_view
 
 CHUNK_ROWS = 20_000
 

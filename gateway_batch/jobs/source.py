@@ -10,10 +10,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.jobs.template import find_column
-from gateway_batch.spark.bad_input import Faults
-from gateway_batch.spark.files import read_table
-from gateway_batch.spark.messages import first_line
-from gateway_batch.spark.spelling import quoted
+from gateway_batch.spark.files.bad_input import Faults
+from gateway_batch.spark.files.tables import read_table
+from gateway_batch.spark.session.messages import first_line
+from gateway_batch.spark.session.sql_text import quoted
 
 _BEFORE = r"(\s|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/|\()*"
 _QUERY = re.compile(rf"{_BEFORE}(SELECT|WITH|FROM|VALUES|TABLE)(\s|\(|/\*|--)", re.IGNORECASE)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from string import Formatter
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.spelling import literal
+from gateway_batch.spark.session.sql_text import literal
 
 _DOUBLED = "braces that are no column's are doubled: {{ and }}"
 

@@ -23,10 +23,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from gateway_batch.errors import AiFunctionError
+from gateway_batch.spark.calls.ai_functions import TASKS
+from gateway_batch.spark.calls.signature import mismatch
 from gateway_batch.spark.gateway import registration_of
-from gateway_batch.spark.signature import mismatch
-from gateway_batch.spark.tasks import TASKS
-from gateway_batch.spark.worker import FUNCTION
+from gateway_batch.spark.worker.partition import FUNCTION
 
 __all__ = [
     "ai_analyze_sentiment",

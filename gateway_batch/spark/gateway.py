@@ -13,20 +13,20 @@ from urllib.parse import unquote, urlparse
 
 from pyspark.sql import Column, DataFrame, SparkSession
 
-from gateway_batch.cache import Counts, Savings, total
 from gateway_batch.config import GatewayConfig, spool_folder
 from gateway_batch.errors import ConfigError, GatewayBatchError
-from gateway_batch.spark.gateway_ledger import Ledger
-from gateway_batch.spark.maintenance import Maintained, maintain
-from gateway_batch.spark.reconcile import reconcile
-from gateway_batch.spark.run_view import RunView
-from gateway_batch.spark.scope import is_stage, remove_stale
-from gateway_batch.spark.session_functions import SessionFunctions
-from gateway_batch.spark.session_kind import is_classic
-from gateway_batch.spark.tasks import TASKS, TaskFunction
-from gateway_batch.spark.usage_drain import UsageDrain
-from gateway_batch.spark.usage_import import import_ledger
-from gateway_batch.spark.worker import FUNCTION
+from gateway_batch.response_cache import Counts, Savings, total
+from gateway_batch.spark.analytics.maintenance import Maintained, maintain
+from gateway_batch.spark.analytics.run_view import RunView
+from gateway_batch.spark.calls.ai_functions import TASKS, TaskFunction
+from gateway_batch.spark.calls.scope import is_stage, remove_stale
+from gateway_batch.spark.ledger.drain import UsageDrain
+from gateway_batch.spark.ledger.gateway_ledger import Ledger
+from gateway_batch.spark.ledger.reconcile import reconcile
+from gateway_batch.spark.ledger.usage_import import import_ledger
+from gateway_batch.spark.session.session_kind import is_classic
+from gateway_batch.spark.sql_functions.session_backend import SessionFunctions
+from gateway_batch.spark.worker.partition import FUNCTION
 from gateway_batch.usage.shipping import local_folder_for
 
 _log = logging.getLogger(__name__)
@@ -350,12 +350,12 @@ def registration_of(function: str, name: str | None) -> Gateway:
 def _kind_of(spark: SparkSession) -> type[SessionFunctions]:
     """Each kind needs packages of its own: py4j the one, gRPC the other."""
     if is_classic(spark):
-        from gateway_batch.spark.classic import ClassicFunctions
+        from gateway_batch.spark.sql_functions.classic import ClassicFunctions
 
         return ClassicFunctions
     if not hasattr(spark, "session_id"):
         raise ConfigError(f"spark: is no Spark session, but {type(spark).__name__}")
-    from gateway_batch.spark.connect import ConnectFunctions
+    from gateway_batch.spark.sql_functions.connect import ConnectFunctions
 
     return ConnectFunctions
 

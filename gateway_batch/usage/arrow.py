@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 
 from gateway_batch.usage.record import UsageRecord
-from gateway_batch.usage.tasks import TaskSummary
+from gateway_batch.usage.task_summary import TaskSummary
 
 _SCALARS = {
     str: pa.string(),

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from gateway_batch.errors import CallError
 from gateway_batch.types import AnyRequest, HttpReply, InferenceResult, Service
-from gateway_batch.usage import databricks
-from gateway_batch.usage.estimated import PROVIDER, completed
+from gateway_batch.usage import databricks_columns
+from gateway_batch.usage.missing_tokens import PROVIDER, completed
 from gateway_batch.usage.record import (
     ClientMetadata,
     InvocationMetadata,
@@ -107,13 +107,13 @@ def _record(caller: Caller, service: Service, authorization: str | None) -> Usag
         workspace_id=caller.workspace_id,
         endpoint_name=service.endpoint,
         requester=caller.requester,
-        requester_type=databricks.requester_type(caller.requester),
+        requester_type=databricks_columns.requester_type(caller.requester),
         url=service.url,
         user_agent=caller.user_agent,
         api_type=service.api,
         service_type="MODEL_SERVICE",
-        service_name=databricks.service_name(service),
-        auth_mode=databricks.auth_mode(service, authorization),
+        service_name=databricks_columns.service_name(service),
+        auth_mode=databricks_columns.auth_mode(service, authorization),
         invocation_metadata=InvocationMetadata(source=caller.source),
     )
 
@@ -191,7 +191,7 @@ def note_result(record: UsageRecord, result: InferenceResult, call: AnyRequest |
 
 def note_destination(record: UsageRecord, service: Service) -> None:
     """The service's own model gave the result."""
-    kind, name = databricks.destination(service)
+    kind, name = databricks_columns.destination(service)
     if kind is not None:
         record.destination_type, record.destination_name = kind, name
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from gateway_batch.usage.drained import Drained
+from gateway_batch.usage.processed_segments import Drained
 
 _NONCE_BITS = 32
 

@@ -1,7 +1,7 @@
 """The line format of the spool.
 
 A line is `<crc32 of the rest, 8 hex digits> <kind> <JSON>`. Kinds: `H` a segment's header with the format's version,
-`I` an intent, written before a request's bytes leave, `O` an outcome, `T` a task's summary (`usage/tasks`). Intent and
+`I` an intent, written before a request's bytes leave, `O` an outcome, `T` a task's summary (`task_summary`). Intent and
 outcome both hold a whole usage record, most columns that are NULL left out: an outcome needs no other line to become a
 row, and an intent whose writer died is a row of unknown outcome as it stands. Readers take a line only if its checksum
 holds.

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.usage.adoption import adopt_dead_writers
-from gateway_batch.usage.names import SegmentName
+from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.spool import sealed_dir, sealed_segments
 
 

@@ -14,16 +14,15 @@ import contextlib
 import fcntl
 import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.usage.names import SegmentName
+from gateway_batch.local_files.preallocation import set_aside
 from gateway_batch.usage.record import UsageRecord
-from gateway_batch.usage.room import set_aside
 from gateway_batch.usage.segment import Kind, encode, header
+from gateway_batch.usage.segment_names import SegmentName
 
 _MORE_IN_AN_OUTCOME = 8 << 10  # bytes beyond those of its intent, at most
 _SET_ASIDE = 256 << 10
@@ -57,12 +56,12 @@ def sealed_segments(spool_dir: Path) -> list[tuple[Path, SegmentName]]:
 
 def writer_name() -> str:
     """A new name for a writer of this process: host, process, chance."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def is_local(writer: str) -> bool:
     """Whether a writer's name is one of this host's."""
-    return writer.rsplit("-", 2)[0] == socket.gethostname()
+    return writer.rsplit("-", 2)[0] == os.uname().nodename
 
 
 def prepare(spool_dir: Path) -> None:

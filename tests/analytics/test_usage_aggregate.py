@@ -14,9 +14,9 @@ import gateway_batch as gb
 from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.read import read_cube
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.usage_refresh import Refreshed, refresh_usage
-from gateway_batch.spark.view_files import View, read_views
-from gateway_batch.spark.views import complete_before
+from gateway_batch.spark.analytics.usage_refresh import Refreshed, refresh_usage
+from gateway_batch.spark.analytics.view_files import View, read_views
+from gateway_batch.spark.analytics.views import complete_before
 from gateway_batch.usage.arrow import SCHEMA
 from tests.analytics.usage_views import (
     BASE,

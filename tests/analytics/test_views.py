@@ -13,9 +13,9 @@ from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.prices import fill_prices
-from gateway_batch.spark.view_files import read_views
-from gateway_batch.spark.views import create_first_view
+from gateway_batch.spark.analytics.prices import fill_prices
+from gateway_batch.spark.analytics.view_files import read_views
+from gateway_batch.spark.analytics.views import create_first_view
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.analytics.usage_views import (
     VIEWS,

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from gateway_batch.spark.usage_table import usage_ddl
-from gateway_batch.spark.view_files import View, read_views
-from gateway_batch.spark.views import READ_COLUMNS
+from gateway_batch.spark.analytics.view_files import View, read_views
+from gateway_batch.spark.analytics.views import READ_COLUMNS
+from gateway_batch.spark.ledger.usage_table import usage_ddl
 from gateway_batch.usage.arrow import SCHEMA
-from gateway_batch.usage.prices import PriceRecord
+from gateway_batch.usage.price_row import PriceRecord
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.analytics.view_figures import Figures, Record, figures_of
 from tests.usage_days import usage_days, write_delta
@@ -140,7 +140,7 @@ def only_views(*names: str) -> Iterator[None]:
         return [view for view in read_views(folder) if view.name in names]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gateway_batch.spark.views.read_views", some)
+        patch.setattr("gateway_batch.spark.analytics.views.read_views", some)
         yield
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 import gateway_batch as gb
-from gateway_batch.databricks_login import Login
+from gateway_batch.config.databricks_login import Login
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.devgateway.oauth import CLIENT_ID
 from gateway_batch.errors import ConfigError

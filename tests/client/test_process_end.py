@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.usage.adoption import adopt_dead_writers
+from gateway_batch.usage.recovery import adopt_dead_writers
 from gateway_batch.usage.spool import sealed_dir
 from tests.unit.samples import active_segments, sealed_rows
 from tests.waiting import wait_until

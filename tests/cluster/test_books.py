@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import books_agree
 from tests.cluster.conftest import MODEL, OnCluster, Register
 from tests.cluster.standalone import HOSTS, kill, tree
 from tests.waiting import wait_until

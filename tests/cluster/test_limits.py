@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import Row
 
-from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import books_agree
 from tests.cluster.conftest import MODEL, OnCluster, Register
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import books_agree
 from tests.cluster.conftest import MODEL, Register
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until

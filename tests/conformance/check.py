@@ -12,7 +12,7 @@ import pytest
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
 
-from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session.messages import first_line
 from tests.conformance.cases import Case
 from tests.conformance.together import Answered, answered
 

@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
-from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session.messages import first_line
 from tests.conformance.check import part_of, plain
 from tests.conformance.echo import BODIES
 from tests.conformance.together import Answered, answered_together

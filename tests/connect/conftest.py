@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session.messages import first_line
 from tests.conformance.echo import echo_server_running
 from tests.conformance.fixtures import echoed, echoed_tags, texts
 from tests.conformance.session import endpoints

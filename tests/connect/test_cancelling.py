@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import books_agree
 from tests.connect.conftest import MODEL, Register
 
 ROWS, LATENCY_MS = 10_000, 200

@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.spark.table_append import OvertakenError, SparkTable
-from gateway_batch.spark.usage_table import create_usage_table
+from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkTable
+from gateway_batch.spark.ledger.usage_table import create_usage_table
 from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.connect.conftest import MODEL, TOKEN, Register, make_config
@@ -190,13 +190,13 @@ def test_a_spool_folder_that_the_workers_do_not_share_is_refused(
 def test_a_spool_folder_that_the_workers_do_not_have_is_refused(
     spark: SparkSession, register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway_batch.spark.usage_drain.prepare", lambda _: None)
+    monkeypatch.setattr("gateway_batch.spark.ledger.drain.prepare", lambda _: None)
     with pytest.raises(gb.ConfigError, match=r"the workers can't write to .*: No such file or directory"):
         register(spool_dir=str(tmp_path / "elsewhere"))
 
 
 def test_workers_of_another_version_are_refused(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway_batch.spark.spool_probe.VERSION", "9.9")
+    monkeypatch.setattr("gateway_batch.spark.sql_functions.spool_probe.VERSION", "9.9")
     with pytest.raises(gb.ConfigError, match=r"have gateway_batch 0\.1\.0, this process 9\.9"):
         register()
 

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session.messages import first_line
 from tests.connect.conftest import MODEL, TOKEN, Register
 
 

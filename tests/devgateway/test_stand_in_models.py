@@ -15,7 +15,7 @@ from gateway_batch.devgateway.models.prose import sentences
 from gateway_batch.devgateway.models.tokens import cut
 from gateway_batch.devgateway.models.vectors import embed
 from gateway_batch.devgateway.wire.format import pieces
-from gateway_batch.tokens import count_tokens
+from gateway_batch.pricing.token_counts import count_tokens
 
 ARTICLE = (
     "Lake Baikal in Siberia is the deepest lake in the world. Tourists bring cameras. The lake holds a fifth of the "

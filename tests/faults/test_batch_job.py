@@ -26,7 +26,7 @@ ROWS, CHUNK_ROWS, IN_FLIGHT, CHANGED = 20_000, 2_000, 32, 100
 KILLS = 8
 LOST = 2 * IN_FLIGHT
 """Requests that a kill may cost at most: what is in flight, and what was answered in the last moment: answers are kept
-together, after up to half of a request's time (`cache/flights`). An engine works on no more than that at once."""
+together, after up to half of a request's time (`single_flight`). An engine works on no more than that at once."""
 
 DRIVER = f"""
 import json, sys, gateway_batch as gb

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from gateway_batch.spark.maintenance import maintain
-from gateway_batch.spark.usage_drain import UsageDrain
+from gateway_batch.spark.analytics.maintenance import maintain
+from gateway_batch.spark.ledger.drain import UsageDrain
 from gateway_batch.usage.spool import SpoolWriter, prepare, sealed_dir, sealed_segments
 from tests.crashes import dies_before
 from tests.unit.samples import answered, open_writer, record

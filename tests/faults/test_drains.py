@@ -19,7 +19,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import gateway_batch as gb
-from gateway_batch.spark.usage_drain import UsageDrain
+from gateway_batch.spark.ledger.drain import UsageDrain
 warehouse, table, *spools = sys.argv[1:]
 spark = gb.local_session(warehouse=warehouse, master="local[1]", settings={"spark.log.level": "ERROR"})
 drains = [UsageDrain(spark, Path(spool), table) for spool in spools]

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import books_agree
 from tests.spark.conftest import MODEL, TOKEN
 
 ROWS, DOWN_S = 10_000, 20.0

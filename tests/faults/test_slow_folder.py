@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import Settings, running
-from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import books_agree
 from tests.faults.campaign.processes import kill, wait_for_busy_writer
 from tests.spark.conftest import MODEL, TOKEN
 

@@ -17,10 +17,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark import files
-from gateway_batch.spark.bad_input import Faults
-from gateway_batch.spark.file_output import write_rows
-from gateway_batch.spark.files import read_table
+from gateway_batch.spark.files import tables
+from gateway_batch.spark.files.bad_input import Faults
+from gateway_batch.spark.files.file_output import write_rows
+from gateway_batch.spark.files.tables import read_table
 
 ROWS = 400
 PIECES = (
@@ -190,7 +190,7 @@ def test_a_json_file_is_lines_or_one_document(spark: SparkSession, tmp_path: Pat
 def test_where_workers_are_on_other_hosts_faults_are_named_and_nothing_is_left_out(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "runs_on_one_host", lambda session: False)
+    monkeypatch.setattr(tables, "runs_on_one_host", lambda session: False)
     rows, lines, packed = tmp_path / "in.csv", tmp_path / "in.json", tmp_path / "packed.csv"
     rows.write_text("id,body\n1,deep\n")
     assert read_table(spark, rows).collect() == [("1", "deep")]

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 import gateway_batch as gb
 from gateway_batch.jobs.plan import pending_sql
 from gateway_batch.jobs.source import check_keys, read_source
-from gateway_batch.spark.temporary_view import as_view
+from gateway_batch.spark.session.temporary_view import as_view
 from tests.spark.conftest import MODEL
 
 EARLIER = """VALUES

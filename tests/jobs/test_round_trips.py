@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from gateway_batch.spark.file_output import write_rows
-from gateway_batch.spark.files import read_table
+from gateway_batch.spark.files.file_output import write_rows
+from gateway_batch.spark.files.tables import read_table
 from tests.conformance.echo import WRITTEN
 from tests.conformance.session import endpoints
 from tests.spark.conftest import Register

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway_batch.batch import Window, answer_in_order
+from gateway_batch.engine.concurrency_window import Window, answer_in_order
 from gateway_batch.errors import CallError, ErrorKind
 from tests.unit.loop_thread import loop_thread
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyspark.sql import types as t
 
 from gateway_batch.errors import AiFunctionError
-from gateway_batch.spark.casting import answer_reader
+from gateway_batch.spark.sql_types.casting import answer_reader
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 Typed = tuple[t.DataType, Any]

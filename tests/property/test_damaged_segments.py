@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway_batch.usage.sealed import Damage, read_sealed
+from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.segment import Kind, encode, header, read_lines
 from gateway_batch.usage.spool import sealed_dir
 from tests.unit.samples import answered, open_writer, outcomes, record, rows_of_lines

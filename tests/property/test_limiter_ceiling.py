@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway_batch.admission import HostSlots, Limiter
 from gateway_batch.errors import ErrorKind, UnreachableError
-from gateway_batch.limits import HostSlots, Limiter
 from tests.unit.virtual_time import now, run
 
 # Per call: when it comes, how long it takes, how long it would wait, its service, and what is answered.

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway_batch.engine.retry import RETRYABLE, RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.retry import RETRYABLE, RetryPolicy
 
 SECONDS = st.floats(0, 1e6)
 POLICIES = st.builds(

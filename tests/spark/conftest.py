@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.reconcile import books
+from gateway_batch.spark.ledger.reconcile import books
 from tests.conformance.echo import echo_server_running
 from tests.conformance.fixtures import echoed, echoed_tags, texts
 from tests.quick_start import PATIENT, SMALL_TABLES

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 import gateway_batch as gb
 from gateway_batch.cli.demo import load_texts
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session.messages import first_line
 from tests.spark.conftest import MODEL, Register
 
 USAGE = "bad_input.usage"

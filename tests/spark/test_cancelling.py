@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import books_agree
 from tests.spark.conftest import MODEL, SHARED_LEDGER, TOKEN, Register, own_classes, own_rows
 
 ROWS, IN_FLIGHT, LATENCY_MS = 10_000, 64, 200

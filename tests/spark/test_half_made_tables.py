@@ -12,11 +12,11 @@ from pyspark.sql import SparkSession
 import gateway_batch as gb
 from gateway_batch.errors import LedgerError
 from gateway_batch.jobs.run import BatchJob, run_batch
-from gateway_batch.spark import table_making
-from gateway_batch.spark.prices import create_prices
-from gateway_batch.spark.sql_files import read_sql
-from gateway_batch.spark.table_making import make_table
-from gateway_batch.spark.usage_table import create_usage_table, record_type
+from gateway_batch.spark.analytics.prices import create_prices
+from gateway_batch.spark.analytics.sql_files import read_sql
+from gateway_batch.spark.delta_tables import creation
+from gateway_batch.spark.delta_tables.creation import make_table
+from gateway_batch.spark.ledger.usage_table import create_usage_table, record_type
 from tests.spark.conftest import MODEL, Register
 
 SCHEMA = "half_made"
@@ -81,7 +81,7 @@ def test_several_make_one_whole_at_once(spark: SparkSession, leave: Leave) -> No
 def test_files_of_someone_elses_are_left_alone(
     spark: SparkSession, register: Register, leave: Leave, monkeypatch: pytest.MonkeyPatch, has_log: bool
 ) -> None:
-    monkeypatch.setattr(table_making, "_PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr(creation, "_PAUSES_S", (0.01, 0.01))
     table = f"of_someone_else_{has_log}.usage".lower()
     folder = leave(table)
     (folder / "part-0.parquet").write_text("of someone else's")

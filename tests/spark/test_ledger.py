@@ -20,12 +20,12 @@ from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.spark import usage_drain
-from gateway_batch.spark.delta_append import UsageTable
-from gateway_batch.spark.maintenance import maintain
-from gateway_batch.spark.reconcile import books_agree
-from gateway_batch.spark.usage_drain import UsageDrain
-from gateway_batch.spark.usage_table import record_type, usage_ddl
+from gateway_batch.spark.analytics.maintenance import maintain
+from gateway_batch.spark.ledger import drain
+from gateway_batch.spark.ledger.drain import UsageDrain
+from gateway_batch.spark.ledger.driver_delta_writer import UsageTable
+from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.usage_table import record_type, usage_ddl
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from gateway_batch.usage.spool import SpoolWriter
 from tests.crashes import dies_before
@@ -262,9 +262,9 @@ def test_drains_without_a_lock_do_not_commit_a_segment_twice(
     spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on hosts that share a mount without locks: each has read and written down what the other commits."""
-    monkeypatch.setattr(usage_drain, "_in_this_process", contextlib.nullcontext())
-    monkeypatch.setattr(usage_drain, "locked", lambda *_, **__: contextlib.nullcontext())
-    monkeypatch.setattr(usage_drain, "table_lock", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(drain, "_in_this_process", contextlib.nullcontext())
+    monkeypatch.setattr(drain, "locked", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(drain, "table_lock", lambda _: contextlib.nullcontext())
     gateway.usage.flush()
     spark.sql(QUERY).collect()
     both_are_ready, append = threading.Barrier(2, timeout=60), UsageTable._commit_file

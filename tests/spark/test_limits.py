@@ -123,7 +123,7 @@ def test_requests_per_minute_hold_over_all_tasks(
 def test_no_secret_of_the_coordination_is_in_a_plan(
     spark: SparkSession, register: Register, redis: RedisServer
 ) -> None:
-    from gateway_batch.spark.leases import lease_server_of
+    from gateway_batch.spark.sql_functions.driver_leases import lease_server_of
 
     for coordination, secret in (
         (redis.url, "limits-secret"),

@@ -20,7 +20,7 @@ from pyarrow import parquet
 from pyspark.sql import SparkSession
 
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.reconcile import books
+from gateway_batch.spark.ledger.reconcile import books
 from tests.spark.conftest import MODEL, SHARED_LEDGER, Register
 
 SECRET = "dapi-PLANTED-TOKEN-7f3a"
@@ -124,7 +124,7 @@ def test_a_local_session_forks_its_workers_from_a_process_that_is_ready(spark: S
             yield pa.RecordBatch.from_pydict({"command": [Path(f"/proc/{os.getppid()}/cmdline").read_text()]})
 
     (row,) = spark.range(0, 1, 1, 1).mapInArrow(forked_from, "command STRING").collect()
-    assert "gateway_batch.spark.worker_daemon" in row.command
+    assert "gateway_batch.spark.worker.worker_daemon" in row.command
 
 
 def test_it_leaves_no_token_and_no_prompt_behind(run: Run) -> None:

@@ -11,10 +11,10 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
 import gateway_batch as gb
-from gateway_batch.cache import Savings
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.pay_once import shared_dir
-from gateway_batch.spark.scope import kept_queries
+from gateway_batch.response_cache import Savings
+from gateway_batch.response_cache.process_cache import shared_dir
+from gateway_batch.spark.calls.scope import kept_queries
 from tests.redis_server import redis_running
 from tests.spark.conftest import MODEL, Count, Register
 
@@ -247,7 +247,7 @@ def test_the_answers_of_a_query_that_ended_are_removed(spark: SparkSession, regi
 
 
 def test_answers_are_private_to_the_user(spark: SparkSession, gateway: gb.Gateway) -> None:
-    from gateway_batch.spark.scope import query_folder
+    from gateway_batch.spark.calls.scope import query_folder
 
     spark.sql(f"SELECT {CALL} FROM my_table").collect()
     application = spark.sparkContext.applicationId

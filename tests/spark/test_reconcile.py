@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.reconcile import books
+from gateway_batch.spark.ledger.reconcile import books
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.spark.conftest import MODEL, TOKEN
 

@@ -18,13 +18,13 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 import gateway_batch as gb
-from gateway_batch.cache import Savings
 from gateway_batch.devgateway import RunningGateway
 from gateway_batch.errors import ConfigError
-from gateway_batch.pay_once import shared_dir
+from gateway_batch.response_cache import Savings
+from gateway_batch.response_cache.process_cache import shared_dir
+from gateway_batch.spark.analytics.run_view import create_run_view
 from gateway_batch.spark.gateway import Usage
-from gateway_batch.spark.run_view import create_run_view
-from gateway_batch.spark.task_table import TaskTable
+from gateway_batch.spark.ledger.task_table import TaskTable
 from gateway_batch.usage.manifests import Mark
 from gateway_batch.usage.spool import sealed_segments
 from tests.spark.conftest import AS_STARTED, MODEL, SHARED_LEDGER, TOKEN, Register

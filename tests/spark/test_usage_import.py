@@ -21,10 +21,10 @@ import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.gateway import Usage
-from gateway_batch.spark.gateway_ledger import read_ledger
-from gateway_batch.spark.reconcile import Books, books
-from gateway_batch.spark.usage_import import days_to_read, others_of
-from gateway_batch.spark.usage_table import create_usage_table, record_type
+from gateway_batch.spark.ledger.gateway_ledger import read_ledger
+from gateway_batch.spark.ledger.reconcile import Books, books
+from gateway_batch.spark.ledger.usage_import import days_to_read, others_of
+from gateway_batch.spark.ledger.usage_table import create_usage_table, record_type
 from tests.spark.conftest import MODEL, TOKEN, Register
 
 AGENT = "codex_cli_rs/0.50.0"

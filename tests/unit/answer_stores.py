@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from gateway_batch.cache import AnswerScope, AnswerStore, Claim, HostAnswerStore, Outbox, RedisAnswerStore
-from gateway_batch.redis_link import connect
+from gateway_batch.response_cache import AnswerScope, AnswerStore, Claim, HostAnswerStore, Outbox, RedisAnswerStore
+from gateway_batch.transport.redis_connection import connect
 
 A, B, C, D = (letter * 16 for letter in (b"a", b"b", b"c", b"d"))
 QUOTA = 1 << 30

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from gateway_batch import redis_link
-from gateway_batch.limits import pools
+from gateway_batch.admission import lease_stores
+from gateway_batch.transport import redis_connection
 from tests.waiting import WITHIN_S
 
 
@@ -22,6 +22,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a pool or a Redis may answer late."""
     for name in ("_WITHIN_S", "_ALL_WITHIN_S"):
-        monkeypatch.setattr(redis_link, name, WITHIN_S)
+        monkeypatch.setattr(redis_connection, name, WITHIN_S)
     for name in ("_BUSY_TIMEOUT_S", "_ANSWER_WITHIN_S"):
-        monkeypatch.setattr(pools, name, WITHIN_S)
+        monkeypatch.setattr(lease_stores, name, WITHIN_S)

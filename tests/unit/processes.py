@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from gateway_batch.limits import HostBoards, HostSlots, Limiter
+from gateway_batch.admission import HostBoards, HostSlots, Limiter
 from tests.waiting import WITHIN_S
 
 from .samples import answered, open_writer, record

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.usage.adoption import adopt_dead_writers
+from gateway_batch.usage.recovery import adopt_dead_writers
 from gateway_batch.usage.spool import active_dir, prepare, sealed_dir
 
 from .processes import children, intend_and_hang

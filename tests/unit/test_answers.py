@@ -10,8 +10,8 @@ from pyspark.sql import types as t
 
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import AiFunctionError, CallError, ErrorKind
-from gateway_batch.spark.answers import NULL, column_writer
-from gateway_batch.spark.plan import CallPlan
+from gateway_batch.spark.calls.call_plan import CallPlan
+from gateway_batch.spark.worker.answers import NULL, column_writer
 from gateway_batch.types import ResponseFormat
 
 from .test_plan import plan_of

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gateway_batch import batch as batch_module
-from gateway_batch.batch import Window, answer_all, answer_in_order
+from gateway_batch.engine import concurrency_window as batch_module
+from gateway_batch.engine.concurrency_window import Window, answer_all, answer_in_order
 from gateway_batch.errors import CallError, ErrorKind
 from tests.waiting import WITHIN_S, wait_until
 

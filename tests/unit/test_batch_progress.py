@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.jobs import telling
+from gateway_batch.jobs import progress_reporter
 from gateway_batch.jobs.progress import duration, figures, summary
+from gateway_batch.jobs.progress_reporter import Teller
 from gateway_batch.jobs.report import BatchReport, Status
-from gateway_batch.jobs.telling import Teller
-from gateway_batch.usage.counting import Traffic
 from gateway_batch.usage.spool import SpoolWriter
+from gateway_batch.usage.spool_progress import Traffic
 from tests.unit.samples import record
 
 BEGUN = BatchReport("a.b", "run", 100, datetime(2026, 11, 26, tzinfo=UTC))
@@ -27,7 +27,7 @@ BEGUN = BatchReport("a.b", "run", 100, datetime(2026, 11, 26, tzinfo=UTC))
 
 @pytest.fixture(autouse=True)
 def quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "_EVERY_S", 0.01)
+    monkeypatch.setattr(progress_reporter, "_EVERY_S", 0.01)
 
 
 def test_a_line_has_what_is_done_in_flight_spent_and_left() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch.limits.board import CELLS, Board, HostBoards, OwnBoards
+from gateway_batch.admission.shared_throttle import CELLS, Board, HostBoards, OwnBoards
 
 from .processes import children, read_board
 

@@ -15,7 +15,7 @@ from databricks.bundles.jobs import Job
 
 from gateway_batch.cli.main import app
 from gateway_batch.config import GatewayConfig
-from gateway_batch.spark.views import check_names
+from gateway_batch.spark.analytics.views import check_names
 
 ROOT = Path(__file__).parents[2]
 JOBS = ROOT / "jobs"

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from gateway_batch.spark.cancelling import ended_by_exception, flusher
-from gateway_batch.spark.interrupt import cancel_jobs_on_interrupt
+from gateway_batch.spark.session.interrupt import cancel_jobs_on_interrupt
+from gateway_batch.spark.worker.cancelling import ended_by_exception, flusher
 
 
 @contextmanager

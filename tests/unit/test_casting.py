@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import types as t
 
 from gateway_batch.errors import AiFunctionError
-from gateway_batch.spark.casting import answer_reader, check_supported
+from gateway_batch.spark.sql_types.casting import answer_reader, check_supported
 
 TEXT = t.StringType()
 PERSON = t.StructType().add("name", TEXT).add("age", t.IntegerType())

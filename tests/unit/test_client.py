@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.client import CallPolicy, InferenceClient
+from gateway_batch.admission import HostSlots, Limiter
 from gateway_batch.config import Credentials
+from gateway_batch.engine.request_executor import CallPolicy, InferenceClient
+from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import (
     CallError,
     ConfigError,
@@ -22,8 +24,6 @@ from gateway_batch.errors import (
     RejectedError,
     UnreachableError,
 )
-from gateway_batch.limits import HostSlots, Limiter
-from gateway_batch.retry import RetryPolicy
 from gateway_batch.transport import FakeTransport
 from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service
 from gateway_batch.usage.segment import Kind, event_id, read_lines

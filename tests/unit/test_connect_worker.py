@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from gateway_batch.config import GatewayConfig
+from gateway_batch.engine.runtime import RuntimeSettings
 from gateway_batch.errors import AiFunctionError, ConfigError
-from gateway_batch.runtime import RuntimeSettings
-from gateway_batch.spark import connect_worker
-from gateway_batch.spark.connect_sql import NO_FILE
-from gateway_batch.spark.connect_worker import answer_texts, no_ddl, utc
-from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
-from gateway_batch.spark.planning import Planner
+from gateway_batch.spark.calls.call_plan import CallerSettings, CallPlan, Input, Shape
+from gateway_batch.spark.calls.planning import Planner
+from gateway_batch.spark.sql_functions import connect_worker
+from gateway_batch.spark.sql_functions.connect_sql import NO_FILE
+from gateway_batch.spark.sql_functions.connect_worker import answer_texts, no_ddl, utc
 
 MODEL = "databricks-gpt-5-4"
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.bad_input import Faults
-from gateway_batch.spark.csv_input import write_parquet
+from gateway_batch.spark.files.bad_input import Faults
+from gateway_batch.spark.files.csv_input import write_parquet
 
 
 def table(tmp_path: Path, *contents: bytes, faults: Faults | None = None) -> pa.Table:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from gateway_batch.dashboard.cube import CELLS, GROUPS, UsageCube
-from gateway_batch.dashboard.cubing import KEYS, cells_and_groups
-from gateway_batch.dashboard.flat import FlatCube, coarsened, flatten
-from gateway_batch.dashboard.fold import OTHER, folded
+from gateway_batch.dashboard.cube_arrays import FlatCube, coarsened, flatten
+from gateway_batch.dashboard.cube_cells import KEYS, cells_and_groups
+from gateway_batch.dashboard.fold_levels import OTHER, folded
 
 DAY = date(2026, 8, 3)
 TYPES = {name: CELLS.field(name).type for name in CELLS.names}

@@ -8,7 +8,7 @@ import pytest
 
 from gateway_batch.types import InferenceResult, Service
 from gateway_batch.usage.attempts import Intents, note_destination, note_result
-from gateway_batch.usage.databricks import auth_mode, destination, requester_type, service_name
+from gateway_batch.usage.databricks_columns import auth_mode, destination, requester_type, service_name
 
 from .samples import CALLER, CHAT, record
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_batch.usage.drained import Drained
 from gateway_batch.usage.manifests import Manifest, Manifests, Mark
-from gateway_batch.usage.names import SegmentName
+from gateway_batch.usage.processed_segments import Drained
+from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.spool import prepare
 
 TABLE = "ai_gateway.usage"

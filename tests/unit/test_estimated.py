@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway_batch.types import NO_USAGE, AnyRequest, EmbeddingRequest, InferenceRequest, RecordRequest, TokenUsage
-from gateway_batch.usage.estimated import completed, tokens_of
+from gateway_batch.usage.missing_tokens import completed, tokens_of
 
 PROMPT = InferenceRequest("x" * 40, instructions="y" * 19)  # 59 characters: 15 tokens
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway_batch import exact_json
+from gateway_batch.json_data import exact_json
 
 PI = 3.141592653589793
 LONG = Decimal("12345678901234567890.1230")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch.cache import Flights
 from gateway_batch.errors import CallError, ErrorKind
+from gateway_batch.response_cache import Flights
 from tests.redis_server import redis_running
 from tests.unit.answer_stores import A, open_store, scope_in
 

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import pytest
 from redis.asyncio import Redis
 
-from gateway_batch.cache import Claim, FallbackStore, Flights, HostAnswerStore, KeyMaker, Outbox, StoreError
-from gateway_batch.cache import flights as flights_module
 from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.redis_link import connect
+from gateway_batch.response_cache import Claim, FallbackStore, Flights, HostAnswerStore, KeyMaker, Outbox, StoreError
+from gateway_batch.response_cache import single_flight as flights_module
+from gateway_batch.transport.redis_connection import connect
 from gateway_batch.types import EmbeddingRequest, Image, InferenceRequest, RecordRequest, ResponseFormat
 from tests.redis_server import RedisServer, redis_running
 from tests.waiting import WITHIN_S

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.limits import HostSlots
+from gateway_batch.admission import HostSlots
 
 from .processes import Child, burst_then_idle, children, count_holders, obey, take_turns, want_all
 

@@ -10,9 +10,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import types as t
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.bad_input import Faults
-from gateway_batch.spark.exact_schema import exact_schema
-from gateway_batch.spark.json_input import decimals_of, is_sound_document, objects_of
+from gateway_batch.spark.files.bad_input import Faults
+from gateway_batch.spark.files.exact_schema import exact_schema
+from gateway_batch.spark.files.json_input import decimals_of, is_sound_document, objects_of
 
 ONE, TWO = {"id": 1}, {"id": 2}
 

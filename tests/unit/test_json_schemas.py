@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.json_schemas import SchemaFault, check_schema, ecma_pattern, ecma_schema, validator_of
+from gateway_batch.json_data.json_schemas import SchemaFault, check_schema, ecma_pattern, ecma_schema, validator_of
 
 
 @pytest.mark.parametrize(

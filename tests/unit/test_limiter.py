@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from gateway_batch.admission import HostSlots, Limiter
 from gateway_batch.errors import ErrorKind, UnreachableError
-from gateway_batch.limits import HostSlots, Limiter
 
 from .virtual_time import now, run
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import gateway_batch
-from gateway_batch.spark.session import _ready_workers
+from gateway_batch.spark.session.session import _ready_workers
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,8 @@ def test_a_package_on_a_path_of_the_programs_own_is_left_to_tasks_to_bring(tmp_p
     (tmp_path / "vendored" / folder.name).symlink_to(folder)
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'vendored')!r})\n"
-        "from gateway_batch.spark.session import _ready_workers; print(_ready_workers(sys.executable, 'local[2]'))"
+        "from gateway_batch.spark.session.session import _ready_workers\n"
+        "print(_ready_workers(sys.executable, 'local[2]'))"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 

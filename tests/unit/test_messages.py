@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway_batch.spark.messages import first_line
+from gateway_batch.spark.session.messages import first_line
 
 
 def test_our_own_error_is_found_in_a_workers_traceback() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway_batch.errors import AiFunctionError
-from gateway_batch.spark.model_parameters import check_model_parameters
+from gateway_batch.spark.calls.model_parameters import check_model_parameters
 
 CHAT, EMBEDDINGS = "mlflow/v1/chat/completions", "mlflow/v1/embeddings"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.outputs import Made, beside, check_output, check_text, write_text
-from gateway_batch.spark.files import DELTA, output_kind
+from gateway_batch.local_files.outputs import Made, beside, check_output, check_text, write_text
+from gateway_batch.spark.files.tables import DELTA, output_kind
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_what_lies_beside_is_gone_in_the_end(tmp_path: Path) -> None:
 def test_what_a_writer_that_died_left_is_removed_by_the_next(tmp_path: Path) -> None:
     output = tmp_path / "out.csv"
     dies = (
-        "import os, sys\nfrom pathlib import Path\nfrom gateway_batch.outputs import beside\n"
+        "import os, sys\nfrom pathlib import Path\nfrom gateway_batch.local_files.outputs import beside\n"
         "with beside(Path(sys.argv[1])) as folder: (folder / 'half').touch(); os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", dies, str(output)], check=False)

@@ -68,7 +68,7 @@ def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
 def test_what_workers_are_forked_from_has_no_thread_that_a_fork_would_lack() -> None:
     """jemalloc makes its own anew in a child; that of OpenBLAS, which does too, is not started here."""
     threads = "sorted(Path('/proc/self/task').glob('*/comm'), key=lambda path: int(path.parent.name))"
-    imports = "import gateway_batch.spark.worker_daemon\nfrom pathlib import Path"
+    imports = "import gateway_batch.spark.worker.worker_daemon\nfrom pathlib import Path"
     done = subprocess.run(
         [sys.executable, "-c", f"{imports}\nfor path in {threads}: print(path.read_text())"],
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
@@ -93,10 +93,10 @@ def test_importing_the_package_loads_no_spark_and_no_network() -> None:
     }
 
 
-@pytest.mark.parametrize("statement", ["import gateway_batch.usage.adoption", "from gateway_batch import Client"])
+@pytest.mark.parametrize("statement", ["import gateway_batch.usage.recovery", "from gateway_batch import Client"])
 def test_the_client_and_its_ledger_need_no_spark(statement: str) -> None:
     assert not imported_by(statement) & {"pyspark", "pandas", "pyarrow", "delta", "py4j"}
 
 
 def test_the_signature_needs_no_spark() -> None:
-    assert not imported_by("import gateway_batch.spark.signature") & {"pyspark", "pandas", "pyarrow"}
+    assert not imported_by("import gateway_batch.spark.calls.signature") & {"pyspark", "pandas", "pyarrow"}

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from gateway_batch.engine.embedding_batches import Embedder, PackedBatches, PackSize, pack
 from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.packing import Embedder, PackedBatches, PackSize, pack
 from gateway_batch.types import EmbeddingRequest, InferenceResult
 
 

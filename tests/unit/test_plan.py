@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pickle
 
+from gateway_batch.admission import Limits
+from gateway_batch.admission.coordination import Sharing
 from gateway_batch.config import GatewayConfig, resolve_service
-from gateway_batch.joining import Sharing
-from gateway_batch.limits import Limits
-from gateway_batch.runtime import RuntimeSettings
-from gateway_batch.spark.plan import CallerSettings, CallPlan, Input, Shape
+from gateway_batch.engine.runtime import RuntimeSettings
+from gateway_batch.spark.calls.call_plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.types import ResponseFormat
 
 SECRET = "dapi-very-secret"

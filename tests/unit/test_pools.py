@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.cache import AnswerScope, HostAnswerStore
-from gateway_batch.cache.store import Outbox
+from gateway_batch.admission import HostPool, Pool, RedisPool, RemotePool, lease_stores
+from gateway_batch.admission.amount import ONE_REQUEST
+from gateway_batch.admission.lease_client import PoolUnreachableError
+from gateway_batch.admission.lease_server import LeaseServer
+from gateway_batch.admission.leases import Ask, Limits
 from gateway_batch.errors import ConfigError
-from gateway_batch.lease_server import LeaseServer
-from gateway_batch.limits import HostPool, Pool, RedisPool, RemotePool, pools
-from gateway_batch.limits.amount import ONE_REQUEST
-from gateway_batch.limits.ration import PoolUnreachableError
-from gateway_batch.limits.sharing import Ask, Limits
-from gateway_batch.locks import locked
-from gateway_batch.redis_link import connect
+from gateway_batch.local_files.locks import locked
+from gateway_batch.response_cache import AnswerScope, HostAnswerStore
+from gateway_batch.response_cache.store import Outbox
 from gateway_batch.transport import ReqwestTransport
+from gateway_batch.transport.redis_connection import connect
 from tests.redis_server import RedisServer, redis_running
 from tests.waiting import WITHIN_S
 
@@ -102,7 +102,7 @@ def test_exchanges_at_the_same_time_lose_nothing(open_pool: Open) -> None:
 
 
 def settle_often(path: Path, name: str, times: int) -> None:
-    pools._BUSY_TIMEOUT_S = WITHIN_S
+    lease_stores._BUSY_TIMEOUT_S = WITHIN_S
 
     async def main() -> None:
         pool = HostPool(path)
@@ -131,7 +131,7 @@ def test_processes_of_a_host_lose_nothing(tmp_path: Path) -> None:
 
 
 def open_and_close(path: Path, times: int, together: Any) -> None:
-    pools._BUSY_TIMEOUT_S = WITHIN_S
+    lease_stores._BUSY_TIMEOUT_S = WITHIN_S
 
     async def main() -> None:
         for number in range(times):

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from gateway_batch.admission import Limiter, Limits, Ration, Size
+from gateway_batch.admission.lease_client import PoolUnreachableError
+from gateway_batch.admission.lease_stores import MemoryPool
+from gateway_batch.admission.leases import Ask, Grant
 from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.limits import Limiter, Limits, Ration, Size
-from gateway_batch.limits.pools import MemoryPool
-from gateway_batch.limits.ration import PoolUnreachableError
-from gateway_batch.limits.sharing import Ask, Grant
 from gateway_batch.types import Price, TokenUsage
 
 from .virtual_time import now, run

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import types as t
 
-from gateway_batch.spark.record_json import equal_names, has_floats, name_given_twice, without_nan
+from gateway_batch.spark.sql_types.record_json import equal_names, has_floats, name_given_twice, without_nan
 
 TYPE = (
     t.StructType()

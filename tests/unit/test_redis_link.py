@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch import redis_link
 from gateway_batch.errors import ConfigError
-from gateway_batch.redis_link import RedisError, asking_redis, connect
+from gateway_batch.transport import redis_connection
+from gateway_batch.transport.redis_connection import RedisError, asking_redis, connect
 from tests.redis_server import RedisServer, redis_running
 
 SECRET = "dapi-very-secret"
@@ -55,9 +55,9 @@ def test_a_connection_outlives_the_server_it_was_made_to(tmp_path: Path) -> None
 @pytest.mark.parametrize("bound", ["_WITHIN_S", "_ALL_WITHIN_S"])
 def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     """Each of the two bounds is enough."""
-    assert max(redis_link._WITHIN_S, redis_link._ALL_WITHIN_S) <= 5
+    assert max(redis_connection._WITHIN_S, redis_connection._ALL_WITHIN_S) <= 5
     for name in ("_WITHIN_S", "_ALL_WITHIN_S"):
-        monkeypatch.setattr(redis_link, name, 0.05 if name == bound else 600.0)
+        monkeypatch.setattr(redis_connection, name, 0.05 if name == bound else 600.0)
 
     async def work() -> None:
         async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark import functions, gateway
+from gateway_batch.spark.calls.ai_functions import TaskFunction
 from gateway_batch.spark.gateway import Gateway, check_version, register_ai_query
-from gateway_batch.spark.tasks import TaskFunction
 
 TASK = "ai_gen"
 

@@ -7,8 +7,8 @@ from pyspark.errors import ParseException
 from pyspark.sql import types as t
 
 from gateway_batch.errors import AiFunctionError
-from gateway_batch.spark.json_schema import json_schema
-from gateway_batch.spark.response_format import parse_response_format
+from gateway_batch.spark.calls.response_format import parse_response_format
+from gateway_batch.spark.sql_types.json_schema import json_schema
 from gateway_batch.types import ResponseFormat
 
 LABELLED = t.StructType().add("out", t.StructType().add("label", t.StringType()).add("score", t.DoubleType()))

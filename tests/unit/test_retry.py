@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.retry import RetryPolicy
 
 AGAIN = ["connect", "disconnect", "timeout", "conflict", "server", "not_json"]
 POLICY = RetryPolicy(attempts=4, base_s=1.0, cap_s=8.0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch.usage.room import set_aside
+from gateway_batch.local_files.preallocation import set_aside
 from gateway_batch.usage.spool import sealed_dir
 
 from .samples import open_writer, record

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch import runtime as runtime_module
 from gateway_batch.config import Credentials, GatewayConfig
+from gateway_batch.engine import runtime as runtime_module
+from gateway_batch.engine.runtime import Runtime, RuntimeSettings
 from gateway_batch.errors import LedgerError
-from gateway_batch.runtime import Runtime, RuntimeSettings
 from gateway_batch.transport import FakeTransport
 from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest
 from tests.waiting import WITHIN_S, wait_until

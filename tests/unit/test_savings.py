@@ -7,19 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch import pay_once
-from gateway_batch.cache import Counts
-from gateway_batch.cache.savings import add_savings, add_shared_savings, read_savings, savings_key
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError
-from gateway_batch.pay_once import savings_file, savings_of
-from gateway_batch.redis_link import connect
+from gateway_batch.response_cache import Counts, process_cache
+from gateway_batch.response_cache.process_cache import savings_file, savings_of
+from gateway_batch.response_cache.savings import add_savings, add_shared_savings, read_savings, savings_key
+from gateway_batch.transport.redis_connection import connect
 from tests.redis_server import RedisServer, redis_running
 
 
 @pytest.fixture(autouse=True)
 def _shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pay_once, "shared_dir", lambda name: tmp_path / name)
+    monkeypatch.setattr(process_cache, "shared_dir", lambda name: tmp_path / name)
 
 
 def test_counts_of_a_host_are_summed_by_query() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch.cache import AnswerScope
-from gateway_batch.spark import scope
-from gateway_batch.spark.scope import kept_queries, query_folder, remove_query, remove_stale, scope_of
+from gateway_batch.response_cache import AnswerScope
+from gateway_batch.spark.calls import scope
+from gateway_batch.spark.calls.scope import kept_queries, query_folder, remove_query, remove_stale, scope_of
 
 
 class Task:

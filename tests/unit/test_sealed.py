@@ -6,8 +6,8 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-from gateway_batch.usage.adoption import adopt_dead_writers
-from gateway_batch.usage.sealed import Damage, read_sealed
+from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.segment import Kind, event_id, read_lines
 from gateway_batch.usage.spool import sealed_dir
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.limits.amount import NOTHING, ONE_REQUEST, Amount
-from gateway_batch.limits.sharing import LASTS_S, LOST_AFTER_S, Ask, Grant, Limits, Pool, ask_of, exchange, grant_of
+from gateway_batch.admission.amount import NOTHING, ONE_REQUEST, Amount
+from gateway_batch.admission.leases import LASTS_S, LOST_AFTER_S, Ask, Grant, Limits, Pool, ask_of, exchange, grant_of
 
 
 class Player:

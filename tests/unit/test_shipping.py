@@ -12,7 +12,7 @@ import pytest
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.usage import shipper
-from gateway_batch.usage.names import SegmentName
+from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.shipper import Shipper
 from gateway_batch.usage.shipping import local_folder_for, ship, ship_leftovers
 from gateway_batch.usage.spool import prepare, sealed_dir, sealed_segments

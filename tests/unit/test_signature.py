@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway_batch.errors import AiFunctionError
-from gateway_batch.spark.signature import AI_QUERY, Constant, Constants, Signature
+from gateway_batch.spark.calls.signature import AI_QUERY, Constant, Constants, Signature
 
 
 def refusal(positional: list[str], named: list[tuple[str, str]]) -> AiFunctionError:

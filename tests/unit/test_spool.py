@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.usage.adoption import adopt_dead_writers
+from gateway_batch.usage.recovery import adopt_dead_writers
 from gateway_batch.usage.segment import Kind, event_id, read_lines
 from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_dir, sealed_segments
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway_batch.usage.counting import SpoolWatch, Traffic
 from gateway_batch.usage.spool import SpoolWriter, sealed_segments
+from gateway_batch.usage.spool_progress import SpoolWatch, Traffic
 from tests.unit.samples import record
 
 

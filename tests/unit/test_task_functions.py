@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from gateway_batch.errors import AiFunctionError
-from gateway_batch.spark.asking import Asked
-from gateway_batch.spark.signature import Constants, constant_of
-from gateway_batch.spark.tasks import TASKS
+from gateway_batch.spark.calls.ai_functions import TASKS
+from gateway_batch.spark.calls.instructions import Asked
+from gateway_batch.spark.calls.signature import Constants, constant_of
 
 TWO = ["a", "b"]
 

@@ -8,12 +8,12 @@ import pytest
 
 from gateway_batch.types import Price
 from gateway_batch.usage import comments
-from gateway_batch.usage.adoption import adopt_dead_writers
 from gateway_batch.usage.arrow import TASK_SCHEMA, task_rows
 from gateway_batch.usage.record import columns
-from gateway_batch.usage.sealed import Damage, read_sealed
+from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.spool import SpoolWriter, sealed_segments
-from gateway_batch.usage.tasks import TaskSummary, TokenPrice, task_line, task_lines
+from gateway_batch.usage.task_summary import TaskSummary, TokenPrice, task_line, task_lines
 
 from .samples import answered, open_writer, record, sealed_rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway_batch.cache import UnderWay
+from gateway_batch.response_cache import UnderWay
 
 from .virtual_time import now, run
 

@@ -7,7 +7,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gateway_batch.spark.delta_append import write_file
+from gateway_batch.spark.ledger.driver_delta_writer import write_file
 from gateway_batch.usage.arrow import SCHEMA, usage_rows
 from gateway_batch.usage.record import EndpointMetadata, RoutingAttempt, RoutingInformation, UsageRecord, columns
 from gateway_batch.usage.segment import Kind, encode

@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from gateway_batch.cli.views import app
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.sql_files import sql_folder
-from gateway_batch.spark.usage_aggregate import CELLS, DISTRIBUTIONS
-from gateway_batch.spark.view_files import View, read_views
-from gateway_batch.spark.views import READ_COLUMNS, names_views, statements
+from gateway_batch.spark.analytics.sql_files import sql_folder
+from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS
+from gateway_batch.spark.analytics.view_files import View, read_views
+from gateway_batch.spark.analytics.views import READ_COLUMNS, names_views, statements
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 
 FOLDERS = ("views", "views/databricks")

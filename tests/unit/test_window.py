@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch.limits import HostSlots, Limiter
-from gateway_batch.limits.board import CELLS, Board, OwnBoards
-from gateway_batch.limits.window import Window
+from gateway_batch.admission import HostSlots, Limiter
+from gateway_batch.admission.adaptive_throttle import Window
+from gateway_batch.admission.shared_throttle import CELLS, Board, OwnBoards
 
 from .virtual_time import now, run
 

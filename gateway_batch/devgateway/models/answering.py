@@ -7,7 +7,7 @@ from gateway_batch.devgateway.catalogue import EMBEDDING_WIDTH, Service
 from gateway_batch.devgateway.models import chat
 from gateway_batch.devgateway.models.scores import score
 from gateway_batch.devgateway.models.vectors import embed
-from gateway_batch.tokens import count_tokens
+from gateway_batch.pricing.token_counts import count_tokens
 
 
 def answer(ask: Ask, service: Service) -> Answer:

@@ -12,7 +12,7 @@ from gateway_batch.devgateway.models.prose import keywords, salience, sentences,
 from gateway_batch.devgateway.models.structure import value_for
 from gateway_batch.devgateway.models.summary import summarise, wants_summary
 from gateway_batch.devgateway.models.tokens import cut, input_tokens
-from gateway_batch.tokens import count_tokens
+from gateway_batch.pricing.token_counts import count_tokens
 
 _LONGEST_REPLY = 60
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway_batch.devgateway.models.facts import Facts
 from gateway_batch.devgateway.models.scalars import as_boolean, as_number, as_string, best_member
-from gateway_batch.json_schemas import SchemaFault, validator_of
+from gateway_batch.json_data.json_schemas import SchemaFault, validator_of
 
 Schema = Mapping[str, Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway_batch.devgateway.ask import Ask
-from gateway_batch.tokens import PER_IMAGE, PER_MESSAGE, count_tokens, encoding
+from gateway_batch.pricing.token_counts import PER_IMAGE, PER_MESSAGE, count_tokens, encoding
 
 
 def input_tokens(ask: Ask) -> int:

@@ -10,7 +10,7 @@ import orjson
 
 from gateway_batch.devgateway.ask import JsonObject, JsonSchema
 from gateway_batch.devgateway.refusals import invalid
-from gateway_batch.json_schemas import SchemaFault, check_schema
+from gateway_batch.json_data.json_schemas import SchemaFault, check_schema
 
 ANY_OBJECT: JsonSchema = {"type": "object"}
 

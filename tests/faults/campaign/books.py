@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway_batch.spark.reconcile import CLASSES, NEVER_SENT, UNKNOWN_RESOLVED, books_agree
+from gateway_batch.spark.ledger.reconcile import CLASSES, NEVER_SENT, UNKNOWN_RESOLVED, books_agree
 
 AGREE, DISAGREE, BROKEN = "agree", "disagree", "broken"
 VERDICTS = (AGREE, DISAGREE, BROKEN)

@@ -20,8 +20,8 @@ from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
-from gateway_batch.spark.jvm import gateway_of
-from gateway_batch.spark.usage_drain import UsageDrain
+from gateway_batch.spark.ledger.drain import UsageDrain
+from gateway_batch.spark.session.jvm import gateway_of
 
 ROOT = Path(__file__).parents[3]
 """Where `tests` can be imported from."""

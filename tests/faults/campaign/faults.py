@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gateway_batch.spark.usage_drain import UsageDrain
+from gateway_batch.spark.ledger.drain import UsageDrain
 from tests.faults.campaign import disks, plan
 from tests.faults.campaign.drain_process import say
 from tests.faults.campaign.plan import NOBODY, Fault

@@ -11,7 +11,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
-from gateway_batch.spark.jvm import gateway_of
+from gateway_batch.spark.session.jvm import gateway_of
 from tests.cluster.standalone import Cluster, cluster_running
 from tests.faults.campaign.clock import Clock
 from tests.faults.campaign.disks import can_mount

@@ -1,0 +1,23 @@
+"""How much may be sent: slots, rates and budgets that all tasks share, adapted to what each service bears."""
+
+from gateway_batch.admission.host_slots import HostSlots
+from gateway_batch.admission.lease_client import Pool, Ration
+from gateway_batch.admission.lease_stores import HostPool, RedisPool, RemotePool
+from gateway_batch.admission.leases import Limits
+from gateway_batch.admission.limiter import Limiter, Slot
+from gateway_batch.admission.request_size import Size
+from gateway_batch.admission.shared_throttle import HostBoards
+
+__all__ = [
+    "HostBoards",
+    "HostPool",
+    "HostSlots",
+    "Limiter",
+    "Limits",
+    "Pool",
+    "Ration",
+    "RedisPool",
+    "RemotePool",
+    "Size",
+    "Slot",
+]

@@ -1,0 +1,256 @@
+"""How much one service bears, learned from its answers: calls in flight, calls a second, pauses.
+
+It opens wide within a fraction of a second. A burst of 429s cuts the calls in flight once, each success adds to them
+again. Calls are paced from then on, so that the end of what the service lets through meets few of them: first in search
+of its rate, from a trickle to ever more. At the next burst the rate is known: what was let through between two moments
+at which the service had enough. Such a pace grows slowly at first, faster the longer no 429 comes. Bursts, pauses and
+rates go for all processes that share a board, in equal parts.
+
+A service that answered before and now fails call after call is taken for down: one call at a time probes it, and its
+failures are not the rows' own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from gateway_batch.admission.shared_throttle import Board
+
+_FIRST_CALLS, _DOUBLES_IN_S = 8, 0.04  # so that a 429 that comes at once finds few behind it
+_CUT = 0.7
+_GROWTH = 0.5  # a success, up to where it was cut
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 60.0
+
+_FIRST_RATE, _SEARCH_DOUBLES_IN_S = 8.0, 0.1
+_MEASURED_OVER_S = 0.1  # at least
+_BELOW_MEASURED = 0.98
+_LARGEST_CUT_OF_PACE = 0.8
+_STEADY_S, _FIRST_GROWTH, _LATER_GROWTH, _MOST_GROWTH = 2.5, 0.01, 0.03, 0.5  # of the pace, a second
+_PACE_HOLDS_S = 0.05
+_ALMOST_ONE = 1 - 1e-6
+
+_SLOW_START = 4.0
+_FAILURES_MEAN_DOWN = 8
+_FIRST_PROBE_S, _SLOWER_PROBES, _LONGEST_PROBE_S = 0.5, 1.6, 5.0
+
+
+class Window:
+    """One service's. Times are seconds of one monotonic clock.
+
+    Args:
+        ceiling: calls in flight at most.
+        chance: in [0, 1), for the jitter of pauses.
+        board: of the service, shared with other processes that send to it.
+    """
+
+    def __init__(self, ceiling: int, chance: Callable[[], float], board: Board) -> None:
+        self.in_flight = 0
+        self._ceiling = float(ceiling)
+        self._chance = chance
+        self._board = board
+        self._is_member = False
+        self._limit = self._ceiling
+        self._threshold = self._ceiling  # up to here the limit grows with each success, above by one a round
+        self._first_sent_at: float | None = None
+        self._probes_closed_until = 0.0
+        self._bursts_in_a_row = 0
+        self._bursts_seen = board.bursts
+        self._burst_is_new = False
+        self._let_through = 0  # since the burst before
+        self._pace: _Pace | None = None
+        self._rate_is_known = False
+        self._has_answered = False
+        self._failing: set[int] = set()
+        self._down_since: float | None = None
+        self._probe_pause_s = _FIRST_PROBE_S
+
+    def opens_at(self, now: float) -> float | None:
+        """When a call may be sent, now or later; None while that depends on calls in flight."""
+        if not self._is_member:
+            self._join(now)
+        if self._board.bursts != self._bursts_seen:
+            self._begin_burst()
+        closed_until = max(self._board.closed_until, self._probes_closed_until)
+        if closed_until > now:
+            return closed_until
+        if self.in_flight >= (1 if self._down_since is not None else int(self._limit)):
+            return None
+        if self._burst_is_new:
+            self._measure()
+        if self._pace is None:
+            return max(now, self._opening_at(self.in_flight + 1))
+        if self._rate_is_known and (more := self._board.take_over(now)):
+            self._keep_to(self._pace.rate + more)
+        return self._pace.ready_at(now)
+
+    def sent(self, now: float) -> None:
+        """A call goes out."""
+        self.in_flight += 1
+        self._let_through += 1
+        if self._first_sent_at is None:
+            self._first_sent_at = now
+        if self._pace is not None:
+            self._pace.take(now)
+
+    def ended(self) -> None:
+        """A call is over, however."""
+        self.in_flight -= 1
+
+    def succeeded(self) -> None:
+        """A call was answered with a result."""
+        self._has_answered = True
+        self._bursts_in_a_row = 0
+        if self._failing:
+            self._failing.clear()
+        if self._down_since is not None:
+            self._down_since = None
+            self._probe_pause_s = _FIRST_PROBE_S
+            self._limit = min(_SLOW_START, self._ceiling)
+        elif self._limit < self._ceiling:
+            self._limit = min(
+                self._ceiling, self._limit + (_GROWTH if self._limit < self._threshold else 1 / self._limit)
+            )
+
+    def throttled(self, now: float, sent_at: float, retry_after_s: float | None) -> None:
+        """A call sent at `sent_at` was answered 429: pauses as long as asked, and slows down once a burst."""
+        self._let_through -= 1
+        self._board.refused(now, sent_at)
+        if self._board.bursts != self._bursts_seen:
+            self._begin_burst()
+        elif self._burst_is_new:
+            self._board.tell(self._let_through)
+        if retry_after_s is None:
+            doubled = 2.0 ** min(max(0, self._bursts_in_a_row - 1), 10)
+            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * doubled) * (0.5 + self._chance())
+        self._board.close_until(now + retry_after_s)
+
+    def failed(self, now: float, sent_at: float, row: int) -> bool:
+        """A call failed in a way that the service may be at fault for.
+
+        Args:
+            now: the time.
+            sent_at: when it was sent.
+            row: tells the calls of a row from those of others.
+
+        Returns:
+            Whether the failure counts as its row's: not while the service is down.
+        """
+        if self._down_since is not None:
+            if sent_at >= self._down_since:
+                self._pause_probes(now)
+            return False
+        self._failing.add(row)
+        if not self._has_answered or len(self._failing) < max(2.0, min(_FAILURES_MEAN_DOWN, self._ceiling)):
+            return True
+        self._down_since = now
+        self._threshold = max(_SLOW_START, self._limit * _CUT)
+        self._pause_probes(now)
+        return True
+
+    def leave(self, now: float) -> None:
+        """No call waits or is under way: the other processes may have this one's part."""
+        if self._is_member:
+            self._is_member = False
+            self._board.leave(now, self._pace.rate if self._pace is not None and self._rate_is_known else 0.0)
+
+    def _join(self, now: float) -> None:
+        self._is_member = True
+        self._bursts_seen, self._let_through = self._board.bursts, 0
+        rate = self._board.join(now)
+        known = self._pace.rate if self._pace is not None and self._rate_is_known else None
+        if rate is not None and rate != known:  # the pace that was left goes on as it was
+            self._keep_to(rate)
+        elif known is not None:
+            self._board.sends_at(known)
+        elif self._board.bursts:  # the others search for the rate
+            self._pace = _Pace(_FIRST_RATE, _growth_in_search)
+
+    def _opening_at(self, calls: int) -> float:
+        """When so many calls may be in flight, as far as opening goes."""
+        if self._first_sent_at is None or calls <= _FIRST_CALLS:
+            return float("-inf")
+        return self._first_sent_at + _DOUBLES_IN_S * math.log2(calls / _FIRST_CALLS)
+
+    def _pause_probes(self, now: float) -> None:
+        pause_s = self._probe_pause_s * (0.5 + self._chance())
+        self._probes_closed_until = max(self._probes_closed_until, now + pause_s)
+        self._probe_pause_s = min(_LONGEST_PROBE_S, self._probe_pause_s * _SLOWER_PROBES)
+
+    def _begin_burst(self) -> None:
+        """One that this process or another one met."""
+        self._bursts_in_a_row += 1
+        self._bursts_seen, self._burst_is_new = self._board.bursts, True
+        self._board.tell(self._let_through)
+        if not self._rate_is_known and self.in_flight:
+            self._threshold = max(1.0, min(self._limit, self.in_flight) * _CUT)
+            self._limit = min(_SLOW_START, self._threshold)
+
+    def _measure(self) -> None:
+        """Once a burst's 429s are all in, what was let through since the burst before is known."""
+        self._burst_is_new = False
+        let_through, over_s = self._board.measured()
+        if over_s > _MEASURED_OVER_S and let_through > 0:
+            rate = let_through / over_s * _BELOW_MEASURED
+            if self._rate_is_known:
+                assert self._pace is not None
+                rate = max(rate, self._pace.rate * _LARGEST_CUT_OF_PACE)
+            self._keep_to(rate)
+        elif not self._rate_is_known:
+            self._pace = _Pace(_FIRST_RATE, _growth_in_search)
+        self._let_through = 0
+
+    def _keep_to(self, rate: float) -> None:
+        self._pace, self._rate_is_known = _Pace(rate, _steady_growth), True
+        self._limit = self._threshold = self._ceiling  # the pace is the narrower of the two
+        self._board.sends_at(rate)
+
+
+def _growth_in_search(used_s: float) -> float:
+    return math.log(2) / _SEARCH_DOUBLES_IN_S
+
+
+def _steady_growth(used_s: float) -> float:
+    if used_s < _STEADY_S:
+        return _FIRST_GROWTH
+    return min(_MOST_GROWTH, _LATER_GROWTH * 2 ** min(10.0, used_s / _STEADY_S - 1))
+
+
+class _Pace:
+    """Calls a second: a bucket that holds little, and a rate that grows while calls keep up with it.
+
+    Args:
+        rate: at first.
+        growth: of the rate, by its part a second, after so many seconds of use.
+    """
+
+    def __init__(self, rate: float, growth: Callable[[float], float]) -> None:
+        self.rate = rate
+        self._growth = growth
+        self._level = 1.0
+        self._filled_at: float | None = None
+        self._used_s = 0.0
+
+    def ready_at(self, now: float) -> float:
+        """When the next call is due."""
+        self._fill(now)
+        return now if self._level >= _ALMOST_ONE else now + (1 - self._level) / self.rate
+
+    def take(self, now: float) -> None:
+        """One call goes out. The rate may grow, unless calls are slower than it anyway."""
+        self._fill(now)
+        is_full = self._level >= self._most()
+        self._level -= 1
+        if is_full:
+            return
+        self._used_s += 1 / self.rate
+        self.rate += self._growth(self._used_s)
+
+    def _most(self) -> float:
+        return 1 + self.rate * _PACE_HOLDS_S
+
+    def _fill(self, now: float) -> None:
+        passed_s = 0.0 if self._filled_at is None else max(0.0, now - self._filled_at)
+        self._level = min(self._most(), self._level + passed_s * self.rate)
+        self._filled_at = now

@@ -1,0 +1,86 @@
+"""The driver's side of `coordination="driver"`: an HTTP service that workers on all hosts ask for their part of limits.
+
+`POST /<pool>` takes an `Ask` as JSON and answers with a `Grant`, to those who present the token; nothing else is there.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import socket
+import threading
+import time
+
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway_batch.admission.lease_stores import MemoryPool
+from gateway_batch.admission.leases import ask_of
+from gateway_batch.errors import ConfigError
+
+_START_WITHIN_S = 10.0
+
+
+class LeaseServer:
+    """Serves pools from a thread of this process until it is closed.
+
+    Args:
+        bind: address to listen on.
+        host: name or address that the workers reach it by.
+
+    Attributes:
+        url: what the workers ask.
+        token: what they present. A secret.
+
+    Raises:
+        ConfigError: it can't listen there.
+    """
+
+    def __init__(self, bind: str, host: str) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self._pools = MemoryPool()
+        app = Starlette(routes=[Route("/{pool}", self._answer, methods=["POST"])])
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        listener = _listen(bind)
+        port = listener.getsockname()[1]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="gateway_batch_leases", daemon=True
+        )
+        self._thread.start()
+        until = time.monotonic() + _START_WITHIN_S
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > until:
+                raise ConfigError(f"coordination: the driver's lease service could not start on {bind}")
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """Stops serving. Workers that still ask send nothing more once their leases lapse."""
+        self._server.should_exit = True
+        self._thread.join()
+
+    async def _answer(self, request: Request) -> Response:
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
+            return Response(status_code=401)
+        try:
+            ask = ask_of(orjson.loads(await request.body()))
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return Response(status_code=400)
+        grant = self._pools.exchange(request.path_params["pool"], ask)
+        return Response(orjson.dumps(grant), media_type="application/json")
+
+
+def _listen(bind: str) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+        return socket.create_server((bind, 0), family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"coordination: the driver can't listen on {bind} ({error.strerror}); spark.driver.bindAddress is where"
+        ) from None

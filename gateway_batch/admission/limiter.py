@@ -1,0 +1,301 @@
+"""Who may send now: a slot of those that all tasks share, leave by their rates and budget, and the service's window."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from gateway_batch.admission.adaptive_throttle import Window
+from gateway_batch.admission.amount import NOTHING, ONE_REQUEST, Amount
+from gateway_batch.admission.lease_client import Ration
+from gateway_batch.admission.request_size import Estimator, Size
+from gateway_batch.admission.shared_throttle import Boards, OwnBoards
+from gateway_batch.errors import ErrorKind, UnreachableError
+from gateway_batch.types import TokenUsage
+
+_LOOK_AGAIN_S = 0.02
+
+
+class Slots(Protocol):
+    """Requests in flight at once, shared with other processes."""
+
+    def take(self) -> bool:
+        """Takes a slot for a call; False if there is none to have now."""
+        ...
+
+    def give(self) -> None:
+        """Gives a call's slot back."""
+        ...
+
+    def leave(self) -> None:
+        """Gives idle slots back to the other processes."""
+        ...
+
+    def close(self) -> None:
+        """Gives everything back."""
+        ...
+
+
+@dataclass(slots=True)
+class _Waiter:
+    granted: asyncio.Future[None]
+    deadline: float
+    need: Amount
+
+
+@dataclass(slots=True)
+class _Service:
+    """What is known of a service, and who waits for it."""
+
+    window: Window
+    estimator: Estimator = field(default_factory=Estimator)
+    waiting: deque[_Waiter] = field(default_factory=deque)
+
+
+class Limiter:
+    """Grants slots in the order asked, per service. Belongs to one event loop.
+
+    Args:
+        slots: what all processes of the host share; None where a ration grants slots too.
+        ceiling: calls in flight at most.
+        clock: monotonic seconds, the loop's own.
+        chance: in [0, 1), for the jitter of pauses.
+        boards: what processes tell each other of a service; None shares nothing.
+
+    Attributes:
+        counts_tokens: whether it wants the size of each request.
+    """
+
+    def __init__(
+        self,
+        slots: Slots | None,
+        ceiling: int,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        boards: Boards | None = None,
+    ) -> None:
+        self.counts_tokens = False
+        self._slots = slots
+        self._ration: Ration | None = None
+        self._ceiling = ceiling
+        self._clock = clock
+        self._chance = chance
+        self._boards = boards or OwnBoards()
+        self._services: dict[str, _Service] = {}
+        self._waiting = 0
+        self._waiting_need = NOTHING
+        self._timer: asyncio.TimerHandle | None = None
+        self._look_at = 0.0
+
+    def join(self, ration: Ration) -> None:
+        """From now on a slot needs leave by the limits that all tasks share, too."""
+        self._ration = ration
+        self.counts_tokens = ration.limits.counts_tokens
+
+    def slot(self, service: str, deadline: float, size: Size | None = None) -> Slot:
+        """A slot for one attempt, to be held with `async with`.
+
+        Args:
+            service: names it; each has a window of its own.
+            deadline: by the clock.
+            size: of the request, where `counts_tokens`.
+        """
+        known = self._services.get(service)
+        if known is None:
+            known = self._services[service] = _Service(Window(self._ceiling, self._chance, self._boards.of(service)))
+        return Slot(self, known, deadline, size)
+
+    def look(self) -> None:
+        """Hands out what came free, as when a ration was granted."""
+        self._grant()
+
+    def leave(self) -> None:
+        """Gives what is idle back to the other processes."""
+        now = self._clock()
+        for service in self._services.values():
+            if not service.window.in_flight:
+                service.window.leave(now)
+        if self._slots is not None:
+            self._slots.leave()
+        if self._ration is not None:
+            self._ration.leave()
+
+    async def close(self) -> None:
+        """Gives everything back."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._slots is not None:
+            self._slots.close()
+        if self._ration is not None:
+            await self._ration.close()
+        self._boards.close()
+
+    async def _enter(self, service: _Service, deadline: float, need: Amount) -> None:
+        if self._ration is not None and (refusal := self._ration.refusal) is not None:
+            raise refusal
+        now = self._clock()
+        opens_at = service.window.opens_at(now)
+        if deadline <= (now if opens_at is None else opens_at):
+            raise _too_late()
+        if service.waiting or opens_at != now or not self._take(service, need, now):
+            look_at = now + _LOOK_AGAIN_S
+            if opens_at is not None and now < opens_at < look_at:
+                look_at = opens_at
+            await self._wait(service, deadline, need, look_at)
+
+    def _leave(self, service: _Service, need: Amount, used: Amount) -> None:
+        service.window.ended()
+        if self._slots is not None:
+            self._slots.give()
+        if self._ration is not None:
+            self._ration.give(need, used)
+        if self._waiting:
+            self._grant()
+        elif self._timer is None:
+            self._look_by(self._clock() + _LOOK_AGAIN_S)
+
+    def _take(self, service: _Service, need: Amount, now: float) -> bool:
+        """For a call that the window lets out now."""
+        if self._slots is not None and not self._slots.take():
+            return False
+        if self._ration is not None and not self._ration.take(need):
+            if self._slots is not None:
+                self._slots.give()
+            return False
+        service.window.sent(now)
+        return True
+
+    async def _wait(self, service: _Service, deadline: float, need: Amount, look_at: float) -> None:
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), deadline, need)
+        service.waiting.append(waiter)
+        self._count_waiting(1, need)
+        self._look_by(look_at)
+        try:
+            await waiter.granted
+        except asyncio.CancelledError:
+            if waiter.granted.done() and not waiter.granted.cancelled() and waiter.granted.exception() is None:
+                self._leave(service, need, NOTHING)
+            raise
+
+    def _count_waiting(self, more: int, need: Amount) -> None:
+        self._waiting += more
+        if self._ration is not None:
+            self._waiting_need += need.times(more)
+            self._ration.wait(self._waiting, self._waiting_need.times(1 / self._waiting) if self._waiting else need)
+
+    def _grant(self) -> None:
+        """Hands free slots to those who wait, and refuses those whose time is over, or all once the budget is spent.
+
+        It is to be called again soon, as slots come free in other processes too, and windows open by themselves.
+        """
+        now = self._clock()
+        again_at = now + _LOOK_AGAIN_S
+        refusal = None if self._ration is None else self._ration.refusal
+        for service in self._services.values():
+            waiting = service.waiting
+            while waiting:
+                waiter = waiting[0]
+                if waiter.granted.done():
+                    self._drop_first(waiting)
+                elif refusal is not None or waiter.deadline <= now:
+                    waiter.granted.set_exception(refusal or _too_late())
+                    self._drop_first(waiting)
+                elif (opens_at := service.window.opens_at(now)) == now and self._take(service, waiter.need, now):
+                    waiter.granted.set_result(None)
+                    self._drop_first(waiting)
+                else:
+                    if opens_at is not None and opens_at > now:
+                        again_at = min(again_at, opens_at)
+                    break
+        if self._waiting:
+            self._look_by(again_at)
+
+    def _drop_first(self, waiting: deque[_Waiter]) -> None:
+        self._count_waiting(-1, waiting.popleft().need)
+
+    def _look_by(self, at: float) -> None:
+        if self._timer is None or at < self._look_at - 0.001:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._look_at = at
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, at - self._clock()), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._refuse_the_late()
+        self._grant()
+        in_use = self._waiting or any(service.window.in_flight for service in self._services.values())
+        if self._slots is not None and not in_use:
+            self._slots.leave()
+
+    def _refuse_the_late(self) -> None:
+        now = self._clock()
+        for service in self._services.values():
+            for waiter in service.waiting:
+                if waiter.deadline <= now and not waiter.granted.done():
+                    waiter.granted.set_exception(_too_late())
+
+
+class Slot:
+    """Leave for one attempt, and what became of it. Entering it waits.
+
+    Entering raises:
+        UnreachableError: of kind `deadline`, if none came free by then.
+        CallError: of kind `budget`, if nothing more may be sent.
+
+    Attributes:
+        service_is_down: the attempt failed as all do, so it is not the row's failure.
+    """
+
+    __slots__ = ("_deadline", "_limiter", "_need", "_sent_at", "_service", "_size", "_used", "service_is_down")
+
+    def __init__(self, limiter: Limiter, service: _Service, deadline: float, size: Size | None) -> None:
+        self._limiter = limiter
+        self._service = service
+        self._deadline = deadline
+        self._size = size
+        self._need = self._used = ONE_REQUEST
+        self._sent_at = 0.0
+        self.service_is_down = False
+
+    async def __aenter__(self) -> Self:
+        if self._size is not None:
+            self._need = self._service.estimator.estimate(self._size)
+        await self._limiter._enter(self._service, self._deadline, self._need)
+        self._sent_at = self._limiter._clock()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._limiter._leave(self._service, self._need, self._used)
+
+    def used(self, usage: TokenUsage) -> None:
+        """The attempt took tokens, whatever its answer was."""
+        if self._size is not None:
+            self._used = self._service.estimator.settle(self._size, usage)
+
+    def not_sent(self) -> None:
+        """The attempt took nothing: it never left."""
+        self._used = NOTHING
+
+    def succeeded(self) -> None:
+        """It was answered with a result."""
+        self._service.window.succeeded()
+
+    def throttled(self, retry_after_s: float | None) -> None:
+        """It was answered 429."""
+        self._service.window.throttled(self._limiter._clock(), self._sent_at, retry_after_s)
+
+    def failed(self, row: int) -> None:
+        """It failed in a way that the service may be at fault for; `row` tells a row's attempts from others'."""
+        counts = self._service.window.failed(self._limiter._clock(), self._sent_at, row)
+        self.service_is_down = not counts
+
+
+def _too_late() -> UnreachableError:
+    return UnreachableError(ErrorKind.DEADLINE, "the row's deadline passed while it waited for its turn")

@@ -1,0 +1,55 @@
+"""How much a request will take, learned from those before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway_batch.admission.amount import Amount
+from gateway_batch.types import Price, TokenUsage
+
+_BYTES_A_TOKEN = 4.0
+_FIRST_OUTPUT = 256.0
+_WEIGHT = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What is known of a request before it is answered.
+
+    Attributes:
+        body_bytes: of its body.
+        most_output: tokens that its answer may have at most; None where it doesn't say.
+        price: of its service; None is free.
+    """
+
+    body_bytes: int
+    most_output: int | None
+    price: Price | None
+
+
+class Estimator:
+    """Of one service: tokens a byte of request, and tokens of an answer, as they were lately on average."""
+
+    def __init__(self) -> None:
+        self._input_a_byte = 1 / _BYTES_A_TOKEN
+        self._output: float | None = None
+
+    def estimate(self, size: Size) -> Amount:
+        """What a request will take."""
+        output = _FIRST_OUTPUT if self._output is None else self._output
+        if size.most_output is not None:
+            output = min(output, size.most_output)
+        given = self._input_a_byte * size.body_bytes
+        cost_usd = 0.0 if size.price is None else (given * size.price.input + output * size.price.output) / 1e6
+        return Amount(1, given + output, cost_usd)
+
+    def settle(self, size: Size, usage: TokenUsage) -> Amount:
+        """What an answered request took, and learns from it."""
+        cost_usd = 0.0 if size.price is None else size.price.cost_usd(usage)
+        if usage.total_tokens is None:
+            return Amount(1, 0, cost_usd)
+        output = usage.output_tokens or 0
+        given = usage.total_tokens - output
+        self._input_a_byte += _WEIGHT * (given / max(1, size.body_bytes) - self._input_a_byte)
+        self._output = output if self._output is None else self._output + _WEIGHT * (output - self._output)
+        return Amount(1, usage.total_tokens, cost_usd)

@@ -1,0 +1,239 @@
+"""One call with its policy: limits, attempts, retries, and the record of each attempt.
+
+`InferenceClient.infer` holds the only loop over attempts in the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from gateway_batch.admission import Limiter, Size, Slot
+from gateway_batch.apis import api_for
+from gateway_batch.config import Credentials
+from gateway_batch.engine.retry import OF_THE_SERVICE, RetryPolicy
+from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
+from gateway_batch.transport import Transport
+from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, InferenceRequest, InferenceResult, Service
+from gateway_batch.usage import attempts
+from gateway_batch.usage.attempts import Caller
+from gateway_batch.usage.record import UsageRecord
+
+TAGS_HEADER = "Databricks-Ai-Gateway-Request-Tags"
+EVENT_ID_HEADER = "x-client-request-id"
+SOURCE_HEADER = "x-gateway-batch-source"
+
+_RENEWALS = 2
+
+
+class Ledger(Protocol):
+    """Where attempts are recorded."""
+
+    def intend(self, record: UsageRecord) -> None:
+        """Returns once the intent is written; LedgerError if it can't be."""
+        ...
+
+    def settle(self, record: UsageRecord) -> None:
+        """Takes the outcome of an intended attempt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """How long and how often a call is tried.
+
+    Attributes:
+        request_timeout_s: of one HTTP attempt.
+        row_deadline_s: of all attempts of a call, waiting included.
+    """
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    request_timeout_s: float = 120.0
+    row_deadline_s: float = 900.0
+
+
+class InferenceClient:
+    """Sends calls. Belongs to one event loop.
+
+    Args:
+        transport: the network.
+        ledger: has each attempt's intent before its bytes leave, its outcome after.
+        limiter: grants the slot of each attempt.
+        credentials: resolve the services' tokens.
+        policy: how long and how often.
+        event_id_tag: a request tag that carries the attempt's event id; None sends none.
+        clock: monotonic seconds, the loop's own.
+        sleep: waits seconds between attempts.
+        chance: in [0, 1), for jitter.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        ledger: Ledger,
+        limiter: Limiter,
+        credentials: Credentials,
+        *,
+        policy: CallPolicy,
+        event_id_tag: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._transport = transport
+        self._ledger = ledger
+        self._limiter = limiter
+        self._credentials = credentials
+        self._policy = policy
+        self._event_id_tag = event_id_tag
+        self._clock = clock
+        self._sleep = sleep
+        self._chance = chance
+        self._intents = attempts.Intents()
+
+    async def infer(self, call: AnyRequest, service: Service, caller: Caller) -> InferenceResult:
+        """The answer to one call.
+
+        Raises:
+            CallError: the last attempt's failure, when no further one is due.
+            LedgerError: an attempt could not be recorded; it was not sent.
+            ConfigError: the service's token can't be resolved.
+        """
+        asked = api_for(service.api).build(call, service)
+        request = self._authorized(asked, call, service, caller)
+        size = _size(request, call, service) if self._limiter.counts_tokens else None
+        deadline = self._clock() + self._policy.row_deadline_s
+        # A host's services share one URL, and each has limits of its own, for each key.
+        name = f"{service.url} {service.model} {service.credential}"
+        attempt = failures = throttled = renewed = 0
+        failure: CallError | None = None
+        while True:
+            attempt += 1
+            slot = self._limiter.slot(name, deadline, size)
+            try:
+                async with slot:
+                    record = self._intend(request, call, service, caller, attempt, slot)
+                    return await self._attempt(service, call, request, record, slot, deadline)
+            except CallError as error:
+                failure = _out_of_time(failure) if error.kind is ErrorKind.DEADLINE and failure else error
+            if failure.kind is ErrorKind.RATE_LIMIT:
+                throttled += 1
+                if throttled > 1 and _may_be_too_large(call, failure):
+                    raise failure
+                continue  # the next slot comes when the service wants it, or the deadline does
+            if failure.kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
+                renewed += 1
+                newer = self._authorized(asked, call, service, caller)
+                if newer.headers != request.headers:  # it expired on the way
+                    request = newer
+                    continue
+            if slot.service_is_down:
+                continue  # the next slot comes when it is back, or to probe it
+            failures += 1
+            delay_s = self._policy.retry.delay_s(failures, failure, self._chance(), deadline - self._clock())
+            if delay_s is None:
+                raise failure
+            await self._sleep(delay_s)
+
+    def _authorized(self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller) -> HttpRequest:
+        headers = {**request.headers, SOURCE_HEADER: caller.source}
+        if service.credential is not None:
+            token = self._credentials.resolve(service.credential)
+            headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
+        if call.tags:
+            headers[TAGS_HEADER] = json.dumps(dict(call.tags))
+        return HttpRequest(request.url, request.body, headers)
+
+    def _intend(
+        self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot
+    ) -> UsageRecord:
+        event_id, tags = attempts.new_event_id(), dict(call.tags)
+        if self._event_id_tag is not None:
+            tags[self._event_id_tag] = event_id
+        record = self._intents.record(
+            caller,
+            service,
+            tags,
+            event_id=event_id,
+            attempt=attempt,
+            now=time.time(),
+            authorization=request.headers.get("authorization"),
+        )
+        try:
+            self._ledger.intend(record)
+        except LedgerError:
+            slot.not_sent()
+            raise
+        return record
+
+    async def _attempt(
+        self, service: Service, call: AnyRequest, request: HttpRequest, record: UsageRecord, slot: Slot, deadline: float
+    ) -> InferenceResult:
+        started = self._clock()
+        assert record.invocation_id is not None
+        headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
+        if self._event_id_tag is not None:
+            headers[TAGS_HEADER] = json.dumps(record.request_tags)
+        timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
+        try:
+            reply = await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s)
+            attempts.note_reply(record, reply, self._milliseconds(started))
+            result: InferenceResult = api_for(service.api).parse(reply)
+            attempts.note_result(record, result, call)
+            attempts.note_destination(record, service)
+            slot.used(result.usage)  # as reported: an estimate binds no limit
+            slot.succeeded()
+            return _recorded(result, record)
+        except CallError as error:
+            error.event_id = record.invocation_id
+            attempts.note_failure(record, error, self._milliseconds(started))
+            if error.paid is not None:
+                attempts.note_result(record, error.paid)
+                slot.used(error.paid.usage)
+            if error.kind is ErrorKind.RATE_LIMIT:
+                slot.throttled(error.retry_after_s)
+            elif error.kind in OF_THE_SERVICE:
+                slot.failed(id(call))
+            raise
+        except BaseException:
+            stopped = UnreachableError(ErrorKind.CANCELLED, "stopped by the caller")
+            attempts.note_failure(record, stopped, self._milliseconds(started))
+            raise
+        finally:
+            self._ledger.settle(record)
+
+    def _milliseconds(self, since: float) -> int:
+        return round((self._clock() - since) * 1000)
+
+
+def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:
+    """The answer with the attempt's event id, and the tokens that are recorded for it: estimates, where it has none."""
+    usage = result.usage
+    counts = (record.input_tokens, record.output_tokens, record.total_tokens)
+    if counts != (usage.input_tokens, usage.output_tokens, usage.total_tokens):
+        given, answered, total = counts
+        usage = replace(usage, input_tokens=given, output_tokens=answered, total_tokens=total)
+    return InferenceResult(result.value, usage, result.model, record.invocation_id)
+
+
+def _size(request: HttpRequest, call: AnyRequest, service: Service) -> Size:
+    if not isinstance(call, InferenceRequest):
+        return Size(len(request.body), 0, service.price)
+    most = (call.parameters.get(name) for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"))
+    return Size(len(request.body), next((each for each in most if isinstance(each, int)), None), service.price)
+
+
+def _may_be_too_large(call: AnyRequest, failure: CallError) -> bool:
+    """Databricks refuses embedding requests that are too large with 429 as well: then waiting doesn't help."""
+    return isinstance(call, EmbeddingRequest) and len(call.texts) > 1 and failure.retry_after_s is None
+
+
+def _out_of_time(last: CallError) -> UnreachableError:
+    return UnreachableError(
+        ErrorKind.DEADLINE, f"the row's deadline passed; the last attempt failed with: {last}", status=last.status
+    )

@@ -1,0 +1,1 @@
+"""JSON whose numbers keep their digits, and JSON Schema."""

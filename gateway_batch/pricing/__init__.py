@@ -1,0 +1,1 @@
+"""What requests take and cost: token counts and list prices."""

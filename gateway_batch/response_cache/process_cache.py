@@ -1,0 +1,148 @@
+"""A process's answers of the scope that it works in: which store they are in, and what they saved."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway_batch.admission.coordination import Sharing
+from gateway_batch.config import Credentials, GatewayConfig, is_redis, redis_url
+from gateway_batch.errors import ConfigError
+from gateway_batch.response_cache import (
+    AnswerScope,
+    AnswerStore,
+    FallbackStore,
+    Flights,
+    HostAnswerStore,
+    RedisAnswerStore,
+)
+from gateway_batch.response_cache.savings import (
+    Counts,
+    add_savings,
+    add_shared_savings,
+    read_savings,
+    read_shared_savings,
+    savings_key,
+    sum_savings,
+)
+from gateway_batch.transport import redis_connection
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+
+class PayOnce:
+    """Opens scopes one after another. Belongs to one event loop.
+
+    Args:
+        sharing: through what answers are shared.
+        quota_bytes: of a scope's answers.
+        credentials: resolve the URL of a Redis.
+        clock: monotonic seconds, the loop's own.
+    """
+
+    def __init__(
+        self, sharing: Sharing, quota_bytes: int, credentials: Credentials, clock: Callable[[], float]
+    ) -> None:
+        self._sharing = sharing
+        self._quota_bytes = quota_bytes
+        self._credentials = credentials
+        self._clock = clock
+        self._flights: Flights | None = None
+        self._scope: AnswerScope | None = None
+        self._redis: Redis | None = None
+
+    async def open(self, scope: AnswerScope) -> Flights:
+        """The answers of a scope; those of the scope before are let go.
+
+        Raises:
+            ConfigError: answers are shared by a Redis whose URL or package is missing.
+        """
+        if self._flights is None or self._scope != scope:
+            await self._close_flights()
+            self._flights = Flights(self._store(scope), keep_failures=bool(scope.query))
+            self._scope = scope
+        return self._flights
+
+    async def flush(self) -> None:
+        """Hands answers and counts over."""
+        if self._flights is None or self._scope is None:
+            return
+        await self._flights.flush()
+        counts = Counts(*self._flights.take_counts())
+        if any(counts) and self._scope.execution_id:
+            await self._count(self._scope, counts)
+
+    async def close(self) -> None:
+        """Hands everything over, and closes stores and connection."""
+        await self._close_flights()
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def _close_flights(self) -> None:
+        if self._flights is not None:
+            await self.flush()
+            await self._flights.close()
+            self._flights = None
+
+    def _store(self, scope: AnswerScope) -> AnswerStore:
+        host = HostAnswerStore(scope, self._quota_bytes)
+        if not is_redis(self._sharing.coordination):
+            return host
+        if self._redis is None:
+            self._redis = redis_connection.connect(redis_url(self._sharing.coordination, self._credentials))
+        name = self._sharing.coordination_name
+        shared = RedisAnswerStore(self._redis, scope, coordination_name=name, quota_bytes=self._quota_bytes)
+        return FallbackStore(shared, host, self._clock)
+
+    async def _count(self, scope: AnswerScope, counts: Counts) -> None:
+        """Where several hosts share answers their counts are in Redis, too, and else each host's in its own file."""
+        if self._redis is not None:
+            key = savings_key(self._sharing.coordination_name, scope.application_id)
+            with contextlib.suppress(redis_connection.RedisError):
+                return await add_shared_savings(self._redis, key, scope.execution_id, counts)
+        with contextlib.suppress(OSError):
+            add_savings(savings_file(scope.application_id), scope.execution_id, counts)
+
+
+def shared_dir(scope: str) -> Path:
+    """What the processes of a scope share on this host, private to the user."""
+    return Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / scope
+
+
+def savings_file(application_id: str) -> Path:
+    """Where an application's processes on this host count what the cache saved."""
+    return shared_dir(application_id) / "savings" / "counts"
+
+
+def savings_of(config: GatewayConfig, application_id: str) -> dict[str, Counts]:
+    """What the cache saved in an application's queries, by execution id: on this host and in its Redis.
+
+    Raises:
+        ConfigError: the Redis can't be asked.
+    """
+    here = read_savings(savings_file(application_id))
+    coordination = config.coordination_reference()
+    if not is_redis(coordination):
+        return here
+    url = redis_url(coordination, config.credentials())
+
+    async def read() -> dict[str, Counts]:
+        redis = redis_connection.connect(url)
+        try:
+            return await read_shared_savings(redis, savings_key(config.coordination_name, application_id))
+        finally:
+            await redis.aclose()
+
+    with ThreadPoolExecutor(1) as thread:  # a notebook's own thread has a running loop
+        try:
+            shared = thread.submit(asyncio.run, read()).result()
+        except redis_connection.RedisError as error:
+            raise ConfigError(f"coordination: {error}") from error
+    return sum_savings([*here.items(), *shared.items()])

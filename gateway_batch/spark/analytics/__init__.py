@@ -1,0 +1,1 @@
+"""The views over the usage table, their aggregate, and its upkeep."""

@@ -1,0 +1,71 @@
+"""The queries that group a usage table's rows: cells of a UTC day, and what falls into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+
+from gateway_batch.spark.analytics.sql_files import read_sql
+from gateway_batch.spark.session.sql_text import quoted
+
+CELLS, DISTRIBUTIONS = "usage_daily", "usage_daily_distributions"
+"""The tables of the aggregate."""
+
+CELL_COLUMNS = (
+    "workspace_id", "endpoint_name", "service_name", "model", "destination_type", "requester", "requester_type",
+    "api_type", "source", "request_tags", "status_code", "coding_agent", "is_mcp", "mcp_server_type", "mcp_method",
+    "mcp_tool",
+)  # fmt: skip
+"""What tells the cells of a day apart."""
+
+
+def cells_query(schema: str, days: Sequence[date]) -> str:
+    """The rows that `usage_daily` has of some days, computed from the usage table's; `days` are in order."""
+    return read_sql("aggregates", CELLS).format(schema=quoted(schema), cell=_cell_hash(), of_days=_of(days))
+
+
+def distributions_query(schema: str, days: Sequence[date]) -> str:
+    """Day, cell, and distributions of some days' cells, computed from the usage table's rows."""
+    return read_sql("aggregates", "distributions").format(schema=quoted(schema), cell=_cell_hash(), of_days=_of(days))
+
+
+def distributions_with_cells(schema: str, days: Sequence[date]) -> str:
+    """The rows that `usage_daily_distributions` has of some days, of which `usage_daily` has rows already."""
+    listed = ", ".join(f"DATE'{day}'" for day in days)
+    return read_sql("aggregates", DISTRIBUTIONS).format(
+        schema=quoted(schema), days=f"day IN ({listed})", distributions=distributions_query(schema, days)
+    )
+
+
+def _of(days: Sequence[date]) -> str:
+    """The condition that a row of the usage table is of one of the days."""
+    return " OR ".join(
+        f"(event_time >= {midnight(first)} AND event_time < {midnight(last + timedelta(days=1))})"
+        for first, last in _runs(days)
+    )
+
+
+def _cell_hash() -> str:
+    """A hash passes over NULLs, so that it is told where they are. Tags in another order may make another cell."""
+    columns = [f"{name}, isnull({name})" for name in CELL_COLUMNS if name != "request_tags"]
+    return f"xxhash64({', '.join(columns)}, map_keys(request_tags), map_values(request_tags), isnull(request_tags))"
+
+
+def _runs(days: Iterable[date]) -> Iterator[tuple[date, date]]:
+    """First and last of the days that follow each other."""
+    first = last = None
+    for day in days:
+        if first is None or last is None:
+            first = last = day
+        elif day == last + timedelta(days=1):
+            last = day
+        else:
+            yield first, last
+            first = last = day
+    if first is not None and last is not None:
+        yield first, last
+
+
+def midnight(day: date) -> str:
+    """The begin of a UTC day as SQL spells it."""
+    return f"TIMESTAMP'{day} 00:00:00Z'"

@@ -1,0 +1,188 @@
+"""The aggregate of a usage table: whole UTC days, kept up with what is new.
+
+The tables `usage_daily` and `usage_daily_distributions` have the days that ended some hours ago. A refresh compares how
+many rows each of the last days has here and there, and computes those anew that differ. Where the rest of the table has
+not as many rows as the aggregate says, which the table's log tells without reading it, all days are compared: rows of
+long ago were added or deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from gateway_batch.errors import LedgerError
+from gateway_batch.spark.analytics.sql_files import read_sql
+from gateway_batch.spark.analytics.usage_aggregate import (
+    CELLS,
+    DISTRIBUTIONS,
+    cells_query,
+    distributions_with_cells,
+    midnight,
+)
+from gateway_batch.spark.analytics.views import create_first_view, create_views
+from gateway_batch.spark.delta_tables.creation import make_table
+from gateway_batch.spark.delta_tables.lock import table_lock
+from gateway_batch.spark.delta_tables.spark_writer import SparkTable
+from gateway_batch.spark.session.messages import first_line
+from gateway_batch.spark.session.session_kind import WRITE_ERRORS
+from gateway_batch.spark.session.sql_text import literal, quoted
+
+REFRESHES = "usage_refreshes"
+
+_LATE = timedelta(hours=3)
+"""Rows of Databricks' own table are up to two hours late."""
+_STILL_CHECKED = timedelta(days=3)
+_ROWS_A_COMMIT = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh did.
+
+    Attributes:
+        days: that were computed, in order.
+        invocations: rows of the usage table in these.
+        complete_before: days before this one are in the aggregate.
+    """
+
+    days: tuple[date, ...]
+    invocations: int
+    complete_before: date
+
+
+def refresh_usage(
+    spark: SparkSession,
+    usage_table: str = "ai_gateway.usage",
+    schema: str = "ai_gateway",
+    *,
+    everything: bool = False,
+    now: datetime | None = None,
+) -> Refreshed:
+    """Brings the aggregate of a usage table up to date, and makes the views that read it.
+
+    It costs about as much as reading the days that have new rows, and once a day the day that has ended. Two at a time
+    do no harm: one may fail and is to be run again.
+
+    Args:
+        spark: a session that may make tables and views in the schema.
+        usage_table: ours, or `system.ai_gateway.usage`.
+        schema: where the views and the aggregate are; made, if it is missing.
+        everything: computes all days anew.
+        now: the time, for tests; a day is complete three hours after its end.
+
+    Raises:
+        ConfigError: as `create_views`, or the schema has the aggregate of another usage table.
+        LedgerError: it can't be written, or another refresh is under way.
+    """
+    until = ((now or datetime.now(UTC)).astimezone(UTC) - _LATE).date()
+    known = create_first_view(spark, usage_table, schema)
+    try:
+        for name in (CELLS, DISTRIBUTIONS, REFRESHES):
+            make_table(spark, f"{schema}.{name}", read_sql("tables", name).format(schema=quoted(schema)))
+        with table_lock(SparkTable(spark, f"{schema}.{CELLS}").local_folder):
+            refreshed = _refresh(spark, usage_table, schema, everything, known, until)
+    except WRITE_ERRORS as error:
+        raise LedgerError(
+            f"the aggregate of {usage_table} in {schema} can't be refreshed: {first_line(error)} "
+            "What it has is kept; run it again."
+        ) from error
+    create_views(spark, usage_table, schema)
+    return refreshed
+
+
+def _refresh(
+    spark: SparkSession, usage_table: str, schema: str, everything: bool, known: date | None, until: date
+) -> Refreshed:
+    until = max(until, known or until)
+    if everything:
+        changed = _rows_by_day(spark, schema, None, until)
+    else:
+        since = None if known is None else known - _STILL_CHECKED
+        if since is not None and not _agree_before(spark, schema, since):
+            since = None
+        changed = _changed(spark, schema, since, until)
+    for days in _portions(changed):
+        _compute(spark, schema, days)
+    if changed or known != until:
+        _note(spark, usage_table, schema, until, changed)
+    return Refreshed(tuple(sorted(changed)), sum(changed.values()), until)
+
+
+def _changed(spark: SparkSession, schema: str, since: date | None, until: date) -> dict[date, int]:
+    """Days whose rows are not as many as the aggregate says, with how many they are."""
+    rows = _rows_by_day(spark, schema, since, until)
+    cells, distributions = (_invocations_by_day(spark, schema, name, since) for name in (CELLS, DISTRIBUTIONS))
+    days = rows.keys() | cells.keys() | distributions.keys()
+    found = {day: rows.get(day, 0) for day in days}
+    return {day: count for day, count in found.items() if not cells.get(day, 0) == distributions.get(day, 0) == count}
+
+
+def _agree_before(spark: SparkSession, schema: str, day: date) -> bool:
+    """Whether there are as many rows before a day as the aggregate says; reads the later ones only."""
+    usage = f"{quoted(schema)}.usage_invocations"
+    (everywhere,) = _first(spark, f"SELECT count(*) FROM {usage}")
+    (later,) = _first(spark, f"SELECT count(*) FROM {usage} WHERE {_since(day)} OR event_time IS NULL")
+    (ours,) = _first(
+        spark, f"SELECT coalesce(sum(invocations), 0) FROM {quoted(schema)}.{CELLS} WHERE day < DATE'{day}'"
+    )
+    return bool(everywhere - later == ours)
+
+
+def _rows_by_day(spark: SparkSession, schema: str, since: date | None, until: date) -> dict[date, int]:
+    begin = f"{_since(since)} AND " if since else ""
+    rows = spark.sql(
+        f"SELECT day, count(*) AS rows FROM {quoted(schema)}.usage_invocations "
+        f"WHERE {begin}event_time < {midnight(until)} GROUP BY day"
+    ).collect()
+    return {row["day"]: row["rows"] for row in rows}
+
+
+def _invocations_by_day(spark: SparkSession, schema: str, table: str, since: date | None) -> dict[date, int]:
+    rows = spark.sql(
+        f"SELECT day, sum(invocations) AS rows FROM {quoted(schema)}.{table} "
+        f"WHERE day >= DATE'{since or date.min}' GROUP BY day"
+    ).collect()
+    return {row["day"]: row["rows"] for row in rows}
+
+
+def _compute(spark: SparkSession, schema: str, days: Iterable[date]) -> None:
+    """Replaces the days' rows in both tables; a day without rows has none afterwards."""
+    days = sorted(days)
+    for table, query in ((CELLS, cells_query(schema, days)), (DISTRIBUTIONS, distributions_with_cells(schema, days))):
+        spark.sql(query).writeTo(quoted(f"{schema}.{table}")).overwrite(F.col("day").isin(days))
+
+
+def _note(spark: SparkSession, usage_table: str, schema: str, until: date, changed: Mapping[date, int]) -> None:
+    spark.sql(
+        f"INSERT INTO {quoted(schema)}.{REFRESHES} (refreshed_at, usage_table, complete_before, days, invocations) "
+        f"VALUES (current_timestamp(), {literal(usage_table)}, DATE'{until}', {len(changed)}, {sum(changed.values())})"
+    )
+
+
+def _portions(changed: Mapping[date, int]) -> Iterator[list[date]]:
+    """Days in order, as many at a time as have so many rows."""
+    days: list[date] = []
+    rows = 0
+    for day in sorted(changed):
+        if days and rows + changed[day] > _ROWS_A_COMMIT:
+            yield days
+            days, rows = [], 0
+        days.append(day)
+        rows += changed[day]
+    if days:
+        yield days
+
+
+def _since(day: date) -> str:
+    return f"event_time >= {midnight(day)}"
+
+
+def _first(spark: SparkSession, query: str) -> tuple[int, ...]:
+    row = spark.sql(query).first()
+    assert row is not None
+    return tuple(row)

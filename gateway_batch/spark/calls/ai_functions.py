@@ -1,0 +1,148 @@
+"""Databricks' task functions: what each asks of a model, by a prompt file and a schema of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.sql import types as t
+
+from gateway_batch.errors import AiFunctionError
+from gateway_batch.spark.calls.call_plan import Shape
+from gateway_batch.spark.calls.classification import classify
+from gateway_batch.spark.calls.extraction import fields_of, schema_of_fields
+from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, options, prompt
+from gateway_batch.spark.calls.signature import Constants, Signature, invalid_value
+from gateway_batch.types import JsonObject, ResponseFormat
+
+LANGUAGES = {
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "hi": "Hindi",
+    "it": "Italian",
+    "pt": "Portuguese",
+    "th": "Thai",
+}
+SENTIMENTS = ("positive", "negative", "neutral", "mixed")
+
+FAIL_ON_ERROR = "failOnError"
+"""An argument of all, by name. Functions whose result has the row's error in it fail only where it is true."""
+
+_DEFAULT_WORDS = 50
+
+
+@dataclass(frozen=True)
+class TaskFunction:
+    """A task function.
+
+    Attributes:
+        signature: its parameters.
+        contents: those that depend on data; the others are constants.
+        ask: what a call with these constants asks for.
+        by_row: constants that may depend on data, too.
+    """
+
+    signature: Signature
+    contents: tuple[str, ...]
+    ask: Callable[[Constants], Asked]
+    by_row: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.signature.function
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """The parameters that have to be constants."""
+        return tuple(name for name in self.signature.parameters if name not in self.contents)
+
+
+def _text_of(member: str, instructions: str) -> Asked:
+    return Asked(instructions, one_member(member, {"type": "string"}), member)
+
+
+def _analyze_sentiment(constants: Constants) -> Asked:
+    schema: JsonObject = {"type": "string", "enum": list(SENTIMENTS)}
+    return Asked(prompt("ai_analyze_sentiment"), one_member("sentiment", schema), "sentiment", misfit_is_null=True)
+
+
+def _fix_grammar(constants: Constants) -> Asked:
+    return _text_of("text", prompt("ai_fix_grammar"))
+
+
+def _gen(constants: Constants) -> Asked:
+    return Asked()
+
+
+def _mask(constants: Constants) -> Asked:
+    labels = names(constants.any("labels"), "ai_mask", "labels")
+    return _text_of("text", prompt("ai_mask", labels=_listed(labels)))
+
+
+def _similarity(constants: Constants) -> Asked:
+    return Asked(shape=Shape.SIMILARITY, result_type=t.FloatType())
+
+
+def _summarize(constants: Constants) -> Asked:
+    words = constants.integer("max_words", _DEFAULT_WORDS)
+    if words < 0:
+        raise AiFunctionError(
+            "AI_FUNCTION_INVALID_MAX_WORDS",
+            f"The maximum number of words must be a non-negative integer, but got {words}.",
+        )
+    return _text_of("summary", prompt("ai_summarize", length=f", in at most {words} words" if words else ""))
+
+
+def _translate(constants: Constants) -> Asked:
+    code = constants.required_text("to_lang")
+    if code.lower() not in LANGUAGES:
+        raise invalid_value("ai_translate", "to_lang", f"expects one of {', '.join(LANGUAGES)}, but got {code!r}")
+    return _text_of("translation", prompt("ai_translate", language=LANGUAGES[code.lower()]))
+
+
+def _extract(constants: Constants) -> Asked:
+    given = options(constants, "ai_extract", ("version", "instructions", "enableCitations", "enableConfidenceScores"))
+    fields = fields_of(constants.any("schema"))
+    schema = schema_of_fields(
+        fields,
+        citations=flag(given, "ai_extract", "enableCitations"),
+        confidence=flag(given, "ai_extract", "enableConfidenceScores"),
+    )
+    described = "\n".join(
+        f"- {name}: {field['description']}" if field.get("description") else f"- {name}"
+        for name, field in fields.items()
+    )
+    instructions = prompt("ai_extract", fields=described, instructions=given.get("instructions", ""))
+    return Asked(instructions, ResponseFormat(schema, "fields"), None, Shape.ENVELOPE)
+
+
+def _listed(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _task(
+    name: str,
+    parameters: tuple[str, ...],
+    required: int,
+    contents: int,
+    ask: Callable[..., Asked],
+    by_row: tuple[str, ...] = (),
+) -> TaskFunction:
+    signature = Signature(name, (*parameters, FAIL_ON_ERROR), required=required, positional=len(parameters))
+    return TaskFunction(signature, parameters[:contents], ask, by_row)
+
+
+TASKS = (
+    _task("ai_analyze_sentiment", ("content",), 1, 1, _analyze_sentiment),
+    _task("ai_classify", ("content", "labels", "options"), 2, 1, classify, by_row=("labels",)),
+    _task("ai_extract", ("content", "schema", "options"), 2, 1, _extract),
+    _task("ai_fix_grammar", ("content",), 1, 1, _fix_grammar),
+    _task("ai_gen", ("prompt",), 1, 1, _gen),
+    _task("ai_mask", ("content", "labels"), 2, 1, _mask),
+    _task("ai_similarity", ("expr1", "expr2"), 2, 2, _similarity),
+    _task("ai_summarize", ("content", "max_words"), 1, 1, _summarize),
+    _task("ai_translate", ("content", "to_lang"), 2, 1, _translate),
+)

@@ -1,0 +1,1 @@
+"""Delta tables of any kind: making, locking and appending to them."""

@@ -1,0 +1,1 @@
+"""The tables of usage and tasks: making, filling and reconciling them."""

@@ -1,0 +1,227 @@
+"""From the spool to the usage table: each sealed segment's rows are appended exactly once.
+
+A drain writes down which segments it takes (a manifest), appends their rows in one Delta commit, and only then deletes
+them. The commit has the spool folder's own transaction id, and a mark that names the manifest. The table's log alone
+says what was committed, so that any number of drains on any hosts may die or meet anywhere: of two that try at once
+Delta lets one commit, and whoever comes next deletes what the last commit took, once the tasks' summaries in there are
+in their own table (`task_table`). A lock on the folder only spares them the trouble, where the mount has locks.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from gateway_batch.errors import LedgerError
+from gateway_batch.local_files.locks import locked
+from gateway_batch.spark.delta_tables.lock import table_lock
+from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkTable, Table
+from gateway_batch.spark.ledger.task_table import TaskTable
+from gateway_batch.spark.ledger.usage_table import add_missing_columns, create_usage_table
+from gateway_batch.spark.session.messages import first_line
+from gateway_batch.spark.session.session_kind import WRITE_ERRORS, is_classic
+from gateway_batch.spark.session.sql_text import quoted
+from gateway_batch.usage.arrow import usage_rows
+from gateway_batch.usage.manifests import Manifest, Manifests, Mark
+from gateway_batch.usage.processed_segments import Drained
+from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.sealed_segment import Damage, read_sealed
+from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
+from gateway_batch.usage.segment_names import SegmentName
+from gateway_batch.usage.shipping import ship_leftovers
+from gateway_batch.usage.spool import damaged_dir, prepare, sealed_dir, sealed_segments
+
+_ROWS_A_COMMIT = 200_000
+_ROWS_A_BATCH = 10_000
+_LOST_AFTER_S = 86_400.0
+_TRIES = 20
+
+_in_this_process = threading.Lock()
+_log = logging.getLogger(__name__)
+
+
+class UsageDrain:
+    """Drains one spool folder into one usage table.
+
+    Args:
+        spark: a session that can write Delta.
+        spool_dir: the spool folder; any number of drains, in any processes of any hosts, may share it.
+        table: the usage table's name; made if missing.
+        local_dir: where this host keeps records that are on their way to the spool folder; None: nowhere.
+    """
+
+    def __init__(self, spark: SparkSession, spool_dir: Path, table: str, local_dir: Path | None = None) -> None:
+        prepare(spool_dir)
+        self._spark = spark
+        self._spool_dir = spool_dir
+        self._table = table
+        self._local_dir = local_dir
+        self._manifests = Manifests(spool_dir)
+        self._made = False
+        self._told: set[Path] = set()
+        self._tasks: dict[str, TaskTable] = {}
+
+    def flush(self) -> int:
+        """Commits all sealed records, those of this host's dead workers included.
+
+        Returns:
+            Rows newly committed to the table.
+
+        Raises:
+            LedgerError: the table can't be made or written. The records stay in the spool.
+        """
+        try:
+            with _in_this_process, locked(self._spool_dir / "drain" / "lock", where_possible=True):
+                adopt_dead_writers(self._spool_dir)
+                if self._local_dir is not None and self._local_dir.is_dir():
+                    ship_leftovers(self._local_dir, self._spool_dir)
+                return 0 if self._made and not sealed_segments(self._spool_dir) else self._drain()
+        except OSError as error:
+            raise LedgerError(
+                f"the spool folder {self._spool_dir} can't be drained into {self._table}: {error.strerror or error}; "
+                "the records are safe there"
+            ) from error
+        except WRITE_ERRORS as error:
+            raise LedgerError(
+                f"the usage table {self._table} can't be written: {first_line(error)} "
+                f"The records are safe in {self._spool_dir}."
+            ) from error
+
+    def _drain(self) -> int:
+        self._make()
+        table, committed, tries = _open_table(self._spark, self._table), 0, 0
+        while True:
+            last = self._last_commit(self._table, table)
+            drained = self._settle(self._table, last).union(self._drained_into_others())
+            segments = self._next_segments(drained)
+            if not segments:
+                return committed
+            try:
+                committed += self._commit(table, segments, drained, last)
+            except (OvertakenError, FileNotFoundError) as error:  # another drain has taken segments, or deleted them
+                tries += 1
+                if tries == _TRIES:
+                    raise LedgerError(
+                        f"{self._spool_dir} can't be drained: other drains were first {_TRIES} times, or its files "
+                        "vanish; what is there is safe"
+                    ) from error
+
+    def _make(self) -> None:
+        create_usage_table(self._spark, self._table)
+        if not self._made:
+            add_missing_columns(self._spark, self._table)
+            self._made = True
+
+    def _last_commit(self, name: str, table: Table) -> Mark | None:
+        return table.last_commit(self._manifests.drain_id()) if self._manifests.last_counter(name) else None
+
+    def _settle(self, name: str, last: Mark | None) -> Drained:
+        """Finishes the last commit to a table, whoever made it; returns which segments the folder's commits took."""
+        if last is None:
+            return Drained()
+        manifest = self._manifests.read(name, last) or self._manifest_by_rows(name)
+        segments = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments]
+        if present := [segment for segment in segments if segment.exists()]:
+            self._tasks_of(name).append(present, last)
+        for segment in present:
+            segment.unlink(missing_ok=True)
+        self._manifests.remove_before(name, last)
+        return manifest.drained
+
+    def _manifest_by_rows(self, name: str) -> Manifest:
+        """What a manifest that someone deleted had of the segments that are there: those with rows in the table.
+
+        A commit takes a segment whole, so that one row tells.
+        """
+        first = {path: next(read_sealed(path, []), None) for path, _ in sealed_segments(self._spool_dir)}
+        ids = {event_id(line): path for path, line in first.items() if line is not None}
+        committed = self._spark.table(quoted(name)).select("client_metadata.event_id")
+        found = committed.where(F.col("event_id").isin(list(ids)))
+        names = sorted(ids[row["event_id"]].name for row in found.distinct().collect())
+        _log.warning("the manifest of the last commit to %s is gone: %d segments are there already", name, len(names))
+        return Manifest(tuple(names), Drained().adding(filter(None, (SegmentName.of(Path(each)) for each in names))))
+
+    def _tasks_of(self, name: str) -> TaskTable:
+        if name not in self._tasks:
+            self._tasks[name] = TaskTable(self._spark, name)
+        return self._tasks[name]
+
+    def _drained_into_others(self) -> Drained:
+        """The same for tables that the folder was drained into under other settings."""
+        drained = Drained()
+        for name in self._manifests.tables():
+            if name != self._table.lower() and self._spark.catalog.tableExists(quoted(name)):
+                last = self._last_commit(name, _open_table(self._spark, name))
+                drained = drained.union(self._settle(name, last))
+        return drained
+
+    def _next_segments(self, drained: Drained) -> list[tuple[Path, SegmentName]]:
+        """Sealed segments that are whole, as many as one commit takes."""
+        segments: list[tuple[Path, SegmentName]] = []
+        rows = 0
+        for path, name in sealed_segments(self._spool_dir):
+            if name in drained:
+                path.unlink(missing_ok=True)  # it has come once more
+            elif self._is_readable(path, name):
+                rows += name.rows
+                if segments and rows > _ROWS_A_COMMIT:
+                    break
+                segments.append((path, name))
+        return segments
+
+    def _is_readable(self, path: Path, name: SegmentName) -> bool:
+        try:
+            found = path.stat()
+            if name.copied and found.st_size != name.size and time.time() - found.st_mtime < _LOST_AFTER_S:
+                return False
+            version = format_of(path)
+        except FileNotFoundError:  # another drain was here
+            return False
+        if version <= FORMAT_VERSION:
+            return True
+        if path not in self._told:
+            self._told.add(path)
+            _log.warning("%s was written by a newer gateway_batch (format %d): left where it is", path, version)
+        return False
+
+    def _commit(
+        self, table: Table, segments: list[tuple[Path, SegmentName]], drained: Drained, last: Mark | None
+    ) -> int:
+        # Where the table is another, or has forgotten the last commit, the manifests know that there was one.
+        counter = last.counter if last else self._manifests.last_counter(self._table)
+        mark, damage = Mark.after(self._manifests.drain_id(), counter), list[Damage]()
+        taken = Manifest(tuple(path.name for path, _ in segments), drained.adding(name for _, name in segments))
+        self._manifests.write(self._table, mark, taken)
+        lines = (line for path, _ in segments for line in read_sealed(path, damage))
+        with table_lock(table.local_folder):
+            rows = table.append(self._batches(lines, damage), mark, last)
+        for each in damage:
+            kept = damaged_dir(self._spool_dir)
+            _log.warning("usage records were damaged on the disk: %s; the file is kept in %s", each, kept)
+        return rows
+
+    def _batches(self, lines: Iterable[bytes], damage: list[Damage]) -> Iterator[pa.Table]:
+        """The rows, a batch at a time; damaged files are kept before their rows are committed."""
+        while batch := list(islice(lines, _ROWS_A_BATCH)):
+            yield usage_rows(batch)
+        for each in damage:
+            kept = damaged_dir(self._spool_dir)
+            kept.mkdir(mode=0o700, exist_ok=True)
+            shutil.copyfile(each.segment, kept / each.segment.name)
+
+
+def _open_table(spark: SparkSession, name: str) -> Table:
+    if not is_classic(spark):
+        return SparkTable(spark, name)
+    from gateway_batch.spark.ledger.driver_delta_writer import UsageTable  # it needs py4j
+
+    return UsageTable(spark, name)

@@ -1,0 +1,1 @@
+"""Spark's query plans: what is changed in them, and what is read off them."""

@@ -1,0 +1,1 @@
+"""Spark sessions of any kind, and the way to what is behind them."""

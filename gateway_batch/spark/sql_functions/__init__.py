@@ -1,0 +1,1 @@
+"""The functions as a session has them, classic or Spark Connect."""

@@ -1,0 +1,1 @@
+"""The functions' body in Spark's Python workers."""

@@ -1,0 +1,232 @@
+"""The function's body in Spark's Python workers: from Arrow columns to calls, from answers to an Arrow column."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import pyarrow as pa
+from pyspark import TaskContext
+
+from gateway_batch.apis import task_of
+from gateway_batch.config import Credentials
+from gateway_batch.engine.concurrency_window import Window, answer_in_order
+from gateway_batch.engine.embedding_batches import Embedder, PackedBatches, PackSize, Vector
+from gateway_batch.engine.runtime import Runtime
+from gateway_batch.errors import CallError, as_ai_function_error
+from gateway_batch.response_cache import KEPT, Flights, KeyMaker, UnderWay
+from gateway_batch.spark.calls.call_plan import CallPlan
+from gateway_batch.spark.calls.scope import query_of, scope_of
+from gateway_batch.spark.worker.answers import NULL, Formatted, column_writer
+from gateway_batch.spark.worker.call_details import DETAILED, with_details
+from gateway_batch.spark.worker.cancelling import BEAT_S, ended_by_exception, flusher
+from gateway_batch.spark.worker.rows import request_reader
+from gateway_batch.spark.worker.task_counts import Tally
+from gateway_batch.spark.worker.worker_runtime import runtime_for
+from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult, RecordRequest, Task
+from gateway_batch.usage.attempts import Caller
+from gateway_batch.usage.task_summary import task_line
+from gateway_batch.version import USER_AGENT
+
+if TYPE_CHECKING:  # a client of Spark Connect has none
+    from pyspark import Broadcast
+
+FUNCTION = "ai_query"
+SOURCE = "AI_QUERY"
+
+_AHEAD = 16_384
+
+# Local properties that Databricks sets on the jobs of a workflow or a notebook. `runId` is the task's run.
+_JOB, _JOB_RUN = "spark.databricks.job.id", "spark.databricks.job.parentRunId"
+_TASK_RUN, _NOTEBOOK = "spark.databricks.job.runId", "spark.databricks.notebook.path"
+
+Columns: TypeAlias = "pa.Array | tuple[pa.Array, ...]"
+Batches = Iterator[list[Any]]
+Answers = Generator[list[Any] | None, None, None]
+"""None: there are none yet."""
+
+
+def make_function(
+    plan: CallPlan, credentials: Broadcast[dict[str, str]] | None = None
+) -> Callable[[Iterator[Columns]], Iterator[pa.Array]]:
+    """The iterator Arrow UDF of one call. What it closes over is pickled into the plan.
+
+    Args:
+        plan: of the call.
+        credentials: token values by reference; without them, references are resolved where the function runs.
+    """
+
+    def ai_query(batches: Iterator[Columns]) -> Iterator[pa.Array]:
+        return run_partition(plan, Credentials(credentials.value if credentials is not None else None), batches)
+
+    return ai_query
+
+
+def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Columns]) -> Iterator[pa.Array]:
+    """Answers a partition's rows, in order; closed or not read any more, it ends what is in flight and records it.
+
+    Yields:
+        A column for each of `batches`, and columns of no rows between them (`cancelling`).
+
+    Raises:
+        AiFunctionError: with `fail_on_error`, the first failed row's.
+    """
+    runtime = runtime_for(plan.runtime, credentials)
+    caller = _caller(plan)
+    tally = Tally(plan, caller)
+    read, to_column = request_reader(plan), column_writer(plan, tally.failed)
+    requests = map(lambda columns: read(columns if isinstance(columns, tuple) else (columns,)), batches)
+    answered = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
+    flush = flusher()
+    with ended_by_exception():
+        try:
+            tally.watch(flights := _flights(plan, runtime))
+            call = Call(plan, runtime, caller, flights, tally)
+            with contextlib.closing(answered(call, requests)) as batches_of_answers:
+                for answers in batches_of_answers:
+                    column = to_column(answers or [])
+                    tally.rows += len(column)
+                    yield column
+                    flush()
+            tally.complete = True
+        except CallError as error:
+            tally.failed[error.kind.value] += 1
+            raise as_ai_function_error(error, plan.function) from None
+        finally:
+            runtime.end_task(task_line(tally.summary()) if tally.has_done_anything else None)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the function in a task, and what it works with."""
+
+    plan: CallPlan
+    runtime: Runtime
+    caller: Caller
+    flights: Flights | None
+    tally: Tally
+
+
+def _answer_each(call: Call, batches: Batches) -> Answers:
+    plan, flights, infer = call.plan, call.flights, _sender(call)
+    keys = KeyMaker(plan.service, kept_as=DETAILED if plan.details else "")
+    under_way = UnderWay()
+
+    async def value_of(request: InferenceRequest | RecordRequest) -> Any:
+        result = await infer(request)
+        return with_details(result) if plan.details else result.value
+
+    async def answer(request: InferenceRequest | RecordRequest | CallError) -> Any:
+        value = await shared(request)
+        if value is None:
+            return NULL
+        if plan.classifier is not None and isinstance(request, InferenceRequest):
+            return Formatted(value, request.response_format)
+        return value
+
+    async def shared(request: InferenceRequest | RecordRequest | CallError) -> Any:
+        if isinstance(request, CallError):
+            raise request
+        if flights is None:
+            call.tally.sent += 1
+            return await value_of(request)
+        try:
+            return await flights.answer(keys.of(request), under_way.send, value_of, request)
+        except CallError as error:
+            if plan.fail_on_error and error.kind in KEPT:
+                await under_way.end()
+            raise
+
+    return answer_in_order(batches, answer, call.runtime.loop, _window(plan, rows_a_call=1))
+
+
+def _answer_packed(call: Call, batches: Batches) -> Answers:
+    plan, flights, infer = call.plan, call.flights, _sender(call)
+    packed, keys = PackedBatches(PackSize(plan.service.embedding_rows)), KeyMaker(plan.service)
+    under_way = UnderWay()
+
+    async def counted(request: EmbeddingRequest) -> InferenceResult:
+        if flights is not None:
+            flights.requests += 1
+        return await infer(request)
+
+    embedder = Embedder(counted)
+
+    async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
+        if flights is None:
+            call.tally.sent += len(request.texts)
+        answers = await (embedder.embed(request) if flights is None else once(request, flights))
+        failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
+        if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept
+            if failure.kind in KEPT:
+                await under_way.end()
+            raise failure
+        return answers
+
+    async def once(request: EmbeddingRequest, flights: Flights) -> list[Vector | CallError]:
+        async def embed(places: Sequence[int]) -> Sequence[Vector | CallError]:
+            texts = tuple(request.texts[place] for place in places)
+            return await under_way.send(embedder.embed, replace(request, texts=texts))
+
+        return await flights.answer_all(keys.of_texts(request), embed)
+
+    packs = (packed.split(rows) for rows in batches)
+    window = _window(plan, rows_a_call=plan.service.embedding_rows)
+    for answers in answer_in_order(packs, answer, call.runtime.loop, window):
+        if answers is None:
+            yield None
+            continue
+        # A pack is never None, and never fails alone.
+        of_rows = packed.join(cast(list[list[Vector | CallError]], answers))
+        unsendable = next((answer for answer in of_rows if isinstance(answer, CallError)), None)
+        if unsendable is not None and plan.fail_on_error:
+            raise unsendable
+        yield of_rows
+
+
+def _sender(call: Call) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
+    caller, client, service = call.caller, call.runtime.client, call.plan.service
+
+    async def infer(request: AnyRequest) -> InferenceResult:
+        return await client.infer(request, service, caller)
+
+    return infer
+
+
+def _flights(plan: CallPlan, runtime: Runtime) -> Flights | None:
+    scope = scope_of(_task(), plan.caller.application_id, plan.cache)
+    return None if scope is None else runtime.flights(scope)
+
+
+def _window(plan: CallPlan, rows_a_call: int) -> Window:
+    lanes = plan.runtime.lanes
+    return Window(lanes=lanes, ahead=max(lanes, _AHEAD // rows_a_call), fail_fast=plan.fail_on_error, beat_s=BEAT_S)
+
+
+def _caller(plan: CallPlan) -> Caller:
+    context, settings = _task(), plan.caller
+    task_run_id = context.getLocalProperty(_TASK_RUN) or None
+    return Caller(
+        source=SOURCE,
+        user_agent=USER_AGENT,
+        requester=settings.requester,
+        account_id=settings.account_id,
+        workspace_id=settings.workspace_id,
+        application_id=settings.application_id,
+        query_execution_id=query_of(context),
+        stage_id=context.stageId(),
+        partition_id=context.partitionId(),
+        task_attempt=context.attemptNumber(),
+        job_id=context.getLocalProperty(_JOB) or None,
+        job_run_id=context.getLocalProperty(_JOB_RUN) or task_run_id,
+        task_run_id=task_run_id,
+        notebook_path=context.getLocalProperty(_NOTEBOOK) or None,
+    )
+
+
+def _task() -> TaskContext:
+    context = TaskContext.get()
+    assert context is not None
+    return context
