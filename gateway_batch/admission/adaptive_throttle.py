@@ -66,15 +66,19 @@ class Window:
         self._down_since: float | None = None
         self._probe_pause_s = _FIRST_PROBE_S
 
+    @property
+    def closed_until(self) -> float:
+        """Until then no call may be sent, whatever is in flight."""
+        return max(self._board.closed_until, self._probes_closed_until)
+
     def opens_at(self, now: float) -> float | None:
         """When a call may be sent, now or later; None while that depends on calls in flight."""
         if not self._is_member:
             self._join(now)
         if self._board.bursts != self._bursts_seen:
             self._begin_burst()
-        closed_until = max(self._board.closed_until, self._probes_closed_until)
-        if closed_until > now:
-            return closed_until
+        if self.closed_until > now:
+            return self.closed_until
         if self.in_flight >= (1 if self._down_since is not None else int(self._limit)):
             return None
         if self._burst_is_new:

@@ -146,6 +146,9 @@ class Limiter:
             if opens_at is not None and now < opens_at < look_at:
                 look_at = opens_at
             await self._wait(service, deadline, need, look_at)
+            if service.window.closed_until > self._clock():  # a 429 came between the grant and this turn of the loop
+                self._leave(service, need, NOTHING)
+                await self._enter(service, deadline, need)
 
     def _leave(self, service: _Service, need: Amount, used: Amount) -> None:
         service.window.ended()

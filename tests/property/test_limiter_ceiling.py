@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway_batch.admission import HostSlots, Limiter
@@ -77,7 +77,18 @@ async def _hold(limiter: Limiter) -> float:
     return began
 
 
+AT_ONCE = [(0.0, 0.0, 1.0, "a", "success", None)] * 5
+A_GRANT_AND_A_429_AT_ONE_MOMENT = [
+    *AT_ONCE,
+    (0.0, 1.0, 1.0, "a", "success", None),
+    (0.0, 1.0, 1.0, "b", "success", None),
+    (1.0, 0.0, 1.0, "a", "success", None),
+    (0.0, 1.0, 1.0, "a", "throttled", 1.0),
+]
+
+
 @settings(max_examples=80, deadline=None)
+@example(ceiling=3, calls=A_GRANT_AND_A_429_AT_ONE_MOMENT)
 @given(ceiling=st.integers(1, 5), calls=st.lists(CALLS, max_size=25))
 def test_never_over_the_ceiling_never_early_and_nothing_leaks(
     ceiling: int, calls: list[tuple[float, float, float, str, str, float | None]]
