@@ -29,12 +29,12 @@ from benchmarks.children import Server, running_server
 from benchmarks.latency import Latency
 from benchmarks.load import MODEL, PATH, Load, prompt
 from gateway_batch.admission import Limits
-from gateway_batch.admission.coordination import Sharing
+from gateway_batch.admission.coordination import CoordinationConfig
 from gateway_batch.apis import api_for
 from gateway_batch.config import Credentials
-from gateway_batch.engine.concurrency_window import Window, answer_in_order
+from gateway_batch.engine.concurrency_window import ConcurrencyWindow, answer_in_order
 from gateway_batch.engine.runtime import Runtime, RuntimeSettings
-from gateway_batch.response_cache import AnswerScope, Flights, KeyMaker
+from gateway_batch.response_cache import AnswerScope, KeyMaker, SingleFlight
 from gateway_batch.types import InferenceRequest, Service
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.version import USER_AGENT
@@ -112,7 +112,7 @@ class Worker:
             scope=f"hot_path-{secrets.token_hex(4)}",
             registration=1,
             spool_dir=spool_dir,
-            sharing=Sharing(Limits(concurrency=load.in_flight), budget="hot_path"),
+            coordination=CoordinationConfig(Limits(concurrency=load.in_flight), budget="hot_path"),
             request_timeout_s=120.0,
             row_deadline_s=900.0,
             max_attempts=5,
@@ -120,9 +120,9 @@ class Worker:
         self.runtime = Runtime(settings, Credentials({"value:token": "bench"}))
         self._service = Service(MODEL, _API, server.host + PATH, MODEL, "value:token")
         self._caller = Caller("AI_QUERY", USER_AGENT, requester="bench", application_id="local-0", stage_id=0)
-        self._window = Window(lanes=2 * load.in_flight, ahead=16_384, fail_fast=True)
+        self._window = ConcurrencyWindow(workers=2 * load.in_flight, read_ahead=16_384, fail_fast=True)
         self._keys = KeyMaker(self._service)
-        self._flights: Flights | None = None
+        self._single_flight: SingleFlight | None = None
 
     def answer(self, rows: int) -> Cost:
         """Answers that many rows."""
@@ -134,7 +134,9 @@ class Worker:
 
     def pay_once(self, folder: Path) -> None:
         """From now on calls go through the cache, in a scope of their own."""
-        self._flights = self.runtime.flights(AnswerScope(folder.name, folder, "local-0", folder.name, 3_600))
+        self._single_flight = self.runtime.single_flight(
+            AnswerScope(folder.name, folder, "local-0", folder.name, 3_600)
+        )
 
     def watch(self, clock: StepClock) -> None:
         """Times the steps from now on."""
@@ -150,9 +152,9 @@ class Worker:
         return self.runtime._on_loop(function)
 
     async def _answer(self, call: InferenceRequest) -> Any:
-        if self._flights is None:
+        if self._single_flight is None:
             return await self._value(call)
-        return await self._flights.answer(self._keys.of(call), self._value, call)
+        return await self._single_flight.answer(self._keys.of(call), self._value, call)
 
     async def _value(self, call: InferenceRequest) -> Any:
         return (await self.runtime.client.infer(call, self._service, self._caller)).value

@@ -35,7 +35,7 @@ from gateway_batch.engine.call_options import (
     texts_of,
 )
 from gateway_batch.engine.concurrency_window import answer_all
-from gateway_batch.engine.embedding_batches import Embedder, PackSize, pack
+from gateway_batch.engine.embedding_batches import BatchEmbedder, BatchSize, batch_texts
 from gateway_batch.engine.runtime import Runtime, RuntimeSettings
 from gateway_batch.errors import CallError, ConfigError
 from gateway_batch.response_cache.process_cache import shared_dir
@@ -275,10 +275,10 @@ class Client:
     ) -> Work[list[str | CallError]]:
         service = self._service(endpoint, options, CHAT)
         calls = self._prompts(texts_of(requests, "requests"), service, options)
-        infer, lanes = self._infer(service), self._runtime.settings.lanes
+        infer, workers = self._infer(service), self._runtime.settings.workers
 
         async def work() -> list[str | CallError]:
-            answers = await answer_all(calls, infer, lanes=lanes, fail_fast=fail_on_error)
+            answers = await answer_all(calls, infer, workers=workers, fail_fast=fail_on_error)
             return [answer if isinstance(answer, CallError) else _text(answer) for answer in answers]
 
         return work
@@ -290,11 +290,11 @@ class Client:
         service = self._service(endpoint, options, EMBEDDINGS)
         parameters, tags = parameters_of(options, service), tags_of(options, self.config.request_tags)
         singles = (EmbeddingRequest((text,), parameters, tags) for text in texts_of(texts, "texts"))
-        packs, lanes = list(pack(singles, PackSize(service.embedding_rows))), self._runtime.settings.lanes
-        embedder = Embedder(self._infer(service), fail_fast=fail_on_error)
+        batches, workers = list(batch_texts(singles, BatchSize(service.embedding_rows))), self._runtime.settings.workers
+        embedder = BatchEmbedder(self._infer(service), fail_fast=fail_on_error)
 
         async def work() -> list[list[float] | CallError]:
-            answers = await answer_all(packs, embedder.embed, lanes=lanes, fail_fast=True)
+            answers = await answer_all(batches, embedder.embed, workers=workers, fail_fast=True)
             return [vector for vectors in answers if isinstance(vectors, list) for vector in vectors]
 
         return work

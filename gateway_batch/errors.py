@@ -39,8 +39,13 @@ class ErrorKind(StrEnum):
     SERVER = "server"
     POLICY = "policy"
     NOT_JSON = "not_json"
-    NOT_THE_API = "not_the_api"
+    INVALID_RESPONSE = "invalid_response"
     BUDGET = "budget"
+
+    @classmethod
+    def _missing_(cls, value: object) -> ErrorKind | None:
+        """A kind by its name in version 0.1, as in failures that a shared cache keeps."""
+        return cls.INVALID_RESPONSE if value == "not_the_api" else None
 
 
 class GatewayBatchError(Exception):
@@ -146,7 +151,7 @@ _ROW_CLASSES = {
         "AI_FUNCTION_JSON_PARSE_ERROR",
         "Error occurred while parsing the JSON response for function {function}: {error}",
     ),
-    ErrorKind.NOT_THE_API: (
+    ErrorKind.INVALID_RESPONSE: (
         "AI_FUNCTION_INVALID_HTTP_RESPONSE",
         "Invalid HTTP response for function {function}: {error}",
     ),

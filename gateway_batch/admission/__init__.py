@@ -1,23 +1,23 @@
 """How much may be sent: slots, rates and budgets that all tasks share, adapted to what each service bears."""
 
 from gateway_batch.admission.host_slots import HostSlots
-from gateway_batch.admission.lease_client import Pool, Ration
-from gateway_batch.admission.lease_stores import HostPool, RedisPool, RemotePool
+from gateway_batch.admission.lease_client import LeaseClient, LeaseStore
+from gateway_batch.admission.lease_stores import DriverLeaseStore, HostLeaseStore, RedisLeaseStore
 from gateway_batch.admission.leases import Limits
 from gateway_batch.admission.limiter import Limiter, Slot
 from gateway_batch.admission.request_size import Size
-from gateway_batch.admission.shared_throttle import HostBoards
+from gateway_batch.admission.shared_throttle import HostThrottleStates
 
 __all__ = [
-    "HostBoards",
-    "HostPool",
+    "DriverLeaseStore",
+    "HostLeaseStore",
     "HostSlots",
+    "HostThrottleStates",
+    "LeaseClient",
+    "LeaseStore",
     "Limiter",
     "Limits",
-    "Pool",
-    "Ration",
-    "RedisPool",
-    "RemotePool",
+    "RedisLeaseStore",
     "Size",
     "Slot",
 ]

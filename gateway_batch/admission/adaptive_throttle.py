@@ -4,7 +4,7 @@ It opens wide within a fraction of a second. A burst of 429s cuts the calls in f
 again. Calls are paced from then on, so that the end of what the service lets through meets few of them: first in search
 of its rate, from a trickle to ever more. At the next burst the rate is known: what was let through between two moments
 at which the service had enough. Such a pace grows slowly at first, faster the longer no 429 comes. Bursts, pauses and
-rates go for all processes that share a board, in equal parts.
+rates hold for all processes that share a state, in equal parts.
 
 A service that answered before and now fails call after call is taken for down: one call at a time probes it, and its
 failures are not the rows' own.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from gateway_batch.admission.shared_throttle import Board
+from gateway_batch.admission.shared_throttle import SharedThrottleState
 
 _FIRST_CALLS, _DOUBLES_IN_S = 8, 0.04  # so that a 429 that comes at once finds few behind it
 _CUT = 0.7
@@ -36,27 +36,27 @@ _FAILURES_MEAN_DOWN = 8
 _FIRST_PROBE_S, _SLOWER_PROBES, _LONGEST_PROBE_S = 0.5, 1.6, 5.0
 
 
-class Window:
+class AdaptiveThrottle:
     """One service's. Times are seconds of one monotonic clock.
 
     Args:
         ceiling: calls in flight at most.
         chance: in [0, 1), for the jitter of pauses.
-        board: of the service, shared with other processes that send to it.
+        state: of the service, shared with other processes that send to it.
     """
 
-    def __init__(self, ceiling: int, chance: Callable[[], float], board: Board) -> None:
+    def __init__(self, ceiling: int, chance: Callable[[], float], state: SharedThrottleState) -> None:
         self.in_flight = 0
         self._ceiling = float(ceiling)
         self._chance = chance
-        self._board = board
+        self._state = state
         self._is_member = False
         self._limit = self._ceiling
         self._threshold = self._ceiling  # up to here the limit grows with each success, above by one a round
         self._first_sent_at: float | None = None
         self._probes_closed_until = 0.0
         self._bursts_in_a_row = 0
-        self._bursts_seen = board.bursts
+        self._bursts_seen = state.bursts
         self._burst_is_new = False
         self._let_through = 0  # since the burst before
         self._pace: _Pace | None = None
@@ -69,13 +69,13 @@ class Window:
     @property
     def closed_until(self) -> float:
         """Until then no call may be sent, whatever is in flight."""
-        return max(self._board.closed_until, self._probes_closed_until)
+        return max(self._state.closed_until, self._probes_closed_until)
 
     def opens_at(self, now: float) -> float | None:
         """When a call may be sent, now or later; None while that depends on calls in flight."""
         if not self._is_member:
             self._join(now)
-        if self._board.bursts != self._bursts_seen:
+        if self._state.bursts != self._bursts_seen:
             self._begin_burst()
         if self.closed_until > now:
             return self.closed_until
@@ -85,7 +85,7 @@ class Window:
             self._measure()
         if self._pace is None:
             return max(now, self._opening_at(self.in_flight + 1))
-        if self._rate_is_known and (more := self._board.take_over(now)):
+        if self._rate_is_known and (more := self._state.take_over(now)):
             self._keep_to(self._pace.rate + more)
         return self._pace.ready_at(now)
 
@@ -120,15 +120,15 @@ class Window:
     def throttled(self, now: float, sent_at: float, retry_after_s: float | None) -> None:
         """A call sent at `sent_at` was answered 429: pauses as long as asked, and slows down once a burst."""
         self._let_through -= 1
-        self._board.refused(now, sent_at)
-        if self._board.bursts != self._bursts_seen:
+        self._state.refused(now, sent_at)
+        if self._state.bursts != self._bursts_seen:
             self._begin_burst()
         elif self._burst_is_new:
-            self._board.tell(self._let_through)
+            self._state.report(self._let_through)
         if retry_after_s is None:
             doubled = 2.0 ** min(max(0, self._bursts_in_a_row - 1), 10)
             retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * doubled) * (0.5 + self._chance())
-        self._board.close_until(now + retry_after_s)
+        self._state.close_until(now + retry_after_s)
 
     def failed(self, now: float, sent_at: float, row: int) -> bool:
         """A call failed in a way that the service may be at fault for.
@@ -136,7 +136,7 @@ class Window:
         Args:
             now: the time.
             sent_at: when it was sent.
-            row: tells the calls of a row from those of others.
+            row: identifies the row, as a row's calls fail together.
 
         Returns:
             Whether the failure counts as its row's: not while the service is down.
@@ -157,18 +157,18 @@ class Window:
         """No call waits or is under way: the other processes may have this one's part."""
         if self._is_member:
             self._is_member = False
-            self._board.leave(now, self._pace.rate if self._pace is not None and self._rate_is_known else 0.0)
+            self._state.leave(now, self._pace.rate if self._pace is not None and self._rate_is_known else 0.0)
 
     def _join(self, now: float) -> None:
         self._is_member = True
-        self._bursts_seen, self._let_through = self._board.bursts, 0
-        rate = self._board.join(now)
+        self._bursts_seen, self._let_through = self._state.bursts, 0
+        rate = self._state.join(now)
         known = self._pace.rate if self._pace is not None and self._rate_is_known else None
         if rate is not None and rate != known:  # the pace that was left goes on as it was
             self._keep_to(rate)
         elif known is not None:
-            self._board.sends_at(known)
-        elif self._board.bursts:  # the others search for the rate
+            self._state.sends_at(known)
+        elif self._state.bursts:  # the others search for the rate
             self._pace = _Pace(_FIRST_RATE, _growth_in_search)
 
     def _opening_at(self, calls: int) -> float:
@@ -185,8 +185,8 @@ class Window:
     def _begin_burst(self) -> None:
         """One that this process or another one met."""
         self._bursts_in_a_row += 1
-        self._bursts_seen, self._burst_is_new = self._board.bursts, True
-        self._board.tell(self._let_through)
+        self._bursts_seen, self._burst_is_new = self._state.bursts, True
+        self._state.report(self._let_through)
         if not self._rate_is_known and self.in_flight:
             self._threshold = max(1.0, min(self._limit, self.in_flight) * _CUT)
             self._limit = min(_SLOW_START, self._threshold)
@@ -194,7 +194,7 @@ class Window:
     def _measure(self) -> None:
         """Once a burst's 429s are all in, what was let through since the burst before is known."""
         self._burst_is_new = False
-        let_through, over_s = self._board.measured()
+        let_through, over_s = self._state.measured()
         if over_s > _MEASURED_OVER_S and let_through > 0:
             rate = let_through / over_s * _BELOW_MEASURED
             if self._rate_is_known:
@@ -208,7 +208,7 @@ class Window:
     def _keep_to(self, rate: float) -> None:
         self._pace, self._rate_is_known = _Pace(rate, _steady_growth), True
         self._limit = self._threshold = self._ceiling  # the pace is the narrower of the two
-        self._board.sends_at(rate)
+        self._state.sends_at(rate)
 
 
 def _growth_in_search(used_s: float) -> float:

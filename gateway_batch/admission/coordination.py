@@ -1,4 +1,4 @@
-"""How a process joins those that it shares limits with, by the setting `coordination`."""
+"""Builds the limiter for the configured coordination backend."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway_batch.admission import (
-    HostBoards,
-    HostPool,
+    DriverLeaseStore,
+    HostLeaseStore,
     HostSlots,
+    HostThrottleStates,
+    LeaseClient,
+    LeaseStore,
     Limiter,
     Limits,
-    Pool,
-    Ration,
-    RedisPool,
-    RemotePool,
+    RedisLeaseStore,
 )
 from gateway_batch.config import DRIVER, HOST, Credentials, GatewayConfig, redis_url
 from gateway_batch.transport.redis_connection import connect
@@ -25,26 +25,28 @@ from gateway_batch.types import HttpReply, HttpRequest
 LEASE_TOKEN = "value:leases"
 """Stands for the token of the driver's lease service among the credentials."""
 
-_POOL = "limits"
+_STATE = "limits"
+
+Send = Callable[[HttpRequest, float], Awaitable[HttpReply]]
 
 
 @dataclass(frozen=True)
-class Sharing:
-    """Which limits hold, and what they hold for. It travels in Spark's plans: no secret is in here.
+class CoordinationConfig:
+    """Which limits hold, and which processes share them. It travels in Spark's plans: no secret is in here.
 
     Attributes:
         limits: of all processes together.
         budget: names what shares its budget.
-        coordination: `host`, `driver`, a Redis URL without a password, or the reference to one that has one.
-        coordination_name: what applications that share a Redis have in common.
-        leases: URL of the driver's lease service, with `driver`.
+        backend: `host`, `driver`, a Redis URL without a password, or the reference to one that has one.
+        name: what applications that share a Redis have in common.
+        lease_url: of the driver's lease service, with `driver`.
     """
 
     limits: Limits
     budget: str
-    coordination: str = HOST
-    coordination_name: str = "default"
-    leases: str | None = None
+    backend: str = HOST
+    name: str = "default"
+    lease_url: str | None = None
 
     @property
     def concurrency(self) -> int:
@@ -67,43 +69,47 @@ def limits_of(config: GatewayConfig) -> Limits:
 
 
 def open_limiter(
-    sharing: Sharing,
+    coordination: CoordinationConfig,
     folder: Path,
     credentials: Credentials,
-    send: Callable[[HttpRequest, float], Awaitable[HttpReply]],
+    send: Send,
     clock: Callable[[], float],
 ) -> Limiter:
     """This process's limiter. Call it on the event loop that the limiter belongs to.
 
     Args:
-        sharing: what it shares.
-        folder: which the processes of the scope share on this host.
-        credentials: resolve the tokens of what it shares through.
+        coordination: which limits it shares, and with whom.
+        folder: of the scope, shared by its processes on this host.
+        credentials: resolve the backend's token.
         send: sends a request to the driver.
         clock: the loop's.
 
     Raises:
-        ConfigError: what it shares through can't be had: a URL, a token or a package is missing.
+        ConfigError: the backend's URL, token or package is missing.
     """
-    total, boards = sharing.concurrency, HostBoards(folder / "services")
-    if sharing.coordination == HOST:
+    total, states = coordination.concurrency, HostThrottleStates(folder / "services")
+    if coordination.backend == HOST:
         slots = HostSlots(folder / f"slots-{total}", total)
-        beside = replace(sharing.limits, concurrency=None)  # locks are at once, and need no lease
-        limiter = Limiter(slots, total, clock, random.random, boards)
-        if beside.any:
-            limiter.join(Ration(beside, sharing.budget, HostPool(folder / "limits.sqlite"), clock, limiter.look))
+        leased = replace(coordination.limits, concurrency=None)  # slots are locks of this host
+        limiter = Limiter(slots, total, clock, random.random, states)
+        if leased.any:
+            limiter.join(
+                LeaseClient(leased, coordination.budget, HostLeaseStore(folder / "limits.sqlite"), clock, limiter.look)
+            )
         return limiter
-    limiter = Limiter(None, total, clock, random.random, boards)
-    pool = _shared_pool(sharing, credentials, send)
-    limiter.join(Ration(sharing.limits, sharing.budget, pool, clock, limiter.look))
+    limiter = Limiter(None, total, clock, random.random, states)
+    store = _lease_store(coordination, credentials, send)
+    limiter.join(LeaseClient(coordination.limits, coordination.budget, store, clock, limiter.look))
     return limiter
 
 
-def _shared_pool(
-    sharing: Sharing, credentials: Credentials, send: Callable[[HttpRequest, float], Awaitable[HttpReply]]
-) -> Pool:
-    if sharing.coordination == DRIVER:
-        assert sharing.leases is not None
-        return RemotePool(sharing.leases, _POOL, credentials.resolve(LEASE_TOKEN), send)
-    redis = connect(redis_url(sharing.coordination, credentials))
-    return RedisPool(redis, f"gateway_batch:{sharing.coordination_name}:{_POOL}")
+def _lease_store(
+    coordination: CoordinationConfig,
+    credentials: Credentials,
+    send: Send,
+) -> LeaseStore:
+    if coordination.backend == DRIVER:
+        assert coordination.lease_url is not None
+        return DriverLeaseStore(coordination.lease_url, _STATE, credentials.resolve(LEASE_TOKEN), send)
+    redis = connect(redis_url(coordination.backend, credentials))
+    return RedisLeaseStore(redis, f"gateway_batch:{coordination.name}:{_STATE}")

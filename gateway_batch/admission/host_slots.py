@@ -52,7 +52,7 @@ class HostSlots:
         if len(self._held) > self._share():
             self._locks.unlock(self._held.pop())
 
-    def leave(self) -> None:
+    def release_idle(self) -> None:
         """Gives all idle slots back and stops taking part, until the next `take`."""
         while len(self._held) > self._used:
             self._locks.unlock(self._held.pop())

@@ -1,4 +1,4 @@
-"""This process's part of the limits that hold for all tasks together: what it was granted, and what became of it."""
+"""This process's part of the limits that hold for all tasks together: its lease, and what became of it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway_batch.admission.amount import NOTHING, ONE_REQUEST, Amount
-from gateway_batch.admission.leases import LASTS_S, Ask, Grant, Limits
+from gateway_batch.admission.leases import LASTS_S, Lease, LeaseRequest, Limits
 from gateway_batch.errors import CallError, ErrorKind
 
 _SPARE = 16
-_SOONEST = 0.2  # of the time until the pool wants to be asked again
+_SOONEST = 0.2  # of the time until the lease is to be renewed
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
 _LEAVE_WITHIN_S = 2.0
 
 _log = logging.getLogger(__name__)
 
 
-class PoolUnreachableError(Exception):
-    """The pool can't be asked now; its text says why, and names no secret."""
+class LeaseStoreUnreachableError(Exception):
+    """The store can't be reached now; its text says why, and names no secret."""
 
 
-class Pool(Protocol):
-    """What is shared with other processes, wherever it is kept."""
+class LeaseStore(Protocol):
+    """Where the lease state is kept that all processes share."""
 
-    async def exchange(self, ask: Ask) -> Grant:
-        """Answers one ask.
+    async def exchange(self, request: LeaseRequest) -> Lease:
+        """Answers one request.
 
         Raises:
-            PoolUnreachableError: not now.
+            LeaseStoreUnreachableError: not now.
         """
         ...
 
@@ -41,15 +41,15 @@ class Pool(Protocol):
         ...
 
 
-class Ration:
-    """Asks the pool now and then, and says at once whether a request may be sent. Belongs to one event loop.
+class LeaseClient:
+    """Renews this process's lease now and then, and says at once whether a request may be sent.
 
-    Without an answer for `LASTS_S` its grant has lapsed: nothing is sent until there is one.
+    Without an answer for `LASTS_S` the lease has lapsed: nothing is sent until there is one. Belongs to one event loop.
 
     Args:
         limits: in force.
         budget: names what shares the budget.
-        pool: is asked, and closed at the end.
+        store: of the lease state; closed at the end.
         clock: monotonic seconds, the loop's own.
         granted: is called when there is more to be had.
     """
@@ -58,48 +58,48 @@ class Ration:
         self,
         limits: Limits,
         budget: str,
-        pool: Pool,
+        store: LeaseStore,
         clock: Callable[[], float],
         granted: Callable[[], None],
     ) -> None:
         self.limits = limits
         self._budget = budget
-        self._pool = pool
+        self._store = store
         self._clock = clock
         self._granted = granted
         self._name = secrets.token_hex(8)
-        self._asks = 0
-        self._unanswered: Ask | None = None
-        self._grant: Grant | None = None
-        self._last_grant: Grant | None = None  # of an earlier stay too: what the pool told then
+        self._requests_made = 0
+        self._unanswered: LeaseRequest | None = None
+        self._lease: Lease | None = None
+        self._last_lease: Lease | None = None  # of an earlier stay too
         self._lapses_at = 0.0
-        self._leave = 0  # requests that may still be sent under the grant
+        self._allowance = 0  # requests that may still be sent under the lease
         self._in_use = 0
         self._sent = self._settled = self._estimated = self._in_flight = NOTHING
         self._sent_lately = 0
         self._waiting = 0
         self._need = ONE_REQUEST
         self._hurry = asyncio.Event()
-        self._asking: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._unreachable = False
 
     def take(self, need: Amount) -> bool:
-        """Takes leave, and a slot, for one request; False if there is none to have now."""
-        if self._asking is None:
-            self._asking = asyncio.get_running_loop().create_task(self._ask_until_idle())
-        if self._grant is None or self._clock() >= self._lapses_at:
+        """Takes an allowance, and a slot, for one request; False if there is none to have now."""
+        if self._renewing is None:
+            self._renewing = asyncio.get_running_loop().create_task(self._renew_until_idle())
+        if self._lease is None or self._clock() >= self._lapses_at:
             return False
-        if self.limits.concurrency is not None and self._in_use >= self._grant.slots:
+        if self.limits.concurrency is not None and self._in_use >= self._lease.slots:
             return False
         if self.limits.counts_requests:
-            if not self._leave:
+            if not self._allowance:
                 return False
-            self._leave -= 1
+            self._allowance -= 1
         self._in_use += 1
         self._sent_lately += 1
         self._sent += need
         self._in_flight += need
-        if self.limits.counts_requests and 2 * self._leave < self._spare():
+        if self.limits.counts_requests and 2 * self._allowance < self._spare():
             self._hurry.set()
         return True
 
@@ -116,7 +116,7 @@ class Ration:
         self._settled += used
 
     def wait(self, waiting: int, need: Amount) -> None:
-        """Tells how many requests wait, and what one of them needs."""
+        """Notes how many requests wait, and what one of them needs."""
         if waiting > self._waiting:
             self._hurry.set()
         self._waiting, self._need = waiting, need
@@ -124,10 +124,10 @@ class Ration:
     @property
     def refusal(self) -> CallError | None:
         """Why nothing more is sent at all; None while there is something left."""
-        spent = None if self._grant is None else self._grant.refusal
-        if spent is None or self._grant is None:
+        spent = None if self._lease is None else self._lease.refusal
+        if spent is None or self._lease is None:
             return None
-        used = self._grant.spent
+        used = self._lease.spent
         values = {
             "max_requests": f"{used.requests:,.0f} requests were sent",
             "max_total_tokens": f"{used.tokens:,.0f} tokens were used",
@@ -138,77 +138,77 @@ class Ration:
             ErrorKind.BUDGET, f"the budget is spent: {spent} is {limit:,}, and {values[spent]}; nothing more is sent"
         )
 
-    def leave(self) -> None:
-        """Gives back what is not in use, soon, and asks no more until the next `take`."""
+    def release(self) -> None:
+        """Gives back what is not in use, soon, and renews no more until the next `take`."""
         self._sent_lately = 0
         self._hurry.set()
 
     async def close(self) -> None:
-        """Tells the last of what happened, and gives everything back."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
-        if self._asks:
+        """Reports what happened last, and gives everything back."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait([self._renewing])
+        if self._requests_made:
             self._waiting = self._sent_lately = 0
-            with contextlib.suppress(PoolUnreachableError, TimeoutError):
+            with contextlib.suppress(LeaseStoreUnreachableError, TimeoutError):
                 async with asyncio.timeout(_LEAVE_WITHIN_S):
                     if self._unanswered is not None:
-                        await self._pool.exchange(self._unanswered)
-                    await self._pool.exchange(self._next_ask())
-        await self._pool.close()
+                        await self._store.exchange(self._unanswered)
+                    await self._store.exchange(self._next_request())
+        await self._store.close()
 
     def _spare(self) -> int:
         return 2 * self._sent_lately + (_SPARE if self._waiting else 0)
 
-    async def _ask_until_idle(self) -> None:
+    async def _renew_until_idle(self) -> None:
         try:
             while True:
                 idle = not (self._waiting or self._in_use or self._sent_lately)
-                await self._ask()
+                await self._renew()
                 if idle and not self._waiting:
                     return
-                assert self._grant is not None
-                await asyncio.sleep(_SOONEST * self._grant.next_s)
+                assert self._lease is not None
+                await asyncio.sleep(_SOONEST * self._lease.next_s)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout((1 - _SOONEST) * self._grant.next_s):
+                    async with asyncio.timeout((1 - _SOONEST) * self._lease.next_s):
                         await self._hurry.wait()
         finally:
-            self._asking = self._grant = None
+            self._renewing = self._lease = None
 
-    async def _ask(self) -> None:
-        """Asks once, however long it takes to be answered."""
-        ask = self._unanswered = self._next_ask()
+    async def _renew(self) -> None:
+        """Renews once, however long the answer takes."""
+        request = self._unanswered = self._next_request()
         pause_s = _FIRST_PAUSE_S
         while True:
-            asked_at = self._clock()
+            requested_at = self._clock()
             try:
-                grant = await self._pool.exchange(ask)
+                lease = await self._store.exchange(request)
                 break
-            except PoolUnreachableError as error:
+            except LeaseStoreUnreachableError as error:
                 self._warn(error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
         self._unanswered = None
         if self._unreachable:
             self._unreachable = False
-            _log.warning("the limits' pool answers again")
-        if asked_at >= self._lapses_at:
-            self._leave = 0  # what was kept has lapsed
-        self._grant = self._last_grant = grant
-        self._lapses_at = asked_at + LASTS_S
-        self._leave += grant.requests
+            _log.warning("the limits' store answers again")
+        if requested_at >= self._lapses_at:
+            self._allowance = 0  # what was kept has lapsed
+        self._lease = self._last_lease = lease
+        self._lapses_at = requested_at + LASTS_S
+        self._allowance += lease.requests
         self._granted()
 
-    def _next_ask(self) -> Ask:
-        """What happened since the last ask, and what is wanted now."""
+    def _next_request(self) -> LeaseRequest:
+        """What happened since the last request, and what is wanted now."""
         self._hurry.clear()
-        self._asks += 1
+        self._requests_made += 1
         spare = self._spare()
-        self._leave = min(self._leave, self._waiting + spare)
-        before = self._last_grant
-        ask = Ask(
+        self._allowance = min(self._allowance, self._waiting + spare)
+        before = self._last_lease
+        request = LeaseRequest(
             self._name,
-            self._asks,
+            self._requests_made,
             self.limits,
             self._budget,
             pool=None if before is None else before.pool,
@@ -219,16 +219,16 @@ class Ration:
             settled=self._settled,
             estimated=self._estimated,
             in_flight=self._in_flight,
-            kept=self._leave,
+            kept=self._allowance,
             waiting=self._waiting,
             spare=spare,
             need=self._need,
         )
         self._sent = self._settled = self._estimated = NOTHING
         self._sent_lately = 0
-        return ask
+        return request
 
-    def _warn(self, error: PoolUnreachableError) -> None:
+    def _warn(self, error: LeaseStoreUnreachableError) -> None:
         if not self._unreachable:
             self._unreachable = True
-            _log.warning("nothing more is sent until the limits' pool can be asked again: %s", error)
+            _log.warning("nothing more is sent until the limits' store answers again: %s", error)

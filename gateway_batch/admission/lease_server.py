@@ -1,6 +1,6 @@
-"""The driver's side of `coordination="driver"`: an HTTP service that workers on all hosts ask for their part of limits.
+"""The driver's side of `coordination="driver"`: an HTTP service that leases parts of the limits to workers.
 
-`POST /<pool>` takes an `Ask` as JSON and answers with a `Grant`, to those who present the token; nothing else is there.
+`POST /<name>` takes a `LeaseRequest` as JSON and answers with a `Lease`, to those who present the token.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway_batch.admission.lease_stores import MemoryPool
-from gateway_batch.admission.leases import ask_of
+from gateway_batch.admission.lease_stores import MemoryLeaseStore
+from gateway_batch.admission.leases import request_of
 from gateway_batch.errors import ConfigError
 
 _START_WITHIN_S = 10.0
 
 
 class LeaseServer:
-    """Serves pools from a thread of this process until it is closed.
+    """Serves lease states from a thread of this process until it is closed.
 
     Args:
         bind: address to listen on.
         host: name or address that the workers reach it by.
 
     Attributes:
-        url: what the workers ask.
+        url: that the workers send to.
         token: what they present. A secret.
 
     Raises:
@@ -42,8 +42,8 @@ class LeaseServer:
 
     def __init__(self, bind: str, host: str) -> None:
         self.token = secrets.token_urlsafe(32)
-        self._pools = MemoryPool()
-        app = Starlette(routes=[Route("/{pool}", self._answer, methods=["POST"])])
+        self._states = MemoryLeaseStore()
+        app = Starlette(routes=[Route("/{name}", self._answer, methods=["POST"])])
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         listener = _listen(bind)
@@ -60,7 +60,7 @@ class LeaseServer:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """Stops serving. Workers that still ask send nothing more once their leases lapse."""
+        """Stops serving. Workers send nothing more once their leases lapse."""
         self._server.should_exit = True
         self._thread.join()
 
@@ -69,11 +69,11 @@ class LeaseServer:
         if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
             return Response(status_code=401)
         try:
-            ask = ask_of(orjson.loads(await request.body()))
+            lease_request = request_of(orjson.loads(await request.body()))
         except (orjson.JSONDecodeError, KeyError, TypeError):
             return Response(status_code=400)
-        grant = self._pools.exchange(request.path_params["pool"], ask)
-        return Response(orjson.dumps(grant), media_type="application/json")
+        lease = self._states.exchange(request.path_params["name"], lease_request)
+        return Response(orjson.dumps(lease), media_type="application/json")
 
 
 def _listen(bind: str) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Where a pool is kept: in memory, in a file of the host, behind a driver's HTTP service, or in Redis."""
+"""Where a lease state is kept: in memory, in a file of the host, behind a driver's HTTP service, or in Redis."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway_batch.admission.lease_client import PoolUnreachableError
-from gateway_batch.admission.leases import Ask, Grant, Pool, exchange, grant_of
+from gateway_batch.admission.lease_client import LeaseStoreUnreachableError
+from gateway_batch.admission.leases import Lease, LeaseRequest, LeaseState, exchange, lease_of
 from gateway_batch.errors import CallError
 from gateway_batch.local_files.locks import locked
 from gateway_batch.transport.redis_connection import RedisError, update
@@ -27,22 +27,22 @@ _ANSWER_WITHIN_S = 2.0
 _KEPT_S = 7 * 86_400
 
 
-class MemoryPool:
-    """Pools by name, for the threads of one process."""
+class MemoryLeaseStore:
+    """Lease states by name, for the threads of one process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._pools: dict[str, Pool] = {}
+        self._states: dict[str, LeaseState] = {}
 
-    def exchange(self, name: str, ask: Ask) -> Grant:
-        """Answers one ask of a pool."""
+    def exchange(self, name: str, request: LeaseRequest) -> Lease:
+        """Answers one request."""
         with self._lock:
-            return exchange(self._pools.setdefault(name, Pool()), ask, self._clock())
+            return exchange(self._states.setdefault(name, LeaseState()), request, self._clock())
 
 
-class HostPool:
-    """A pool in a SQLite file, for the processes of one host. Make it after any fork.
+class HostLeaseStore:
+    """A lease state in a SQLite file, for the processes of one host. Make it after any fork.
 
     Args:
         path: of the file; made with mode 0600 if missing.
@@ -60,28 +60,30 @@ class HostPool:
             )
             self._database.execute("PRAGMA synchronous = OFF")
             self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("CREATE TABLE IF NOT EXISTS pool (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS lease_state (name TEXT PRIMARY KEY, state BLOB NOT NULL)"
+            )
 
-    async def exchange(self, ask: Ask) -> Grant:
-        """Answers one ask.
+    async def exchange(self, request: LeaseRequest) -> Lease:
+        """Answers one request.
 
         Raises:
-            PoolUnreachableError: the file can't be read or written.
+            LeaseStoreUnreachableError: the file can't be read or written.
         """
         try:
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                row = self._database.execute("SELECT state FROM pool").fetchone()
-                pool = Pool.of_json(row and row[0])
-                grant = exchange(pool, ask, self._clock())
-                self._database.execute("INSERT OR REPLACE INTO pool VALUES ('pool', ?)", (pool.as_json(),))
+                row = self._database.execute("SELECT state FROM lease_state").fetchone()
+                state = LeaseState.of_json(row and row[0])
+                lease = exchange(state, request, self._clock())
+                self._database.execute("INSERT OR REPLACE INTO lease_state VALUES ('limits', ?)", (state.as_json(),))
             except BaseException:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
-            raise PoolUnreachableError(f"their file can't be used: {error}") from None
-        return grant
+            raise LeaseStoreUnreachableError(f"their file can't be used: {error}") from None
+        return lease
 
     async def close(self) -> None:
         """Lets the file go."""
@@ -92,12 +94,12 @@ class HostPool:
             self._database.close()
 
 
-class RemotePool:
-    """A pool that the driver keeps (`gateway_batch.admission.lease_server`).
+class DriverLeaseStore:
+    """A lease state that the driver keeps (`gateway_batch.admission.lease_server`).
 
     Args:
         url: of the driver's service.
-        name: of the pool.
+        name: of the state.
         token: what the service wants to be presented.
         send: sends a request; raises CallError.
     """
@@ -109,57 +111,57 @@ class RemotePool:
         self._headers = {"authorization": f"Bearer {token}"}
         self._send = send
 
-    async def exchange(self, ask: Ask) -> Grant:
-        """Answers one ask.
+    async def exchange(self, request: LeaseRequest) -> Lease:
+        """Answers one request.
 
         Raises:
-            PoolUnreachableError: the driver doesn't answer, or refuses.
+            LeaseStoreUnreachableError: the driver doesn't answer, or refuses.
         """
         try:
-            request = HttpRequest(self._url, orjson.dumps(ask), self._headers)
-            reply = await self._send(request, _ANSWER_WITHIN_S)
+            post = HttpRequest(self._url, orjson.dumps(request), self._headers)
+            reply = await self._send(post, _ANSWER_WITHIN_S)
         except CallError as error:
-            raise PoolUnreachableError(f"the driver doesn't answer: {error}") from None
+            raise LeaseStoreUnreachableError(f"the driver doesn't answer: {error}") from None
         if reply.status != 200:
-            raise PoolUnreachableError(f"the driver answered {reply.status}")
-        return grant_of(orjson.loads(reply.body))
+            raise LeaseStoreUnreachableError(f"the driver answered {reply.status}")
+        return lease_of(orjson.loads(reply.body))
 
     async def close(self) -> None:
         """Nothing to close."""
 
 
-class RedisPool:
-    """A pool in Redis, for applications on any hosts. Its state goes with a week of disuse.
+class RedisLeaseStore:
+    """A lease state in Redis, for applications on any hosts. It is gone after a week of disuse.
 
     Args:
         redis: a connection.
-        key: of the pool.
+        key: of the state.
     """
 
     def __init__(self, redis: Redis, key: str) -> None:
         self._redis = redis
         self._key = key
 
-    async def exchange(self, ask: Ask) -> Grant:
-        """Answers one ask.
+    async def exchange(self, request: LeaseRequest) -> Lease:
+        """Answers one request.
 
         Raises:
-            PoolUnreachableError: Redis can't be reached or used.
+            LeaseStoreUnreachableError: Redis can't be reached or used.
         """
-        grant: Grant | None = None
+        lease: Lease | None = None
 
         def change(kept: bytes | None, now: float) -> bytes:
-            nonlocal grant
-            pool = Pool.of_json(kept)
-            grant = exchange(pool, ask, now)
-            return pool.as_json()
+            nonlocal lease
+            state = LeaseState.of_json(kept)
+            lease = exchange(state, request, now)
+            return state.as_json()
 
         try:
             await update(self._redis, self._key, change, kept_s=_KEPT_S)
         except RedisError as error:
-            raise PoolUnreachableError(str(error)) from None
-        assert grant is not None
-        return grant
+            raise LeaseStoreUnreachableError(str(error)) from None
+        assert lease is not None
+        return lease
 
     async def close(self) -> None:
         """Closes the connection."""

@@ -1,11 +1,11 @@
 """How limits that hold for all tasks together are shared out: the rules, without store, network or clock.
 
-A *pool* is what the processes of a scope share. A process is a *member*: now and then it tells what it has used since
-it last asked and what it wants, and is granted slots and a number of requests that it may send until it asks again
-(`exchange`). Between two asks nothing is shared, so the store is off the way of a row.
+The processes of a scope share a `LeaseState`. A process is a *member*: now and then it reports what it has used since
+its last request and what it wants, and gets a lease: slots, and a number of requests that it may send until it asks
+again (`exchange`). Between two exchanges nothing is shared, so the store is off the way of a row.
 
-A grant is a lease. One that a member does not renew lapses there after `LASTS_S`; the pool takes it back later, after
-`LOST_AFTER_S`, and counts what the member may have sent meanwhile as sent.
+A member's lease lapses after `LASTS_S` unless it renews it; the state takes it back later, after `LOST_AFTER_S`, and
+counts what the member may have sent meanwhile as sent.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Limits:
 
     @property
     def counts_requests(self) -> bool:
-        """Whether a member needs leave for each request, beside a slot."""
+        """Whether a member needs an allowance for each request, besides a slot."""
         return (self.requests_per_minute, self.max_requests) != (None, None) or self.counts_tokens
 
     @property
@@ -72,24 +72,24 @@ NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a member tells and wants.
+class LeaseRequest:
+    """What a member reports and wants.
 
     Attributes:
         member: its name.
-        number: counts its asks. One that is repeated, as its answer was lost, gets that answer, and counts once.
+        number: of the request. One that is repeated, as its answer was lost, gets that answer, and counts once.
         limits: in force for it.
         budget: what shares its budget.
-        pool: id of the pool that answered its last ask; None before the first.
-        spent_before: of that budget, as that pool told.
+        pool: id of the state that answered its last request; None before the first.
+        spent_before: of that budget, as that state had it.
         in_use: slots it uses.
         wants_slots: those included.
-        sent: since its last ask, by estimate.
+        sent: since its last request, by estimate.
         settled: what ended since then, as it turned out.
         estimated: what had been estimated for that.
         in_flight: what has not ended yet, by estimate.
-        kept: leave for requests that it has from the grant before, and keeps.
-        waiting: requests that wait for leave.
+        kept: requests that its lease before allows and it has not sent.
+        waiting: requests that wait for an allowance.
         spare: further ones that it could send before it asks again, what is kept included.
         need: of one waiting request, on average.
     """
@@ -113,13 +113,13 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Lease:
     """What a member may do until it asks again.
 
     Attributes:
-        pool: the pool's id.
-        slots: requests in flight at once, in place of the grant before.
-        requests: that may be sent, beside those it kept leave for.
+        pool: id of the state. Its name is that of version 0.1, whose processes may read the same state.
+        slots: requests in flight at once, in place of the lease before.
+        requests: that may be sent, on top of those it kept.
         spent: of the budget, by all.
         refusal: the budget that is spent, e.g. `max_requests`; None while there is some left.
         next_s: when to ask again, at the latest.
@@ -135,7 +135,7 @@ class Grant:
 
 @dataclass(slots=True)
 class Member:
-    """What the pool knows of a member."""
+    """What is known of a member."""
 
     flow: str
     budget: str
@@ -147,12 +147,12 @@ class Member:
     waiting: int = 0
     in_flight: Amount = NOTHING
     granted: Amount = NOTHING
-    answer: Grant | None = None
+    answer: Lease | None = None
 
 
 @dataclass(slots=True)
 class Flow:
-    """Two buckets that refill evenly. Leave that was granted is in there until its use is told."""
+    """Two buckets that refill evenly. What was granted is in there until its use is reported."""
 
     requests: float
     tokens: float
@@ -160,7 +160,7 @@ class Flow:
 
 
 @dataclass(slots=True)
-class Pool:
+class LeaseState:
     """What is shared, as JSON wherever it is kept."""
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -173,8 +173,8 @@ class Pool:
         return orjson.dumps(self)
 
     @classmethod
-    def of_json(cls, kept: bytes | None) -> Pool:
-        """A pool that was kept; a new one where none was."""
+    def of_json(cls, kept: bytes | None) -> LeaseState:
+        """A state that was kept; a new one where none was."""
         if kept is None:
             return cls()
         known = orjson.loads(kept)
@@ -186,79 +186,81 @@ class Pool:
         )
 
 
-def ask_of(known: dict[str, Any]) -> Ask:
-    """An ask from its JSON object.
+def request_of(known: dict[str, Any]) -> LeaseRequest:
+    """A request from its JSON object.
 
     Raises:
         KeyError, TypeError: it is none.
     """
     amounts = ("spent_before", "sent", "settled", "estimated", "in_flight", "need")
-    return Ask(**known | {"limits": Limits(**known["limits"])} | {name: Amount(**known[name]) for name in amounts})
+    return LeaseRequest(
+        **known | {"limits": Limits(**known["limits"])} | {name: Amount(**known[name]) for name in amounts}
+    )
 
 
-def grant_of(known: dict[str, Any]) -> Grant:
-    """A grant from its JSON object.
+def lease_of(known: dict[str, Any]) -> Lease:
+    """A lease from its JSON object.
 
     Raises:
         KeyError, TypeError: it is none.
     """
-    return Grant(**known | {"spent": Amount(**known["spent"])})
+    return Lease(**known | {"spent": Amount(**known["spent"])})
 
 
-def exchange(pool: Pool, ask: Ask, now: float) -> Grant:
-    """Books what a member tells, and grants what it may do; changes the pool.
+def exchange(state: LeaseState, request: LeaseRequest, now: float) -> Lease:
+    """Counts what a member reports, and grants what it may do; changes the state.
 
     Args:
-        pool: shared by all.
-        ask: one member's.
-        now: seconds of a clock that all asks of the pool are read by.
+        state: shared by all.
+        request: one member's.
+        now: seconds of a clock that all requests are read by.
     """
-    limits = ask.limits
-    member = pool.members.get(ask.member)
-    if member is not None and member.number == ask.number and member.answer is not None:
+    limits = request.limits
+    member = state.members.get(request.member)
+    if member is not None and member.number == request.number and member.answer is not None:
         member.seen_at = now
         return member.answer
-    _drop_lost(pool, now)
-    lost_its_state = ask.pool not in (None, pool.id)
+    _drop_lost(state, now)
+    lost_its_state = request.pool not in (None, state.id)
     if lost_its_state:
-        pool.spent[ask.budget] = Amount.most(pool.spent.get(ask.budget, NOTHING), ask.spent_before)
-    used_tokens = ask.sent.tokens + ask.settled.tokens - ask.estimated.tokens
-    flow = _drained(pool, limits, now, ask.sent.requests, used_tokens, empty=lost_its_state)
-    spent = pool.spent[ask.budget] = pool.spent.get(ask.budget, NOTHING) + ask.settled
-    member = pool.members.setdefault(ask.member, Member(limits.flow, ask.budget))
-    member.number, member.seen_at = ask.number, now
-    member.wants_slots, member.waiting = ask.wants_slots, ask.waiting
-    member.in_flight, member.granted = ask.in_flight, ask.need.times(ask.kept)
-    slots = _slots(pool, member, limits.concurrency)
-    member.slots = max(ask.in_use, slots)
+        state.spent[request.budget] = Amount.most(state.spent.get(request.budget, NOTHING), request.spent_before)
+    used_tokens = request.sent.tokens + request.settled.tokens - request.estimated.tokens
+    flow = _drained(state, limits, now, request.sent.requests, used_tokens, empty=lost_its_state)
+    spent = state.spent[request.budget] = state.spent.get(request.budget, NOTHING) + request.settled
+    member = state.members.setdefault(request.member, Member(limits.flow, request.budget))
+    member.number, member.seen_at = request.number, now
+    member.wants_slots, member.waiting = request.wants_slots, request.waiting
+    member.in_flight, member.granted = request.in_flight, request.need.times(request.kept)
+    slots = _slots(state, member, limits.concurrency)
+    member.slots = max(request.in_use, slots)
     if slots:
         member.served_at = now
-    requests = _requests(pool, member, ask, flow)
-    member.granted += ask.need.times(requests)
+    requests = _requests(state, member, request, flow)
+    member.granted += request.need.times(requests)
     refusal = _spent_budget(spent, limits)
-    every_s = min(_EVERY_S_AT_MOST, max(_EVERY_S, _EVERY_S_PER_MEMBER * len(pool.members)))
-    member.answer = Grant(pool.id, slots, requests, spent, refusal, every_s)
+    every_s = min(_EVERY_S_AT_MOST, max(_EVERY_S, _EVERY_S_PER_MEMBER * len(state.members)))
+    member.answer = Lease(state.id, slots, requests, spent, refusal, every_s)
     return member.answer
 
 
-def _drop_lost(pool: Pool, now: float) -> None:
+def _drop_lost(state: LeaseState, now: float) -> None:
     """Forgets members that were not heard of for long; what they may have sent counts as sent."""
-    for name, member in list(pool.members.items()):
+    for name, member in list(state.members.items()):
         if now - member.seen_at > LOST_AFTER_S:
-            del pool.members[name]
-            pool.spent[member.budget] = pool.spent.get(member.budget, NOTHING) + member.in_flight + member.granted
-            if (flow := pool.flows.get(member.flow)) is not None:
+            del state.members[name]
+            state.spent[member.budget] = state.spent.get(member.budget, NOTHING) + member.in_flight + member.granted
+            if (flow := state.flows.get(member.flow)) is not None:
                 flow.requests -= member.granted.requests
                 flow.tokens -= member.granted.tokens
 
 
-def _drained(pool: Pool, limits: Limits, now: float, requests: float, tokens: float, *, empty: bool) -> Flow:
-    """The buckets after what flowed in and what was taken. Where an earlier pool's state was lost, they start empty."""
+def _drained(state: LeaseState, limits: Limits, now: float, requests: float, tokens: float, *, empty: bool) -> Flow:
+    """The buckets after what flowed in and what was taken. Where the state before was lost, they start empty."""
     requests_a_minute, tokens_a_minute = limits.requests_per_minute or 0, limits.tokens_per_minute or 0
     most_requests, most_tokens = _burst(requests_a_minute), _burst(tokens_a_minute)
-    flow = pool.flows.get(limits.flow)
+    flow = state.flows.get(limits.flow)
     if flow is None:
-        flow = pool.flows[limits.flow] = Flow(0 if empty else most_requests, 0 if empty else most_tokens, now)
+        flow = state.flows[limits.flow] = Flow(0 if empty else most_requests, 0 if empty else most_tokens, now)
     minutes = max(0.0, now - flow.filled_at) / _MINUTE_S
     flow.requests = min(most_requests, flow.requests + minutes * requests_a_minute - requests)
     flow.tokens = min(most_tokens, flow.tokens + minutes * tokens_a_minute - tokens)
@@ -270,11 +272,11 @@ def _burst(per_minute: int) -> float:
     return 1 + per_minute / _MINUTE_S * _BURST_S
 
 
-def _slots(pool: Pool, member: Member, total: int | None) -> int:
+def _slots(state: LeaseState, member: Member, total: int | None) -> int:
     """A member's fair share of the slots, as far as the others have let theirs go."""
     if total is None:
         return 0
-    alike = [each for each in pool.members.values() if each.flow == member.flow]
+    alike = [each for each in state.members.values() if each.flow == member.flow]
     held = sum(each.slots for each in alike if each is not member)
     return max(0, min(_fair_share(member, alike, total), total - held))
 
@@ -294,12 +296,12 @@ def _fair_share(member: Member, members: Iterable[Member], total: int) -> int:
     return 0
 
 
-def _requests(pool: Pool, member: Member, ask: Ask, flow: Flow) -> int:
+def _requests(state: LeaseState, member: Member, request: LeaseRequest, flow: Flow) -> int:
     """How many more requests a member may send: of each limit its share of what is neither used nor granted."""
-    limits, need = ask.limits, ask.need
-    wanted = max(0, ask.waiting + ask.spare - ask.kept)
-    in_flow = [each for each in pool.members.values() if each.flow == member.flow]
-    in_budget = [each for each in pool.members.values() if each.budget == member.budget]
+    limits, need = request.limits, request.need
+    wanted = max(0, request.waiting + request.spare - request.kept)
+    in_flow = [each for each in state.members.values() if each.flow == member.flow]
+    in_budget = [each for each in state.members.values() if each.budget == member.budget]
     granted = _sum(each.granted for each in in_flow)
     if limits.requests_per_minute is not None:
         wanted = _share(flow.requests - granted.requests, member, in_flow, wanted)
@@ -308,13 +310,13 @@ def _requests(pool: Pool, member: Member, ask: Ask, flow: Flow) -> int:
         if fit < 1 and not granted.requests and flow.tokens >= _burst(limits.tokens_per_minute):
             fit = 1  # more than the bucket ever holds: it goes when the bucket is full
         wanted = _share(fit, member, in_flow, wanted)
-    left = _left(pool.spent[ask.budget], ask, in_budget)
+    left = _left(state.spent[request.budget], request, in_budget)
     return wanted if left is None else _share(left, member, in_budget, wanted)
 
 
-def _left(spent: Amount, ask: Ask, members: list[Member]) -> float | None:
+def _left(spent: Amount, request: LeaseRequest, members: list[Member]) -> float | None:
     """Requests that the budget has left, beyond what is in flight or granted; None without a budget."""
-    limits, need = ask.limits, ask.need
+    limits, need = request.limits, request.need
     if _spent_budget(spent, limits) is not None:
         return 0
     reserved = _sum(each.in_flight + each.granted for each in members)
@@ -362,5 +364,5 @@ def _member_of(known: dict[str, Any]) -> Member:
     return Member(
         **known
         | {"in_flight": Amount(**known["in_flight"]), "granted": Amount(**known["granted"])}
-        | {"answer": None if answer is None else grant_of(answer)}
+        | {"answer": None if answer is None else lease_of(answer)}
     )

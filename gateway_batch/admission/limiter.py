@@ -1,4 +1,4 @@
-"""Who may send now: a slot of those that all tasks share, leave by their rates and budget, and the service's window."""
+"""Admission control: concurrency slot, rate and budget lease, per-service throttle."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-from gateway_batch.admission.adaptive_throttle import Window
+from gateway_batch.admission.adaptive_throttle import AdaptiveThrottle
 from gateway_batch.admission.amount import NOTHING, ONE_REQUEST, Amount
-from gateway_batch.admission.lease_client import Ration
+from gateway_batch.admission.lease_client import LeaseClient
 from gateway_batch.admission.request_size import Estimator, Size
-from gateway_batch.admission.shared_throttle import Boards, OwnBoards
+from gateway_batch.admission.shared_throttle import PrivateThrottleStates, ThrottleStates
 from gateway_batch.errors import ErrorKind, UnreachableError
 from gateway_batch.types import TokenUsage
 
@@ -31,7 +31,7 @@ class Slots(Protocol):
         """Gives a call's slot back."""
         ...
 
-    def leave(self) -> None:
+    def release_idle(self) -> None:
         """Gives idle slots back to the other processes."""
         ...
 
@@ -51,7 +51,7 @@ class _Waiter:
 class _Service:
     """What is known of a service, and who waits for it."""
 
-    window: Window
+    throttle: AdaptiveThrottle
     estimator: Estimator = field(default_factory=Estimator)
     waiting: deque[_Waiter] = field(default_factory=deque)
 
@@ -60,11 +60,11 @@ class Limiter:
     """Grants slots in the order asked, per service. Belongs to one event loop.
 
     Args:
-        slots: what all processes of the host share; None where a ration grants slots too.
+        slots: what all processes of the host share; None where leases grant slots too.
         ceiling: calls in flight at most.
         clock: monotonic seconds, the loop's own.
         chance: in [0, 1), for the jitter of pauses.
-        boards: what processes tell each other of a service; None shares nothing.
+        states: of the services' throttles, shared between processes; None shares nothing.
 
     Attributes:
         counts_tokens: whether it wants the size of each request.
@@ -76,53 +76,55 @@ class Limiter:
         ceiling: int,
         clock: Callable[[], float],
         chance: Callable[[], float],
-        boards: Boards | None = None,
+        states: ThrottleStates | None = None,
     ) -> None:
         self.counts_tokens = False
         self._slots = slots
-        self._ration: Ration | None = None
+        self._lease_client: LeaseClient | None = None
         self._ceiling = ceiling
         self._clock = clock
         self._chance = chance
-        self._boards = boards or OwnBoards()
+        self._states = states or PrivateThrottleStates()
         self._services: dict[str, _Service] = {}
         self._waiting = 0
         self._waiting_need = NOTHING
         self._timer: asyncio.TimerHandle | None = None
         self._look_at = 0.0
 
-    def join(self, ration: Ration) -> None:
-        """From now on a slot needs leave by the limits that all tasks share, too."""
-        self._ration = ration
-        self.counts_tokens = ration.limits.counts_tokens
+    def join(self, lease_client: LeaseClient) -> None:
+        """From now on a slot needs a lease on the limits that all tasks share, too."""
+        self._lease_client = lease_client
+        self.counts_tokens = lease_client.limits.counts_tokens
 
     def slot(self, service: str, deadline: float, size: Size | None = None) -> Slot:
         """A slot for one attempt, to be held with `async with`.
 
         Args:
-            service: names it; each has a window of its own.
+            service: names it; each has a throttle of its own.
             deadline: by the clock.
             size: of the request, where `counts_tokens`.
         """
         known = self._services.get(service)
         if known is None:
-            known = self._services[service] = _Service(Window(self._ceiling, self._chance, self._boards.of(service)))
+            known = self._services[service] = _Service(
+                AdaptiveThrottle(self._ceiling, self._chance, self._states.of(service))
+            )
         return Slot(self, known, deadline, size)
 
     def look(self) -> None:
-        """Hands out what came free, as when a ration was granted."""
+        """Hands out what came free, as when a lease was granted."""
         self._grant()
 
-    def leave(self) -> None:
+    def release_idle(self) -> None:
         """Gives what is idle back to the other processes."""
         now = self._clock()
         for service in self._services.values():
-            if not service.window.in_flight:
-                service.window.leave(now)
+            if not service.throttle.in_flight:
+                service.throttle.leave(now)
         if self._slots is not None:
-            self._slots.leave()
-        if self._ration is not None:
-            self._ration.leave()
+            self._slots.release_idle()
+        if self._lease_client is not None:
+            self._lease_client.release()
 
     async def close(self) -> None:
         """Gives everything back."""
@@ -130,15 +132,15 @@ class Limiter:
             self._timer.cancel()
         if self._slots is not None:
             self._slots.close()
-        if self._ration is not None:
-            await self._ration.close()
-        self._boards.close()
+        if self._lease_client is not None:
+            await self._lease_client.close()
+        self._states.close()
 
-    async def _enter(self, service: _Service, deadline: float, need: Amount) -> None:
-        if self._ration is not None and (refusal := self._ration.refusal) is not None:
+    async def _acquire(self, service: _Service, deadline: float, need: Amount) -> None:
+        if self._lease_client is not None and (refusal := self._lease_client.refusal) is not None:
             raise refusal
         now = self._clock()
-        opens_at = service.window.opens_at(now)
+        opens_at = service.throttle.opens_at(now)
         if deadline <= (now if opens_at is None else opens_at):
             raise _too_late()
         if service.waiting or opens_at != now or not self._take(service, need, now):
@@ -146,30 +148,30 @@ class Limiter:
             if opens_at is not None and now < opens_at < look_at:
                 look_at = opens_at
             await self._wait(service, deadline, need, look_at)
-            if service.window.closed_until > self._clock():  # a 429 came between the grant and this turn of the loop
-                self._leave(service, need, NOTHING)
-                await self._enter(service, deadline, need)
+            if service.throttle.closed_until > self._clock():  # a 429 came between the grant and this turn of the loop
+                self._release(service, need, NOTHING)
+                await self._acquire(service, deadline, need)
 
-    def _leave(self, service: _Service, need: Amount, used: Amount) -> None:
-        service.window.ended()
+    def _release(self, service: _Service, need: Amount, used: Amount) -> None:
+        service.throttle.ended()
         if self._slots is not None:
             self._slots.give()
-        if self._ration is not None:
-            self._ration.give(need, used)
+        if self._lease_client is not None:
+            self._lease_client.give(need, used)
         if self._waiting:
             self._grant()
         elif self._timer is None:
             self._look_by(self._clock() + _LOOK_AGAIN_S)
 
     def _take(self, service: _Service, need: Amount, now: float) -> bool:
-        """For a call that the window lets out now."""
+        """For a call that the throttle lets out now."""
         if self._slots is not None and not self._slots.take():
             return False
-        if self._ration is not None and not self._ration.take(need):
+        if self._lease_client is not None and not self._lease_client.take(need):
             if self._slots is not None:
                 self._slots.give()
             return False
-        service.window.sent(now)
+        service.throttle.sent(now)
         return True
 
     async def _wait(self, service: _Service, deadline: float, need: Amount, look_at: float) -> None:
@@ -181,23 +183,25 @@ class Limiter:
             await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.done() and not waiter.granted.cancelled() and waiter.granted.exception() is None:
-                self._leave(service, need, NOTHING)
+                self._release(service, need, NOTHING)
             raise
 
     def _count_waiting(self, more: int, need: Amount) -> None:
         self._waiting += more
-        if self._ration is not None:
+        if self._lease_client is not None:
             self._waiting_need += need.times(more)
-            self._ration.wait(self._waiting, self._waiting_need.times(1 / self._waiting) if self._waiting else need)
+            self._lease_client.wait(
+                self._waiting, self._waiting_need.times(1 / self._waiting) if self._waiting else need
+            )
 
     def _grant(self) -> None:
         """Hands free slots to those who wait, and refuses those whose time is over, or all once the budget is spent.
 
-        It is to be called again soon, as slots come free in other processes too, and windows open by themselves.
+        It is to be called again soon, as slots come free in other processes too, and throttles open by themselves.
         """
         now = self._clock()
         again_at = now + _LOOK_AGAIN_S
-        refusal = None if self._ration is None else self._ration.refusal
+        refusal = None if self._lease_client is None else self._lease_client.refusal
         for service in self._services.values():
             waiting = service.waiting
             while waiting:
@@ -207,7 +211,7 @@ class Limiter:
                 elif refusal is not None or waiter.deadline <= now:
                     waiter.granted.set_exception(refusal or _too_late())
                     self._drop_first(waiting)
-                elif (opens_at := service.window.opens_at(now)) == now and self._take(service, waiter.need, now):
+                elif (opens_at := service.throttle.opens_at(now)) == now and self._take(service, waiter.need, now):
                     waiter.granted.set_result(None)
                     self._drop_first(waiting)
                 else:
@@ -231,9 +235,9 @@ class Limiter:
         self._timer = None
         self._refuse_the_late()
         self._grant()
-        in_use = self._waiting or any(service.window.in_flight for service in self._services.values())
+        in_use = self._waiting or any(service.throttle.in_flight for service in self._services.values())
         if self._slots is not None and not in_use:
-            self._slots.leave()
+            self._slots.release_idle()
 
     def _refuse_the_late(self) -> None:
         now = self._clock()
@@ -268,14 +272,14 @@ class Slot:
     async def __aenter__(self) -> Self:
         if self._size is not None:
             self._need = self._service.estimator.estimate(self._size)
-        await self._limiter._enter(self._service, self._deadline, self._need)
+        await self._limiter._acquire(self._service, self._deadline, self._need)
         self._sent_at = self._limiter._clock()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._limiter._leave(self._service, self._need, self._used)
+        self._limiter._release(self._service, self._need, self._used)
 
     def used(self, usage: TokenUsage) -> None:
         """The attempt took tokens, whatever its answer was."""
@@ -288,15 +292,15 @@ class Slot:
 
     def succeeded(self) -> None:
         """It was answered with a result."""
-        self._service.window.succeeded()
+        self._service.throttle.succeeded()
 
     def throttled(self, retry_after_s: float | None) -> None:
         """It was answered 429."""
-        self._service.window.throttled(self._limiter._clock(), self._sent_at, retry_after_s)
+        self._service.throttle.throttled(self._limiter._clock(), self._sent_at, retry_after_s)
 
     def failed(self, row: int) -> None:
-        """It failed in a way that the service may be at fault for; `row` tells a row's attempts from others'."""
-        counts = self._service.window.failed(self._limiter._clock(), self._sent_at, row)
+        """It failed in a way that the service may be at fault for; `row` identifies the row of the attempt."""
+        counts = self._service.throttle.failed(self._limiter._clock(), self._sent_at, row)
         self.service_is_down = not counts
 
 

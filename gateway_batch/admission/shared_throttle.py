@@ -1,4 +1,4 @@
-"""What the processes of a host tell each other of a service that refuses calls: when, how many it let through, a pause.
+"""What the processes of a host share of a service that refuses calls: when, how many it let through, a pause.
 
 It is a page of numbers in shared memory, one of each service: looking at it is part of every call and costs next to
 nothing. A process is a *member* while it sends. One that leaves hands the rate at which it sent to the others.
@@ -38,7 +38,7 @@ class Cells(Protocol):
     def __setitem__(self, place: int, number: float, /) -> None: ...
 
 
-class Board:
+class SharedThrottleState:
     """One service's, as a member sees it. Times are seconds of a monotonic clock that all members read.
 
     Args:
@@ -60,7 +60,7 @@ class Board:
         self._member = member
         self._lives = lives
         self._lock = lock
-        self._cells[self._mine + _BURST] = -1  # an earlier member of this number may have told
+        self._cells[self._mine + _BURST] = -1  # an earlier member of this number may have reported
         self._cells[self._mine + _RATE] = 0.0
 
     @property
@@ -85,8 +85,8 @@ class Board:
         with self._lock():
             self._cells[_CLOSED_UNTIL] = max(self._cells[_CLOSED_UNTIL], at)
 
-    def tell(self, let_through: float) -> None:
-        """How many calls of this member were let through, up to the last burst, since it told before."""
+    def report(self, let_through: float) -> None:
+        """How many calls of this member were let through, up to the last burst, since its last report."""
         self._cells[self._mine + _LET_THROUGH] = let_through
         self._cells[self._mine + _BURST] = self.bursts
 
@@ -97,12 +97,12 @@ class Board:
             Calls, and the seconds over which there were any members; both 0 before there are two bursts.
         """
         bursts = self.bursts
-        told = [cell for cell in self._members() if self._cells[cell + _BURST] == bursts]
-        if bursts < 2 or not told:
+        reported = [cell for cell in self._members() if self._cells[cell + _BURST] == bursts]
+        if bursts < 2 or not reported:
             return 0.0, 0.0
-        first_joined_at = min(self._cells[cell + _JOINED_AT] for cell in told)
+        first_joined_at = min(self._cells[cell + _JOINED_AT] for cell in reported)
         over_s = self._cells[_BURST_AT] - max(self._cells[_BURST_BEFORE_AT], first_joined_at)
-        return sum(self._cells[cell + _LET_THROUGH] for cell in told) / len(told), over_s
+        return sum(self._cells[cell + _LET_THROUGH] for cell in reported) / len(reported), over_s
 
     def join(self, now: float) -> float | None:
         """Becomes a member that sends.
@@ -121,7 +121,7 @@ class Board:
         return rate or None
 
     def sends_at(self, rate: float) -> None:
-        """Tells this member's rate."""
+        """Reports this member's rate."""
         self._cells[self._mine + _RATE] = rate
 
     def take_over(self, now: float) -> float:
@@ -151,31 +151,31 @@ class Board:
                 yield _FIRST_MEMBER + _A_MEMBER * member
 
 
-class Boards(Protocol):
-    """Where boards come from."""
+class ThrottleStates(Protocol):
+    """Where the state of each service comes from."""
 
-    def of(self, service: str) -> Board:
-        """A service's board. To be asked once for each service."""
+    def of(self, service: str) -> SharedThrottleState:
+        """A service's state. To be called once for each service."""
         ...
 
     def close(self) -> None:
-        """No board is used any more."""
+        """No state is used any more."""
         ...
 
 
-class OwnBoards:
-    """Boards that are shared with nobody."""
+class PrivateThrottleStates:
+    """States that are shared with nobody."""
 
-    def of(self, service: str) -> Board:
-        """See `Boards.of`."""
-        return Board([0.0] * CELLS)
+    def of(self, service: str) -> SharedThrottleState:
+        """See `ThrottleStates.of`."""
+        return SharedThrottleState([0.0] * CELLS)
 
     def close(self) -> None:
-        """See `Boards.close`."""
+        """See `ThrottleStates.close`."""
 
 
-class HostBoards:
-    """Boards that processes of a host share, as files. One `HostBoards` of a folder in a process, made after any fork.
+class HostThrottleStates:
+    """States that processes of a host share, as files. One object for a folder in a process, made after any fork.
 
     Args:
         folder: made if missing, private to the user.
@@ -185,8 +185,8 @@ class HostBoards:
         self._folder = folder
         self._locks: list[ByteLocks] = []
 
-    def of(self, service: str) -> Board:
-        """See `Boards.of`. One that is shared with nobody where the file can't be had."""
+    def of(self, service: str) -> SharedThrottleState:
+        """See `ThrottleStates.of`. One that is shared with nobody where the file can't be had."""
         path = self._folder / hashlib.blake2b(service.encode(), digest_size=16).hexdigest()
         try:
             locks = ByteLocks(path.with_suffix(".members"))
@@ -194,11 +194,11 @@ class HostBoards:
             member, cells = locks.lock_any(most=_MOST_MEMBERS), _shared_cells(path)
         except OSError as error:
             _log.warning("what a service refuses is not shared with other processes: %s", error)
-            return OwnBoards().of(service)
-        return Board(cells, member, locks.is_locked, lambda: locked(path))
+            return PrivateThrottleStates().of(service)
+        return SharedThrottleState(cells, member, locks.is_locked, lambda: locked(path))
 
     def close(self) -> None:
-        """See `Boards.close`."""
+        """See `ThrottleStates.close`."""
         for locks in self._locks:
             locks.close()
         self._locks.clear()

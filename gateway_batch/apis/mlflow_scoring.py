@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from gateway_batch.apis.replies import check_error, check_policy, json_object, not_the_api
+from gateway_batch.apis.replies import check_error, check_policy, invalid_response, json_object
 from gateway_batch.apis.requests import json_request
 from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, JsonObject, RecordRequest, Service, Task
 
@@ -30,11 +30,11 @@ class MlflowScoring:
         check_policy(body, reply, InferenceResult(""))
         check_error(body, reply, InferenceResult(""))
         if "predictions" not in body:
-            raise not_the_api(reply, "no predictions")
+            raise invalid_response(reply, "no predictions")
         match body["predictions"]:
             case [prediction]:
                 return InferenceResult(prediction)
             case [*several]:
-                raise not_the_api(reply, f"{len(several)} predictions for one record")
+                raise invalid_response(reply, f"{len(several)} predictions for one record")
             case prediction:
                 return InferenceResult(prediction)

@@ -9,7 +9,7 @@ import struct
 from typing import Any
 
 from gateway_batch.apis.other_usage import with_others
-from gateway_batch.apis.replies import check_error, check_policy, count, json_object, not_the_api, string
+from gateway_batch.apis.replies import check_error, check_policy, count, invalid_response, json_object, string
 from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
     EmbeddingRequest,
@@ -49,17 +49,17 @@ class OpenAIEmbeddings:
         check_error(body, reply, paid)
         entries = body.get("data")
         if not isinstance(entries, list) or not entries:
-            raise not_the_api(reply, "no vectors at data", paid)
+            raise invalid_response(reply, "no vectors at data", paid)
         indices = [count(entry, "index") for entry in entries]
         ordered = len(set(indices)) > 1
         vectors: list[list[float]] = [[]] * len(entries)
         for place, (entry, index) in enumerate(zip(entries, indices, strict=True)):
             vector = _vector(entry)
             if vector is None:
-                raise not_the_api(reply, f"no vector of numbers at data[{place}].embedding", paid)
+                raise invalid_response(reply, f"no vector of numbers at data[{place}].embedding", paid)
             vectors[index if ordered and index is not None and index < len(entries) else place] = vector
         if not all(vectors):
-            raise not_the_api(reply, "two vectors at data have the same index", paid)
+            raise invalid_response(reply, "two vectors at data have the same index", paid)
         return InferenceResult(vectors, paid.usage, paid.model)
 
 

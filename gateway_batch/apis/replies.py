@@ -78,13 +78,13 @@ def json_object(reply: HttpReply, *, exact: bool = False) -> JsonObject:
             request_id=reply.request_id,
         ) from error
     if not isinstance(body, dict):
-        raise not_the_api(reply, f"expected a JSON object, found {type(body).__name__}")
+        raise invalid_response(reply, f"expected a JSON object, found {type(body).__name__}")
     return body
 
 
-def not_the_api(reply: HttpReply, what: str, paid: InferenceResult | None = None) -> MalformedError:
+def invalid_response(reply: HttpReply, what: str, paid: InferenceResult | None = None) -> MalformedError:
     """A 2xx answer that lacks what its API promises."""
-    return MalformedError(ErrorKind.NOT_THE_API, what, status=reply.status, request_id=reply.request_id, paid=paid)
+    return MalformedError(ErrorKind.INVALID_RESPONSE, what, status=reply.status, request_id=reply.request_id, paid=paid)
 
 
 def text_result(
@@ -104,7 +104,7 @@ def text_result(
     """
     if text or (text is not None and why_empty is None):
         return InferenceResult(text, paid.usage, paid.model)
-    raise not_the_api(reply, why_empty or f"no text at {where}", paid)
+    raise invalid_response(reply, why_empty or f"no text at {where}", paid)
 
 
 def rejection(reply: HttpReply) -> RejectedError:

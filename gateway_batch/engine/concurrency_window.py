@@ -25,20 +25,20 @@ _STOP_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ConcurrencyWindow:
     """How far a partition runs ahead of the rows it has handed out.
 
     Attributes:
-        lanes: calls worked on at once: in flight, waiting for a slot, or between two attempts.
-        ahead: rows read and not yet handed out, at most, above the last batch read.
+        workers: calls worked on at once: in flight, waiting for a slot, or between two attempts.
+        read_ahead: rows read and not yet handed out, at most, above the last batch read.
         fail_fast: the first failed call ends the partition; else it is that row's answer.
-        beat_s: after so long without an answered batch, None is handed out.
+        heartbeat_s: after so long without an answered batch, None is handed out.
     """
 
-    lanes: int
-    ahead: int
+    workers: int
+    read_ahead: int
     fail_fast: bool
-    beat_s: float = math.inf
+    heartbeat_s: float = math.inf
 
 
 class _Batch(Generic[Call, Answer]):
@@ -52,11 +52,11 @@ class _Batch(Generic[Call, Answer]):
         self.left = len(calls)
 
 
-class _Lanes(Generic[Call, Answer]):
-    """The event loop's side: lanes that take the next call of the oldest batch until none is left."""
+class _Workers(Generic[Call, Answer]):
+    """The event loop's side: workers that take the next call of the oldest batch until none is left."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, answer: Callable[[Call], Awaitable[Answer]], window: Window
+        self, loop: asyncio.AbstractEventLoop, answer: Callable[[Call], Awaitable[Answer]], window: ConcurrencyWindow
     ) -> None:
         self._loop = loop
         self._answer = answer
@@ -64,7 +64,7 @@ class _Lanes(Generic[Call, Answer]):
         self._queue: deque[_Batch[Call, Answer]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._stopped = False
-        self._lanes = 0  # not len(_running): a task that has ended stays there until the loop's next round
+        self._workers = 0  # not len(_running): a task that has ended stays there until the loop's next round
         self.fed = 0  # written by the caller's thread only
         self.started = 0  # written by the loop's thread only
         self.failure: BaseException | None = None
@@ -75,7 +75,7 @@ class _Lanes(Generic[Call, Answer]):
         self._loop.call_soon_threadsafe(self._enqueue, batch)
 
     def hungry(self) -> bool:
-        return self.fed - self.started < self._window.lanes
+        return self.fed - self.started < self._window.workers
 
     def stop(self) -> None:
         """Cancels what runs and waits until each attempt has its outcome recorded."""
@@ -87,8 +87,8 @@ class _Lanes(Generic[Call, Answer]):
         if self._stopped:
             return
         self._queue.append(batch)
-        for _ in range(min(self._window.lanes - self._lanes, len(batch.calls))):
-            self._lanes += 1
+        for _ in range(min(self._window.workers - self._workers, len(batch.calls))):
+            self._workers += 1
             task = self._loop.create_task(self._run())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -97,7 +97,7 @@ class _Lanes(Generic[Call, Answer]):
         try:
             await self._answer_all()
         finally:
-            self._lanes -= 1
+            self._workers -= 1
 
     async def _answer_all(self) -> None:
         while (place := self._next()) is not None:
@@ -125,7 +125,7 @@ class _Lanes(Generic[Call, Answer]):
             index = len(batch.answers) - len(batch.calls)
             call = batch.calls.popleft()
             self.started += 1
-            if self.fed - self.started == self._window.lanes - 1:
+            if self.fed - self.started == self._window.workers - 1:
                 self.wake.set()
             if call is not None:
                 return batch, index, call
@@ -154,13 +154,13 @@ def answer_in_order(
     batches: Iterable[Sequence[Call | None]],
     answer: Callable[[Call], Awaitable[Answer]],
     loop: asyncio.AbstractEventLoop,
-    window: Window,
+    window: ConcurrencyWindow,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[list[Answer | CallError | None] | None, None, None]:
     """Answers batches of calls, in order, while calls of later batches are under way.
 
     Args:
-        batches: calls, None for a row that sends nothing. Pulled as lanes come free, in the caller's thread.
+        batches: calls, None for a row that sends nothing. Pulled as workers come free, in the caller's thread.
         answer: one call's answer; runs on `loop`.
         loop: an event loop that runs in another thread.
         window: how much at once.
@@ -168,30 +168,30 @@ def answer_in_order(
 
     Yields:
         For each batch its answers: a value, the call's error, or None for a None. Between them None, each time that
-        `beat_s` have passed without any.
+        `heartbeat_s` have passed without any.
 
     Raises:
         CallError: with `fail_fast`, the first call that failed.
         Exception: what `answer` raised that is not a call's error. Either way nothing more is started, and what was
             under way is cancelled.
     """
-    lanes: _Lanes[Call, Answer] = _Lanes(loop, answer, window)
+    workers: _Workers[Call, Answer] = _Workers(loop, answer, window)
     source, pending, unanswered = iter(batches), deque[_Batch[Call, Answer]](), 0
-    more, beat_at = True, clock() + window.beat_s
+    more, beat_at = True, clock() + window.heartbeat_s
     try:
         while more or pending:
-            if lanes.failure is not None:
-                raise lanes.failure
+            if workers.failure is not None:
+                raise workers.failure
             if pending and pending[0].left == 0:
                 answers = pending.popleft().answers
                 unanswered -= len(answers)
                 yield answers
                 del answers
-                beat_at = clock() + window.beat_s
+                beat_at = clock() + window.heartbeat_s
             elif (until_beat_s := beat_at - clock()) <= 0:
                 yield None
-                beat_at = clock() + window.beat_s
-            elif more and lanes.hungry() and unanswered < window.ahead:
+                beat_at = clock() + window.heartbeat_s
+            elif more and workers.hungry() and unanswered < window.read_ahead:
                 calls = next(source, None)
                 if calls is None:
                     more = False
@@ -200,24 +200,24 @@ def answer_in_order(
                 del calls
                 unanswered += batch.left
                 pending.append(batch)
-                lanes.feed(batch)
+                workers.feed(batch)
                 del batch
             else:
-                lanes.wake.wait(min(until_beat_s, threading.TIMEOUT_MAX))
-                lanes.wake.clear()
+                workers.wake.wait(min(until_beat_s, threading.TIMEOUT_MAX))
+                workers.wake.clear()
     finally:
-        lanes.stop()
+        workers.stop()
 
 
 async def answer_all(
-    calls: Sequence[Call], answer: Callable[[Call], Awaitable[Answer]], *, lanes: int, fail_fast: bool
+    calls: Sequence[Call], answer: Callable[[Call], Awaitable[Answer]], *, workers: int, fail_fast: bool
 ) -> list[Answer | CallError]:
     """Answers a list of calls, in order, on the loop it is awaited on.
 
     Args:
         calls: all of them.
         answer: one call's answer.
-        lanes: calls worked on at once.
+        workers: calls worked on at once.
         fail_fast: the first failed call ends it; else it is that place's answer.
 
     Raises:
@@ -228,7 +228,7 @@ async def answer_all(
     answers: dict[int, Answer | CallError] = {}
     places = iter(enumerate(calls))
 
-    async def lane() -> None:
+    async def worker() -> None:
         for place, call in places:
             try:
                 answers[place] = await answer(call)
@@ -239,8 +239,8 @@ async def answer_all(
 
     try:
         async with asyncio.TaskGroup() as running:
-            for _ in range(min(lanes, len(calls))):
-                running.create_task(lane())
+            for _ in range(min(workers, len(calls))):
+                running.create_task(worker())
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [answers[place] for place in range(len(calls))]

@@ -1,4 +1,4 @@
-"""Several rows of an embedding model in one request, taken apart again when the service refuses it."""
+"""Batches of an embedding model's rows: several in one request, split again when the service refuses it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gateway_batch.types import EmbeddingRequest, InferenceResult
 
 # What may be one text's fault, or all texts' size: halves are tried, down to the text that fails by itself.
 _TOO_MUCH = frozenset({ErrorKind.TOO_LARGE, ErrorKind.RATE_LIMIT})
-_SPLIT = _TOO_MUCH | {ErrorKind.BAD_REQUEST, ErrorKind.POLICY, ErrorKind.NOT_THE_API}
+_SPLIT = _TOO_MUCH | {ErrorKind.BAD_REQUEST, ErrorKind.POLICY, ErrorKind.INVALID_RESPONSE}
 
 Vector = list[float]
 
 
 @dataclass(frozen=True, slots=True)
-class PackSize:
+class BatchSize:
     """How much one request takes.
 
     Attributes:
@@ -30,7 +30,7 @@ class PackSize:
     characters: int = 8_000
 
 
-def pack(requests: Iterable[EmbeddingRequest], size: PackSize) -> Iterator[EmbeddingRequest]:
+def batch_texts(requests: Iterable[EmbeddingRequest], size: BatchSize) -> Iterator[EmbeddingRequest]:
     """Joins neighbours whose parameters and tags are the same; order is kept."""
     waiting: list[EmbeddingRequest] = []
     texts = characters = 0
@@ -47,8 +47,8 @@ def pack(requests: Iterable[EmbeddingRequest], size: PackSize) -> Iterator[Embed
         yield _joined(waiting)
 
 
-class Embedder:
-    """Embeds packs of texts; learns how large a pack the service takes.
+class BatchEmbedder:
+    """Embeds batches of texts; learns how large a batch the service takes.
 
     Args:
         infer: one request's answer.
@@ -105,29 +105,29 @@ def _vectors(result: InferenceResult, wanted: int) -> list[Vector]:
     vectors = result.value
     if not isinstance(vectors, list) or len(vectors) != wanted:
         found = len(vectors) if isinstance(vectors, list) else 0
-        raise MalformedError(ErrorKind.NOT_THE_API, f"{found} vectors for {wanted} texts", status=200)
+        raise MalformedError(ErrorKind.INVALID_RESPONSE, f"{found} vectors for {wanted} texts", status=200)
     return vectors
 
 
-class PackedBatches:
-    """Batches of rows as batches of packs, and the packs' answers as rows again.
+class BatchedRows:
+    """Rows as request batches, and their answers as rows again.
 
     Args:
-        size: of a pack.
+        size: of a request batch.
     """
 
-    def __init__(self, size: PackSize) -> None:
+    def __init__(self, size: BatchSize) -> None:
         self._size = size
         self._layouts: deque[list[int | CallError]] = deque()
 
     def split(self, rows: Sequence[EmbeddingRequest | CallError | None]) -> list[EmbeddingRequest]:
-        """The packs of the next batch. A row that is an error can't be sent."""
+        """The request batches of the next rows. A row that is an error can't be sent."""
         self._layouts.append([len(row.texts) if isinstance(row, EmbeddingRequest) else row or 0 for row in rows])
-        return list(pack((row for row in rows if isinstance(row, EmbeddingRequest)), self._size))
+        return list(batch_texts((row for row in rows if isinstance(row, EmbeddingRequest)), self._size))
 
     def join(self, answers: Iterable[list[Vector | CallError]]) -> list[list[Vector] | CallError | None]:
-        """The vectors of the oldest batch's rows, one for each text of a row; None for a row that sent nothing."""
-        following = (answer for pack_answers in answers for answer in pack_answers)
+        """The vectors of the oldest rows, one for each text of a row; None for a row that sent nothing."""
+        following = (answer for batch_answers in answers for answer in batch_answers)
         return [
             row if isinstance(row, CallError) else _row_answer([next(following) for _ in range(row)])
             for row in self._layouts.popleft()

@@ -20,13 +20,13 @@ from typing import TypeVar
 
 import uvloop
 
-from gateway_batch.admission.coordination import Sharing, limits_of, open_limiter
+from gateway_batch.admission.coordination import CoordinationConfig, limits_of, open_limiter
 from gateway_batch.config import Credentials, GatewayConfig, is_redis
 from gateway_batch.engine.request_executor import CallPolicy, InferenceClient
 from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import LedgerError
-from gateway_batch.response_cache import AnswerScope, Flights
-from gateway_batch.response_cache.process_cache import PayOnce, shared_dir
+from gateway_batch.response_cache import AnswerScope, SingleFlight
+from gateway_batch.response_cache.process_cache import ResponseCache, shared_dir
 from gateway_batch.transport import ReqwestTransport, Transport
 from gateway_batch.usage.shipper import Shipper
 from gateway_batch.usage.shipping import local_folder_for
@@ -50,7 +50,7 @@ class RuntimeSettings:
     Attributes:
         scope: names what shares its slots on a host: a Spark application, or one client.
         registration: counts the registrations of a scope, whose credentials may differ.
-        sharing: the limits, and what they hold for.
+        coordination: the limits, and which processes share them.
         spool_dir: the spool folder.
         ships: whether records are written to a folder of the host first, and copied to the spool folder.
         spool_local_dir: that folder; None: one in the host's temporary folder.
@@ -59,7 +59,7 @@ class RuntimeSettings:
     scope: str
     registration: int
     spool_dir: str
-    sharing: Sharing
+    coordination: CoordinationConfig
     request_timeout_s: float
     row_deadline_s: float
     max_attempts: int
@@ -69,9 +69,9 @@ class RuntimeSettings:
     event_id_tag: str | None = None
 
     @property
-    def lanes(self) -> int:
+    def workers(self) -> int:
         """Calls to work on at once: some wait for a slot or between two attempts, and leave no slot idle."""
-        return 2 * self.sharing.concurrency
+        return 2 * self.coordination.concurrency
 
     @classmethod
     def of(
@@ -82,20 +82,20 @@ class RuntimeSettings:
         registration: int,
         spool_dir: Path,
         on_one_host: bool = True,
-        leases: str | None = None,
+        lease_url: str | None = None,
     ) -> RuntimeSettings:
-        """The part of the configuration that a runtime needs; `leases` is the URL of the driver's lease service."""
-        coordination = config.coordination_reference()
+        """The part of the configuration that a runtime needs; `lease_url` is that of the driver's lease service."""
+        backend = config.coordination_reference()
         return cls(
             scope=scope,
             registration=registration,
             spool_dir=str(spool_dir),
-            sharing=Sharing(
+            coordination=CoordinationConfig(
                 limits_of(config),
-                budget="shared" if is_redis(coordination) else f"registration {registration}",
-                coordination=coordination,
-                coordination_name=config.coordination_name,
-                leases=leases,
+                budget="shared" if is_redis(backend) else f"registration {registration}",
+                backend=backend,
+                name=config.coordination_name,
+                lease_url=lease_url,
             ),
             request_timeout_s=config.request_timeout,
             row_deadline_s=config.row_deadline,
@@ -164,13 +164,13 @@ class Runtime:
             self._check_usable()
             return asyncio.run_coroutine_threadsafe(run(), self.loop)
 
-    def flights(self, scope: AnswerScope) -> Flights:
+    def single_flight(self, scope: AnswerScope) -> SingleFlight:
         """The answers of a scope, for calls on the loop; those of the scope before are let go.
 
         Raises:
             ConfigError: answers are shared by a Redis whose URL or package is missing.
         """
-        return self._await_on_loop(lambda: self._pay_once.open(scope))
+        return self._await_on_loop(lambda: self._response_cache.open(scope))
 
     def end_task(self, note: bytes | None = None) -> None:
         """Hands the task's answers, counts and records over, and idle slots to the other processes.
@@ -181,8 +181,8 @@ class Runtime:
         Raises:
             LedgerError: the records could not be handed over.
         """
-        self._on_loop(self._limiter.leave)
-        self._await_on_loop(self._pay_once.flush)
+        self._on_loop(self._limiter.release_idle)
+        self._await_on_loop(self._response_cache.flush)
         self._on_loop(lambda: self._hand_over(note))
         self._await_on_loop(self._ship)
 
@@ -223,9 +223,11 @@ class Runtime:
         self._spool = SpoolWriter(written_to, self.loop.call_soon)
         self._transport = open_transport()
         self._limiter = open_limiter(
-            settings.sharing, shared_dir(settings.scope), credentials, self._transport.send, self.loop.time
+            settings.coordination, shared_dir(settings.scope), credentials, self._transport.send, self.loop.time
         )
-        self._pay_once = PayOnce(settings.sharing, settings.cache_quota_mb << 20, credentials, self.loop.time)
+        self._response_cache = ResponseCache(
+            settings.coordination, settings.cache_quota_mb << 20, credentials, self.loop.time
+        )
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
         policy = CallPolicy(
             RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
@@ -261,7 +263,7 @@ class Runtime:
             task.cancel()
         if under_way:
             await asyncio.wait(under_way, timeout=_STOP_WITHIN_S)
-        await self._pay_once.close()
+        await self._response_cache.close()
         self._timer.cancel()
         await self._limiter.close()
         await self._transport.close()

@@ -13,7 +13,7 @@ from gateway_batch.jobs.plan import RESULT_COLUMNS
 from gateway_batch.jobs.template import quoted_column
 from gateway_batch.local_files.locks import locked
 from gateway_batch.spark.delta_tables.creation import make_table, needs_column_mapping
-from gateway_batch.spark.delta_tables.spark_writer import SparkTable
+from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
 from gateway_batch.spark.functions import ddl_of
 from gateway_batch.spark.session.sql_text import literal, quoted
 from gateway_batch.spark.session.temporary_view import as_view
@@ -61,7 +61,7 @@ def one_run(spark: SparkSession, output: str) -> Iterator[None]:
     Raises:
         ConfigError: another run of it is under way.
     """
-    folder = SparkTable(spark, output).local_folder
+    folder = SparkDeltaWriter(spark, output).local_folder
     if folder is None:
         yield
         return

@@ -20,7 +20,7 @@ _EVERY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Teller:
+class ProgressReporter:
     """A run's newest report, and who hears of it.
 
     Args:
@@ -52,7 +52,7 @@ class Teller:
         """The newest."""
         return self._report
 
-    def __enter__(self) -> Teller:
+    def __enter__(self) -> ProgressReporter:
         if self._listener is not None:
             with self._lock:
                 self._say()

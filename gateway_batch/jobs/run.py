@@ -40,7 +40,7 @@ from gateway_batch.jobs.plan import (
     repeated_sql,
 )
 from gateway_batch.jobs.progress import NotebookBar, in_notebook
-from gateway_batch.jobs.progress_reporter import Teller
+from gateway_batch.jobs.progress_reporter import ProgressReporter
 from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
 from gateway_batch.jobs.source import check_keys, read_source
 from gateway_batch.jobs.template import prompt_sql
@@ -195,7 +195,7 @@ def run_batch(
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at, skipped=faults.count)
         shown = NotebookBar().update if on_progress is None and in_notebook() else on_progress
         with (
-            Teller(report, gateway.usage.spool_dir, shown, began) as teller,
+            ProgressReporter(report, gateway.usage.spool_dir, shown, began) as teller,
             history.kept(spark, settings.usage_table, lambda: teller.report),
         ):
             status = Status.COMPLETED

@@ -1,4 +1,4 @@
-"""Room on the disk that is set aside before it is needed: `fallocate(2)`, which Python's `os` has no word for."""
+"""Disk space that is reserved before it is needed: `fallocate(2)`, which Python's `os` doesn't have."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _KEEP_SIZE = 1
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-def set_aside(fd: int, start: int, length: int) -> bool:
-    """Sets room aside in a file, which keeps its size: what is written there later can't fail for want of room.
+def preallocate(fd: int, start: int, length: int) -> bool:
+    """Reserves space in a file, which keeps its size: what is written there later can't fail on a full disk.
 
     Returns:
         Whether it did; False where the system or the file system can't.

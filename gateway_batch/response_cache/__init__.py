@@ -2,11 +2,11 @@
 
 from gateway_batch.response_cache.fallback_store import FallbackStore
 from gateway_batch.response_cache.host_store import HostAnswerStore
-from gateway_batch.response_cache.in_flight import UnderWay
+from gateway_batch.response_cache.in_flight import InFlightRequests
 from gateway_batch.response_cache.keys import KeyMaker
 from gateway_batch.response_cache.redis_store import RedisAnswerStore
 from gateway_batch.response_cache.savings import Counts, Savings, total
-from gateway_batch.response_cache.single_flight import KEPT, Flights
+from gateway_batch.response_cache.single_flight import KEPT, SingleFlight
 from gateway_batch.response_cache.store import AnswerScope, AnswerStore, Claim, Outbox, StoreError
 
 __all__ = [
@@ -16,13 +16,13 @@ __all__ = [
     "Claim",
     "Counts",
     "FallbackStore",
-    "Flights",
     "HostAnswerStore",
+    "InFlightRequests",
     "KeyMaker",
     "Outbox",
     "RedisAnswerStore",
     "Savings",
+    "SingleFlight",
     "StoreError",
-    "UnderWay",
     "total",
 ]

@@ -152,7 +152,7 @@ class _File:
         return dict(self._database.execute(statement, (*keys, query)))
 
     def _held(self) -> set[bytes]:
-        """What living processes are at work on: as many rows as they have lanes."""
+        """What living processes are at work on: as many rows as they work on at once."""
         claims = self._database.execute("SELECT key, owner FROM claims WHERE owner <> ?", (self._me,)).fetchall()
         living = {owner for owner in {owner for _, owner in claims} if self._owners.is_locked(owner)}
         return {key for key, owner in claims if owner in living}

@@ -13,30 +13,30 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class UnderWay:
+class InFlightRequests:
     """The requests that a partition has under way. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._landed: asyncio.Event | None = None
+        self._all_done: asyncio.Event | None = None
 
     async def send(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls, unless the partition has failed: then it waits to be cancelled."""
-        if self._landed is not None:
+        if self._all_done is not None:
             await asyncio.Event().wait()
         self._count += 1
         try:
             return await call(*args, **kwargs)
         finally:
             self._count -= 1
-            if self._landed is not None and self._count == 0:
-                self._landed.set()
+            if self._all_done is not None and self._count == 0:
+                self._all_done.set()
 
     async def end(self) -> None:
         """Lets no more start, and waits for those that did, for 10 s at most."""
-        if self._landed is None:
-            self._landed = asyncio.Event()
+        if self._all_done is None:
+            self._all_done = asyncio.Event()
         if self._count:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WAIT_S):
-                    await self._landed.wait()
+                    await self._all_done.wait()

@@ -1,4 +1,4 @@
-"""A process's answers of the scope that it works in: which store they are in, and what they saved."""
+"""Per-process response cache: chooses a store for the current scope, counts hits."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway_batch.admission.coordination import Sharing
+from gateway_batch.admission.coordination import CoordinationConfig
 from gateway_batch.config import Credentials, GatewayConfig, is_redis, redis_url
 from gateway_batch.errors import ConfigError
 from gateway_batch.response_cache import (
     AnswerScope,
     AnswerStore,
     FallbackStore,
-    Flights,
     HostAnswerStore,
     RedisAnswerStore,
+    SingleFlight,
 )
 from gateway_batch.response_cache.savings import (
     Counts,
@@ -37,74 +37,74 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 
-class PayOnce:
+class ResponseCache:
     """Opens scopes one after another. Belongs to one event loop.
 
     Args:
-        sharing: through what answers are shared.
+        coordination: which processes share answers.
         quota_bytes: of a scope's answers.
         credentials: resolve the URL of a Redis.
         clock: monotonic seconds, the loop's own.
     """
 
     def __init__(
-        self, sharing: Sharing, quota_bytes: int, credentials: Credentials, clock: Callable[[], float]
+        self, coordination: CoordinationConfig, quota_bytes: int, credentials: Credentials, clock: Callable[[], float]
     ) -> None:
-        self._sharing = sharing
+        self._coordination = coordination
         self._quota_bytes = quota_bytes
         self._credentials = credentials
         self._clock = clock
-        self._flights: Flights | None = None
+        self._single_flight: SingleFlight | None = None
         self._scope: AnswerScope | None = None
         self._redis: Redis | None = None
 
-    async def open(self, scope: AnswerScope) -> Flights:
+    async def open(self, scope: AnswerScope) -> SingleFlight:
         """The answers of a scope; those of the scope before are let go.
 
         Raises:
             ConfigError: answers are shared by a Redis whose URL or package is missing.
         """
-        if self._flights is None or self._scope != scope:
-            await self._close_flights()
-            self._flights = Flights(self._store(scope), keep_failures=bool(scope.query))
+        if self._single_flight is None or self._scope != scope:
+            await self._close_single_flight()
+            self._single_flight = SingleFlight(self._store(scope), keep_failures=bool(scope.query))
             self._scope = scope
-        return self._flights
+        return self._single_flight
 
     async def flush(self) -> None:
         """Hands answers and counts over."""
-        if self._flights is None or self._scope is None:
+        if self._single_flight is None or self._scope is None:
             return
-        await self._flights.flush()
-        counts = Counts(*self._flights.take_counts())
+        await self._single_flight.flush()
+        counts = Counts(*self._single_flight.take_counts())
         if any(counts) and self._scope.execution_id:
             await self._count(self._scope, counts)
 
     async def close(self) -> None:
         """Hands everything over, and closes stores and connection."""
-        await self._close_flights()
+        await self._close_single_flight()
         if self._redis is not None:
             await self._redis.aclose()
 
-    async def _close_flights(self) -> None:
-        if self._flights is not None:
+    async def _close_single_flight(self) -> None:
+        if self._single_flight is not None:
             await self.flush()
-            await self._flights.close()
-            self._flights = None
+            await self._single_flight.close()
+            self._single_flight = None
 
     def _store(self, scope: AnswerScope) -> AnswerStore:
         host = HostAnswerStore(scope, self._quota_bytes)
-        if not is_redis(self._sharing.coordination):
+        if not is_redis(self._coordination.backend):
             return host
         if self._redis is None:
-            self._redis = redis_connection.connect(redis_url(self._sharing.coordination, self._credentials))
-        name = self._sharing.coordination_name
+            self._redis = redis_connection.connect(redis_url(self._coordination.backend, self._credentials))
+        name = self._coordination.name
         shared = RedisAnswerStore(self._redis, scope, coordination_name=name, quota_bytes=self._quota_bytes)
         return FallbackStore(shared, host, self._clock)
 
     async def _count(self, scope: AnswerScope, counts: Counts) -> None:
         """Where several hosts share answers their counts are in Redis, too, and else each host's in its own file."""
         if self._redis is not None:
-            key = savings_key(self._sharing.coordination_name, scope.application_id)
+            key = savings_key(self._coordination.name, scope.application_id)
             with contextlib.suppress(redis_connection.RedisError):
                 return await add_shared_savings(self._redis, key, scope.execution_id, counts)
         with contextlib.suppress(OSError):

@@ -31,8 +31,8 @@ Send = Callable[[Sequence[int]], Awaitable[Sequence[Outcome]]]
 Ts = TypeVarTuple("Ts")
 
 
-class Flights:
-    """Answers requests once a scope. Belongs to one event loop.
+class SingleFlight:
+    """Single-flight: sends each distinct request once per scope. Belongs to one event loop.
 
     Args:
         store: of the scope, shared with other processes.
@@ -48,8 +48,8 @@ class Flights:
         self._store = store
         self._keep_failures = keep_failures
         self._loop = asyncio.get_running_loop()
-        self._here: dict[bytes, asyncio.Future[tuple[Any] | None] | None] = {}
-        """Requests that a lane of this process is at work on; the future where another waits for it."""
+        self._in_flight: dict[bytes, asyncio.Future[tuple[Any] | None] | None] = {}
+        """Requests that this process is working on; a future where another waits for one."""
         self._asked: dict[bytes, asyncio.Future[Found]] = {}
         self._outbox = Outbox()
         self._timer: asyncio.TimerHandle | None = None
@@ -67,11 +67,11 @@ class Flights:
         Raises:
             CallError: what `send` raised, or a kept failure.
         """
-        while key in self._here:
-            if (landed := await self._landing(key)) is not None:
+        while key in self._in_flight:
+            if (resolved := await self._answer_in_flight(key)) is not None:
                 self.saved += 1
-                return landed[0]
-        self._here[key] = landed = None
+                return resolved[0]
+        self._in_flight[key] = resolved = None
         try:
             found = await self._ask(key)
             while found is Claim.HELD:
@@ -93,7 +93,7 @@ class Flights:
                 value = _decoded(found)
                 if isinstance(value, CallError):
                     raise value
-            landed = (value,)
+            resolved = (value,)
             return value
         except CallError:
             raise
@@ -101,10 +101,10 @@ class Flights:
             self._give_up((key,))
             raise
         finally:
-            self._land(key, landed)
+            self._resolve(key, resolved)
 
     async def answer_all(self, keys: Sequence[bytes], send: Send) -> list[Outcome]:
-        """The answers to several requests; those that nobody has or is at work on go to `send` together.
+        """The answers to several requests; those that nobody has asked go to `send` together.
 
         Args:
             keys: of the requests; the same one may stand twice.
@@ -114,10 +114,10 @@ class Flights:
         waiting = list(dict.fromkeys(keys))
         self.saved += len(keys) - len(waiting)
         while waiting:
-            if free := [key for key in waiting if key not in self._here]:
-                await self._fly(free, keys, send, found)
+            if free := [key for key in waiting if key not in self._in_flight]:
+                await self._claim_and_send(free, keys, send, found)
             else:
-                await self._landing(waiting[0])
+                await self._answer_in_flight(waiting[0])
             waiting = [key for key in waiting if key not in found]
         return [found[key] for key in keys]
 
@@ -141,13 +141,15 @@ class Flights:
         before, self._taken = self._taken, (self.sent, self.saved, self.requests)
         return self.sent - before[0], self.saved - before[1], self.requests - before[2]
 
-    async def _fly(self, free: Sequence[bytes], keys: Sequence[bytes], send: Send, found: dict[bytes, Outcome]) -> None:
+    async def _claim_and_send(
+        self, free: Sequence[bytes], keys: Sequence[bytes], send: Send, found: dict[bytes, Outcome]
+    ) -> None:
         """Claims keys and sends those that are ours to send; then waits, with no claim, for those that others hold."""
-        self._here |= dict.fromkeys(free)
-        here = list(free)
+        self._in_flight |= dict.fromkeys(free)
+        unresolved = list(free)
         try:
-            while here:
-                asked = [(key, self._ask(key)) for key in here]
+            while unresolved:
+                asked = [(key, self._ask(key)) for key in unresolved]
                 stands = {key: await answer for key, answer in asked}
                 if mine := [key for key, stand in stands.items() if stand is Claim.MINE]:
                     self.sent += len(mine)
@@ -161,31 +163,31 @@ class Flights:
                     if isinstance(stand, bytes):
                         found[key] = _decoded(stand)
                         self.saved += 1
-                here, asked_for = [key for key in here if key not in found], here
+                unresolved, asked_for = [key for key in unresolved if key not in found], unresolved
                 for key in found.keys() & set(asked_for):
-                    self._land(key, None if isinstance(found[key], CallError) else (found[key],))
-                if here:
+                    self._resolve(key, None if isinstance(found[key], CallError) else (found[key],))
+                if unresolved:
                     await asyncio.sleep(_ASK_AGAIN_S)
         except BaseException:
-            self._give_up(key for key in here if key not in found)
+            self._give_up(key for key in unresolved if key not in found)
             raise
         finally:
-            for key in here:
-                self._land(key, None)
+            for key in unresolved:
+                self._resolve(key, None)
 
-    def _landing(self, key: bytes) -> asyncio.Future[tuple[Any] | None]:
-        """The answer that a lane of this process is at work on; None if there will be none to share."""
-        future = self._here[key]
+    def _answer_in_flight(self, key: bytes) -> asyncio.Future[tuple[Any] | None]:
+        """The answer that this process is waiting for; None if there will be none to share."""
+        future = self._in_flight[key]
         if future is None:
-            future = self._here[key] = self._loop.create_future()
+            future = self._in_flight[key] = self._loop.create_future()
         return asyncio.shield(future)
 
-    def _land(self, key: bytes, landed: tuple[Any] | None) -> None:
-        if (future := self._here.pop(key)) is not None:
-            future.set_result(landed)
+    def _resolve(self, key: bytes, resolved: tuple[Any] | None) -> None:
+        if (future := self._in_flight.pop(key)) is not None:
+            future.set_result(resolved)
 
     def _ask(self, key: bytes) -> asyncio.Future[Found]:
-        """How a request stands. What several lanes ask is asked together."""
+        """How a request stands. What several callers ask is asked together."""
         future = self._asked[key] = self._loop.create_future()
         self._wake()
         return future
@@ -214,7 +216,7 @@ class Flights:
     def _wake(self) -> None:
         """Exchanges soon: not at once, as a store's transaction costs much the same for one request and for ten.
 
-        A lane waits as long, so it is a part of what a request takes: with twice as many lanes as slots none is idle.
+        A caller waits as long, so it is a part of what a request takes: with two callers a slot no slot is idle.
         """
         if self._timer is None and self._exchange is None:
             delay_s = min(max(self._took_s * _PART_OF_A_REQUEST, _SOONEST_S), _LATEST_S)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from gateway_batch.errors import CallError
 from gateway_batch.types import AnyRequest, HttpReply, InferenceResult, Service
 from gateway_batch.usage import databricks_columns
-from gateway_batch.usage.missing_tokens import PROVIDER, completed
+from gateway_batch.usage.missing_tokens import PROVIDER, fill_missing_tokens
 from gateway_batch.usage.record import (
     ClientMetadata,
     InvocationMetadata,
@@ -168,7 +168,7 @@ def note_result(record: UsageRecord, result: InferenceResult, call: AnyRequest |
     given, answered, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
     source = None if total is None else PROVIDER
     if call is not None and (given is None or answered is None or total is None):
-        given, answered, total, source = completed(usage, call, result.value)
+        given, answered, total, source = fill_missing_tokens(usage, call, result.value)
     record.input_tokens, record.output_tokens, record.total_tokens = given, answered, total
     details = (usage.cache_read_tokens, usage.cache_creation_tokens, usage.reasoning_tokens)
     if details != (None, None, None):

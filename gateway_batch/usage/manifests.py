@@ -13,13 +13,13 @@ from pathlib import Path
 
 import orjson
 
-from gateway_batch.usage.processed_segments import Drained
+from gateway_batch.usage.processed_segments import ProcessedSegments
 
 _NONCE_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CommitId:
     """What a drain's commit has in the table's log.
 
     Attributes:
@@ -33,17 +33,17 @@ class Mark:
     nonce: int
 
     @classmethod
-    def after(cls, drain: str, counter: int) -> Mark:
+    def after(cls, drain: str, counter: int) -> CommitId:
         """For the commit after that of a counter, 0 for a folder's first."""
         return cls(drain, counter + 1, 1 + secrets.randbelow(2**_NONCE_BITS - 1))
 
     @classmethod
-    def of_version(cls, drain: str, version: int) -> Mark:
+    def of_version(cls, drain: str, version: int) -> CommitId:
         """From its transaction version."""
         return cls(drain, version >> _NONCE_BITS, version & (2**_NONCE_BITS - 1))
 
     @classmethod
-    def of_text(cls, text: str) -> Mark | None:
+    def of_text(cls, text: str) -> CommitId | None:
         """From its text; None if it is none."""
         drain, _, numbers = text.rpartition("#")
         counter, _, nonce = numbers.partition("-")
@@ -66,11 +66,11 @@ class Manifest:
 
     Attributes:
         segments: names of the files.
-        drained: all that the folder's commits to the table have taken, this one included.
+        processed: all that the folder's commits to the table have taken, this one included.
     """
 
     segments: tuple[str, ...]
-    drained: Drained
+    processed: ProcessedSegments
 
 
 class Manifests:
@@ -96,25 +96,25 @@ class Manifests:
         """Names of tables that the folder was drained into."""
         return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
 
-    def write(self, table: str, mark: Mark, manifest: Manifest) -> None:
+    def write(self, table: str, commit_id: CommitId, manifest: Manifest) -> None:
         """Writes a manifest down."""
-        path = self._path(table, mark)
+        path = self._path(table, commit_id)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        content = {"format": 1, "segments": manifest.segments, "drained": manifest.drained.as_json()}
+        content = {"format": 1, "segments": manifest.segments, "drained": manifest.processed.as_json()}
         with path.open("wb") as file:
             file.write(orjson.dumps(content))
             file.flush()
             os.fsync(file.fileno())  # the commit must not outlive it
 
-    def read(self, table: str, mark: Mark) -> Manifest | None:
+    def read(self, table: str, commit_id: CommitId) -> Manifest | None:
         """The manifest of a commit; None if it is gone."""
         try:
-            content = orjson.loads(self._path(table, mark).read_bytes())
+            content = orjson.loads(self._path(table, commit_id).read_bytes())
         except (FileNotFoundError, orjson.JSONDecodeError):
             return None
-        return Manifest(tuple(content["segments"]), Drained(content["drained"]))
+        return Manifest(tuple(content["segments"]), ProcessedSegments(content["drained"]))
 
-    def remove_before(self, table: str, last: Mark) -> None:
+    def remove_before(self, table: str, last: CommitId) -> None:
         """Removes those of a table that no commit needs any more, once its last commit is known."""
         for path, counter, nonce in self._all(table):
             if counter <= last.counter and (counter, nonce) != (last.counter, last.nonce):
@@ -132,5 +132,5 @@ class Manifests:
             counter, _, nonce = path.stem.partition("-")
             yield path, int(counter), int(nonce, 16)
 
-    def _path(self, table: str, mark: Mark) -> Path:
-        return self._folder / table.lower() / f"{mark.counter:010d}-{mark.nonce:08x}.json"
+    def _path(self, table: str, commit_id: CommitId) -> Path:
+        return self._folder / table.lower() / f"{commit_id.counter:010d}-{commit_id.nonce:08x}.json"

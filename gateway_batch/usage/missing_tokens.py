@@ -20,7 +20,7 @@ def tokens_of(length: int) -> int:
     return (length + 1) // 4
 
 
-def completed(reported: TokenUsage, call: AnyRequest, answer: Any) -> Counts:
+def fill_missing_tokens(reported: TokenUsage, call: AnyRequest, answer: Any) -> Counts:
     """What an answer reported, and estimates of what it did not.
 
     A count that the two others give is worked out of them. Pictures and model parameters have no text, and a vector

@@ -1,4 +1,4 @@
-"""Which segments were drained: what comes again, as from a host that died between copying and deleting, is not new."""
+"""Which segments were drained: one that a host copies again, as it died before it deleted its own, is skipped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Ranges = tuple[tuple[int, int], ...]
 _MOST_WRITERS = 2_000
 
 
-class Drained:
+class ProcessedSegments:
     """Places of segments by writer, as ranges without gaps. The writers longest without a new one are forgotten.
 
     Args:
@@ -26,21 +26,21 @@ class Drained:
     def __contains__(self, name: SegmentName) -> bool:
         return any(first <= name.place <= last for first, last in self._ranges.get(name.writer, ()))
 
-    def adding(self, names: Iterable[SegmentName]) -> Drained:
+    def adding(self, names: Iterable[SegmentName]) -> ProcessedSegments:
         """These and more."""
         ranges = dict(self._ranges)
         for name in names:
             ranges[name.writer] = _with(ranges.pop(name.writer, ()), name.place)  # the newest last
-        return Drained({writer: ranges[writer] for writer in list(ranges)[-_MOST_WRITERS:]})
+        return ProcessedSegments({writer: ranges[writer] for writer in list(ranges)[-_MOST_WRITERS:]})
 
-    def union(self, other: Drained) -> Drained:
+    def union(self, other: ProcessedSegments) -> ProcessedSegments:
         """Those of two tables together."""
         ranges = dict(self._ranges)
         for writer, spans in other._ranges.items():
             for first, last in spans:
                 for place in range(first, last + 1):
                     ranges[writer] = _with(ranges.get(writer, ()), place)
-        return Drained(ranges)
+        return ProcessedSegments(ranges)
 
     def as_json(self) -> dict[str, list[list[int]]]:
         """What the constructor takes."""

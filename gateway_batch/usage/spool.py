@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.local_files.preallocation import set_aside
+from gateway_batch.local_files.preallocation import preallocate
 from gateway_batch.usage.record import UsageRecord
 from gateway_batch.usage.segment import Kind, encode, header
 from gateway_batch.usage.segment_names import SegmentName
 
 _MORE_IN_AN_OUTCOME = 8 << 10  # bytes beyond those of its intent, at most
-_SET_ASIDE = 256 << 10
+_PREALLOCATED = 256 << 10
 
 
 def active_dir(spool_dir: Path) -> Path:
@@ -93,7 +93,7 @@ class _Segment:
         self.size = 0
         self.opened_at = time.monotonic()
         self._set_aside = 0
-        self._can_set_aside = True
+        self._can_preallocate = True
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self.append(first)
@@ -103,9 +103,9 @@ class _Segment:
 
     def make_room(self, size: int) -> None:
         """Sets room aside for so many bytes more, where the file system can; raises OSError if there is none."""
-        if self.size + size > self._set_aside and self._can_set_aside:
-            self._can_set_aside = set_aside(self._fd, self.size, size + _SET_ASIDE)
-            self._set_aside = self.size + size + _SET_ASIDE
+        if self.size + size > self._set_aside and self._can_preallocate:
+            self._can_preallocate = preallocate(self._fd, self.size, size + _PREALLOCATED)
+            self._set_aside = self.size + size + _PREALLOCATED
 
     def append(self, data: bytes, rows: int = 0) -> None:
         """Appends all of `data`, or raises OSError and nothing is appended."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway_batch.usage.manifests import Manifests, Mark
-from gateway_batch.usage.processed_segments import Drained
+from gateway_batch.usage.manifests import CommitId, Manifests
+from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.spool import sealed_dir, sealed_segments
 
 
@@ -21,15 +21,15 @@ def records_waiting(spool_dir: Path, table: str, last_transaction: Callable[[str
     if not sealed_dir(spool_dir).is_dir():
         return 0
     segments = sealed_segments(spool_dir)
-    drained = _drained(spool_dir, table, last_transaction) if segments else Drained()
-    return sum(name.rows for _, name in segments if name not in drained)
+    processed = _processed(spool_dir, table, last_transaction) if segments else ProcessedSegments()
+    return sum(name.rows for _, name in segments if name not in processed)
 
 
-def _drained(spool_dir: Path, table: str, last_transaction: Callable[[str], int | None]) -> Drained:
+def _processed(spool_dir: Path, table: str, last_transaction: Callable[[str], int | None]) -> ProcessedSegments:
     manifests = Manifests(spool_dir)
     if not manifests.last_counter(table):
-        return Drained()
+        return ProcessedSegments()
     drain = manifests.drain_id()
     version = last_transaction(drain)
-    manifest = None if version is None else manifests.read(table, Mark.of_version(drain, version))
-    return Drained() if manifest is None else manifest.drained
+    manifest = None if version is None else manifests.read(table, CommitId.of_version(drain, version))
+    return ProcessedSegments() if manifest is None else manifest.processed

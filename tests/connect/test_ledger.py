@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkTable
+from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkDeltaWriter
 from gateway_batch.spark.ledger.usage_table import create_usage_table
-from gateway_batch.usage.manifests import Mark
+from gateway_batch.usage.manifests import CommitId
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.connect.conftest import MODEL, TOKEN, Register, make_config
 
@@ -116,14 +116,14 @@ def test_a_drain_that_dies_is_finished_by_the_next(
     def die(*_: Any, **__: Any) -> None:
         raise DeathError
 
-    append = SparkTable.append
+    append = SparkDeltaWriter.append
 
     def append_and_die(*arguments: Any, **options: Any) -> None:
         append(*arguments, **options)
         raise DeathError
 
     with monkeypatch.context() as patch:
-        patch.setattr(SparkTable, "append", die if step == "before the commit" else append_and_die)
+        patch.setattr(SparkDeltaWriter, "append", die if step == "before the commit" else append_and_die)
         with pytest.raises(DeathError):
             gateway.usage.flush()
     assert gateway.usage.flush() == (ROWS if step == "before the commit" else 0)
@@ -134,17 +134,17 @@ def test_a_drain_that_comes_second_adds_nothing(spark: SparkSession, gateway: gb
     ask(spark, "second")
     gateway.usage.flush()
     create_usage_table(spark, "connect_ledger.second")
-    table = SparkTable(spark, "connect_ledger.second")
+    table = SparkDeltaWriter(spark, "connect_ledger.second")
     rows = [rows_of(spark, gateway, "second").limit(1).toArrow()]
-    first, second = Mark("mine", 1, 17), Mark("mine", 1, 18)
+    first, second = CommitId("mine", 1, 17), CommitId("mine", 1, 18)
     assert table.append(rows, first, None) == 1
     with pytest.raises(OvertakenError):
         table.append(rows, second, None)
     assert table.last_commit("mine") == first
     assert table.last_commit("another") is None
-    assert table.append(rows, Mark("mine", 2, 5), first) == 1
+    assert table.append(rows, CommitId("mine", 2, 5), first) == 1
     with pytest.raises(OvertakenError):
-        table.append(rows, Mark("mine", 2, 6), first)
+        table.append(rows, CommitId("mine", 2, 6), first)
     assert spark.table("connect_ledger.second").count() == 2
 
 

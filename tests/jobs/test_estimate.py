@@ -1,6 +1,7 @@
 """Estimates of batch jobs against what the run then takes, on three kinds of input.
 
-`tests/unit/test_assumed.py` has what is assumed without a sample, `test_extrapolate.py` what a sample says of the rest.
+What is assumed without a sample is in `tests/unit/test_assumed.py`, what a sample says of the rest in
+`test_extrapolation.py`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway_batch.engine.concurrency_window import Window, answer_in_order
+from gateway_batch.engine.concurrency_window import ConcurrencyWindow, answer_in_order
 from gateway_batch.errors import CallError, ErrorKind
 from tests.unit.loop_thread import loop_thread
 
@@ -24,9 +24,9 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(batches=BATCHES, lanes=st.integers(1, 6), ahead=st.integers(1, 20))
+@given(batches=BATCHES, workers=st.integers(1, 6), read_ahead=st.integers(1, 20))
 def test_one_answer_a_row_in_order_within_the_window(
-    loop: asyncio.AbstractEventLoop, batches: list[list[tuple[float, bool] | None]], lanes: int, ahead: int
+    loop: asyncio.AbstractEventLoop, batches: list[list[tuple[float, bool] | None]], workers: int, read_ahead: int
 ) -> None:
     numbered: list[list[Call | None]] = []
     count = 0
@@ -38,7 +38,7 @@ def test_one_answer_a_row_in_order_within_the_window(
     def source() -> Iterator[list[Call | None]]:
         nonlocal read
         for batch in numbered:
-            assert read - handed_out < ahead
+            assert read - handed_out < read_ahead
             read += len(batch)
             yield batch
 
@@ -54,11 +54,11 @@ def test_one_answer_a_row_in_order_within_the_window(
         return call[0]
 
     found: list[list[str | int | None]] = []
-    for answers in answer_in_order(source(), answer, loop, Window(lanes, ahead, fail_fast=False)):
+    for answers in answer_in_order(source(), answer, loop, ConcurrencyWindow(workers, read_ahead, fail_fast=False)):
         assert answers is not None
         found.append([str(a) if isinstance(a, CallError) else a for a in answers])
         handed_out += len(answers)
     assert found == [
         [None if call is None else str(call[0]) if call[2] else call[0] for call in batch] for batch in numbered
     ]
-    assert most <= lanes
+    assert most <= workers

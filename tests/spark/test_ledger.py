@@ -23,7 +23,7 @@ from gateway_batch.devgateway import RunningGateway
 from gateway_batch.spark.analytics.maintenance import maintain
 from gateway_batch.spark.ledger import drain
 from gateway_batch.spark.ledger.drain import UsageDrain
-from gateway_batch.spark.ledger.driver_delta_writer import UsageTable
+from gateway_batch.spark.ledger.driver_delta_writer import DriverDeltaWriter
 from gateway_batch.spark.ledger.reconcile import books_agree
 from gateway_batch.spark.ledger.usage_table import record_type, usage_ddl
 from gateway_batch.usage.record import MIRRORED_COLUMNS
@@ -267,7 +267,7 @@ def test_drains_without_a_lock_do_not_commit_a_segment_twice(
     monkeypatch.setattr(drain, "table_lock", lambda _: contextlib.nullcontext())
     gateway.usage.flush()
     spark.sql(QUERY).collect()
-    both_are_ready, append = threading.Barrier(2, timeout=60), UsageTable._commit_file
+    both_are_ready, append = threading.Barrier(2, timeout=60), DriverDeltaWriter._commit_file
     met = threading.local()
 
     def append_at_once(*arguments: Any) -> None:
@@ -276,7 +276,7 @@ def test_drains_without_a_lock_do_not_commit_a_segment_twice(
             both_are_ready.wait()
         append(*arguments)
 
-    monkeypatch.setattr(UsageTable, "_commit_file", append_at_once)
+    monkeypatch.setattr(DriverDeltaWriter, "_commit_file", append_at_once)
     drains = [UsageDrain(spark, gateway.usage.spool_dir, gateway.usage.table) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
         committed = sorted(threads.map(lambda drain: drain.flush(), drains))

@@ -25,7 +25,7 @@ from gateway_batch.response_cache.process_cache import shared_dir
 from gateway_batch.spark.analytics.run_view import create_run_view
 from gateway_batch.spark.gateway import Usage
 from gateway_batch.spark.ledger.task_table import TaskTable
-from gateway_batch.usage.manifests import Mark
+from gateway_batch.usage.manifests import CommitId
 from gateway_batch.usage.spool import sealed_segments
 from tests.spark.conftest import AS_STARTED, MODEL, SHARED_LEDGER, TOKEN, Register
 
@@ -233,7 +233,7 @@ def test_several_flushes_at_once_append_each_summary_once(spark: SparkSession, r
     gateway.usage.flush()
     for path, content in zip(segments, copies, strict=True):  # as drains on two hosts see them: not deleted yet
         path.write_bytes(content)
-    mark = Mark.of_text(last_mark(spark, gateway.usage.table))
+    mark = CommitId.of_text(last_mark(spark, gateway.usage.table))
     assert mark is not None
     table = TaskTable(spark, gateway.usage.table)
     with ThreadPoolExecutor(3) as threads:

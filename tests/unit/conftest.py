@@ -20,7 +20,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine a pool or a Redis may answer late."""
+    """On a busy machine a store or a Redis may answer late."""
     for name in ("_WITHIN_S", "_ALL_WITHIN_S"):
         monkeypatch.setattr(redis_connection, name, WITHIN_S)
     for name in ("_BUSY_TIMEOUT_S", "_ANSWER_WITHIN_S"):

@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from gateway_batch.admission import HostBoards, HostSlots, Limiter
+from gateway_batch.admission import HostSlots, HostThrottleStates, Limiter
 from tests.waiting import WITHIN_S
 
 from .samples import answered, open_writer, record
@@ -73,16 +73,16 @@ def obey(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
                     slots.give()
                 pipe.send(None)
             case ("leave",):
-                slots.leave()
+                slots.release_idle()
                 pipe.send(None)
 
 
-def read_board(pipe: Pipe[Any, Any], folder: Path, service: str) -> None:
-    """A member of a service's board: calls what it is told, `("refused", 10.0, 9.0)`; answers with what it gets."""
-    board = HostBoards(folder).of(service)
+def read_throttle_state(pipe: Pipe[Any, Any], folder: Path, service: str) -> None:
+    """A member of a service's throttle state: calls what it is asked to, `("refused", 10.0, 9.0)`; answers with what it gets."""
+    state = HostThrottleStates(folder).of(service)
     while True:
         name, *arguments = pipe.recv()
-        asked = getattr(board, name)
+        asked = getattr(state, name)
         pipe.send(asked(*arguments) if callable(asked) else asked)
 
 
@@ -114,7 +114,7 @@ def take_turns(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
             turns -= 1
         else:
             time.sleep(0.002)
-    slots.leave()
+    slots.release_idle()
     pipe.send("done")
     pipe.recv()
 

@@ -337,7 +337,7 @@ def test_an_answer_that_is_not_json_says_what_it_is_and_not_what_it_holds() -> N
 def test_an_answer_that_is_no_object_is_not_the_api(body: bytes) -> None:
     with pytest.raises(MalformedError, match="expected a JSON object") as caught:
         CHAT.parse(HttpReply(200, {}, body))
-    assert caught.value.kind is ErrorKind.NOT_THE_API
+    assert caught.value.kind is ErrorKind.INVALID_RESPONSE
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 
 from gateway_batch.jobs import progress_reporter
 from gateway_batch.jobs.progress import duration, figures, summary
-from gateway_batch.jobs.progress_reporter import Teller
+from gateway_batch.jobs.progress_reporter import ProgressReporter
 from gateway_batch.jobs.report import BatchReport, Status
 from gateway_batch.usage.spool import SpoolWriter
 from gateway_batch.usage.spool_progress import Traffic
@@ -65,7 +65,7 @@ def test_what_is_under_way_is_told_between_chunks_and_counted_by_chunks_only(tmp
         if report.under_way == 2:
             news.set()
 
-    with Teller(BEGUN, tmp_path, listen, time.monotonic()) as teller:
+    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as teller:
         attempts = [record(f"{number}") for number in range(3)]
         for attempt in attempts:
             writer.intend(attempt)
@@ -87,14 +87,14 @@ def test_what_a_listener_raises_ends_the_run(tmp_path: Path) -> None:
             heard.set()
             raise OSError("the disk of the log is full")
 
-    with Teller(BEGUN, tmp_path, listen, time.monotonic()) as teller:
+    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as teller:
         assert heard.wait(30)
         with pytest.raises(OSError, match="is full"):
             teller.tell(rows=1)
 
 
 def test_without_a_listener_and_a_spool_only_chunks_are_told(tmp_path: Path) -> None:
-    with Teller(BEGUN, tmp_path / "missing", None, time.monotonic() - 5) as teller:
+    with ProgressReporter(BEGUN, tmp_path / "missing", None, time.monotonic() - 5) as teller:
         report = teller.tell(rows=5)
     assert report.rows == 5
     assert report.seconds >= 5
@@ -108,7 +108,7 @@ def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> Non
         if report.rows:
             raise KeyboardInterrupt
 
-    with Teller(BEGUN, tmp_path, listen, time.monotonic()) as teller:
+    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as teller:
         with pytest.raises(KeyboardInterrupt):
             teller.tell(rows=1)
         for thread in threading.enumerate():
@@ -120,7 +120,7 @@ def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> Non
 
 def test_chunks_and_the_end_are_logged_with_their_figures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "gateway_batch")
-    with Teller(BEGUN, tmp_path, None, time.monotonic()) as teller:
+    with ProgressReporter(BEGUN, tmp_path, None, time.monotonic()) as teller:
         teller.tell(rows=10)
         teller.tell(status=Status.COMPLETED)
     chunk, end = caplog.records

@@ -1,561 +1,477 @@
-"""The loop over attempts, with the shipped fake transport, a real spool, and a clock that jumps."""
+"""`gb.Client` over the shipped fake transport and a real spool; `tests/client` has it against the real gateway."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway_batch.admission import HostSlots, Limiter
-from gateway_batch.config import Credentials
-from gateway_batch.engine.request_executor import CallPolicy, InferenceClient
-from gateway_batch.engine.retry import RetryPolicy
-from gateway_batch.errors import (
-    CallError,
-    ConfigError,
-    ErrorKind,
-    LedgerError,
-    MalformedError,
-    RejectedError,
-    UnreachableError,
-)
+from gateway_batch import Client, GatewayConfig, Image, ResponseFormat
+from gateway_batch.errors import CallError, ConfigError, ErrorKind, RejectedError
 from gateway_batch.transport import FakeTransport
-from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service
-from gateway_batch.usage.segment import Kind, event_id, read_lines
-from gateway_batch.usage.spool import SpoolWriter
+from gateway_batch.types import HttpReply, HttpRequest
+from gateway_batch.usage.spool import active_dir
+from tests.waiting import WITHIN_S, wait_until
 
-from .samples import CALLER, CHAT, active_segments, chat_reply, no_file_longer_than, reply, sealed_rows
-from .virtual_time import now, run
+from .samples import chat_reply, outcomes, reply, sealed_rows
 
-SECRET = "dapi-very-secret"
-FAST = RetryPolicy(attempts=3, base_s=1.0, cap_s=8.0)
-Answer = HttpReply | Exception | float
-"""A reply, what the transport raises, or seconds until it answers `slow`."""
+MODEL = "databricks-gpt-5-4"
+VECTORS = "databricks-gte-large-en"
+
+Answer = Callable[[HttpRequest], Awaitable[HttpReply]]
 
 
-@dataclass
+def asked(request: HttpRequest) -> str:
+    return str(json.loads(request.body)["messages"][-1]["content"])
+
+
+async def echo(request: HttpRequest) -> HttpReply:
+    """A chat model that says what it was asked, after a nap; `fail` in it is a 400, `hang` never ends."""
+    text = asked(request)
+    if "hang" in text:
+        await asyncio.sleep(600)
+    if "fail" in text:
+        return reply(400, {"message": f"no: {text}"})
+    await asyncio.sleep(0.001 * (hash(text) % 5))
+    return chat_reply(text)
+
+
+async def embed(request: HttpRequest) -> HttpReply:
+    """Vectors of the texts' lengths; a chat is none of its business."""
+    given = json.loads(request.body).get("input")
+    if given is None:
+        return reply(400, {"message": "no input"})
+    texts = [given] if isinstance(given, str) else given
+    return reply(200, {"data": [{"index": place, "embedding": [len(text)]} for place, text in enumerate(texts)]})
+
+
 class Bench:
-    """A client and all that it works with."""
+    """Clients of one test, and what they sent and recorded."""
 
-    client: InferenceClient
-    transport: FakeTransport
-    spool_dir: Path
-    naps: list[float]
-    sent_at: list[float]
+    def __init__(self, folder: Path) -> None:
+        self.spool_dir = folder / "spool"
+        self.clients: list[Client] = []
+        self.sent: list[HttpRequest] = []
 
-    async def infer(self, text: str = "hi", service: Service = CHAT, **tags: str) -> InferenceResult:
-        return await self.client.infer(InferenceRequest(text, tags=tags), service, CALLER)
+    def open(self, answer: Answer = echo, **settings: Any) -> Client:
+        transport = FakeTransport(answer)
+        self.sent = transport.sent
+        given = {"host": "https://h", "token": "t", "spool_dir": str(self.spool_dir), **settings}
+        self.clients.append(Client(GatewayConfig.from_env(**given), open_transport=lambda: transport))
+        return self.clients[-1]
 
-    async def failure(self, service: Service = CHAT) -> CallError:
-        with pytest.raises(CallError) as caught:
-            await self.infer(service=service)
-        return caught.value
+    def body(self) -> Any:
+        """Of the last request."""
+        return json.loads(self.sent[-1].body)
 
-
-Scene = Callable[[Bench], Awaitable[Any]]
-
-
-class Script:
-    """Answers in turn, the last one forever."""
-
-    def __init__(self, answers: Iterable[Answer]) -> None:
-        self._answers = list(answers)
-
-    async def __call__(self, _: HttpRequest) -> HttpReply:
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(answer, float):
-            await asyncio.sleep(answer)
-            return chat_reply("slow")
-        return answer
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of all its clients, which are closed for it."""
+        for client in self.clients:
+            client.close()
+        return sealed_rows(self.spool_dir)
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[..., Any]:
-    """Plays a scene against answers; returns what the scene did and the usage rows."""
-
-    def play(
-        scene: Scene,
-        answers: Iterable[Answer] | Callable[[HttpRequest], Awaitable[HttpReply]],
-        policy: CallPolicy = CallPolicy(FAST),
-        ceiling: int = 4,
-        event_id_tag: str | None = None,
-    ) -> tuple[Any, list[dict[str, Any]]]:
-        async def main() -> Any:
-            loop = asyncio.get_running_loop()
-            naps: list[float] = []
-            sent_at: list[float] = []
-            script = answers if callable(answers) else Script(answers)
-
-            async def answer(request: HttpRequest) -> HttpReply:
-                sent_at.append(loop.time())
-                return await script(request)
-
-            async def nap(seconds: float) -> None:
-                naps.append(seconds)
-                await asyncio.sleep(seconds)
-
-            transport = FakeTransport(answer)
-            spool = SpoolWriter(tmp_path / "spool", loop.call_soon)
-            limiter = Limiter(HostSlots(tmp_path / "slots", ceiling), ceiling, loop.time, lambda: 0.5)
-            client = InferenceClient(
-                transport,
-                spool,
-                limiter,
-                Credentials({"value:token": SECRET}),
-                policy=policy,
-                event_id_tag=event_id_tag,
-                clock=loop.time,
-                sleep=nap,
-                chance=lambda: 0.5,
-            )
-            try:
-                return await scene(Bench(client, transport, tmp_path / "spool", naps, sent_at))
-            finally:
-                await limiter.close()
-                spool.close()
-
-        return run(main()), sealed_rows(tmp_path / "spool")
-
-    return play
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    bench = Bench(tmp_path)
+    yield bench
+    for client in bench.clients:
+        client.close()
 
 
-def told(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, int | None]]:
-    """Outcome, error kind and status of each row."""
-    return [
-        (row["client_metadata"]["outcome"], row["client_metadata"].get("error_kind"), row["status_code"])
-        for row in rows
-    ]
+def kinds(rows: list[dict[str, Any]]) -> list[str | None]:
+    return [row["client_metadata"].get("error_kind") for row in rows]
 
 
-def too_many(**headers: str) -> HttpReply:
-    return reply(429, {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"}, **headers)
+def test_a_prompt_is_answered_and_recorded(bench: Bench) -> None:
+    client = bench.open(requester="ana@example.com", workspace_id="123")
+    assert client.query(MODEL, "what?") == "what?"
+    (row,) = bench.rows()
+    assert row["invocation_metadata"]["source"] == "EXTERNAL_CLIENT"
+    assert (row["endpoint_name"], row["requester"], row["workspace_id"]) == (MODEL, "ana@example.com", "123")
+    assert (row["status_code"], row["total_tokens"]) == (200, 15)
+    spark_ids = {"query_execution_id", "stage_id", "partition_id", "task_attempt"}
+    assert not row["client_metadata"].keys() & spark_ids
+    assert row["client_metadata"]["application_id"] == client.application_id
 
 
-DOWN = reply(500, {"message": "down"})
+def test_the_requester_is_the_systems_user_unless_it_is_set(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "rosa")
+    bench.open().query(MODEL, "hi")
+    assert bench.rows()[0]["requester"] == "rosa"
 
 
-def test_an_answer_is_returned_and_recorded(play: Any) -> None:
-    result, rows = play(lambda bench: bench.infer(team="search"), [chat_reply("hello", x_request_id="r-1")])
-    assert result.value == "hello"
-    (row,) = rows
-    assert told(rows) == [("answered", None, 200)]
-    assert (row["request_id"], row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (
-        "r-1",
-        11,
-        4,
-        15,
+def test_a_user_without_a_name_is_no_reason_to_fail(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    bench.open().query(MODEL, "hi")
+    assert (bench.rows()[0]["requester"], bench.rows()[0]["requester_type"]) == (None, None)
+
+
+def test_clients_of_a_process_have_one_application_id_and_each_its_own_slots(bench: Bench) -> None:
+    one, other = bench.open(max_concurrency=1), bench.open(max_concurrency=1)
+    assert one.application_id == other.application_id
+    assert one.query(MODEL, "a") + other.query(MODEL, "b") == "ab"
+
+
+def test_a_closed_client_leaves_nothing_in_the_temporary_folder(bench: Bench) -> None:
+    bench.open().query(MODEL, "hi")
+    folder = Path(tempfile.gettempdir())
+    assert list(folder.glob("*/client-*/slots-64"))
+    bench.clients[0].close()
+    assert not list(folder.glob("*/client-*"))
+
+
+def test_the_environment_is_the_configuration_if_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_HOST", "https://theirs")
+    monkeypatch.chdir(tmp_path)
+    with Client(open_transport=lambda: FakeTransport(echo)) as client:
+        assert client.config.host == "https://theirs"
+        client.query(MODEL, "hi")
+    assert len(sealed_rows(tmp_path / "spark-warehouse" / "_gateway_batch" / "spool")) == 1
+
+
+def test_what_a_call_says_is_sent(bench: Bench) -> None:
+    bench.open(request_tags={"team": "search", "step": "one"}).query(
+        MODEL, "hi", model_parameters={"temperature": 0, "stop": None}, request_tags={"step": "two"}
     )
-    assert (row["endpoint_name"], row["request_tags"]) == ("chat", {"team": "search"})
-    assert row["client_metadata"]["attempt"] == 1
+    assert bench.body() == {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
+    headers = bench.sent[0].headers
+    assert json.loads(headers["Databricks-Ai-Gateway-Request-Tags"]) == {"team": "search", "step": "two"}
+    assert headers["x-gateway-batch-source"] == "EXTERNAL_CLIENT"
+    assert headers["authorization"] == "Bearer t"
+    assert bench.rows()[0]["request_tags"] == {"team": "search", "step": "two"}
 
 
-def test_the_request_goes_to_the_service_in_its_format(play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer("what?")
-        return bench.transport.sent[0]
-
-    sent, _ = play(scene, [chat_reply("x")])
-    assert sent.url == CHAT.url
-    assert json.loads(sent.body)["messages"] == [{"role": "user", "content": "what?"}]
+def test_the_api_may_be_chosen_by_the_call(bench: Bench) -> None:
+    bench.open().query(MODEL, "hi", api="openai/v1/chat/completions")
+    assert bench.sent[0].url == "https://h/ai-gateway/openai/v1/chat/completions"
 
 
-def test_waits_as_long_as_the_server_asks(play: Any) -> None:
-    async def scene(bench: Bench) -> list[float]:
-        await bench.infer()
-        return bench.sent_at
-
-    sent_at, rows = play(scene, [too_many(retry_after="37"), chat_reply("x")])
-    assert 37.0 <= sent_at[1] < 37.1
-    assert told(rows) == [("answered", "rate_limit", 429), ("answered", None, 200)]
+def test_many_prompts_are_answered_in_their_order(bench: Bench) -> None:
+    prompts = [f"Lake {number}" for number in range(300)]
+    assert bench.open(max_concurrency=8).query_many(MODEL, iter(prompts)) == prompts
+    assert len(outcomes(bench.rows())) == 300
 
 
-def test_waits_before_a_retry_as_long_as_the_server_asks(play: Any) -> None:
-    async def scene(bench: Bench) -> list[float]:
-        await bench.infer()
-        return bench.naps
-
-    naps, _ = play(scene, [reply(503, {}, retry_after="20"), chat_reply("x")])
-    assert naps == [20.5]
+def test_no_prompts_no_answers(bench: Bench) -> None:
+    client = bench.open(embed)
+    assert client.query_many(MODEL, []) == []
+    assert client.embed(VECTORS, []) == []
+    assert bench.sent == []
 
 
-def test_all_calls_wait_after_a_429_and_not_only_the_one_it_hit(play: Any) -> None:
-    async def scene(bench: Bench) -> list[float]:
-        await asyncio.gather(bench.infer(), bench.infer(), bench.infer())
-        return bench.sent_at
+def test_no_more_than_the_slots_are_in_flight(bench: Bench) -> None:
+    running = most = 0
 
-    sent_at, _ = play(scene, [too_many(retry_after="10"), chat_reply("x")], ceiling=1)
-    assert sent_at[0] == 0.0
-    assert all(at >= 10.0 for at in sent_at[1:])
-
-
-def test_a_429_is_not_counted_as_an_attempt(play: Any) -> None:
-    answers = [*[too_many(retry_after="1")] * 8, DOWN, DOWN, chat_reply("x")]
-    result, rows = play(lambda bench: bench.infer(), answers)
-    assert result.value == "x"
-    assert len(rows) == 11
-
-
-def test_another_model_of_the_same_host_is_not_held_up_by_a_429(play: Any) -> None:
-    """All models of a workspace share one URL; rate limits are those of a model service."""
-
-    async def scene(bench: Bench) -> float:
-        slow = asyncio.create_task(bench.infer())
-        await asyncio.sleep(1.0)
-        await bench.infer(service=replace(CHAT, endpoint="other", model="databricks-claude-sonnet-4"))
-        answered_at = now()
-        await slow
-        return answered_at
-
-    answered_at, _ = play(scene, [too_many(retry_after="60"), chat_reply("x")])
-    assert answered_at < 2.0
-
-
-def test_a_server_error_is_tried_again_with_growing_delays(play: Any) -> None:
-    async def scene(bench: Bench) -> list[float]:
-        await bench.infer()
-        return bench.naps
-
-    naps, rows = play(scene, [DOWN, DOWN, chat_reply("x")])
-    assert naps == [0.5, 1.0]
-    assert told(rows) == [("answered", "server", 500)] * 2 + [("answered", None, 200)]
-    assert [row["client_metadata"]["attempt"] for row in rows] == [1, 2, 3]
-
-
-def test_gives_up_with_the_last_error(play: Any) -> None:
-    error, rows = play(lambda bench: bench.failure(), [DOWN, DOWN, reply(502, {"message": "still down"})])
-    assert (error.kind, error.status, str(error)) == (ErrorKind.SERVER, 502, "502: still down")
-    assert len(rows) == 3
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
-def test_a_lasting_refusal_is_not_tried_again(play: Any, status: int) -> None:
-    error, rows = play(lambda bench: bench.failure(), [reply(status, {"message": "no"})])
-    assert isinstance(error, RejectedError)
-    assert [row["status_code"] for row in rows] == [status]
-
-
-def test_a_connection_error_is_tried_again(play: Any) -> None:
-    result, rows = play(lambda bench: bench.infer(), [UnreachableError(ErrorKind.CONNECT, "no route"), chat_reply("x")])
-    assert result.value == "x"
-    assert told(rows) == [("no_answer", "connect", None), ("answered", None, 200)]
-
-
-def test_a_row_that_waited_for_the_server_past_its_deadline_fails(play: Any) -> None:
-    async def scene(bench: Bench) -> tuple[CallError, float]:
-        return await bench.failure(), now()
-
-    (error, at), rows = play(scene, [too_many(retry_after="100")], policy=CallPolicy(FAST, row_deadline_s=10.0))
-    assert error.kind is ErrorKind.DEADLINE
-    assert at < 10.1
-    assert told(rows) == [("answered", "rate_limit", 429)]
-
-
-def test_a_delay_past_the_deadline_is_not_waited_for(play: Any) -> None:
-    async def scene(bench: Bench) -> tuple[CallError, float]:
-        return await bench.failure(), now()
-
-    answers = [reply(503, {"message": "down"}, retry_after="100")]
-    (error, at), _ = play(scene, answers, policy=CallPolicy(FAST, row_deadline_s=10.0))
-    assert error.status == 503
-    assert at == 0.0
-
-
-def test_the_deadline_bounds_429s_that_ask_for_no_wait(play: Any) -> None:
-    async def slow_429(_: HttpRequest) -> HttpReply:
-        await asyncio.sleep(1.0)
-        assert now() < 60.0, "sent long past the deadline"
-        return too_many(retry_after="0")
-
-    error, rows = play(lambda bench: bench.failure(), slow_429, policy=CallPolicy(FAST, row_deadline_s=10.0))
-    assert error.kind is ErrorKind.DEADLINE
-    assert len(rows) == 10
-
-
-def test_an_attempt_may_take_no_longer_than_what_is_left(play: Any) -> None:
-    timeouts: list[float] = []
-
-    class Noting(FakeTransport):
-        async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
-            timeouts.append(timeout_s)
-            return await super().send(request, timeout_s)
-
-    async def scene(bench: Bench) -> None:
-        bench.client._transport = Noting(Script([reply(503, {}, retry_after="6"), chat_reply("x")]))
-        await bench.infer()
-
-    play(scene, [DOWN], policy=CallPolicy(FAST, request_timeout_s=8.0, row_deadline_s=10.0))
-    assert timeouts == [8.0, 3.5]
-
-
-def test_the_intent_is_on_disk_before_the_transport_sees_the_request(tmp_path: Path, play: Any) -> None:
-    seen: list[tuple[str, list[tuple[Kind, str]]]] = []
-
-    async def answer(request: HttpRequest) -> HttpReply:
-        lines = [line for path in active_segments(tmp_path / "spool") for line in read_lines(path)]
-        intents: list[tuple[Kind, str]] = [(k, event_id(line)) for k, line in lines if k is not Kind.HEADER]
-        seen.append((request.headers["x-client-request-id"], intents))
+    async def count(request: HttpRequest) -> HttpReply:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.005)
+        running -= 1
         return chat_reply("x")
 
-    play(lambda bench: bench.infer(), answer)
-    ((sent, intents),) = seen
-    assert intents == [(Kind.INTENT, sent)]
+    bench.open(count, max_concurrency=5).query_many(MODEL, ["a"] * 60)
+    assert most == 5
 
 
-def test_each_attempt_has_an_event_id_of_its_own_on_the_wire_and_in_its_row(play: Any) -> None:
-    async def scene(bench: Bench) -> list[str]:
-        await bench.infer()
-        return [sent.headers["x-client-request-id"] for sent in bench.transport.sent]
-
-    ids, rows = play(scene, [DOWN, DOWN, chat_reply("x")])
-    assert len(set(ids)) == 3
-    assert ids == [row["client_metadata"]["event_id"] for row in rows] == [row["invocation_id"] for row in rows]
-
-
-def test_a_cancelled_attempt_is_recorded(play: Any) -> None:
-    async def scene(bench: Bench) -> None:
-        task = asyncio.create_task(bench.infer())
-        await asyncio.sleep(3.0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    _, rows = play(scene, [60.0])
-    assert told(rows) == [("no_answer", "cancelled", None)]
-    assert rows[0]["latency_ms"] == 3000
+def test_the_first_failure_ends_it(bench: Bench) -> None:
+    client = bench.open(max_concurrency=2)
+    with pytest.raises(RejectedError, match="no: fail") as caught:
+        client.query_many(MODEL, ["hang", "fail", *["late"] * 50])
+    assert (caught.value.kind, caught.value.status) == (ErrorKind.BAD_REQUEST, 400)
+    rows = bench.rows()
+    assert {"bad_request", "cancelled"} <= set(kinds(rows))
+    assert len(rows) == len(bench.sent) <= 4, "twice the slots: what was under way was recorded, the rest never sent"
 
 
-def test_a_cancelled_call_gives_its_slot_back(play: Any) -> None:
-    async def scene(bench: Bench) -> InferenceResult:
-        task = asyncio.create_task(bench.infer())
-        await asyncio.sleep(3.0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return await bench.infer()
-
-    result, _ = play(scene, [60.0, chat_reply("x")], ceiling=1)
-    assert result.value == "x"
+def test_a_failed_call_stands_in_its_place_if_asked(bench: Bench) -> None:
+    answers = bench.open().query_many(MODEL, ["a", "fail", "c"], fail_on_error=False)
+    assert (answers[0], answers[2]) == ("a", "c")
+    assert isinstance(answers[1], CallError)
+    assert answers[1].kind is ErrorKind.BAD_REQUEST
 
 
-def test_a_defect_of_the_transport_is_recorded_too(play: Any) -> None:
-    async def scene(bench: Bench) -> None:
-        with pytest.raises(ZeroDivisionError):
-            await bench.infer()
+def test_an_estimate_of_tokens_binds_no_budget(bench: Bench) -> None:
+    async def silent(request: HttpRequest) -> HttpReply:
+        return reply(200, {"choices": [{"message": {"content": asked(request)}}]})
 
-    _, rows = play(scene, [ZeroDivisionError()])
-    assert [row["client_metadata"]["outcome"] for row in rows] == ["no_answer"]
-
-
-def test_what_can_not_be_recorded_is_not_sent(play: Any) -> None:
-    async def scene(bench: Bench) -> int:
-        with no_file_longer_than(10), pytest.raises(LedgerError):
-            await bench.infer()
-        return len(bench.transport.sent)
-
-    sent, rows = play(scene, [chat_reply("x")])
-    assert (sent, rows) == (0, [])
+    client = bench.open(silent, budget={"max_total_tokens": 8_000})
+    for _ in range(20):
+        client.query(MODEL, "x" * 2_000)
+    assert sum(row["total_tokens"] for row in bench.rows()) == 20 * 1_000
 
 
-def test_an_answer_that_is_not_the_api_is_recorded_as_answered(play: Any) -> None:
-    error, rows = play(lambda bench: bench.failure(), [reply(200, {"choices": []})])
-    assert isinstance(error, MalformedError)
-    assert told(rows) == [("answered", "not_the_api", 200)]
+def test_a_budget_ends_what_a_client_sends(bench: Bench) -> None:
+    client = bench.open(budget={"max_requests": 3}, max_concurrency=2)
+    answers = client.query_many(MODEL, [f"q{number}" for number in range(8)], fail_on_error=False)
+    refused = [answer for answer in answers if isinstance(answer, CallError)]
+    assert len(answers) - len(refused) == len(bench.sent) == 3
+    assert {error.kind for error in refused} == {ErrorKind.BUDGET}
+    with pytest.raises(CallError, match="max_requests is 3, and 3 requests were sent"):
+        bench.clients[0].query(MODEL, "once more")
 
 
-def test_the_tokens_of_a_refusal_were_paid_for_and_are_recorded(play: Any) -> None:
-    refused = {
-        "model": "gpt-5.4",
-        "choices": [{"message": {"content": None, "refusal": "No."}}],
-        "usage": {"prompt_tokens": 900, "completion_tokens": 5, "total_tokens": 905},
-    }
-    _, (row,) = play(lambda bench: bench.failure(), [reply(200, refused)])
-    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (900, 5, 905)
+def test_a_client_shares_no_limits_through_a_driver(bench: Bench) -> None:
+    with pytest.raises(ConfigError, match="a Client has no driver"):
+        bench.open(coordination="driver")
 
 
-def test_tokens_that_a_result_does_not_report_are_estimated(play: Any) -> None:
-    bare = reply(200, {"choices": [{"message": {"content": "z" * 11}}]})
-    _, (row,) = play(lambda bench: bench.infer("x" * 40), [bare])
-    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (10, 3, 13)
-    assert row["client_metadata"]["token_source"] == "estimated"
+def test_texts_become_vectors_in_their_order(bench: Bench) -> None:
+    client = bench.open(embed)
+    assert client.embed(VECTORS, ["a", "bb", "ccc"]) == [[1], [2], [3]]
+    assert bench.body()["input"] == ["a", "bb", "ccc"]
+    assert client.embed(VECTORS, ["a" * n for n in range(1, 41)]) == [[n] for n in range(1, 41)]
+    assert len(bench.rows()) == 1 + 3, "16 texts a request"
 
 
-def test_tokens_of_a_failure_are_not_estimated(play: Any) -> None:
-    _, (row,) = play(lambda bench: bench.failure(), [reply(200, {"choices": [{"message": {"content": None}}]})])
-    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (None, None, None)
-    assert "token_source" not in row["client_metadata"]
+def test_an_endpoint_says_how_many_texts_share_a_request(bench: Bench) -> None:
+    client = bench.open(embed, endpoints={"mine": {"base_url": "https://m/v1", "embedding_rows": 2}})
+    assert client.embed("mine", ["a", "bb", "ccc"]) == [[1], [2], [3]]
+    inputs = [json.loads(request.body)["input"] for request in bench.sent]
+    assert sorted(inputs, key=len) == [["a", "bb"], "ccc"]
 
 
-def test_the_tokens_of_an_answer_cut_off_before_its_text_are_recorded(play: Any) -> None:
-    cut_off = {
-        "choices": [{"message": {"content": None}, "finish_reason": "length"}],
-        "usage": {"prompt_tokens": 900, "completion_tokens": 4096, "total_tokens": 4996},
-    }
-    _, (row,) = play(lambda bench: bench.failure(), [reply(200, cut_off)])
-    assert row["total_tokens"] == 4996
+def test_a_text_that_fails_stands_in_its_place_if_asked(bench: Bench) -> None:
+    async def refuse_long(request: HttpRequest) -> HttpReply:
+        return reply(400, {"message": "too long"}) if b"long" in request.body else await embed(request)
+
+    client = bench.open(refuse_long)
+    one, other, last = client.embed(VECTORS, ["a", "too long", "ccc"], fail_on_error=False)
+    assert (one, last) == ([1], [3])
+    assert isinstance(other, CallError)
+    with pytest.raises(RejectedError, match="too long"):
+        client.embed(VECTORS, ["a", "too long", "ccc"])
 
 
-def test_the_token_is_in_the_authorization_header_and_nowhere_else(tmp_path: Path, play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer(service=replace(CHAT, credential="value:token"), team="x")
-        return bench.transport.sent[0]
-
-    sent, rows = play(scene, [chat_reply("x")])
-    assert sent.headers.pop("authorization") == f"Bearer {SECRET}"
-    assert rows[0]["auth_mode"] == "PAT"
-    assert SECRET not in f"{sent} {rows}"
-    files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
-    assert not any(SECRET.encode() in path.read_bytes() for path in files)
+def test_the_method_decides_where_the_name_says_nothing(bench: Bench) -> None:
+    client = bench.open(embed)
+    client.embed("main.default.mine", ["a"])
+    assert bench.sent[-1].url.endswith("/mlflow/v1/embeddings")
+    with pytest.raises(RejectedError, match="no input"):
+        client.query("main.default.embedding", "a")
+    assert bench.sent[-1].url.endswith("/mlflow/v1/chat/completions")
 
 
-def test_a_key_goes_into_the_header_that_the_service_names(play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer(service=replace(CHAT, credential="value:token", key_header="x-api-key"))
-        return bench.transport.sent[0]
-
-    sent, rows = play(scene, [chat_reply("x")])
-    assert sent.headers.pop("x-api-key") == SECRET
-    assert "authorization" not in sent.headers
-    assert SECRET not in f"{sent} {rows}"
-
-
-def test_a_token_that_was_renewed_meanwhile_is_tried_again(play: Any, tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("old")
-    seen: list[str] = []
-
-    async def answer(request: HttpRequest) -> HttpReply:
-        seen.append(request.headers["authorization"])
-        token.write_text("new")
-        return chat_reply("hello") if seen[-1] == "Bearer new" else reply(401, {"message": "Token is expired."})
-
-    async def scene(bench: Bench) -> object:
-        return (await bench.infer(service=replace(CHAT, credential=f"file:{token}"))).value
-
-    value, rows = play(scene, answer)
-    assert value == "hello"
-    assert seen == ["Bearer old", "Bearer new"]
-    assert [row["status_code"] for row in rows] == [401, 200]
-
-
-def test_tokens_that_are_all_refused_are_not_tried_for_ever(play: Any, tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("0")
-
-    async def answer(request: HttpRequest) -> HttpReply:
-        token.write_text(str(int(token.read_text()) + 1))
-        return reply(401, {"message": "Token is expired."})
-
-    async def scene(bench: Bench) -> CallError:
-        return await bench.failure(service=replace(CHAT, credential=f"file:{token}"))
-
-    error, rows = play(scene, answer)
-    assert error.kind is ErrorKind.AUTHENTICATION
-    assert len(rows) == 3
+WRONG: list[tuple[Callable[[Client], object], str]] = [
+    (lambda c: c.query(MODEL, 3), "request: must be text, not int"),  # type: ignore[arg-type]
+    (lambda c: c.query(None, "hi"), "endpoint: must be text, not NoneType"),  # type: ignore[arg-type]
+    (lambda c: c.query("a b", "hi"), "'a b' is not the name of an endpoint"),
+    (lambda c: c.query(MODEL, "\ud800"), "request: holds half of a surrogate pair, which no request can carry"),
+    (lambda c: c.query_many(MODEL, "one"), "requests: must be a list of texts, not one str"),
+    (lambda c: c.query_many(MODEL, ["a", None]), "requests[1]: must be text, not NoneType"),  # type: ignore[list-item]
+    (lambda c: c.query(MODEL, "hi", api="nope/v1"), "endpoint databricks-gpt-5-4: no API 'nope/v1'"),
+    (lambda c: c.query(MODEL, "hi", api="mlflow/v1/embeddings"), "mlflow/v1/embeddings is not an API for query()"),
+    (lambda c: c.embed("mine", ["a"]), "endpoint mine: openai/v1/chat/completions is not an API for embed()"),
+    (lambda c: c.query(MODEL, "hi", model_parameters={"messages": []}), "model_parameters: messages is set by the"),
+    (lambda c: c.query(MODEL, "hi", model_parameters={"seed": {1}}), "model_parameters: must be JSON values"),
+    (lambda c: c.query(MODEL, "hi", model_parameters="{}"), "model_parameters: must be a dict, not str"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", response_format=ResponseFormat({"a": {1}})), "response_format: must be JSON"),
+    (lambda c: c.query(MODEL, "hi", images=Image(b"", "image/png")), "images: must be a list of Image"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", api="mlflow/v1/invocations"), "mlflow/v1/invocations is not an API for query()"),
+    (lambda c: c.query(MODEL, "hi", request_tags={"a": 1}), "'a' maps to int"),  # type: ignore[dict-item]
+    (lambda c: c.query(MODEL, "hi", request_tags={"a": "\ud800"}), "request_tags: holds half of a surrogate pair"),
+    (lambda c: c.query(MODEL, "hi", model_parameters={"x": [float("nan")]}), "model_parameters: must be JSON values"),
+    (lambda c: c.query(MODEL, "hi", instructions=b"no"), "instructions: must be text"),  # type: ignore[arg-type]
+    (
+        lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[arg-type]
+        "response_format: must be a ResponseFormat, not dict",
+    ),
+    (lambda c: c.query(MODEL, "hi", images=[b"png"]), "images: must be a list of Image values"),  # type: ignore[list-item]
+    (
+        lambda c: c.query(MODEL, "hi", temperature=0),  # type: ignore[call-arg]
+        "temperature: no such argument; there are api, images, instructions, model_parameters, request_tags, "
+        "response_format, and the model's parameters go into model_parameters",
+    ),
+    (lambda c: c.embed(VECTORS, ["hi"], instructions="no"), "instructions: no such argument; there are api, model_"),  # type: ignore[call-overload]
+]
 
 
-def test_without_a_credential_nothing_is_authorized(play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer()
-        return bench.transport.sent[0]
-
-    sent, _ = play(scene, [chat_reply("x")])
-    assert "authorization" not in sent.headers
-
-
-def test_a_token_that_can_not_be_resolved_sends_nothing(play: Any) -> None:
-    async def scene(bench: Bench) -> int:
-        with pytest.raises(ConfigError, match="NO_SUCH_VARIABLE"):
-            await bench.infer(service=replace(CHAT, credential="env:NO_SUCH_VARIABLE"))
-        return len(bench.transport.sent)
-
-    assert play(scene, [chat_reply("x")]) == (0, [])
+@pytest.mark.parametrize(("call", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_a_wrong_argument_is_told_in_one_line_before_anything_is_sent(
+    bench: Bench, call: Callable[[Client], object], message: str
+) -> None:
+    client = bench.open(endpoints={"mine": {"base_url": "https://m/v1", "api": "openai/v1/chat/completions"}})
+    with pytest.raises(ConfigError) as caught:
+        call(client)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert bench.sent == []
 
 
-def test_tags_are_sent_as_ascii_json_and_recorded_as_written(play: Any) -> None:
-    async def scene(bench: Bench) -> str:
-        await bench.infer(team="Größe 👋", line="a\nb")
-        return bench.transport.sent[0].headers["Databricks-Ai-Gateway-Request-Tags"]
-
-    header, (row,) = play(scene, [chat_reply("x")])
-    assert header.isascii()
-    assert header.isprintable()
-    assert json.loads(header) == row["request_tags"] == {"team": "Größe 👋", "line": "a\nb"}
+def test_what_is_allowed_is_not_refused(bench: Bench) -> None:
+    image = Image(b"...", "image/png")
+    answer = bench.open().query(MODEL, "hi", response_format=ResponseFormat(), images=[image], instructions="Be short.")
+    assert "hi" in answer
 
 
-def test_each_attempt_carries_its_event_id_in_the_tag_that_is_set(play: Any) -> None:
-    async def scene(bench: Bench) -> list[str]:
-        await bench.infer(team="search")
-        return [request.headers["Databricks-Ai-Gateway-Request-Tags"] for request in bench.transport.sent]
+def test_methods_to_await_do_the_same(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.open() as client:
+            assert await client.aquery(MODEL, "a") == "a"
+            assert await client.aquery_many(MODEL, ["a", "b"]) == ["a", "b"]
+            (failed,) = await client.aquery_many(MODEL, ["fail"], fail_on_error=False)
+            assert isinstance(failed, CallError)
+            with pytest.raises(ConfigError, match="must be text"):
+                await client.aquery(MODEL, 3)  # type: ignore[arg-type]
+        async with bench.open(embed) as client:
+            assert await client.aembed(VECTORS, ["a", "bb"]) == [[1], [2]]
 
-    sent, rows = play(scene, [DOWN, chat_reply("x")], event_id_tag="gateway_batch_event_id")
-    tags = [
-        {"team": "search", "gateway_batch_event_id": row["client_metadata"]["event_id"]}
-        for row in sorted(rows, key=lambda row: row["client_metadata"]["attempt"])
+    asyncio.run(main())
+    assert len(bench.rows()) == 5
+
+
+def test_awaited_calls_are_in_flight_together_and_leave_the_callers_loop_free(bench: Bench) -> None:
+    """No call is answered before all are in flight, and the caller's loop has said so."""
+    may_go = threading.Event()
+
+    async def wait_to_go(_: HttpRequest) -> HttpReply:
+        await asyncio.to_thread(may_go.wait, WITHIN_S)
+        assert may_go.is_set()
+        return chat_reply("x")
+
+    async def let_go() -> None:
+        await asyncio.to_thread(wait_until, lambda: len(bench.sent) == 20)
+        may_go.set()
+
+    async def main() -> list[Any]:
+        client = bench.open(wait_to_go)
+        return await asyncio.gather(*(client.aquery(MODEL, "a") for _ in range(20)), let_go())
+
+    assert asyncio.run(main()) == [*["x"] * 20, None]
+
+
+def test_one_client_serves_several_event_loops_and_threads(bench: Bench) -> None:
+    client = bench.open(max_concurrency=3)
+    answers: list[list[str]] = []
+
+    def sync(name: str) -> None:
+        answers.append(client.query_many(MODEL, [f"{name} {n}" for n in range(20)]))
+
+    def awaiting(name: str) -> None:
+        answers.append(asyncio.run(client.aquery_many(MODEL, [f"{name} {n}" for n in range(20)])))
+
+    threads = [threading.Thread(target=target, args=(str(n),)) for n in range(4) for target in (sync, awaiting)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WITHIN_S)
+    assert len(answers) == 8
+    for answer in answers:
+        name = answer[0].split()[0]
+        assert answer == [f"{name} {n}" for n in range(20)]
+
+
+def test_cancelling_the_awaiting_task_stops_the_call_and_records_its_attempt(bench: Bench) -> None:
+    client = bench.open()
+
+    async def main() -> None:
+        call = asyncio.create_task(client.aquery(MODEL, "hang"))
+        many = asyncio.create_task(client.aquery_many(MODEL, ["hang"] * 3))
+        await asyncio.to_thread(wait_until, lambda: len(bench.sent) == 4)
+        call.cancel()
+        many.cancel()
+        assert all(
+            isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(call, many, return_exceptions=True)
+        )
+
+    asyncio.run(main())
+    assert client.query(MODEL, "still open") == "still open"
+    assert kinds(bench.rows()) == [*["cancelled"] * 4, None]
+
+
+def test_a_time_limit_around_an_awaited_call_works(bench: Bench) -> None:
+    async def main() -> None:
+        loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
+
+        async def hang(_: HttpRequest) -> HttpReply:
+            loop.call_soon_threadsafe(limit.reschedule, loop.time())
+            await asyncio.sleep(600)
+            raise AssertionError
+
+        async with bench.open(hang) as client:
+            with pytest.raises(TimeoutError):
+                async with limit:
+                    await client.aquery(MODEL, "hi")
+
+    asyncio.run(main())
+    assert kinds(bench.rows()) == ["cancelled"]
+
+
+def test_a_closed_client_refuses_calls(bench: Bench) -> None:
+    client = bench.open()
+    client.close()
+    client.close()
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        client.query(MODEL, "hi")
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        asyncio.run(client.aquery(MODEL, "hi"))
+
+
+def test_closing_ends_the_calls_of_other_threads_and_records_them(bench: Bench) -> None:
+    client = bench.open()
+    ends: list[BaseException] = []
+
+    def call(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            ends.append(error)
+
+    calls: list[Callable[[], object]] = [
+        lambda: client.query(MODEL, "hang"),
+        lambda: client.query_many(MODEL, ["hang"] * 5),
+        lambda: asyncio.run(client.aquery(MODEL, "hang")),
     ]
-    assert [json.loads(each) for each in sent] == tags
-    assert [row["request_tags"] for row in rows] == tags
-    assert tags[0] != tags[1]
+    threads = [threading.Thread(target=call, args=(work,)) for work in calls]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(bench.sent) == 7)
+    client.close()
+    for thread in threads:
+        thread.join(WITHIN_S)
+    assert [str(end) for end in ends] == ["the client was closed while this call was under way"] * 3
+    assert kinds(bench.rows()) == ["cancelled"] * 7
 
 
-def test_without_tags_there_is_no_tags_header(play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer()
-        return bench.transport.sent[0]
+def test_an_interrupted_wait_stops_the_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = bench.open()
 
-    sent, (row,) = play(scene, [chat_reply("x")])
-    assert "Databricks-Ai-Gateway-Request-Tags" not in sent.headers
-    assert row["request_tags"] == {}
+    def interrupt(*_: object) -> None:
+        wait_until(lambda: bench.sent)
+        raise KeyboardInterrupt
 
-
-def test_the_source_is_told_to_the_gateway_and_the_table(play: Any) -> None:
-    async def scene(bench: Bench) -> str:
-        await bench.infer()
-        return bench.transport.sent[0].headers["x-gateway-batch-source"]
-
-    source, (row,) = play(scene, [chat_reply("x")])
-    assert source == row["invocation_metadata"]["source"] == "AI_QUERY"
+    with monkeypatch.context() as patch:
+        patch.setattr("concurrent.futures.Future.result", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            client.query(MODEL, "hang")
+    assert client.query(MODEL, "still open") == "still open"
+    assert kinds(bench.rows()) == ["cancelled", None]
 
 
-def test_no_prompt_and_no_answer_is_on_disk(tmp_path: Path, play: Any) -> None:
-    play(lambda bench: bench.infer("the private prompt"), [chat_reply("the private answer")])
-    files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
-    assert any(b'"url"' in path.read_bytes() for path in files)
-    assert not any(b"private" in path.read_bytes() for path in files)
+def test_a_client_that_is_dropped_is_closed(bench: Bench) -> None:
+    before = set(threading.enumerate())
+    bench.open().query(MODEL, "hi")
+    bench.clients.clear()
+    gc.collect()
+    wait_until(lambda: all(each in before or each.name != "gateway_batch" for each in threading.enumerate()))
+    assert len(sealed_rows(bench.spool_dir)) == 1
+    (folder,) = active_dir(bench.spool_dir).iterdir()
+    assert [path.name for path in folder.iterdir()] == ["lock"]
 
 
-def test_never_more_calls_in_flight_than_slots(play: Any) -> None:
-    in_flight: set[int] = set()
-    most = 0
-
-    async def answer(request: HttpRequest) -> HttpReply:
-        nonlocal most
-        in_flight.add(id(request))
-        most = max(most, len(in_flight))
-        await asyncio.sleep(1.0)
-        in_flight.discard(id(request))
-        return chat_reply("x")
-
-    async def scene(bench: Bench) -> None:
-        await asyncio.gather(*(bench.infer() for _ in range(11)))
-
-    _, rows = play(scene, answer)
-    assert (most, len(rows)) == (4, 11)
-
-
-def test_a_call_between_two_attempts_holds_no_slot(play: Any) -> None:
-    async def scene(bench: Bench) -> float:
-        failing = asyncio.create_task(bench.infer())
-        await asyncio.sleep(0.1)
-        await bench.infer()
-        answered_at = now()
-        await failing
-        return answered_at
-
-    answered_at, _ = play(scene, [reply(503, {}, retry_after="30"), chat_reply("x")], ceiling=1)
-    assert answered_at < 1.0
+def test_a_token_is_not_shown(bench: Bench) -> None:
+    client = bench.open(token="dapi-very-secret")
+    assert "very-secret" not in repr(vars(client))

@@ -82,7 +82,7 @@ def test_an_error_class_without_sqlstate_is_refused() -> None:
         AiFunctionError("NO_SUCH_CLASS", "x")
 
 
-@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - {ErrorKind.NOT_JSON, ErrorKind.NOT_THE_API}))
+@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - {ErrorKind.NOT_JSON, ErrorKind.INVALID_RESPONSE}))
 def test_a_failed_request_is_an_http_request_error(kind: ErrorKind) -> None:
     error = as_ai_function_error(CallError(kind, "503: {no} route"), "ai_query")
     assert str(error) == (
@@ -100,7 +100,7 @@ def test_an_answer_that_is_not_json_is_a_json_parse_error() -> None:
 
 
 def test_an_answer_that_lacks_its_fields_is_an_invalid_http_response() -> None:
-    error = as_ai_function_error(MalformedError(ErrorKind.NOT_THE_API, "no text"), "ai_query")
+    error = as_ai_function_error(MalformedError(ErrorKind.INVALID_RESPONSE, "no text"), "ai_query")
     assert str(error) == (
         "[AI_FUNCTION_INVALID_HTTP_RESPONSE] Invalid HTTP response for function ai_query: no text SQLSTATE: 08000"
     )
@@ -158,6 +158,6 @@ def test_the_kinds_are_the_closed_list_that_the_usage_table_is_grouped_by() -> N
         "server",
         "policy",
         "not_json",
-        "not_the_api",
+        "invalid_response",
         "budget",
     }

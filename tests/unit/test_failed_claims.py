@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.response_cache import Flights
+from gateway_batch.response_cache import SingleFlight
 from tests.redis_server import redis_running
 from tests.unit.answer_stores import A, open_store, scope_in
 
@@ -30,7 +30,7 @@ def fail_and_let_another_claim(url: str, folder: Path) -> None:
 
     async def main() -> str:
         async with open_store(url, scope_in(folder)) as store:
-            flights = Flights(store, keep_failures=True)
+            flights = SingleFlight(store, keep_failures=True)
             with pytest.raises(CallError, match="overloaded"):
                 await flights.answer(A, fail)
             await flights.flush()

@@ -55,7 +55,7 @@ def test_what_another_process_holds_is_not_to_have(path: Path) -> None:
         assert other.ask("take", 3) == 3
         assert take_all(slots) == 1
         slots.give()
-        slots.leave()
+        slots.release_idle()
         assert other.ask("take", 4) == 1
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 
 from gateway_batch.admission import Limits
-from gateway_batch.admission.coordination import Sharing
+from gateway_batch.admission.coordination import CoordinationConfig
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.engine.runtime import RuntimeSettings
 from gateway_batch.spark.calls.call_plan import CallerSettings, CallPlan, Input, Shape
@@ -27,7 +27,9 @@ def plan_of(config: GatewayConfig, registration: int = 1) -> CallPlan:
         tags=(("team", "search"),),
         inputs=(Input.REQUEST, Input.TAGS),
         cache="query",
-        runtime=RuntimeSettings("app-1", registration, "/spool", Sharing(Limits(concurrency=8), "b"), 60.0, 600.0, 5),
+        runtime=RuntimeSettings(
+            "app-1", registration, "/spool", CoordinationConfig(Limits(concurrency=8), "b"), 60.0, 600.0, 5
+        ),
         caller=CallerSettings("app-1", "ana@example.com", None, None),
     )
 

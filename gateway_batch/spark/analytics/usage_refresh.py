@@ -27,7 +27,7 @@ from gateway_batch.spark.analytics.usage_aggregate import (
 from gateway_batch.spark.analytics.views import create_first_view, create_views
 from gateway_batch.spark.delta_tables.creation import make_table
 from gateway_batch.spark.delta_tables.lock import table_lock
-from gateway_batch.spark.delta_tables.spark_writer import SparkTable
+from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS
 from gateway_batch.spark.session.sql_text import literal, quoted
@@ -84,7 +84,7 @@ def refresh_usage(
     try:
         for name in (CELLS, DISTRIBUTIONS, REFRESHES):
             make_table(spark, f"{schema}.{name}", read_sql("tables", name).format(schema=quoted(schema)))
-        with table_lock(SparkTable(spark, f"{schema}.{CELLS}").local_folder):
+        with table_lock(SparkDeltaWriter(spark, f"{schema}.{CELLS}").local_folder):
             refreshed = _refresh(spark, usage_table, schema, everything, known, until)
     except WRITE_ERRORS as error:
         raise LedgerError(

@@ -1,7 +1,7 @@
 """From the spool to the usage table: each sealed segment's rows are appended exactly once.
 
 A drain writes down which segments it takes (a manifest), appends their rows in one Delta commit, and only then deletes
-them. The commit has the spool folder's own transaction id, and a mark that names the manifest. The table's log alone
+them. The commit has the spool folder's own transaction id, and an id that names the manifest. The table's log alone
 says what was committed, so that any number of drains on any hosts may die or meet anywhere: of two that try at once
 Delta lets one commit, and whoever comes next deletes what the last commit took, once the tasks' summaries in there are
 in their own table (`task_table`). A lock on the folder only spares them the trouble, where the mount has locks.
@@ -24,15 +24,15 @@ from pyspark.sql import functions as F
 from gateway_batch.errors import LedgerError
 from gateway_batch.local_files.locks import locked
 from gateway_batch.spark.delta_tables.lock import table_lock
-from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkTable, Table
+from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkDeltaWriter, Table
 from gateway_batch.spark.ledger.task_table import TaskTable
 from gateway_batch.spark.ledger.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.session.sql_text import quoted
 from gateway_batch.usage.arrow import usage_rows
-from gateway_batch.usage.manifests import Manifest, Manifests, Mark
-from gateway_batch.usage.processed_segments import Drained
+from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
+from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import adopt_dead_writers
 from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
@@ -101,12 +101,12 @@ class UsageDrain:
         table, committed, tries = _open_table(self._spark, self._table), 0, 0
         while True:
             last = self._last_commit(self._table, table)
-            drained = self._settle(self._table, last).union(self._drained_into_others())
-            segments = self._next_segments(drained)
+            processed = self._settle(self._table, last).union(self._drained_into_others())
+            segments = self._next_segments(processed)
             if not segments:
                 return committed
             try:
-                committed += self._commit(table, segments, drained, last)
+                committed += self._commit(table, segments, processed, last)
             except (OvertakenError, FileNotFoundError) as error:  # another drain has taken segments, or deleted them
                 tries += 1
                 if tries == _TRIES:
@@ -121,13 +121,13 @@ class UsageDrain:
             add_missing_columns(self._spark, self._table)
             self._made = True
 
-    def _last_commit(self, name: str, table: Table) -> Mark | None:
+    def _last_commit(self, name: str, table: Table) -> CommitId | None:
         return table.last_commit(self._manifests.drain_id()) if self._manifests.last_counter(name) else None
 
-    def _settle(self, name: str, last: Mark | None) -> Drained:
+    def _settle(self, name: str, last: CommitId | None) -> ProcessedSegments:
         """Finishes the last commit to a table, whoever made it; returns which segments the folder's commits took."""
         if last is None:
-            return Drained()
+            return ProcessedSegments()
         manifest = self._manifests.read(name, last) or self._manifest_by_rows(name)
         segments = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments]
         if present := [segment for segment in segments if segment.exists()]:
@@ -135,7 +135,7 @@ class UsageDrain:
         for segment in present:
             segment.unlink(missing_ok=True)
         self._manifests.remove_before(name, last)
-        return manifest.drained
+        return manifest.processed
 
     def _manifest_by_rows(self, name: str) -> Manifest:
         """What a manifest that someone deleted had of the segments that are there: those with rows in the table.
@@ -148,28 +148,30 @@ class UsageDrain:
         found = committed.where(F.col("event_id").isin(list(ids)))
         names = sorted(ids[row["event_id"]].name for row in found.distinct().collect())
         _log.warning("the manifest of the last commit to %s is gone: %d segments are there already", name, len(names))
-        return Manifest(tuple(names), Drained().adding(filter(None, (SegmentName.of(Path(each)) for each in names))))
+        return Manifest(
+            tuple(names), ProcessedSegments().adding(filter(None, (SegmentName.of(Path(each)) for each in names)))
+        )
 
     def _tasks_of(self, name: str) -> TaskTable:
         if name not in self._tasks:
             self._tasks[name] = TaskTable(self._spark, name)
         return self._tasks[name]
 
-    def _drained_into_others(self) -> Drained:
+    def _drained_into_others(self) -> ProcessedSegments:
         """The same for tables that the folder was drained into under other settings."""
-        drained = Drained()
+        processed = ProcessedSegments()
         for name in self._manifests.tables():
             if name != self._table.lower() and self._spark.catalog.tableExists(quoted(name)):
                 last = self._last_commit(name, _open_table(self._spark, name))
-                drained = drained.union(self._settle(name, last))
-        return drained
+                processed = processed.union(self._settle(name, last))
+        return processed
 
-    def _next_segments(self, drained: Drained) -> list[tuple[Path, SegmentName]]:
+    def _next_segments(self, processed: ProcessedSegments) -> list[tuple[Path, SegmentName]]:
         """Sealed segments that are whole, as many as one commit takes."""
         segments: list[tuple[Path, SegmentName]] = []
         rows = 0
         for path, name in sealed_segments(self._spool_dir):
-            if name in drained:
+            if name in processed:
                 path.unlink(missing_ok=True)  # it has come once more
             elif self._is_readable(path, name):
                 rows += name.rows
@@ -194,16 +196,20 @@ class UsageDrain:
         return False
 
     def _commit(
-        self, table: Table, segments: list[tuple[Path, SegmentName]], drained: Drained, last: Mark | None
+        self,
+        table: Table,
+        segments: list[tuple[Path, SegmentName]],
+        processed: ProcessedSegments,
+        last: CommitId | None,
     ) -> int:
         # Where the table is another, or has forgotten the last commit, the manifests know that there was one.
         counter = last.counter if last else self._manifests.last_counter(self._table)
-        mark, damage = Mark.after(self._manifests.drain_id(), counter), list[Damage]()
-        taken = Manifest(tuple(path.name for path, _ in segments), drained.adding(name for _, name in segments))
-        self._manifests.write(self._table, mark, taken)
+        commit_id, damage = CommitId.after(self._manifests.drain_id(), counter), list[Damage]()
+        taken = Manifest(tuple(path.name for path, _ in segments), processed.adding(name for _, name in segments))
+        self._manifests.write(self._table, commit_id, taken)
         lines = (line for path, _ in segments for line in read_sealed(path, damage))
         with table_lock(table.local_folder):
-            rows = table.append(self._batches(lines, damage), mark, last)
+            rows = table.append(self._batches(lines, damage), commit_id, last)
         for each in damage:
             kept = damaged_dir(self._spool_dir)
             _log.warning("usage records were damaged on the disk: %s; the file is kept in %s", each, kept)
@@ -221,7 +227,7 @@ class UsageDrain:
 
 def _open_table(spark: SparkSession, name: str) -> Table:
     if not is_classic(spark):
-        return SparkTable(spark, name)
-    from gateway_batch.spark.ledger.driver_delta_writer import UsageTable  # it needs py4j
+        return SparkDeltaWriter(spark, name)
+    from gateway_batch.spark.ledger.driver_delta_writer import DriverDeltaWriter  # it needs py4j
 
-    return UsageTable(spark, name)
+    return DriverDeltaWriter(spark, name)

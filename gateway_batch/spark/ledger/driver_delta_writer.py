@@ -24,13 +24,13 @@ from py4j.java_gateway import JavaObject
 from pyspark.sql import SparkSession
 from pyspark.sql.types import _parse_datatype_json_string
 
-from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkTable, local_path
+from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkDeltaWriter, local_path
 from gateway_batch.spark.ledger.usage_table import record_type
 from gateway_batch.spark.session.jvm import jvm_of
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS
 from gateway_batch.spark.session.sql_text import quoted
 from gateway_batch.usage.arrow import schema_of
-from gateway_batch.usage.manifests import Mark
+from gateway_batch.usage.manifests import CommitId
 from gateway_batch.usage.record import UsageRecord
 
 _DELTA = "org.apache.spark.sql.delta"
@@ -43,7 +43,7 @@ _FURTHER_OF_A_WRITE = 5
 _SESSION_CATALOG = "spark_catalog"
 
 
-class UsageTable:
+class DriverDeltaWriter:
     """The Delta side of the usage table, or of another one that is made of a record.
 
     Args:
@@ -60,14 +60,14 @@ class UsageTable:
         self._jvm = jvm_of(spark)
         self._identifier = self._parsed(name)
         self._log: Any = self._find_log()
-        self._by_spark = SparkTable(spark, name)
+        self._by_spark = SparkDeltaWriter(spark, name)
 
     @property
     def local_folder(self) -> Path | None:
         """Where the table lies on a local disk, None if it lies elsewhere."""
         return self._by_spark.local_folder if self._log is None else local_path(self._log.dataPath().toString())
 
-    def last_commit(self, drain: str) -> Mark | None:
+    def last_commit(self, drain: str) -> CommitId | None:
         """The last commit under a drain's id, None if there is none.
 
         Read from the checksum file of the newest commit, which lists all transaction ids while they are few; else from
@@ -75,23 +75,23 @@ class UsageTable:
         """
         return self._by_spark.last_commit(drain) if self._log is None else self._last_in(self._snapshot(), drain)
 
-    def append(self, batches: Iterable[pa.Table], mark: Mark, after: Mark | None) -> int:
+    def append(self, batches: Iterable[pa.Table], commit_id: CommitId, after: CommitId | None) -> int:
         """As `Table.append`; the rows are held a batch at a time."""
         if self._log is None or not self._takes_plain_files(self._snapshot()):
-            return self._by_spark.append(batches, mark, after)
+            return self._by_spark.append(batches, commit_id, after)
         with tempfile.TemporaryDirectory(prefix="gateway_batch-") as scratch:
-            path = Path(scratch) / f"{mark.drain}-{mark.counter}-{mark.nonce}.parquet"
+            path = Path(scratch) / f"{commit_id.drain}-{commit_id.counter}-{commit_id.nonce}.parquet"
             file = write_file(batches, schema_of(self._row), path, self._time)
-            self._commit_file(file, mark, after)
+            self._commit_file(file, commit_id, after)
         self._checkpoint_when_idle()
         return file.rows
 
-    def _last_in(self, snapshot: JavaObject, drain: str) -> Mark | None:
+    def _last_in(self, snapshot: JavaObject, drain: str) -> CommitId | None:
         version = self._transaction_version(snapshot, drain)
         if version is None:
             return None
-        mark = Mark.of_version(drain, version)
-        return mark if mark.nonce else self._by_spark.last_commit(drain)  # Spark wrote it
+        commit_id = CommitId.of_version(drain, version)
+        return commit_id if commit_id.nonce else self._by_spark.last_commit(drain)  # Spark wrote it
 
     def _transaction_version(self, snapshot: JavaObject, drain: str) -> int | None:
         checksum = snapshot.checksumOpt()
@@ -136,20 +136,20 @@ class UsageTable:
         """By names and types: comments make no difference."""
         return _parse_datatype_json_string(schema).simpleString() == record_type(self._spark, self._row).simpleString()
 
-    def _commit_file(self, file: DataFile, mark: Mark, after: Mark | None) -> None:
+    def _commit_file(self, file: DataFile, commit_id: CommitId, after: CommitId | None) -> None:
         now = int(time.time() * 1000)
-        actions = [{"txn": {"appId": mark.drain, "version": mark.version, "lastUpdated": now}}]
+        actions = [{"txn": {"appId": commit_id.drain, "version": commit_id.version, "lastUpdated": now}}]
         transaction = self._log.startTransaction(self._catalog_entry(), self._jvm.option(None))
-        if self._last_in(transaction.snapshot(), mark.drain) != after:
+        if self._last_in(transaction.snapshot(), commit_id.drain) != after:
             raise OvertakenError
-        getattr(transaction.readTxn(), "$plus$eq")(mark.drain)  # so that Delta refuses the later of two at once
+        getattr(transaction.readTxn(), "$plus$eq")(commit_id.drain)  # so that Delta refuses the later of two at once
         if file.rows:
             size = file.path.stat().st_size
             self._put_into_table(file.path)
             added = {"path": file.path.name, "partitionValues": {}, "size": size, "modificationTime": now}
             actions.append({"add": {**added, "dataChange": True, "stats": file.statistics}})
         try:
-            self._commit(transaction, actions, mark)
+            self._commit(transaction, actions, commit_id)
         except WRITE_ERRORS as error:
             if "ConcurrentTransaction" in str(error) or "DELTA_CONCURRENT_TRANSACTION" in str(error):
                 raise OvertakenError from error
@@ -160,12 +160,12 @@ class UsageTable:
         files = self._log.dataPath().getFileSystem(self._log.newDeltaHadoopConf())
         files.copyFromLocalFile(True, True, path(file.as_uri()), path(self._log.dataPath(), file.name))
 
-    def _commit(self, transaction: JavaObject, actions: list[dict[str, Any]], mark: Mark) -> None:
+    def _commit(self, transaction: JavaObject, actions: list[dict[str, Any]], commit_id: CommitId) -> None:
         java_class, nothing = self._jvm.java_class, self._jvm.option(None)
         parsed = java_class(f"{_DELTA}.actions.Action").fromJson
         append_mode = java_class("org.apache.spark.sql.SaveMode").Append
         operation = java_class(f"{_DELTA}.DeltaOperations$Write")(
-            append_mode, nothing, nothing, self._jvm.option(mark.text), *[nothing] * _FURTHER_OF_A_WRITE
+            append_mode, nothing, nothing, self._jvm.option(commit_id.text), *[nothing] * _FURTHER_OF_A_WRITE
         )
         checkpoint_hook = self._jvm.scala_object(f"{_DELTA}.hooks.CheckpointHook")
         transaction.postCommitHooks().subtractOne(checkpoint_hook)  # a checkpoint is a Spark job

@@ -13,14 +13,14 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.spark.delta_tables.lock import table_lock
-from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkTable, Table
+from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkDeltaWriter, Table
 from gateway_batch.spark.ledger.usage_table import create_table
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.session.sql_text import quoted
 from gateway_batch.usage import comments
 from gateway_batch.usage.arrow import TASK_SCHEMA, task_rows
-from gateway_batch.usage.manifests import Mark
+from gateway_batch.usage.manifests import CommitId
 from gateway_batch.usage.task_summary import TaskSummary, TokenPrice, task_lines
 
 NAME = "ai_query_tasks"
@@ -51,7 +51,7 @@ class TaskTable:
         """Makes the table if it is missing."""
         create_table(self._spark, self.name, TaskSummary, comments.TASKS_TABLE, comments.TASKS_COLUMNS)
 
-    def append(self, segments: Iterable[Path], mark: Mark) -> int:
+    def append(self, segments: Iterable[Path], commit_id: CommitId) -> int:
         """Appends the summaries in the segments that a commit to the usage table took, once however often it is called.
 
         Drains may do it at once, and one may have deleted the segments already: it had appended them before. In a
@@ -60,7 +60,7 @@ class TaskTable:
 
         Args:
             segments: that the commit took.
-            mark: of that commit. Commits are asked for in their order.
+            commit_id: of that commit. Commits are asked for in their order.
 
         Returns:
             Rows added, 0 if they were there.
@@ -71,7 +71,7 @@ class TaskTable:
         lines = [line for segment in segments for line in _lines(segment)]
         if not lines or not self._is_there():
             return 0
-        own = replace(mark, drain=f"{mark.drain}-{self._usage_table.lower()}")
+        own = replace(commit_id, drain=f"{commit_id.drain}-{self._usage_table.lower()}")
         table = self._open()
         with table_lock(table.local_folder):
             last = table.last_commit(own.drain)
@@ -99,10 +99,10 @@ class TaskTable:
 
     def _open(self) -> Table:
         if not is_classic(self._spark):
-            return SparkTable(self._spark, self.name)
-        from gateway_batch.spark.ledger.driver_delta_writer import UsageTable  # it needs py4j
+            return SparkDeltaWriter(self._spark, self.name)
+        from gateway_batch.spark.ledger.driver_delta_writer import DriverDeltaWriter  # it needs py4j
 
-        return UsageTable(self._spark, self.name, TaskSummary, "started_at")
+        return DriverDeltaWriter(self._spark, self.name, TaskSummary, "started_at")
 
 
 def _lines(segment: Path) -> Iterator[bytes]:

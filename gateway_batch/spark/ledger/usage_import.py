@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from gateway_batch.apis.replies import kind_of_status
 from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.spark.delta_tables.lock import table_lock
-from gateway_batch.spark.delta_tables.spark_writer import SparkTable
+from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
 from gateway_batch.spark.ledger.gateway_ledger import Ledger, is_table, read_ledger
 from gateway_batch.spark.ledger.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.spark.session.messages import first_line
@@ -56,7 +56,7 @@ def import_ledger(
             theirs = theirs.where(_is_of(days))
         others = others_of(theirs, spark.table(quoted(table)), event_id_tag)
         others.select(*_columns(theirs)).createOrReplaceTempView(view)
-        with table_lock(SparkTable(spark, table).local_folder):
+        with table_lock(SparkDeltaWriter(spark, table).local_folder):
             return _merge(spark, table, view)
     except WRITE_ERRORS as error:
         raise LedgerError(f"the import into {table} failed, and added nothing: {first_line(error)}") from error

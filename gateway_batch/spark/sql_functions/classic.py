@@ -57,7 +57,7 @@ class ClassicFunctions(SessionFunctions):
             registration=next(_registrations),
             spool_dir=spool_dir,
             on_one_host=runs_on_one_host(spark),
-            leases=None if leases is None else leases.url,
+            lease_url=None if leases is None else leases.url,
         )
         if runtime.ships:
             check_spool_is_shared(spark, spool_dir)

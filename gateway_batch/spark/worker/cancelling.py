@@ -2,8 +2,8 @@
 
 Spark tells a Python worker none of this. Its task looks whether it was cancelled when rows arrive, and it hangs up when
 it has ended. Without rows a cancelled task went on sending for 2.8 s, until Spark killed the worker, and a LIMIT's for
-as long as its rows lasted. So a worker that has no answers sends a batch of no rows every `BEAT_S`: the task looks, and
-hangs up; the worker finds that out as it writes.
+as long as its rows lasted. So a worker without answers sends a batch of no rows every `HEARTBEAT_S`: the task
+looks, and hangs up; the worker finds that out as it writes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
-BEAT_S = 0.1
+HEARTBEAT_S = 0.1
 """A hang-up is found out with the second write after it at the latest."""
 
 

@@ -12,16 +12,16 @@ from pyspark import TaskContext
 
 from gateway_batch.apis import task_of
 from gateway_batch.config import Credentials
-from gateway_batch.engine.concurrency_window import Window, answer_in_order
-from gateway_batch.engine.embedding_batches import Embedder, PackedBatches, PackSize, Vector
+from gateway_batch.engine.concurrency_window import ConcurrencyWindow, answer_in_order
+from gateway_batch.engine.embedding_batches import BatchedRows, BatchEmbedder, BatchSize, Vector
 from gateway_batch.engine.runtime import Runtime
 from gateway_batch.errors import CallError, as_ai_function_error
-from gateway_batch.response_cache import KEPT, Flights, KeyMaker, UnderWay
+from gateway_batch.response_cache import KEPT, InFlightRequests, KeyMaker, SingleFlight
 from gateway_batch.spark.calls.call_plan import CallPlan
 from gateway_batch.spark.calls.scope import query_of, scope_of
 from gateway_batch.spark.worker.answers import NULL, Formatted, column_writer
 from gateway_batch.spark.worker.call_details import DETAILED, with_details
-from gateway_batch.spark.worker.cancelling import BEAT_S, ended_by_exception, flusher
+from gateway_batch.spark.worker.cancelling import HEARTBEAT_S, ended_by_exception, flusher
 from gateway_batch.spark.worker.rows import request_reader
 from gateway_batch.spark.worker.task_counts import Tally
 from gateway_batch.spark.worker.worker_runtime import runtime_for
@@ -82,8 +82,8 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
     flush = flusher()
     with ended_by_exception():
         try:
-            tally.watch(flights := _flights(plan, runtime))
-            call = Call(plan, runtime, caller, flights, tally)
+            tally.watch(single_flight := _single_flight(plan, runtime))
+            call = Call(plan, runtime, caller, single_flight, tally)
             with contextlib.closing(answered(call, requests)) as batches_of_answers:
                 for answers in batches_of_answers:
                     column = to_column(answers or [])
@@ -105,14 +105,14 @@ class Call:
     plan: CallPlan
     runtime: Runtime
     caller: Caller
-    flights: Flights | None
+    single_flight: SingleFlight | None
     tally: Tally
 
 
 def _answer_each(call: Call, batches: Batches) -> Answers:
-    plan, flights, infer = call.plan, call.flights, _sender(call)
+    plan, single_flight, infer = call.plan, call.single_flight, _sender(call)
     keys = KeyMaker(plan.service, kept_as=DETAILED if plan.details else "")
-    under_way = UnderWay()
+    in_flight = InFlightRequests()
 
     async def value_of(request: InferenceRequest | RecordRequest) -> Any:
         result = await infer(request)
@@ -129,57 +129,57 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
     async def shared(request: InferenceRequest | RecordRequest | CallError) -> Any:
         if isinstance(request, CallError):
             raise request
-        if flights is None:
+        if single_flight is None:
             call.tally.sent += 1
             return await value_of(request)
         try:
-            return await flights.answer(keys.of(request), under_way.send, value_of, request)
+            return await single_flight.answer(keys.of(request), in_flight.send, value_of, request)
         except CallError as error:
             if plan.fail_on_error and error.kind in KEPT:
-                await under_way.end()
+                await in_flight.end()
             raise
 
     return answer_in_order(batches, answer, call.runtime.loop, _window(plan, rows_a_call=1))
 
 
 def _answer_packed(call: Call, batches: Batches) -> Answers:
-    plan, flights, infer = call.plan, call.flights, _sender(call)
-    packed, keys = PackedBatches(PackSize(plan.service.embedding_rows)), KeyMaker(plan.service)
-    under_way = UnderWay()
+    plan, single_flight, infer = call.plan, call.single_flight, _sender(call)
+    batched, keys = BatchedRows(BatchSize(plan.service.embedding_rows)), KeyMaker(plan.service)
+    in_flight = InFlightRequests()
 
     async def counted(request: EmbeddingRequest) -> InferenceResult:
-        if flights is not None:
-            flights.requests += 1
+        if single_flight is not None:
+            single_flight.requests += 1
         return await infer(request)
 
-    embedder = Embedder(counted)
+    embedder = BatchEmbedder(counted)
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
-        if flights is None:
+        if single_flight is None:
             call.tally.sent += len(request.texts)
-        answers = await (embedder.embed(request) if flights is None else once(request, flights))
+        answers = await (embedder.embed(request) if single_flight is None else once(request, single_flight))
         failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
         if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept
             if failure.kind in KEPT:
-                await under_way.end()
+                await in_flight.end()
             raise failure
         return answers
 
-    async def once(request: EmbeddingRequest, flights: Flights) -> list[Vector | CallError]:
+    async def once(request: EmbeddingRequest, single_flight: SingleFlight) -> list[Vector | CallError]:
         async def embed(places: Sequence[int]) -> Sequence[Vector | CallError]:
             texts = tuple(request.texts[place] for place in places)
-            return await under_way.send(embedder.embed, replace(request, texts=texts))
+            return await in_flight.send(embedder.embed, replace(request, texts=texts))
 
-        return await flights.answer_all(keys.of_texts(request), embed)
+        return await single_flight.answer_all(keys.of_texts(request), embed)
 
-    packs = (packed.split(rows) for rows in batches)
+    batches = (batched.split(rows) for rows in batches)
     window = _window(plan, rows_a_call=plan.service.embedding_rows)
-    for answers in answer_in_order(packs, answer, call.runtime.loop, window):
+    for answers in answer_in_order(batches, answer, call.runtime.loop, window):
         if answers is None:
             yield None
             continue
-        # A pack is never None, and never fails alone.
-        of_rows = packed.join(cast(list[list[Vector | CallError]], answers))
+        # A request batch is never None, and never fails alone.
+        of_rows = batched.join(cast(list[list[Vector | CallError]], answers))
         unsendable = next((answer for answer in of_rows if isinstance(answer, CallError)), None)
         if unsendable is not None and plan.fail_on_error:
             raise unsendable
@@ -195,14 +195,19 @@ def _sender(call: Call) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
     return infer
 
 
-def _flights(plan: CallPlan, runtime: Runtime) -> Flights | None:
+def _single_flight(plan: CallPlan, runtime: Runtime) -> SingleFlight | None:
     scope = scope_of(_task(), plan.caller.application_id, plan.cache)
-    return None if scope is None else runtime.flights(scope)
+    return None if scope is None else runtime.single_flight(scope)
 
 
-def _window(plan: CallPlan, rows_a_call: int) -> Window:
-    lanes = plan.runtime.lanes
-    return Window(lanes=lanes, ahead=max(lanes, _AHEAD // rows_a_call), fail_fast=plan.fail_on_error, beat_s=BEAT_S)
+def _window(plan: CallPlan, rows_a_call: int) -> ConcurrencyWindow:
+    workers = plan.runtime.workers
+    return ConcurrencyWindow(
+        workers=workers,
+        read_ahead=max(workers, _AHEAD // rows_a_call),
+        fail_fast=plan.fail_on_error,
+        heartbeat_s=HEARTBEAT_S,
+    )
 
 
 def _caller(plan: CallPlan) -> Caller:

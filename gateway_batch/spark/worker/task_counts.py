@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gateway_batch.response_cache import Flights
+from gateway_batch.response_cache import SingleFlight
 from gateway_batch.spark.calls.call_plan import CallPlan
 from gateway_batch.usage.attempts import Caller, new_event_id
 from gateway_batch.usage.task_summary import TaskSummary, TokenPrice
@@ -33,18 +33,18 @@ class Tally:
         self._caller = caller
         self._clock = clock
         self._started_at = clock()
-        self._flights: Flights | None = None
+        self._single_flight: SingleFlight | None = None
         self._before = (0, 0)
         self.sent = 0
         self.rows = 0
         self.failed: Counter[str] = Counter()
         self.complete = False
 
-    def watch(self, flights: Flights | None) -> None:
+    def watch(self, single_flight: SingleFlight | None) -> None:
         """Counts from now on what the cache saves; it may have served other tasks before."""
-        self._flights = flights
-        if flights is not None:
-            self._before = flights.sent, flights.saved
+        self._single_flight = single_flight
+        if single_flight is not None:
+            self._before = single_flight.sent, single_flight.saved
 
     @property
     def has_done_anything(self) -> bool:
@@ -80,9 +80,9 @@ class Tally:
         )
 
     def _counts(self) -> tuple[int, int]:
-        if self._flights is None:
+        if self._single_flight is None:
             return self.sent, 0
-        return self._flights.sent - self._before[0], self._flights.saved - self._before[1]
+        return self._single_flight.sent - self._before[0], self._single_flight.saved - self._before[1]
 
 
 def _utc(seconds: float) -> datetime:

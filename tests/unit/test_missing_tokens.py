@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway_batch.types import NO_USAGE, AnyRequest, EmbeddingRequest, InferenceRequest, RecordRequest, TokenUsage
-from gateway_batch.usage.missing_tokens import completed, tokens_of
+from gateway_batch.usage.missing_tokens import fill_missing_tokens, tokens_of
 
 PROMPT = InferenceRequest("x" * 40, instructions="y" * 19)  # 59 characters: 15 tokens
 
@@ -26,7 +26,7 @@ def test_a_text_has_a_quarter_of_its_characters_and_one_more(length: int, tokens
 def test_nothing_reported_is_estimated_of_the_texts(
     call: AnyRequest, answer: Any, counts: tuple[int, int, int]
 ) -> None:
-    assert completed(NO_USAGE, call, answer) == (*counts, "estimated")
+    assert fill_missing_tokens(NO_USAGE, call, answer) == (*counts, "estimated")
 
 
 @pytest.mark.parametrize(
@@ -39,22 +39,22 @@ def test_nothing_reported_is_estimated_of_the_texts(
     ],
 )
 def test_what_is_reported_stays(reported: TokenUsage, counts: tuple[int, int, int]) -> None:
-    assert completed(reported, PROMPT, "z" * 11) == (*counts, "estimated")
+    assert fill_missing_tokens(reported, PROMPT, "z" * 11) == (*counts, "estimated")
 
 
 @pytest.mark.parametrize(
     "reported", [TokenUsage(input_tokens=11, total_tokens=15), TokenUsage(output_tokens=4, total_tokens=15)]
 )
 def test_what_the_others_give_is_no_estimate(reported: TokenUsage) -> None:
-    assert completed(reported, PROMPT, "z" * 400) == (11, 4, 15, "provider")
+    assert fill_missing_tokens(reported, PROMPT, "z" * 400) == (11, 4, 15, "provider")
 
 
 def test_a_custom_model_has_no_tokens() -> None:
     record = RecordRequest({"age": 41, "plan": "a long text"})
-    assert completed(NO_USAGE, record, "a long text") == (None, None, None, None)
-    assert completed(TokenUsage(total_tokens=7), record, 0.5) == (None, None, 7, "provider")
+    assert fill_missing_tokens(NO_USAGE, record, "a long text") == (None, None, None, None)
+    assert fill_missing_tokens(TokenUsage(total_tokens=7), record, 0.5) == (None, None, 7, "provider")
 
 
 def test_a_sum_that_no_column_holds_is_none() -> None:
     most = 2**63 - 1
-    assert completed(TokenUsage(input_tokens=most), PROMPT, "z" * 11) == (most, 3, None, "estimated")
+    assert fill_missing_tokens(TokenUsage(input_tokens=most), PROMPT, "z" * 11) == (most, 3, None, "estimated")

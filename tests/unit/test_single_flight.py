@@ -16,8 +16,16 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.response_cache import Claim, FallbackStore, Flights, HostAnswerStore, KeyMaker, Outbox, StoreError
-from gateway_batch.response_cache import single_flight as flights_module
+from gateway_batch.response_cache import (
+    Claim,
+    FallbackStore,
+    HostAnswerStore,
+    KeyMaker,
+    Outbox,
+    SingleFlight,
+    StoreError,
+)
+from gateway_batch.response_cache import single_flight as single_flight_module
 from gateway_batch.transport.redis_connection import connect
 from gateway_batch.types import EmbeddingRequest, Image, InferenceRequest, RecordRequest, ResponseFormat
 from tests.redis_server import RedisServer, redis_running
@@ -39,16 +47,16 @@ class Store:
     url: str
     folder: Path
 
-    def run(self, work: Callable[[Flights], Awaitable[T]], *, query: str = "3", quota_bytes: int = QUOTA) -> T:
+    def run(self, work: Callable[[SingleFlight], Awaitable[T]], *, query: str = "3", quota_bytes: int = QUOTA) -> T:
         """What a process of its own would get: flights over a store opened anew."""
 
         async def main() -> T:
             async with open_store(self.url, scope_in(self.folder, query), quota_bytes) as opened:
-                flights = Flights(opened, keep_failures=bool(query))
+                single_flight = SingleFlight(opened, keep_failures=bool(query))
                 try:
-                    return await work(flights)
+                    return await work(single_flight)
                 finally:
-                    await flights.close()
+                    await single_flight.close()
 
         return asyncio.run(main())
 
@@ -86,7 +94,7 @@ class Sender:
 
 def test_identical_requests_at_once_are_sent_once(store: Store) -> None:
     send = Sender(delay_s=0.02)
-    answers = store.run(lambda flights: asyncio.gather(*(flights.answer(A, send) for _ in range(5))))
+    answers = store.run(lambda single_flight: asyncio.gather(*(single_flight.answer(A, send) for _ in range(5))))
     assert answers == [1] * 5
     assert send.calls == 1
 
@@ -94,8 +102,8 @@ def test_identical_requests_at_once_are_sent_once(store: Store) -> None:
 def test_an_answer_is_there_for_those_who_come_later(store: Store) -> None:
     send = Sender()
 
-    async def work(flights: Flights) -> list[Any]:
-        return [await flights.answer(key, send) for key in (A, B, A)]
+    async def work(single_flight: SingleFlight) -> list[Any]:
+        return [await single_flight.answer(key, send) for key in (A, B, A)]
 
     assert store.run(work) == [1, 2, 1]
     assert store.run(work) == [1, 2, 1]
@@ -110,7 +118,7 @@ def test_an_answer_that_is_no_json_number_is_shared_as_it_is(store: Store, value
         calls.append(1)
         return value
 
-    found = [store.run(lambda flights: flights.answer(A, send)) for _ in range(2)]
+    found = [store.run(lambda single_flight: single_flight.answer(A, send)) for _ in range(2)]
     assert [str(each) for each in found] == [str(value)] * 2
     assert calls == [1]
 
@@ -120,7 +128,7 @@ def test_a_failure_is_kept_for_the_next_try_of_the_task(store: Store, kind: Erro
     send = Sender(CallError(kind, "no such lake", status=400))
     for _ in range(2):
         with pytest.raises(CallError, match="no such lake") as caught:
-            store.run(lambda flights: flights.answer(A, send))
+            store.run(lambda single_flight: single_flight.answer(A, send))
         assert (caught.value.kind, caught.value.status) == (kind, 400)
     assert send.calls == 1
 
@@ -128,9 +136,9 @@ def test_a_failure_is_kept_for_the_next_try_of_the_task(store: Store, kind: Erro
 def test_a_failure_holds_for_the_query_that_paid_it_and_answers_for_the_scope(store: Store) -> None:
     send = Sender(CallError(ErrorKind.BAD_REQUEST, "no such lake", status=400), None)
     with pytest.raises(CallError, match="no such lake"):
-        store.run(lambda flights: flights.answer(A, send), query="3")
-    assert store.run(lambda flights: flights.answer(A, send), query="4") == 2
-    assert store.run(lambda flights: flights.answer(A, send), query="3") == 2
+        store.run(lambda single_flight: single_flight.answer(A, send), query="3")
+    assert store.run(lambda single_flight: single_flight.answer(A, send), query="4") == 2
+    assert store.run(lambda single_flight: single_flight.answer(A, send), query="3") == 2
 
 
 @pytest.mark.parametrize(
@@ -140,15 +148,15 @@ def test_a_failure_holds_for_the_query_that_paid_it_and_answers_for_the_scope(st
 def test_what_was_not_tried_or_has_no_query_is_tried_again(store: Store, kind: ErrorKind, query: str) -> None:
     send = Sender(CallError(kind, "not now"))
     with pytest.raises(CallError, match="not now"):
-        store.run(lambda flights: flights.answer(A, send), query=query)
-    assert store.run(lambda flights: flights.answer(A, send), query=query) == 2
+        store.run(lambda single_flight: single_flight.answer(A, send), query=query)
+    assert store.run(lambda single_flight: single_flight.answer(A, send), query=query) == 2
 
 
 def test_who_waits_for_what_was_not_tried_tries_itself(store: Store) -> None:
     send = Sender(CallError(ErrorKind.RATE_LIMIT, "not now"), delay_s=0.01)
 
-    async def work(flights: Flights) -> list[Any]:
-        return await asyncio.gather(*(flights.answer(A, send) for _ in range(3)), return_exceptions=True)
+    async def work(single_flight: SingleFlight) -> list[Any]:
+        return await asyncio.gather(*(single_flight.answer(A, send) for _ in range(3)), return_exceptions=True)
 
     answers = store.run(work)
     assert [type(answer) for answer in answers] == [CallError, int, int]
@@ -157,13 +165,13 @@ def test_who_waits_for_what_was_not_tried_tries_itself(store: Store) -> None:
 
 @pytest.mark.parametrize("after_s", [0.0, 0.003, None], ids=["at once", "as it asks the store", "as it is sent"])
 def test_a_cancelled_request_leaves_its_claim_to_others(store: Store, after_s: float | None) -> None:
-    async def work(flights: Flights) -> Any:
+    async def work(single_flight: SingleFlight) -> Any:
         send = Sender(delay_s=600)
-        stuck = asyncio.create_task(flights.answer(A, send))
+        stuck = asyncio.create_task(single_flight.answer(A, send))
         await (send.begun.wait() if after_s is None else asyncio.sleep(after_s))
         stuck.cancel()
         await asyncio.wait([stuck])
-        return await asyncio.wait_for(flights.answer(A, Sender()), WITHIN_S)
+        return await asyncio.wait_for(single_flight.answer(A, Sender()), WITHIN_S)
 
     assert store.run(work) == 1
 
@@ -175,9 +183,9 @@ def test_of_several_requests_only_new_ones_are_sent_together(store: Store) -> No
         sent.append(list(places))
         return [CallError(ErrorKind.SERVER, "down") if place == 3 else place * 10 for place in places]
 
-    async def work(flights: Flights) -> list[Any]:
-        first = await flights.answer_all([A, B], send)
-        return [first, await flights.answer_all([B, A, C, D, C], send)]
+    async def work(single_flight: SingleFlight) -> list[Any]:
+        first = await single_flight.answer_all([A, B], send)
+        return [first, await single_flight.answer_all([B, A, C, D, C], send)]
 
     first, second = store.run(work)
     assert first == [0, 10]
@@ -191,13 +199,13 @@ def test_what_was_sent_and_saved_is_counted(store: Store) -> None:
     async def send_all(places: Sequence[int]) -> list[Any]:
         return [place for place in places]
 
-    async def work(flights: Flights) -> list[tuple[int, int, int]]:
-        await flights.answer(A, Sender())
-        await asyncio.gather(*(flights.answer(A, Sender()) for _ in range(2)))
-        counts = [flights.take_counts()]
-        await asyncio.gather(*(flights.answer(B, Sender(delay_s=0.01)) for _ in range(3)))
-        await flights.answer_all([A, C, C], send_all)
-        return [*counts, flights.take_counts(), flights.take_counts()]
+    async def work(single_flight: SingleFlight) -> list[tuple[int, int, int]]:
+        await single_flight.answer(A, Sender())
+        await asyncio.gather(*(single_flight.answer(A, Sender()) for _ in range(2)))
+        counts = [single_flight.take_counts()]
+        await asyncio.gather(*(single_flight.answer(B, Sender(delay_s=0.01)) for _ in range(3)))
+        await single_flight.answer_all([A, C, C], send_all)
+        return [*counts, single_flight.take_counts(), single_flight.take_counts()]
 
     assert store.run(work) == [(1, 2, 1), (2, 4, 1), (0, 0, 0)], "requests for several are counted by who sends them"
 
@@ -253,8 +261,8 @@ def test_what_another_process_is_at_work_on_is_waited_for(store: Store) -> None:
     send = Sender()
     with holder(store) as other:
 
-        async def work(flights: Flights) -> Any:
-            waiting = asyncio.create_task(flights.answer(A, send))
+        async def work(single_flight: SingleFlight) -> Any:
+            waiting = asyncio.create_task(single_flight.answer(A, send))
             await (renewal(store) if store.url else asyncio.sleep(0.2))
             assert not waiting.done()
             assert other.stdin is not None
@@ -270,8 +278,8 @@ def test_what_another_process_is_at_work_on_is_waited_for(store: Store) -> None:
 def test_the_claim_of_a_process_that_died_is_taken_over(store: Store) -> None:
     with holder(store) as other:
 
-        async def work(flights: Flights) -> Any:
-            waiting = asyncio.create_task(flights.answer(A, Sender()))
+        async def work(single_flight: SingleFlight) -> Any:
+            waiting = asyncio.create_task(single_flight.answer(A, Sender()))
             await asyncio.sleep(0.1)
             assert not waiting.done()
             await kill(other, store)
@@ -291,8 +299,8 @@ def test_what_is_ours_is_sent_before_what_others_hold_is_waited_for(store: Store
 
     with holder(store) as other:
 
-        async def work(flights: Flights) -> list[Any]:
-            waiting = asyncio.create_task(flights.answer_all([A, B], send))
+        async def work(single_flight: SingleFlight) -> list[Any]:
+            waiting = asyncio.create_task(single_flight.answer_all([A, B], send))
             await ours_is_sent.wait()
             assert sent == [[1]]
             await kill(other, store)
@@ -317,11 +325,11 @@ def test_past_the_quota_answers_are_not_kept_and_one_warning_says_so(
 ) -> None:
     send = Sender()
 
-    async def work(flights: Flights) -> list[Any]:
+    async def work(single_flight: SingleFlight) -> list[Any]:
         answers = []
         for key in (A, B, B, A):
-            answers.append(await flights.answer(key, send))
-            await flights.flush()
+            answers.append(await single_flight.answer(key, send))
+            await single_flight.flush()
         return answers
 
     if store.url:  # its size is known with the answer, the file's before
@@ -359,21 +367,21 @@ def test_a_store_that_fails_costs_the_sharing_and_not_the_answers(caplog: pytest
     send = Sender()
 
     async def main() -> list[Any]:
-        flights = Flights(Failing(), keep_failures=True)
-        answers = [await flights.answer(A, send), await flights.answer(A, send)]
-        await flights.close()
+        single_flight = SingleFlight(Failing(), keep_failures=True)
+        answers = [await single_flight.answer(A, send), await single_flight.answer(A, send)]
+        await single_flight.close()
         return answers
 
     assert asyncio.run(main()) == [1, 2]
     assert caplog.text.count("answers can't be shared") == 1
-    assert flights_module._log.name in caplog.text
+    assert single_flight_module._log.name in caplog.text
 
 
 def test_a_folder_that_can_not_be_made_costs_the_sharing_and_not_the_answers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    assert Store("", tmp_path / "file" / "scope").run(lambda flights: flights.answer(A, Sender())) == 1
+    assert Store("", tmp_path / "file" / "scope").run(lambda single_flight: single_flight.answer(A, Sender())) == 1
     assert "NotADirectoryError" in caplog.text
 
 
@@ -385,16 +393,18 @@ def test_while_redis_is_away_the_host_shares_and_afterwards_redis_again(
 
     async def main(server: RedisServer) -> list[Any]:
         async with open_store(server.url, scope) as shared:
-            flights = Flights(FallbackStore(shared, HostAnswerStore(scope, QUOTA), lambda: now[0]), keep_failures=True)
-            answers = [await flights.answer(A, send)]
-            await flights.flush()
+            single_flight = SingleFlight(
+                FallbackStore(shared, HostAnswerStore(scope, QUOTA), lambda: now[0]), keep_failures=True
+            )
+            answers = [await single_flight.answer(A, send)]
+            await single_flight.flush()
             server.kill()
-            answers += [await flights.answer(A, send), await flights.answer(A, send)]
+            answers += [await single_flight.answer(A, send), await single_flight.answer(A, send)]
             server.start()
-            answers.append(await flights.answer(A, send))
+            answers.append(await single_flight.answer(A, send))
             now[0] += 60
-            answers += [await flights.answer(A, send), await flights.answer(A, send)]
-            await flights.close()
+            answers += [await single_flight.answer(A, send), await single_flight.answer(A, send)]
+            await single_flight.close()
         return answers
 
     with redis_running(tmp_path) as server:

@@ -1,4 +1,4 @@
-"""Limiters that share a pool, in virtual time: what they send together."""
+"""Limiters that share a lease state, in virtual time: what they send together."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.admission import Limiter, Limits, Ration, Size
-from gateway_batch.admission.lease_client import PoolUnreachableError
-from gateway_batch.admission.lease_stores import MemoryPool
-from gateway_batch.admission.leases import Ask, Grant
+from gateway_batch.admission import LeaseClient, Limiter, Limits, Size
+from gateway_batch.admission.lease_client import LeaseStoreUnreachableError
+from gateway_batch.admission.lease_stores import MemoryLeaseStore
+from gateway_batch.admission.leases import Lease, LeaseRequest
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import Price, TokenUsage
 
@@ -21,25 +21,25 @@ from .virtual_time import now, run
 
 
 class Store:
-    """A pool of this process that can be out of reach, or lose what it knew."""
+    """A store of this process that can be out of reach, or lose what it knew."""
 
     def __init__(self) -> None:
-        self._pool = MemoryPool(now)
+        self._store = MemoryLeaseStore(now)
         self.reachable = True
         self.asks = 0
 
-    async def exchange(self, ask: Ask) -> Grant:
+    async def exchange(self, request: LeaseRequest) -> Lease:
         await asyncio.sleep(0.002)
         if not self.reachable:
-            raise PoolUnreachableError("it is away")
+            raise LeaseStoreUnreachableError("it is away")
         self.asks += 1
-        return self._pool.exchange("limits", ask)
+        return self._store.exchange("limits", request)
 
     async def close(self) -> None:
         pass
 
     def lose(self) -> None:
-        self._pool = MemoryPool(now)
+        self._store = MemoryLeaseStore(now)
 
 
 @dataclass
@@ -57,7 +57,7 @@ def limiters(store: Store, limits: Limits, count: int) -> list[Limiter]:
     made = []
     for _ in range(count):
         limiter = Limiter(None, limits.concurrency or 64, now, lambda: 0.5)
-        limiter.join(Ration(limits, "b", store, now, limiter.look))
+        limiter.join(LeaseClient(limits, "b", store, now, limiter.look))
         made.append(limiter)
     return made
 
@@ -164,7 +164,7 @@ def test_tokens_and_dollars_stop_within_what_is_in_flight(limits: Limits, each: 
     assert len(traffic.sent) + len(traffic.errors) == 4000
 
 
-def test_without_its_pool_nothing_is_sent_for_long_and_then_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_its_store_nothing_is_sent_for_long_and_then_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     async def scene(store: Store) -> Traffic:
         traffic, made = Traffic(), limiters(store, Limits(8, requests_per_minute=6000), 2)
         tasks = [asyncio.create_task(work(limiter, 1500, traffic)) for limiter in made]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway_batch.engine.embedding_batches import Embedder, PackedBatches, PackSize, pack
+from gateway_batch.engine.embedding_batches import BatchedRows, BatchEmbedder, BatchSize, batch_texts
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import EmbeddingRequest, InferenceResult
 
@@ -16,7 +16,7 @@ def row(text: str, **tags: str) -> EmbeddingRequest:
 
 
 class Service:
-    """Embeds a text as its length; refuses packs that are too large, and texts that are bad."""
+    """Embeds a text as its length; refuses batches that are too large, and texts that are bad."""
 
     def __init__(self, most: int = 100, kind: ErrorKind = ErrorKind.TOO_LARGE, miscount: bool = False) -> None:
         self.most = most
@@ -36,30 +36,30 @@ class Service:
         return InferenceResult(vectors[1:] if self.miscount and len(vectors) > 1 else vectors)
 
 
-def embedded(service: Service, *packs: tuple[str, ...], fail_fast: bool = False) -> list[list[object]]:
+def embedded(service: Service, *batches: tuple[str, ...], fail_fast: bool = False) -> list[list[object]]:
     async def run() -> list[list[object]]:
-        embedder = Embedder(service.infer, fail_fast=fail_fast)
+        embedder = BatchEmbedder(service.infer, fail_fast=fail_fast)
         return [
             [str(answer) if isinstance(answer, CallError) else answer for answer in await embedder.embed(row_pack)]
-            for row_pack in map(EmbeddingRequest, packs)
+            for row_pack in map(EmbeddingRequest, batches)
         ]
 
     return asyncio.run(run())
 
 
 def test_neighbours_share_a_request_up_to_its_size() -> None:
-    packs = list(pack([row(text) for text in ("aa", "b", "c", "d", "ee")], PackSize(texts=3, characters=4)))
-    assert [request.texts for request in packs] == [("aa", "b", "c"), ("d", "ee")]
+    batches = list(batch_texts([row(text) for text in ("aa", "b", "c", "d", "ee")], BatchSize(texts=3, characters=4)))
+    assert [request.texts for request in batches] == [("aa", "b", "c"), ("d", "ee")]
 
 
 def test_a_long_text_goes_by_itself() -> None:
-    packs = list(pack([row(text) for text in ("a", "bbbbbbbb", "c")], PackSize(texts=9, characters=4)))
-    assert [request.texts for request in packs] == [("a",), ("bbbbbbbb",), ("c",)]
+    batches = list(batch_texts([row(text) for text in ("a", "bbbbbbbb", "c")], BatchSize(texts=9, characters=4)))
+    assert [request.texts for request in batches] == [("a",), ("bbbbbbbb",), ("c",)]
 
 
 def test_rows_of_other_tags_have_their_own_request() -> None:
-    packs = list(pack([row("a", team="x"), row("b", team="x"), row("c", team="y")], PackSize(texts=16)))
-    assert [(request.texts, request.tags) for request in packs] == [
+    batches = list(batch_texts([row("a", team="x"), row("b", team="x"), row("c", team="y")], BatchSize(texts=16)))
+    assert [(request.texts, request.tags) for request in batches] == [
         (("a", "b"), {"team": "x"}),
         (("c",), {"team": "y"}),
     ]
@@ -97,7 +97,7 @@ def test_with_fail_fast_the_text_that_fails_by_itself_ends_it() -> None:
 
 
 def test_batches_come_back_with_their_rows_in_place() -> None:
-    batches = PackedBatches(PackSize(texts=2))
+    batches = BatchedRows(BatchSize(texts=2))
     assert [request.texts for request in batches.split([row("a"), None, row("b"), row("c")])] == [("a", "b"), ("c",)]
     assert batches.split([None]) == []
     error = CallError(ErrorKind.SERVER, "down")
@@ -106,14 +106,14 @@ def test_batches_come_back_with_their_rows_in_place() -> None:
 
 
 def test_a_row_that_cant_be_sent_is_its_error() -> None:
-    batches = PackedBatches(PackSize(texts=2))
+    batches = BatchedRows(BatchSize(texts=2))
     error = CallError(ErrorKind.BAD_REQUEST, "not UTF-8")
     assert [request.texts for request in batches.split([row("a"), error, row("b")])] == [("a", "b")]
     assert batches.join([[[1.0], [2.0]]]) == [[[1.0]], error, [[2.0]]]
 
 
 def test_a_row_of_two_texts_has_two_vectors() -> None:
-    batches = PackedBatches(PackSize(texts=3))
+    batches = BatchedRows(BatchSize(texts=3))
     pair = EmbeddingRequest(("a", "b"))
     assert [request.texts for request in batches.split([pair, pair])] == [("a", "b"), ("a", "b")]
     error = CallError(ErrorKind.SERVER, "down")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch.local_files.preallocation import set_aside
+from gateway_batch.local_files.preallocation import preallocate
 from gateway_batch.usage.spool import sealed_dir
 
 from .samples import open_writer, record
@@ -38,7 +38,7 @@ def test_a_full_disk_stops_sending_and_every_request_that_was_sent_has_its_outco
 def test_room_is_set_aside_without_making_a_file_longer(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with path.open("wb") as file:
-        assert set_aside(file.fileno(), 0, 1 << 20)
+        assert preallocate(file.fileno(), 0, 1 << 20)
         assert path.stat().st_size == 0
         assert path.stat().st_blocks * 512 >= 1 << 20
 

@@ -8,25 +8,35 @@ from typing import Any
 import pytest
 
 from gateway_batch.admission.amount import NOTHING, ONE_REQUEST, Amount
-from gateway_batch.admission.leases import LASTS_S, LOST_AFTER_S, Ask, Grant, Limits, Pool, ask_of, exchange, grant_of
+from gateway_batch.admission.leases import (
+    LASTS_S,
+    LOST_AFTER_S,
+    Lease,
+    LeaseRequest,
+    LeaseState,
+    Limits,
+    exchange,
+    lease_of,
+    request_of,
+)
 
 
 class Player:
     """A member that books what it does."""
 
-    def __init__(self, pool: list[Pool], name: str, limits: Limits, budget: str = "b") -> None:
-        self._pool, self._name, self._limits, self._budget = pool, name, limits, budget
+    def __init__(self, state: list[LeaseState], name: str, limits: Limits, budget: str = "b") -> None:
+        self._state, self._name, self._limits, self._budget = state, name, limits, budget
         self._number = 0
-        self.grant: Grant | None = None
-        self.leave = self.in_use = 0
+        self.lease: Lease | None = None
+        self.allowance = self.in_use = 0
         self.sent = self.settled = self.estimated = self.in_flight = NOTHING
 
-    def ask(
+    def request(
         self, now: float, waiting: int = 0, spare: int = 0, need: Amount = ONE_REQUEST, repeat: bool = False
-    ) -> Grant:
+    ) -> Lease:
         self._number += not repeat
-        last = self.grant
-        ask = Ask(
+        last = self.lease
+        request = LeaseRequest(
             self._name,
             self._number,
             self._limits,
@@ -39,23 +49,23 @@ class Player:
             settled=self.settled,
             estimated=self.estimated,
             in_flight=self.in_flight,
-            kept=self.leave,
+            kept=self.allowance,
             waiting=waiting,
             spare=spare,
             need=need,
         )
         # as a store does it: state and messages pass as JSON
-        pool = Pool.of_json(self._pool[0].as_json())
-        self.grant = exchange(pool, ask, now)
-        self._pool[0] = pool
+        state = LeaseState.of_json(self._state[0].as_json())
+        self.lease = exchange(state, request, now)
+        self._state[0] = state
         if not repeat:
-            self.leave += self.grant.requests
+            self.allowance += self.lease.requests
             self.sent = self.settled = self.estimated = NOTHING
-        return self.grant
+        return self.lease
 
     def send(self, calls: int = 1, need: Amount = ONE_REQUEST) -> None:
-        assert self.leave >= calls
-        self.leave -= calls
+        assert self.allowance >= calls
+        self.allowance -= calls
         self.in_use += calls
         self.sent += need.times(calls)
         self.in_flight += need.times(calls)
@@ -68,33 +78,33 @@ class Player:
 
 
 def players(count: int, limits: Limits) -> list[Player]:
-    pool = [Pool()]
-    return [Player(pool, f"m{number}", limits) for number in range(count)]
+    state = [LeaseState()]
+    return [Player(state, f"m{number}", limits) for number in range(count)]
 
 
 def test_a_lone_member_has_all_slots() -> None:
     (one,) = players(1, Limits(concurrency=64))
-    assert one.ask(0.0, waiting=100).slots == 64
-    assert one.ask(0.2, waiting=3).slots == 3
+    assert one.request(0.0, waiting=100).slots == 64
+    assert one.request(0.2, waiting=3).slots == 3
 
 
 def test_slots_are_shared_fairly_and_never_exceed_the_total() -> None:
     one, other = players(2, Limits(concurrency=64))
-    one.in_use = one.ask(0.0, waiting=100).slots
-    assert other.ask(0.1, waiting=100).slots == 0  # all are in use
-    assert one.ask(0.2, waiting=100).slots == 32
+    one.in_use = one.request(0.0, waiting=100).slots
+    assert other.request(0.1, waiting=100).slots == 0  # all are in use
+    assert one.request(0.2, waiting=100).slots == 32
     one.in_use = 40
-    assert one.ask(0.4, waiting=100).slots == 32
-    assert other.ask(0.4, waiting=100).slots == 24
+    assert one.request(0.4, waiting=100).slots == 32
+    assert other.request(0.4, waiting=100).slots == 24
     one.in_use = 32
-    one.ask(0.6, waiting=100)
-    assert other.ask(0.6, waiting=100).slots == 32
+    one.request(0.6, waiting=100)
+    assert other.request(0.6, waiting=100).slots == 32
 
 
 def test_who_wants_little_leaves_the_rest_to_others() -> None:
     one, other = players(2, Limits(concurrency=10))
-    one.ask(0.0, waiting=2)
-    assert other.ask(0.0, waiting=50).slots == 8
+    one.request(0.0, waiting=2)
+    assert other.request(0.0, waiting=50).slots == 8
 
 
 def test_more_members_than_slots_take_turns() -> None:
@@ -103,7 +113,7 @@ def test_more_members_than_slots_take_turns() -> None:
     for turn in range(30):
         member = members[turn % 3]
         member.in_use = 0
-        slots = member.ask(turn * 0.1, waiting=5).slots
+        slots = member.request(turn * 0.1, waiting=5).slots
         member.in_use = slots
         had += [turn % 3] * slots
         assert sum(each.in_use for each in members) <= 1
@@ -112,9 +122,9 @@ def test_more_members_than_slots_take_turns() -> None:
 
 def test_the_slots_of_a_lost_member_come_back() -> None:
     one, other = players(2, Limits(concurrency=4))
-    one.in_use = one.ask(0.0, waiting=9).slots
-    assert other.ask(LASTS_S, waiting=9).slots == 0
-    assert other.ask(LOST_AFTER_S + 0.1, waiting=9).slots == 4
+    one.in_use = one.request(0.0, waiting=9).slots
+    assert other.request(LASTS_S, waiting=9).slots == 0
+    assert other.request(LOST_AFTER_S + 0.1, waiting=9).slots == 4
 
 
 @pytest.mark.parametrize("per_minute", [1, 7, 60, 119, 3000, 60_000])
@@ -124,9 +134,9 @@ def test_no_minute_sees_more_requests_than_allowed_and_most_are_used(per_minute:
     members = players(count, Limits(requests_per_minute=per_minute))
     for step in range(len(sent)):
         for member in members:
-            member.ask(step * 0.2 + 3, waiting=20_000)
-            sent[step] += member.leave
-            member.send(member.leave)
+            member.request(step * 0.2 + 3, waiting=20_000)
+            sent[step] += member.allowance
+            member.send(member.allowance)
             member.end(member.in_use)
     in_a_minute = [sum(sent[start : start + 300]) for start in range(400)]
     assert max(in_a_minute) <= per_minute
@@ -135,10 +145,10 @@ def test_no_minute_sees_more_requests_than_allowed_and_most_are_used(per_minute:
 
 def test_a_member_that_hoards_leave_is_no_loss_to_those_that_wait() -> None:
     one, other = players(2, Limits(requests_per_minute=600))
-    one.ask(0.0, waiting=3)
-    one.leave = 0  # given back
-    one.ask(1.0)
-    assert other.ask(1.0, waiting=5).requests >= 4
+    one.request(0.0, waiting=3)
+    one.allowance = 0  # given back
+    one.request(1.0)
+    assert other.request(1.0, waiting=5).requests >= 4
 
 
 def test_tokens_are_reserved_by_estimate_and_settled_by_use() -> None:
@@ -147,8 +157,8 @@ def test_tokens_are_reserved_by_estimate_and_settled_by_use() -> None:
     sent = 0
     for step in range(300):
         now = step * 0.2
-        one.ask(now, waiting=1000, need=need)
-        calls = one.leave
+        one.request(now, waiting=1000, need=need)
+        calls = one.allowance
         one.send(calls, need)
         one.end(calls, need, used)
         sent += calls
@@ -157,15 +167,15 @@ def test_tokens_are_reserved_by_estimate_and_settled_by_use() -> None:
 
 def test_a_request_larger_than_the_bucket_goes_when_it_is_full() -> None:
     (one,) = players(1, Limits(tokens_per_minute=600))
-    assert one.ask(0.0, waiting=3, need=Amount(1, 5000)).requests == 1
+    assert one.request(0.0, waiting=3, need=Amount(1, 5000)).requests == 1
 
 
 def spend(members: list[Player], need: Amount, used: Amount, rounds: int = 200) -> Iterator[int]:
     """Members send what they may, four at once each; yields how many ended."""
     for step in range(rounds):
         for member in members:
-            member.ask(step * 0.2, waiting=50, need=need)
-            calls = min(4, member.leave)
+            member.request(step * 0.2, waiting=50, need=need)
+            calls = min(4, member.allowance)
             member.send(calls, need)
             member.end(calls, need, used)
             yield calls
@@ -175,7 +185,7 @@ def spend(members: list[Player], need: Amount, used: Amount, rounds: int = 200) 
 def test_max_requests_is_exact(count: int) -> None:
     members = players(count, Limits(max_requests=100))
     assert sum(spend(members, ONE_REQUEST, ONE_REQUEST)) == 100
-    assert {member.ask(99.0, waiting=1).refusal for member in members} == {"max_requests"}
+    assert {member.request(99.0, waiting=1).refusal for member in members} == {"max_requests"}
 
 
 @pytest.mark.parametrize(
@@ -191,62 +201,62 @@ def test_a_budget_is_overspent_by_no_more_than_what_is_in_flight(
 ) -> None:
     members = players(count, limits)
     assert most <= sum(spend(members, need, used)) <= most + 4 * count
-    assert all(member.ask(99.0, waiting=1).refusal for member in members)
+    assert all(member.request(99.0, waiting=1).refusal for member in members)
 
 
 def test_the_last_of_a_budget_is_not_left_unused() -> None:
     (one,) = players(1, Limits(max_total_tokens=1000))
     need = Amount(1, 800)
-    assert one.ask(0.0, waiting=5, need=need).requests == 1
+    assert one.request(0.0, waiting=5, need=need).requests == 1
     one.send(1, need)
-    assert one.ask(0.2, waiting=5, need=need).requests == 0
+    assert one.request(0.2, waiting=5, need=need).requests == 0
     one.end(1, need, Amount(1, 700))
-    assert one.ask(0.4, waiting=5, need=need).requests == 1  # 300 are left
+    assert one.request(0.4, waiting=5, need=need).requests == 1  # 300 are left
 
 
 def test_what_a_lost_member_had_in_flight_counts_as_spent() -> None:
     one, other = players(2, Limits(max_requests=10))
-    one.ask(0.0, waiting=6)
+    one.request(0.0, waiting=6)
     one.send(2)
-    one.leave = 0
-    one.ask(0.1)
-    assert other.ask(LOST_AFTER_S + 1, waiting=100).requests == 8
+    one.allowance = 0
+    one.request(0.1)
+    assert other.request(LOST_AFTER_S + 1, waiting=100).requests == 8
 
 
 def test_an_ask_that_is_repeated_counts_once() -> None:
     (one,) = players(1, Limits(max_requests=100))
-    one.ask(0.0, waiting=10)
+    one.request(0.0, waiting=10)
     one.send(10)
     one.end(10)
-    first = one.ask(0.2, waiting=5)
+    first = one.request(0.2, waiting=5)
     one.settled = ONE_REQUEST.times(10)
-    assert one.ask(0.3, waiting=5, repeat=True) == first
+    assert one.request(0.3, waiting=5, repeat=True) == first
     assert first.spent == Amount(10)
 
 
-def test_a_pool_that_lost_its_state_learns_from_its_members_what_was_spent() -> None:
-    pool = [Pool()]
+def test_a_store_that_lost_its_state_learns_from_its_members_what_was_spent() -> None:
+    state = [LeaseState()]
     limits = Limits(requests_per_minute=6_000, max_requests=100)
-    one, other = (Player(pool, name, limits) for name in ("one", "other"))
+    one, other = (Player(state, name, limits) for name in ("one", "other"))
     for member in (one, other):
-        member.ask(0.0, waiting=10)
-        member.send(member.leave)
+        member.request(0.0, waiting=10)
+        member.send(member.allowance)
         member.end(member.in_use)
-    one.ask(0.2)
-    other.ask(0.2)
-    one.ask(0.4)
-    spent = other.grant.spent if other.grant else NOTHING
+    one.request(0.2)
+    other.request(0.2)
+    one.request(0.4)
+    spent = other.lease.spent if other.lease else NOTHING
     assert spent.requests > 0
-    pool[0] = Pool()
-    grant = one.ask(0.6, waiting=5)
-    assert grant.spent.requests >= spent.requests
-    assert grant.requests == 0  # its bucket may have been emptied just before
+    state[0] = LeaseState()
+    lease = one.request(0.6, waiting=5)
+    assert lease.spent.requests >= spent.requests
+    assert lease.requests == 0  # its bucket may have been emptied just before
 
 
-def test_asks_and_grants_pass_as_json() -> None:
+def test_requests_and_leases_pass_as_json() -> None:
     import orjson
 
-    ask = Ask("m", 1, Limits(concurrency=3), "b", sent=Amount(1, 2, 3), need=ONE_REQUEST)
-    assert ask_of(orjson.loads(orjson.dumps(ask))) == ask
-    grant: Any = exchange(Pool(), ask, 1.0)
-    assert grant_of(orjson.loads(orjson.dumps(grant))) == grant
+    request = LeaseRequest("m", 1, Limits(concurrency=3), "b", sent=Amount(1, 2, 3), need=ONE_REQUEST)
+    assert request_of(orjson.loads(orjson.dumps(request))) == request
+    lease: Any = exchange(LeaseState(), request, 1.0)
+    assert lease_of(orjson.loads(orjson.dumps(lease))) == lease

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.admission import HostSlots, Limiter
-from gateway_batch.admission.adaptive_throttle import Window
-from gateway_batch.admission.shared_throttle import CELLS, Board, OwnBoards
+from gateway_batch.admission.adaptive_throttle import AdaptiveThrottle
+from gateway_batch.admission.shared_throttle import CELLS, PrivateThrottleStates, SharedThrottleState
 
 from .virtual_time import now, run
 
@@ -52,7 +52,7 @@ class TokenBucket:
         return max(1.0, math.ceil(wait_s)) if self.whole_seconds else wait_s
 
 
-async def call_for(seconds: float, limiter: Limiter, service: TokenBucket, told: Told, lanes: int = 128) -> None:
+async def call_for(seconds: float, limiter: Limiter, service: TokenBucket, reported: Told, lanes: int = 128) -> None:
     """Keeps calling a service, with more calls at hand than the limiter lets through."""
     until = now() + seconds
 
@@ -62,10 +62,10 @@ async def call_for(seconds: float, limiter: Limiter, service: TokenBucket, told:
                 if now() >= until:
                     return
                 if (wait_s := service.refuses()) is not None:
-                    told.refused.append(now())
+                    reported.refused.append(now())
                     slot.throttled(wait_s)
                     continue
-                told.accepted.append(now())
+                reported.accepted.append(now())
                 await asyncio.sleep(service.latency_s)
                 slot.succeeded()
 
@@ -89,11 +89,11 @@ def simulate(tmp_path: Path, scene: Callable[[Limiter], Awaitable[None]], ceilin
 def test_a_rate_limit_is_used_to_the_full_with_few_429s(
     tmp_path: Path, rate: float, whole_seconds: bool, latency_s: float
 ) -> None:
-    told, service = Told(), TokenBucket(rate, rate, latency_s, whole_seconds)
+    reported, service = Told(), TokenBucket(rate, rate, latency_s, whole_seconds)
     reach = min(rate, 64 / latency_s)
-    simulate(tmp_path, lambda limiter: call_for(60, limiter, service, told))
-    assert sum(5 <= at < 60 for at in told.accepted) >= 0.95 * 55 * reach
-    assert len(told.refused) <= 0.02 * (len(told.accepted) + len(told.refused))
+    simulate(tmp_path, lambda limiter: call_for(60, limiter, service, reported))
+    assert sum(5 <= at < 60 for at in reported.accepted) >= 0.95 * 55 * reach
+    assert len(reported.refused) <= 0.02 * (len(reported.accepted) + len(reported.refused))
 
 
 class SharedBoards:
@@ -102,35 +102,35 @@ class SharedBoards:
     def __init__(self, cells: list[float], member: int) -> None:
         self._cells, self._member = cells, member
 
-    def of(self, service: str) -> Board:
-        return Board(self._cells, self._member)
+    def of(self, service: str) -> SharedThrottleState:
+        return SharedThrottleState(self._cells, self._member)
 
     def close(self) -> None:
         pass
 
 
 class Members:
-    """Processes that send to one service, each with half of the slots; their limiters share a board."""
+    """Processes that send to one service, each with half of the slots; their limiters share a state."""
 
     def __init__(self, service: TokenBucket) -> None:
         self.service = service
-        self.told: list[Told] = []
+        self.reported: list[Told] = []
         self._cells = [0.0] * CELLS
 
     async def run(self, seconds: float, start: float = 0.0) -> None:
-        member, told = len(self.told), Told()
-        self.told.append(told)
+        member, reported = len(self.reported), Told()
+        self.reported.append(reported)
         await asyncio.sleep(start)
         limiter = Limiter(None, 32, now, lambda: 0.5, SharedBoards(self._cells, member))
-        await call_for(seconds, limiter, self.service, told)
-        limiter.leave()
+        await call_for(seconds, limiter, self.service, reported)
+        limiter.release_idle()
 
     def accepted(self, since: float, until: float) -> list[int]:
-        return [sum(since <= at < until for at in told.accepted) for told in self.told]
+        return [sum(since <= at < until for at in reported.accepted) for reported in self.reported]
 
     @property
     def refused(self) -> int:
-        return sum(len(told.refused) for told in self.told)
+        return sum(len(reported.refused) for reported in self.reported)
 
 
 @pytest.mark.parametrize("starts", [(0.0, 0.0), (0.0, 0.03), (0.0, 0.7), (0.0, 2.0), (0.0, 0.2, 0.4, 20.0)])
@@ -166,95 +166,95 @@ def test_a_task_that_follows_another_goes_on_with_its_rate() -> None:
         await members.run(20)
 
     run(main())
-    first = members.told[1].accepted[0]
+    first = members.reported[1].accepted[0]
     assert members.accepted(first, first + 5)[1] >= 0.9 * 5 * 50
-    assert len(members.told[1].refused) <= 0.01 * len(members.told[1].accepted)
+    assert len(members.reported[1].refused) <= 0.01 * len(members.reported[1].accepted)
 
 
 def test_a_service_that_spaces_its_calls_is_used_well(tmp_path: Path) -> None:
-    told, service = Told(), TokenBucket(50.0, 1.0, 0.05)
-    simulate(tmp_path, lambda limiter: call_for(120, limiter, service, told))
-    assert sum(60 <= at < 120 for at in told.accepted) >= 0.7 * 60 * 50
-    assert len(told.refused) <= 0.02 * (len(told.accepted) + len(told.refused))
+    reported, service = Told(), TokenBucket(50.0, 1.0, 0.05)
+    simulate(tmp_path, lambda limiter: call_for(120, limiter, service, reported))
+    assert sum(60 <= at < 120 for at in reported.accepted) >= 0.7 * 60 * 50
+    assert len(reported.refused) <= 0.02 * (len(reported.accepted) + len(reported.refused))
 
 
 def test_a_pace_grows_again_when_the_service_bears_more(tmp_path: Path) -> None:
-    told, service = Told(), TokenBucket(20.0, 20.0, 0.05)
+    reported, service = Told(), TokenBucket(20.0, 20.0, 0.05)
 
     async def scene(limiter: Limiter) -> None:
-        await call_for(20, limiter, service, told)
+        await call_for(20, limiter, service, reported)
         service.rate = service.burst = 200.0
-        await call_for(100, limiter, service, told)
+        await call_for(100, limiter, service, reported)
 
     simulate(tmp_path, scene)
-    assert sum(100 <= at < 110 for at in told.accepted) >= 0.9 * 10 * 200
+    assert sum(100 <= at < 110 for at in reported.accepted) >= 0.9 * 10 * 200
 
 
 rows = itertools.count()
 
 
-def open_window(ceiling: int = 64) -> Window:
-    return Window(ceiling, lambda: 0.5, OwnBoards().of("s"))
+def open_window(ceiling: int = 64) -> AdaptiveThrottle:
+    return AdaptiveThrottle(ceiling, lambda: 0.5, PrivateThrottleStates().of("s"))
 
 
-def width(window: Window, at: float) -> int:
+def width(throttle: AdaptiveThrottle, at: float) -> int:
     """How many calls it lets out at once."""
-    while window.opens_at(at) == at:
-        window.sent(at)
-    calls = window.in_flight
+    while throttle.opens_at(at) == at:
+        throttle.sent(at)
+    calls = throttle.in_flight
     for _ in range(calls):
-        window.ended()
+        throttle.ended()
     return calls
 
 
-def fill(window: Window, at: float) -> tuple[int, float]:
+def fill(throttle: AdaptiveThrottle, at: float) -> tuple[int, float]:
     """How many calls it lets out in the end with none answered, and when it is full."""
     calls = 0
-    while (opens_at := window.opens_at(at)) is not None:
+    while (opens_at := throttle.opens_at(at)) is not None:
         at = opens_at
-        window.sent(at)
+        throttle.sent(at)
         calls += 1
     for _ in range(calls):
-        window.ended()
+        throttle.ended()
     return calls, at
 
 
 def test_a_burst_of_429s_cuts_it_once_and_successes_open_it_again() -> None:
-    window = open_window(10)
-    assert width(window, 0.0) == 8
-    assert width(window, 0.5) == 10
+    throttle = open_window(10)
+    assert width(throttle, 0.0) == 8
+    assert width(throttle, 0.5) == 10
     for _ in range(10):
-        window.sent(0.0)
+        throttle.sent(0.0)
     for at in (1.0, 1.1, 1.2):
-        window.throttled(at, 0.0, 0.0)
-        window.ended()
+        throttle.throttled(at, 0.0, 0.0)
+        throttle.ended()
     for _ in range(7):
-        window.ended()
-    calls, at = fill(window, 2.0)
+        throttle.ended()
+    calls, at = fill(throttle, 2.0)
     assert calls == 4  # it starts again from there, faster up to 0.7 of what was in flight
     for _ in range(6):
-        window.succeeded()
-    calls, at = fill(window, at)
+        throttle.succeeded()
+    calls, at = fill(throttle, at)
     assert calls == 7
-    window.succeeded()
-    calls, at = fill(window, at)
+    throttle.succeeded()
+    calls, at = fill(throttle, at)
     assert calls == 7
     for _ in range(30):
-        window.succeeded()
-    assert fill(window, at)[0] == 10
+        throttle.succeeded()
+    assert fill(throttle, at)[0] == 10
 
 
 def test_after_a_first_burst_it_searches_for_the_rate_from_a_trickle_on() -> None:
-    window = open_window(1000)
-    window.sent(0.0)
-    window.throttled(0.0, 0.0, 1.0)
-    window.ended()
+    throttle = open_window(1000)
+    throttle.sent(0.0)
+    throttle.throttled(0.0, 0.0, 1.0)
+    throttle.ended()
     at, sent_at = 1.0, []
     for _ in range(200):
-        at = window.opens_at(at) or at
-        window.sent(at)
-        window.succeeded()
-        window.ended()
+        at = throttle.opens_at(at) or at
+        throttle.sent(at)
+        throttle.succeeded()
+        throttle.ended()
         sent_at.append(at)
     assert sum(at < 1.1 for at in sent_at) <= 3
     assert sum(at < 1.2 for at in sent_at) >= 5
@@ -262,41 +262,41 @@ def test_after_a_first_burst_it_searches_for_the_rate_from_a_trickle_on() -> Non
 
 
 def test_one_call_is_always_allowed() -> None:
-    window = open_window(2)
+    throttle = open_window(2)
     for at in range(10):
-        window.sent(at + 0.0)
-        window.throttled(at + 0.5, at + 0.0, 0.0)
-        window.ended()
-    assert width(window, 100.0) >= 1
+        throttle.sent(at + 0.0)
+        throttle.throttled(at + 0.5, at + 0.0, 0.0)
+        throttle.ended()
+    assert width(throttle, 100.0) >= 1
 
 
-def fail(window: Window, at: float, calls: int) -> list[bool]:
+def fail(throttle: AdaptiveThrottle, at: float, calls: int) -> list[bool]:
     """So many rows' calls fail together; says of each whether it counts."""
     for _ in range(calls):
-        window.sent(at)
-    counted = [window.failed(at, at, next(rows)) for _ in range(calls)]
+        throttle.sent(at)
+    counted = [throttle.failed(at, at, next(rows)) for _ in range(calls)]
     for _ in range(calls):
-        window.ended()
+        throttle.ended()
     return counted
 
 
 def test_a_service_that_answered_and_fails_call_after_call_is_probed_by_single_calls() -> None:
-    window = open_window()
-    window.succeeded()
-    assert fail(window, 1.0, 64) == [True] * 8 + [False] * 56
+    throttle = open_window()
+    throttle.succeeded()
+    assert fail(throttle, 1.0, 64) == [True] * 8 + [False] * 56
     probes, at = 0, 1.0
     while at < 21.0:
-        at = window.opens_at(at) or at
-        assert width(window, at) == 1
-        assert fail(window, at, 1) == [False]
+        at = throttle.opens_at(at) or at
+        assert width(throttle, at) == 1
+        assert fail(throttle, at, 1) == [False]
         probes += 1
     assert probes <= 10
-    at = window.opens_at(at) or at
-    window.sent(at)
-    window.succeeded()
-    window.ended()
-    assert width(window, at) == 4
-    assert fail(window, at, 1) == [True]
+    at = throttle.opens_at(at) or at
+    throttle.sent(at)
+    throttle.succeeded()
+    throttle.ended()
+    assert width(throttle, at) == 4
+    assert fail(throttle, at, 1) == [True]
 
 
 def test_a_service_that_never_answered_is_not_waited_for() -> None:
@@ -304,17 +304,17 @@ def test_a_service_that_never_answered_is_not_waited_for() -> None:
 
 
 def test_failures_among_successes_count() -> None:
-    window = open_window()
+    throttle = open_window()
     for at in range(100):
-        window.succeeded()
-        assert fail(window, at + 0.0, 4) == [True] * 4
+        throttle.succeeded()
+        assert fail(throttle, at + 0.0, 4) == [True] * 4
 
 
 def test_one_row_that_fails_again_and_again_is_no_outage() -> None:
-    window = open_window()
-    window.succeeded()
+    throttle = open_window()
+    throttle.succeeded()
     row = next(rows)
     for at in range(100):
-        window.sent(at + 0.0)
-        assert window.failed(at + 0.0, at + 0.0, row)
-        window.ended()
+        throttle.sent(at + 0.0)
+        assert throttle.failed(at + 0.0, at + 0.0, row)
+        throttle.ended()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway_batch.response_cache import UnderWay
+from gateway_batch.response_cache import InFlightRequests
 
 from .virtual_time import now, run
 
@@ -19,7 +19,7 @@ def test_what_was_started_lands_and_no_more_starts() -> None:
     done: list[float] = []
 
     async def main() -> bool:
-        sending = UnderWay()
+        sending = InFlightRequests()
         early = [asyncio.create_task(sending.send(call, delay_s, done)) for delay_s in (0.01, 0.02)]
         await asyncio.sleep(0)
         ending = asyncio.create_task(sending.end())
@@ -37,7 +37,7 @@ def test_what_was_started_lands_and_no_more_starts() -> None:
 
 def test_what_does_not_land_is_waited_for_ten_seconds() -> None:
     async def main() -> float:
-        sending = UnderWay()
+        sending = InFlightRequests()
         stuck = asyncio.create_task(sending.send(call, 60.0, []))
         await asyncio.sleep(0)
         await sending.end()

@@ -1,4 +1,4 @@
-"""Pools where they are kept: a file of several processes, the driver's service, a real Redis."""
+"""Lease states where they are kept: a file of several processes, the driver's service, a real Redis."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.admission import HostPool, Pool, RedisPool, RemotePool, lease_stores
+from gateway_batch.admission import DriverLeaseStore, HostLeaseStore, LeaseStore, RedisLeaseStore, lease_stores
 from gateway_batch.admission.amount import ONE_REQUEST
-from gateway_batch.admission.lease_client import PoolUnreachableError
+from gateway_batch.admission.lease_client import LeaseStoreUnreachableError
 from gateway_batch.admission.lease_server import LeaseServer
-from gateway_batch.admission.leases import Ask, Limits
+from gateway_batch.admission.leases import LeaseRequest, Limits
 from gateway_batch.errors import ConfigError
 from gateway_batch.local_files.locks import locked
 from gateway_batch.response_cache import AnswerScope, HostAnswerStore
@@ -48,55 +48,55 @@ Open = Callable[[], Any]
 
 
 @pytest.fixture(params=["host", "driver", "redis"])
-def open_pool(request: pytest.FixtureRequest, tmp_path: Path, redis: RedisServer, server: LeaseServer) -> Open:
-    """Opens one more connection to one pool."""
+def open_store(request: pytest.FixtureRequest, tmp_path: Path, redis: RedisServer, server: LeaseServer) -> Open:
+    """Opens one more connection to one lease state."""
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Pool]:
+    async def opened() -> AsyncIterator[LeaseStore]:
         transport = None
         if request.param == "host":
-            pool: Pool = HostPool(tmp_path / "limits.sqlite")
+            state: LeaseStore = HostLeaseStore(tmp_path / "limits.sqlite")
         elif request.param == "redis":
-            pool = RedisPool(connect(redis.url), f"limits:{tmp_path.name}")
+            state = RedisLeaseStore(connect(redis.url), f"limits:{tmp_path.name}")
         else:
             transport = ReqwestTransport("test")
-            pool = RemotePool(server.url, tmp_path.name, server.token, transport.send)
+            state = DriverLeaseStore(server.url, tmp_path.name, server.token, transport.send)
         try:
-            yield pool
+            yield state
         finally:
-            await pool.close()
+            await state.close()
             if transport is not None:
                 await transport.close()
 
     return opened
 
 
-def ask(member: str, number: int, **told: Any) -> Ask:
-    return Ask(member, number, LIMITS, "b", need=ONE_REQUEST, **told)
+def request(member: str, number: int, **told: Any) -> LeaseRequest:
+    return LeaseRequest(member, number, LIMITS, "b", need=ONE_REQUEST, **told)
 
 
-def test_members_share_one_state(open_pool: Open) -> None:
+def test_members_share_one_state(open_store: Open) -> None:
     async def main() -> None:
-        async with open_pool() as one, open_pool() as other:
-            first = await one.exchange(ask("one", 1, wants_slots=3, waiting=600))
+        async with open_store() as one, open_store() as other:
+            first = await one.exchange(request("one", 1, wants_slots=3, waiting=600))
             assert (first.slots, first.requests) == (3, 600)
-            second = await other.exchange(ask("other", 1, wants_slots=9, waiting=600))
+            second = await other.exchange(request("other", 1, wants_slots=9, waiting=600))
             assert (second.slots, second.requests) == (2, 200)  # it shares what is left with the one that waits
             assert second.pool == first.pool
 
     asyncio.run(main())
 
 
-def test_exchanges_at_the_same_time_lose_nothing(open_pool: Open) -> None:
+def test_exchanges_at_the_same_time_lose_nothing(open_store: Open) -> None:
     async def member(name: str) -> None:
-        async with open_pool() as pool:
+        async with open_store() as state:
             for number in range(1, 11):
-                await pool.exchange(ask(name, number, settled=ONE_REQUEST))
+                await state.exchange(request(name, number, settled=ONE_REQUEST))
 
     async def main() -> float:
         await asyncio.gather(*(member(f"m{place}") for place in range(6)))
-        async with open_pool() as pool:
-            return float((await pool.exchange(ask("last", 1))).spent.requests)
+        async with open_store() as state:
+            return float((await state.exchange(request("last", 1))).spent.requests)
 
     assert asyncio.run(main()) == 60
 
@@ -105,10 +105,10 @@ def settle_often(path: Path, name: str, times: int) -> None:
     lease_stores._BUSY_TIMEOUT_S = WITHIN_S
 
     async def main() -> None:
-        pool = HostPool(path)
+        state = HostLeaseStore(path)
         for number in range(1, times + 1):
-            await pool.exchange(ask(name, number, settled=ONE_REQUEST))
-        await pool.close()
+            await state.exchange(request(name, number, settled=ONE_REQUEST))
+        await state.close()
 
     asyncio.run(main())
 
@@ -124,7 +124,7 @@ def test_processes_of_a_host_lose_nothing(tmp_path: Path) -> None:
         assert process.exitcode == 0
 
     async def spent() -> float:
-        return (await HostPool(path).exchange(ask("last", 1))).spent.requests
+        return (await HostLeaseStore(path).exchange(request("last", 1))).spent.requests
 
     assert asyncio.run(spent()) == 600
     assert path.stat().st_mode & 0o777 == 0o600
@@ -136,9 +136,9 @@ def open_and_close(path: Path, times: int, together: Any) -> None:
     async def main() -> None:
         for number in range(times):
             together.wait(WITHIN_S)
-            pool = HostPool(path / f"{number}.sqlite")
-            await pool.exchange(ask(f"{os.getpid()}", 1))
-            await pool.close()
+            state = HostLeaseStore(path / f"{number}.sqlite")
+            await state.exchange(request(f"{os.getpid()}", 1))
+            await state.close()
             together.wait(WITHIN_S)
             answers = HostAnswerStore(AnswerScope(f"{number}", path / f"{number}", "app", "1", 60), 1 << 20)
             await answers.exchange(Outbox(), [b"request"])
@@ -159,10 +159,10 @@ def waits_for(lock: Path, work: Callable[[], object]) -> bool:
 
 def test_files_are_opened_and_closed_under_a_lock(tmp_path: Path) -> None:
     """SQLite doesn't wait for a file whose journal mode another process sets, nor for one that the last one closes."""
-    opened: list[HostPool] = []
-    for_pool = tmp_path / "limits.sqlite.lock"
-    assert waits_for(for_pool, lambda: opened.append(HostPool(tmp_path / "limits.sqlite")))
-    assert waits_for(for_pool, lambda: asyncio.run(opened[0].close()))
+    opened: list[HostLeaseStore] = []
+    its_lock = tmp_path / "limits.sqlite.lock"
+    assert waits_for(its_lock, lambda: opened.append(HostLeaseStore(tmp_path / "limits.sqlite")))
+    assert waits_for(its_lock, lambda: asyncio.run(opened[0].close()))
     scope = AnswerScope("answers", tmp_path / "answers", "app", "1", 60)
     scope.folder.mkdir()
     answers = HostAnswerStore(scope, 1 << 20)
@@ -182,19 +182,19 @@ def test_processes_that_open_a_new_file_together_all_can(tmp_path: Path, files: 
     assert [process.exitcode for process in processes] == [0] * 4
 
 
-def unreachable(open_: Callable[[], Awaitable[Pool]]) -> str:
+def unreachable(open_: Callable[[], Awaitable[LeaseStore]]) -> str:
     async def main() -> str:
-        pool = await open_()
-        with pytest.raises(PoolUnreachableError) as caught:
-            await pool.exchange(ask("one", 1))
+        state = await open_()
+        with pytest.raises(LeaseStoreUnreachableError) as caught:
+            await state.exchange(request("one", 1))
         return str(caught.value)
 
     return asyncio.run(main())
 
 
 def test_the_drivers_service_wants_its_token(server: LeaseServer) -> None:
-    async def open_() -> Pool:
-        return RemotePool(server.url, "limits", "guessed", ReqwestTransport("test").send)
+    async def open_() -> LeaseStore:
+        return DriverLeaseStore(server.url, "limits", "guessed", ReqwestTransport("test").send)
 
     assert "401" in unreachable(open_)
 
@@ -203,8 +203,8 @@ def test_a_driver_that_is_gone_is_said(server: LeaseServer) -> None:
     gone = LeaseServer("127.0.0.1", "127.0.0.1")
     gone.close()
 
-    async def open_() -> Pool:
-        return RemotePool(gone.url, "limits", gone.token, ReqwestTransport("test").send)
+    async def open_() -> LeaseStore:
+        return DriverLeaseStore(gone.url, "limits", gone.token, ReqwestTransport("test").send)
 
     said = unreachable(open_)
     assert "the driver doesn't answer" in said
@@ -215,8 +215,8 @@ def test_a_redis_that_is_gone_is_said(tmp_path: Path) -> None:
     with redis_running(tmp_path, password="very-secret") as gone:
         url = gone.url
 
-    async def open_() -> Pool:
-        return RedisPool(connect(url), "limits")
+    async def open_() -> LeaseStore:
+        return RedisLeaseStore(connect(url), "limits")
 
     said = unreachable(open_)
     assert "Redis" in said

@@ -8,54 +8,59 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch.admission.shared_throttle import CELLS, Board, HostBoards, OwnBoards
+from gateway_batch.admission.shared_throttle import (
+    CELLS,
+    HostThrottleStates,
+    PrivateThrottleStates,
+    SharedThrottleState,
+)
 
-from .processes import children, read_board
+from .processes import children, read_throttle_state
 
 
 @pytest.fixture
-def boards(tmp_path: Path) -> Iterator[HostBoards]:
-    opened = HostBoards(tmp_path)
+def states(tmp_path: Path) -> Iterator[HostThrottleStates]:
+    opened = HostThrottleStates(tmp_path)
     yield opened
     opened.close()
 
 
-def test_a_process_sees_at_once_what_another_one_met(tmp_path: Path, boards: HostBoards) -> None:
-    board, other_service = boards.of("s"), boards.of("another service")
-    with children(1, read_board, tmp_path, "s") as [other]:
+def test_a_process_sees_at_once_what_another_one_met(tmp_path: Path, states: HostThrottleStates) -> None:
+    state, other_service = states.of("s"), states.of("another service")
+    with children(1, read_throttle_state, tmp_path, "s") as [other]:
         other.ask("refused", 10.0, 9.0)
         other.ask("close_until", 11.5)
-        assert (board.bursts, board.closed_until) == (1, 11.5)
-        board.refused(10.1, sent_at=9.9)  # sent before the other one's 429: the same burst
-        assert board.bursts == 1
-        board.refused(13.0, sent_at=12.0)
+        assert (state.bursts, state.closed_until) == (1, 11.5)
+        state.refused(10.1, sent_at=9.9)  # sent before the other one's 429: the same burst
+        assert state.bursts == 1
+        state.refused(13.0, sent_at=12.0)
         assert other.ask("bursts") == 2
-        board.close_until(11.0)
-        assert board.closed_until == 11.5
+        state.close_until(11.0)
+        assert state.closed_until == 11.5
     assert (other_service.bursts, other_service.closed_until) == (0, 0.0)
 
 
-def test_what_living_members_let_through_is_measured(tmp_path: Path, boards: HostBoards) -> None:
-    board = boards.of("s")
-    board.join(0.0)
-    with children(1, read_board, tmp_path, "s") as [other]:
+def test_what_living_members_let_through_is_measured(tmp_path: Path, states: HostThrottleStates) -> None:
+    state = states.of("s")
+    state.join(0.0)
+    with children(1, read_throttle_state, tmp_path, "s") as [other]:
         other.ask("join", 0.0)
-        board.refused(1.0, 0.5)
-        board.tell(99.0)
-        assert board.measured() == (0.0, 0.0)  # after a first burst nothing is known
+        state.refused(1.0, 0.5)
+        state.report(99.0)
+        assert state.measured() == (0.0, 0.0)  # after a first burst nothing is known
         other.ask("refused", 3.0, 2.5)
-        assert board.measured() == (0.0, 0.0)  # nobody has told yet
-        other.ask("tell", 30.0)
-        assert board.measured() == (30.0, 2.0)
-        board.tell(20.0)
-        assert board.measured() == other.ask("measured") == (25.0, 2.0)
+        assert state.measured() == (0.0, 0.0)  # nobody has told yet
+        other.ask("report", 30.0)
+        assert state.measured() == (30.0, 2.0)
+        state.report(20.0)
+        assert state.measured() == other.ask("measured") == (25.0, 2.0)
         other.ask("sends_at", 40.0)
         other.kill()
-        assert board.measured() == (20.0, 2.0)
-        assert board.join(4.0) is None  # nor does its rate count
-        with children(1, read_board, tmp_path, "s") as [next_one]:
+        assert state.measured() == (20.0, 2.0)
+        assert state.join(4.0) is None  # nor does its rate count
+        with children(1, read_throttle_state, tmp_path, "s") as [next_one]:
             next_one.ask("join", 4.0)
-            assert board.measured()[0] == 20.0  # it has the dead one's number, and tells nothing
+            assert state.measured()[0] == 20.0  # it has the dead one's number, and tells nothing
 
 
 def test_time_in_which_nobody_sent_does_not_count() -> None:
@@ -66,25 +71,25 @@ def test_time_in_which_nobody_sent_does_not_count() -> None:
     first.join(600.0)
     second.join(601.0)
     second.refused(602.0, 601.5)
-    first.tell(40.0)
-    second.tell(20.0)
+    first.report(40.0)
+    second.report(20.0)
     assert first.measured() == second.measured() == (30.0, 2.0)
 
 
 def test_the_pages_are_private_to_the_user(tmp_path: Path) -> None:
-    boards = HostBoards(tmp_path / "services")
-    boards.of("https://host/path a-model")
+    states = HostThrottleStates(tmp_path / "services")
+    states.of("https://host/path a-model")
     files = list((tmp_path / "services").iterdir())
     assert len(files) == 2
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "services").stat().st_mode) == 0o700
     assert not any("host" in path.name or "model" in path.name for path in files)
-    boards.close()
+    states.close()
 
 
-def members(count: int) -> list[Board]:
+def members(count: int) -> list[SharedThrottleState]:
     cells = [0.0] * CELLS
-    return [Board(cells, number) for number in range(count)]
+    return [SharedThrottleState(cells, number) for number in range(count)]
 
 
 def test_a_member_begins_with_a_fair_share_of_what_the_others_send_at() -> None:
@@ -116,15 +121,15 @@ def test_a_member_that_knows_no_rate_leaves_none() -> None:
 
 def test_without_room_for_the_page_nothing_is_shared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "services").touch()
-    boards = HostBoards(tmp_path / "services")
-    boards.of("s").refused(1.0, 0.5)
+    states = HostThrottleStates(tmp_path / "services")
+    states.of("s").refused(1.0, 0.5)
     assert "is not shared with other processes" in caplog.text
-    boards.close()
+    states.close()
 
 
-def test_own_boards_are_shared_with_nobody() -> None:
-    boards = OwnBoards()
-    one, other = boards.of("s"), boards.of("s")
+def test_private_states_are_shared_with_nobody() -> None:
+    states = PrivateThrottleStates()
+    one, other = states.of("s"), states.of("s")
     one.refused(1.0, 0.5)
     assert (one.bursts, other.bursts) == (1, 0)
-    boards.close()
+    states.close()

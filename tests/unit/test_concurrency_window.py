@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway_batch.engine import concurrency_window as batch_module
-from gateway_batch.engine.concurrency_window import Window, answer_all, answer_in_order
+from gateway_batch.engine.concurrency_window import ConcurrencyWindow, answer_all, answer_in_order
 from gateway_batch.errors import CallError, ErrorKind
 from tests.waiting import WITHIN_S, wait_until
 
@@ -29,8 +29,8 @@ def loop() -> Iterator[Loop]:
         assert not asyncio.all_tasks(loop), "work was left behind"
 
 
-def window(lanes: int = 4, ahead: int = 100, *, fail_fast: bool = False) -> Window:
-    return Window(lanes, ahead, fail_fast)
+def window(workers: int = 4, read_ahead: int = 100, *, fail_fast: bool = False) -> ConcurrencyWindow:
+    return ConcurrencyWindow(workers, read_ahead, fail_fast)
 
 
 async def double(call: int) -> int:
@@ -58,7 +58,7 @@ def test_a_row_without_a_call_is_answered_none_and_costs_no_call(loop: Loop) -> 
         calls.append(call)
         return call
 
-    assert list(answer_in_order([[None, 1, None], [None], [2, None]], answer, loop, window(lanes=1))) == [
+    assert list(answer_in_order([[None, 1, None], [None], [2, None]], answer, loop, window(workers=1))) == [
         [None, 1, None],
         [None],
         [2, None],
@@ -92,7 +92,7 @@ def test_calls_are_let_go_while_an_earlier_one_still_runs(loop: Loop) -> None:
             await asyncio.to_thread(wait_until, lambda: len(alive) == 1, "that its own prompt alone is left")
         return 0
 
-    assert list(answer_in_order(batches(), answer, loop, window(lanes=2))) == [[0] * 60]
+    assert list(answer_in_order(batches(), answer, loop, window(workers=2))) == [[0] * 60]
 
 
 def test_a_failed_call_is_its_rows_answer(loop: Loop) -> None:
@@ -118,7 +118,7 @@ def test_all_lanes_are_used_and_no_more(loop: Loop) -> None:
         return call
 
     batches = [list(range(7)) for _ in range(6)]
-    assert list(answer_in_order(batches, answer, loop, window(lanes=5))) == batches
+    assert list(answer_in_order(batches, answer, loop, window(workers=5))) == batches
     assert most == 5
 
 
@@ -133,7 +133,7 @@ def test_a_slow_head_does_not_stop_later_batches(loop: Loop) -> None:
         return call
 
     batches = [["head"], ["b"], ["c"], ["of the fourth batch"]]
-    assert list(answer_in_order(batches, answer, loop, window(lanes=2))) == batches
+    assert list(answer_in_order(batches, answer, loop, window(workers=2))) == batches
 
 
 def test_the_calls_of_two_batches_are_in_flight_together(loop: Loop) -> None:
@@ -143,7 +143,7 @@ def test_the_calls_of_two_batches_are_in_flight_together(loop: Loop) -> None:
         await meeting.wait()
         return call
 
-    assert list(answer_in_order([[1, 2, 3, 4], [5, 6]], answer, loop, window(lanes=6))) == [
+    assert list(answer_in_order([[1, 2, 3, 4], [5, 6]], answer, loop, window(workers=6))) == [
         [1, 2, 3, 4],
         [5, 6],
     ]
@@ -166,7 +166,7 @@ def test_no_more_rows_are_read_ahead_than_allowed(loop: Loop) -> None:
             await head_may_go.wait()
         return call
 
-    answers = answer_in_order(source(), answer, loop, window(lanes=2, ahead=10))
+    answers = answer_in_order(source(), answer, loop, window(workers=2, read_ahead=10))
     assert next(answers) == [0, 1, 2]
     assert read == 12, "10 rows, and the batch that reached them"
     assert [row for batch in answers for row in batch or ()] == list(range(3, 60))
@@ -193,8 +193,8 @@ def test_no_batch_is_read_before_there_is_work_for_it(loop: Loop) -> None:
         read_meanwhile.extend(read)
         may_go.set()
 
-    assert len(list(answer_in_order(source(), answer, loop, window(lanes=4)))) == 5
-    assert read_meanwhile == [0], "six calls of the first batch still waited for a lane"
+    assert len(list(answer_in_order(source(), answer, loop, window(workers=4)))) == 5
+    assert read_meanwhile == [0], "six calls of the first batch still waited for a worker"
 
 
 def test_the_first_failure_ends_the_partition_if_asked(loop: Loop) -> None:
@@ -212,7 +212,7 @@ def test_the_first_failure_ends_the_partition_if_asked(loop: Loop) -> None:
         return call
 
     with pytest.raises(CallError, match="down"):
-        list(answer_in_order([[1, 2, 3, 4]], answer, loop, window(lanes=3, fail_fast=True)))
+        list(answer_in_order([[1, 2, 3, 4]], answer, loop, window(workers=3, fail_fast=True)))
     assert sorted(stopped) == [1, 2], "what ran is cancelled and its outcome recorded; the rest never started"
 
 
@@ -242,7 +242,7 @@ def test_an_early_close_cancels_what_runs_and_waits_for_its_outcome(loop: Loop) 
             stopped.append(call)
         return call
 
-    answers = answer_in_order([[1], [2, 3, 4]], answer, loop, window(lanes=4))
+    answers = answer_in_order([[1], [2, 3, 4]], answer, loop, window(workers=4))
     assert next(answers) == [1]
     answers.close()
     assert sorted(stopped) == [1, 2, 3, 4]
@@ -256,7 +256,7 @@ def test_nothing_starts_after_an_early_close(loop: Loop) -> None:
         await asyncio.sleep(0.001)
         return call
 
-    answers = answer_in_order([[1], *([n] for n in range(500))], answer, loop, window(lanes=2, ahead=4))
+    answers = answer_in_order([[1], *([n] for n in range(500))], answer, loop, window(workers=2, read_ahead=4))
     next(answers)
     answers.close()
     count = len(started)
@@ -271,7 +271,7 @@ def test_without_answers_there_is_a_beat(loop: Loop) -> None:
         await may_go.wait()
         return call
 
-    answers = answer_in_order([[1, 2]], answer, loop, replace(window(), beat_s=0.01))
+    answers = answer_in_order([[1, 2]], answer, loop, replace(window(), heartbeat_s=0.01))
     assert [next(answers) for _ in range(3)] == [None] * 3
     loop.call_soon_threadsafe(may_go.set)
     assert [batch for batch in answers if batch is not None] == [[1, 2]]
@@ -289,7 +289,7 @@ def test_beats_come_although_the_loop_wakes_again_and_again(loop: Loop) -> None:
 
     seconds = itertools.count().__next__
     answers = answer_in_order(
-        ([n] for n in range(300)), answer, loop, replace(window(lanes=2, ahead=400), beat_s=50.0), seconds
+        ([n] for n in range(300)), answer, loop, replace(window(workers=2, read_ahead=400), heartbeat_s=50.0), seconds
     )
     assert next(answers) is None, "calls behind the first are answered all the time, and none can be handed out"
     assert len(answered) < 299
@@ -335,18 +335,18 @@ def test_batches_are_pulled_in_the_callers_thread(loop: Loop) -> None:
 @pytest.fixture
 def fed(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Released each time that a batch is in the loop's queue."""
-    fed, feed = threading.Semaphore(0), batch_module._Lanes.feed
+    fed, feed = threading.Semaphore(0), batch_module._Workers.feed
 
-    def feed_and_tell(lanes: Any, batch: Any) -> None:
-        feed(lanes, batch)
+    def feed_and_tell(workers: Any, batch: Any) -> None:
+        feed(workers, batch)
         fed.release()
 
-    monkeypatch.setattr(batch_module._Lanes, "feed", feed_and_tell)
+    monkeypatch.setattr(batch_module._Workers, "feed", feed_and_tell)
     return fed
 
 
 def test_a_batch_that_comes_as_the_last_call_ends_is_answered(loop: Loop, fed: threading.Semaphore) -> None:
-    """The lane has ended, but the loop has not yet run what follows its end: the batch needs a lane all the same."""
+    """The worker has ended, but the loop has not yet run what follows: the batch needs a worker all the same."""
 
     async def answer(call: int) -> int:
         if call == 1:  # blocks the loop until both batches are in its queue
@@ -358,7 +358,7 @@ def test_a_batch_that_comes_as_the_last_call_ends_is_answered(loop: Loop, fed: t
     answers: list[list[int | CallError | None] | None] = []
 
     def consume() -> None:
-        answers.extend(answer_in_order([[1], [2]], answer, loop, window(lanes=1)))
+        answers.extend(answer_in_order([[1], [2]], answer, loop, window(workers=1)))
         finished.set()
 
     threading.Thread(target=consume, daemon=True).start()
@@ -388,7 +388,7 @@ def test_no_lane_is_lost_when_a_batch_comes_as_others_end(loop: Loop, fed: threa
         running -= 1
         return call
 
-    assert list(answer_in_order(source(), answer, loop, window(lanes=2))) == [[0], [1, 2, 3, 4]]
+    assert list(answer_in_order(source(), answer, loop, window(workers=2))) == [[0], [1, 2, 3, 4]]
     assert most == 2
 
 
@@ -414,8 +414,8 @@ def test_a_lists_answers_are_in_its_order() -> None:
         await asyncio.sleep(0.02 if call == 1 else 0)
         return call
 
-    assert asyncio.run(answer_all([1, 2, 3], answer, lanes=2, fail_fast=True)) == [1, 2, 3]
-    assert asyncio.run(answer_all([], answer, lanes=2, fail_fast=True)) == []
+    assert asyncio.run(answer_all([1, 2, 3], answer, workers=2, fail_fast=True)) == [1, 2, 3]
+    assert asyncio.run(answer_all([], answer, workers=2, fail_fast=True)) == []
 
 
 def test_a_lists_calls_use_all_lanes_and_no_more() -> None:
@@ -428,7 +428,7 @@ def test_a_lists_calls_use_all_lanes_and_no_more() -> None:
         await asyncio.sleep(0.002)
         running -= 1
 
-    asyncio.run(answer_all(range(40), answer, lanes=5, fail_fast=True))
+    asyncio.run(answer_all(range(40), answer, workers=5, fail_fast=True))
     assert most == 5
 
 
@@ -440,7 +440,7 @@ def test_a_failed_call_stands_in_its_place_of_the_list() -> None:
             raise error
         return call
 
-    assert asyncio.run(answer_all([1, 2, 3], answer, lanes=1, fail_fast=False)) == [1, error, 3]
+    assert asyncio.run(answer_all([1, 2, 3], answer, workers=1, fail_fast=False)) == [1, error, 3]
 
 
 @pytest.mark.parametrize("failure", [CallError(ErrorKind.SERVER, "down"), ZeroDivisionError("a defect")])
@@ -459,6 +459,6 @@ def test_the_first_failure_ends_the_list_if_asked(failure: Exception) -> None:
         return call
 
     with pytest.raises(type(failure)) as caught:
-        asyncio.run(answer_all([1, 2, 3, 4], answer, lanes=3, fail_fast=True))
+        asyncio.run(answer_all([1, 2, 3, 4], answer, workers=3, fail_fast=True))
     assert caught.value is failure
     assert (begun, sorted(stopped)) == ([1, 2, 3], [1, 2]), "the rest never started"

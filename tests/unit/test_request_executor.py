@@ -1,0 +1,561 @@
+"""The loop over attempts, with the shipped fake transport, a real spool, and a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway_batch.admission import HostSlots, Limiter
+from gateway_batch.config import Credentials
+from gateway_batch.engine.request_executor import CallPolicy, InferenceClient
+from gateway_batch.engine.retry import RetryPolicy
+from gateway_batch.errors import (
+    CallError,
+    ConfigError,
+    ErrorKind,
+    LedgerError,
+    MalformedError,
+    RejectedError,
+    UnreachableError,
+)
+from gateway_batch.transport import FakeTransport
+from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service
+from gateway_batch.usage.segment import Kind, event_id, read_lines
+from gateway_batch.usage.spool import SpoolWriter
+
+from .samples import CALLER, CHAT, active_segments, chat_reply, no_file_longer_than, reply, sealed_rows
+from .virtual_time import now, run
+
+SECRET = "dapi-very-secret"
+FAST = RetryPolicy(attempts=3, base_s=1.0, cap_s=8.0)
+Answer = HttpReply | Exception | float
+"""A reply, what the transport raises, or seconds until it answers `slow`."""
+
+
+@dataclass
+class Bench:
+    """A client and all that it works with."""
+
+    client: InferenceClient
+    transport: FakeTransport
+    spool_dir: Path
+    naps: list[float]
+    sent_at: list[float]
+
+    async def infer(self, text: str = "hi", service: Service = CHAT, **tags: str) -> InferenceResult:
+        return await self.client.infer(InferenceRequest(text, tags=tags), service, CALLER)
+
+    async def failure(self, service: Service = CHAT) -> CallError:
+        with pytest.raises(CallError) as caught:
+            await self.infer(service=service)
+        return caught.value
+
+
+Scene = Callable[[Bench], Awaitable[Any]]
+
+
+class Script:
+    """Answers in turn, the last one forever."""
+
+    def __init__(self, answers: Iterable[Answer]) -> None:
+        self._answers = list(answers)
+
+    async def __call__(self, _: HttpRequest) -> HttpReply:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, float):
+            await asyncio.sleep(answer)
+            return chat_reply("slow")
+        return answer
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., Any]:
+    """Plays a scene against answers; returns what the scene did and the usage rows."""
+
+    def play(
+        scene: Scene,
+        answers: Iterable[Answer] | Callable[[HttpRequest], Awaitable[HttpReply]],
+        policy: CallPolicy = CallPolicy(FAST),
+        ceiling: int = 4,
+        event_id_tag: str | None = None,
+    ) -> tuple[Any, list[dict[str, Any]]]:
+        async def main() -> Any:
+            loop = asyncio.get_running_loop()
+            naps: list[float] = []
+            sent_at: list[float] = []
+            script = answers if callable(answers) else Script(answers)
+
+            async def answer(request: HttpRequest) -> HttpReply:
+                sent_at.append(loop.time())
+                return await script(request)
+
+            async def nap(seconds: float) -> None:
+                naps.append(seconds)
+                await asyncio.sleep(seconds)
+
+            transport = FakeTransport(answer)
+            spool = SpoolWriter(tmp_path / "spool", loop.call_soon)
+            limiter = Limiter(HostSlots(tmp_path / "slots", ceiling), ceiling, loop.time, lambda: 0.5)
+            client = InferenceClient(
+                transport,
+                spool,
+                limiter,
+                Credentials({"value:token": SECRET}),
+                policy=policy,
+                event_id_tag=event_id_tag,
+                clock=loop.time,
+                sleep=nap,
+                chance=lambda: 0.5,
+            )
+            try:
+                return await scene(Bench(client, transport, tmp_path / "spool", naps, sent_at))
+            finally:
+                await limiter.close()
+                spool.close()
+
+        return run(main()), sealed_rows(tmp_path / "spool")
+
+    return play
+
+
+def told(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, int | None]]:
+    """Outcome, error kind and status of each row."""
+    return [
+        (row["client_metadata"]["outcome"], row["client_metadata"].get("error_kind"), row["status_code"])
+        for row in rows
+    ]
+
+
+def too_many(**headers: str) -> HttpReply:
+    return reply(429, {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"}, **headers)
+
+
+DOWN = reply(500, {"message": "down"})
+
+
+def test_an_answer_is_returned_and_recorded(play: Any) -> None:
+    result, rows = play(lambda bench: bench.infer(team="search"), [chat_reply("hello", x_request_id="r-1")])
+    assert result.value == "hello"
+    (row,) = rows
+    assert told(rows) == [("answered", None, 200)]
+    assert (row["request_id"], row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (
+        "r-1",
+        11,
+        4,
+        15,
+    )
+    assert (row["endpoint_name"], row["request_tags"]) == ("chat", {"team": "search"})
+    assert row["client_metadata"]["attempt"] == 1
+
+
+def test_the_request_goes_to_the_service_in_its_format(play: Any) -> None:
+    async def scene(bench: Bench) -> HttpRequest:
+        await bench.infer("what?")
+        return bench.transport.sent[0]
+
+    sent, _ = play(scene, [chat_reply("x")])
+    assert sent.url == CHAT.url
+    assert json.loads(sent.body)["messages"] == [{"role": "user", "content": "what?"}]
+
+
+def test_waits_as_long_as_the_server_asks(play: Any) -> None:
+    async def scene(bench: Bench) -> list[float]:
+        await bench.infer()
+        return bench.sent_at
+
+    sent_at, rows = play(scene, [too_many(retry_after="37"), chat_reply("x")])
+    assert 37.0 <= sent_at[1] < 37.1
+    assert told(rows) == [("answered", "rate_limit", 429), ("answered", None, 200)]
+
+
+def test_waits_before_a_retry_as_long_as_the_server_asks(play: Any) -> None:
+    async def scene(bench: Bench) -> list[float]:
+        await bench.infer()
+        return bench.naps
+
+    naps, _ = play(scene, [reply(503, {}, retry_after="20"), chat_reply("x")])
+    assert naps == [20.5]
+
+
+def test_all_calls_wait_after_a_429_and_not_only_the_one_it_hit(play: Any) -> None:
+    async def scene(bench: Bench) -> list[float]:
+        await asyncio.gather(bench.infer(), bench.infer(), bench.infer())
+        return bench.sent_at
+
+    sent_at, _ = play(scene, [too_many(retry_after="10"), chat_reply("x")], ceiling=1)
+    assert sent_at[0] == 0.0
+    assert all(at >= 10.0 for at in sent_at[1:])
+
+
+def test_a_429_is_not_counted_as_an_attempt(play: Any) -> None:
+    answers = [*[too_many(retry_after="1")] * 8, DOWN, DOWN, chat_reply("x")]
+    result, rows = play(lambda bench: bench.infer(), answers)
+    assert result.value == "x"
+    assert len(rows) == 11
+
+
+def test_another_model_of_the_same_host_is_not_held_up_by_a_429(play: Any) -> None:
+    """All models of a workspace share one URL; rate limits are those of a model service."""
+
+    async def scene(bench: Bench) -> float:
+        slow = asyncio.create_task(bench.infer())
+        await asyncio.sleep(1.0)
+        await bench.infer(service=replace(CHAT, endpoint="other", model="databricks-claude-sonnet-4"))
+        answered_at = now()
+        await slow
+        return answered_at
+
+    answered_at, _ = play(scene, [too_many(retry_after="60"), chat_reply("x")])
+    assert answered_at < 2.0
+
+
+def test_a_server_error_is_tried_again_with_growing_delays(play: Any) -> None:
+    async def scene(bench: Bench) -> list[float]:
+        await bench.infer()
+        return bench.naps
+
+    naps, rows = play(scene, [DOWN, DOWN, chat_reply("x")])
+    assert naps == [0.5, 1.0]
+    assert told(rows) == [("answered", "server", 500)] * 2 + [("answered", None, 200)]
+    assert [row["client_metadata"]["attempt"] for row in rows] == [1, 2, 3]
+
+
+def test_gives_up_with_the_last_error(play: Any) -> None:
+    error, rows = play(lambda bench: bench.failure(), [DOWN, DOWN, reply(502, {"message": "still down"})])
+    assert (error.kind, error.status, str(error)) == (ErrorKind.SERVER, 502, "502: still down")
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
+def test_a_lasting_refusal_is_not_tried_again(play: Any, status: int) -> None:
+    error, rows = play(lambda bench: bench.failure(), [reply(status, {"message": "no"})])
+    assert isinstance(error, RejectedError)
+    assert [row["status_code"] for row in rows] == [status]
+
+
+def test_a_connection_error_is_tried_again(play: Any) -> None:
+    result, rows = play(lambda bench: bench.infer(), [UnreachableError(ErrorKind.CONNECT, "no route"), chat_reply("x")])
+    assert result.value == "x"
+    assert told(rows) == [("no_answer", "connect", None), ("answered", None, 200)]
+
+
+def test_a_row_that_waited_for_the_server_past_its_deadline_fails(play: Any) -> None:
+    async def scene(bench: Bench) -> tuple[CallError, float]:
+        return await bench.failure(), now()
+
+    (error, at), rows = play(scene, [too_many(retry_after="100")], policy=CallPolicy(FAST, row_deadline_s=10.0))
+    assert error.kind is ErrorKind.DEADLINE
+    assert at < 10.1
+    assert told(rows) == [("answered", "rate_limit", 429)]
+
+
+def test_a_delay_past_the_deadline_is_not_waited_for(play: Any) -> None:
+    async def scene(bench: Bench) -> tuple[CallError, float]:
+        return await bench.failure(), now()
+
+    answers = [reply(503, {"message": "down"}, retry_after="100")]
+    (error, at), _ = play(scene, answers, policy=CallPolicy(FAST, row_deadline_s=10.0))
+    assert error.status == 503
+    assert at == 0.0
+
+
+def test_the_deadline_bounds_429s_that_ask_for_no_wait(play: Any) -> None:
+    async def slow_429(_: HttpRequest) -> HttpReply:
+        await asyncio.sleep(1.0)
+        assert now() < 60.0, "sent long past the deadline"
+        return too_many(retry_after="0")
+
+    error, rows = play(lambda bench: bench.failure(), slow_429, policy=CallPolicy(FAST, row_deadline_s=10.0))
+    assert error.kind is ErrorKind.DEADLINE
+    assert len(rows) == 10
+
+
+def test_an_attempt_may_take_no_longer_than_what_is_left(play: Any) -> None:
+    timeouts: list[float] = []
+
+    class Noting(FakeTransport):
+        async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
+            timeouts.append(timeout_s)
+            return await super().send(request, timeout_s)
+
+    async def scene(bench: Bench) -> None:
+        bench.client._transport = Noting(Script([reply(503, {}, retry_after="6"), chat_reply("x")]))
+        await bench.infer()
+
+    play(scene, [DOWN], policy=CallPolicy(FAST, request_timeout_s=8.0, row_deadline_s=10.0))
+    assert timeouts == [8.0, 3.5]
+
+
+def test_the_intent_is_on_disk_before_the_transport_sees_the_request(tmp_path: Path, play: Any) -> None:
+    seen: list[tuple[str, list[tuple[Kind, str]]]] = []
+
+    async def answer(request: HttpRequest) -> HttpReply:
+        lines = [line for path in active_segments(tmp_path / "spool") for line in read_lines(path)]
+        intents: list[tuple[Kind, str]] = [(k, event_id(line)) for k, line in lines if k is not Kind.HEADER]
+        seen.append((request.headers["x-client-request-id"], intents))
+        return chat_reply("x")
+
+    play(lambda bench: bench.infer(), answer)
+    ((sent, intents),) = seen
+    assert intents == [(Kind.INTENT, sent)]
+
+
+def test_each_attempt_has_an_event_id_of_its_own_on_the_wire_and_in_its_row(play: Any) -> None:
+    async def scene(bench: Bench) -> list[str]:
+        await bench.infer()
+        return [sent.headers["x-client-request-id"] for sent in bench.transport.sent]
+
+    ids, rows = play(scene, [DOWN, DOWN, chat_reply("x")])
+    assert len(set(ids)) == 3
+    assert ids == [row["client_metadata"]["event_id"] for row in rows] == [row["invocation_id"] for row in rows]
+
+
+def test_a_cancelled_attempt_is_recorded(play: Any) -> None:
+    async def scene(bench: Bench) -> None:
+        task = asyncio.create_task(bench.infer())
+        await asyncio.sleep(3.0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    _, rows = play(scene, [60.0])
+    assert told(rows) == [("no_answer", "cancelled", None)]
+    assert rows[0]["latency_ms"] == 3000
+
+
+def test_a_cancelled_call_gives_its_slot_back(play: Any) -> None:
+    async def scene(bench: Bench) -> InferenceResult:
+        task = asyncio.create_task(bench.infer())
+        await asyncio.sleep(3.0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return await bench.infer()
+
+    result, _ = play(scene, [60.0, chat_reply("x")], ceiling=1)
+    assert result.value == "x"
+
+
+def test_a_defect_of_the_transport_is_recorded_too(play: Any) -> None:
+    async def scene(bench: Bench) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await bench.infer()
+
+    _, rows = play(scene, [ZeroDivisionError()])
+    assert [row["client_metadata"]["outcome"] for row in rows] == ["no_answer"]
+
+
+def test_what_can_not_be_recorded_is_not_sent(play: Any) -> None:
+    async def scene(bench: Bench) -> int:
+        with no_file_longer_than(10), pytest.raises(LedgerError):
+            await bench.infer()
+        return len(bench.transport.sent)
+
+    sent, rows = play(scene, [chat_reply("x")])
+    assert (sent, rows) == (0, [])
+
+
+def test_an_answer_that_is_not_the_api_is_recorded_as_answered(play: Any) -> None:
+    error, rows = play(lambda bench: bench.failure(), [reply(200, {"choices": []})])
+    assert isinstance(error, MalformedError)
+    assert told(rows) == [("answered", "invalid_response", 200)]
+
+
+def test_the_tokens_of_a_refusal_were_paid_for_and_are_recorded(play: Any) -> None:
+    refused = {
+        "model": "gpt-5.4",
+        "choices": [{"message": {"content": None, "refusal": "No."}}],
+        "usage": {"prompt_tokens": 900, "completion_tokens": 5, "total_tokens": 905},
+    }
+    _, (row,) = play(lambda bench: bench.failure(), [reply(200, refused)])
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (900, 5, 905)
+
+
+def test_tokens_that_a_result_does_not_report_are_estimated(play: Any) -> None:
+    bare = reply(200, {"choices": [{"message": {"content": "z" * 11}}]})
+    _, (row,) = play(lambda bench: bench.infer("x" * 40), [bare])
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (10, 3, 13)
+    assert row["client_metadata"]["token_source"] == "estimated"
+
+
+def test_tokens_of_a_failure_are_not_estimated(play: Any) -> None:
+    _, (row,) = play(lambda bench: bench.failure(), [reply(200, {"choices": [{"message": {"content": None}}]})])
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (None, None, None)
+    assert "token_source" not in row["client_metadata"]
+
+
+def test_the_tokens_of_an_answer_cut_off_before_its_text_are_recorded(play: Any) -> None:
+    cut_off = {
+        "choices": [{"message": {"content": None}, "finish_reason": "length"}],
+        "usage": {"prompt_tokens": 900, "completion_tokens": 4096, "total_tokens": 4996},
+    }
+    _, (row,) = play(lambda bench: bench.failure(), [reply(200, cut_off)])
+    assert row["total_tokens"] == 4996
+
+
+def test_the_token_is_in_the_authorization_header_and_nowhere_else(tmp_path: Path, play: Any) -> None:
+    async def scene(bench: Bench) -> HttpRequest:
+        await bench.infer(service=replace(CHAT, credential="value:token"), team="x")
+        return bench.transport.sent[0]
+
+    sent, rows = play(scene, [chat_reply("x")])
+    assert sent.headers.pop("authorization") == f"Bearer {SECRET}"
+    assert rows[0]["auth_mode"] == "PAT"
+    assert SECRET not in f"{sent} {rows}"
+    files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in path.read_bytes() for path in files)
+
+
+def test_a_key_goes_into_the_header_that_the_service_names(play: Any) -> None:
+    async def scene(bench: Bench) -> HttpRequest:
+        await bench.infer(service=replace(CHAT, credential="value:token", key_header="x-api-key"))
+        return bench.transport.sent[0]
+
+    sent, rows = play(scene, [chat_reply("x")])
+    assert sent.headers.pop("x-api-key") == SECRET
+    assert "authorization" not in sent.headers
+    assert SECRET not in f"{sent} {rows}"
+
+
+def test_a_token_that_was_renewed_meanwhile_is_tried_again(play: Any, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    seen: list[str] = []
+
+    async def answer(request: HttpRequest) -> HttpReply:
+        seen.append(request.headers["authorization"])
+        token.write_text("new")
+        return chat_reply("hello") if seen[-1] == "Bearer new" else reply(401, {"message": "Token is expired."})
+
+    async def scene(bench: Bench) -> object:
+        return (await bench.infer(service=replace(CHAT, credential=f"file:{token}"))).value
+
+    value, rows = play(scene, answer)
+    assert value == "hello"
+    assert seen == ["Bearer old", "Bearer new"]
+    assert [row["status_code"] for row in rows] == [401, 200]
+
+
+def test_tokens_that_are_all_refused_are_not_tried_for_ever(play: Any, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0")
+
+    async def answer(request: HttpRequest) -> HttpReply:
+        token.write_text(str(int(token.read_text()) + 1))
+        return reply(401, {"message": "Token is expired."})
+
+    async def scene(bench: Bench) -> CallError:
+        return await bench.failure(service=replace(CHAT, credential=f"file:{token}"))
+
+    error, rows = play(scene, answer)
+    assert error.kind is ErrorKind.AUTHENTICATION
+    assert len(rows) == 3
+
+
+def test_without_a_credential_nothing_is_authorized(play: Any) -> None:
+    async def scene(bench: Bench) -> HttpRequest:
+        await bench.infer()
+        return bench.transport.sent[0]
+
+    sent, _ = play(scene, [chat_reply("x")])
+    assert "authorization" not in sent.headers
+
+
+def test_a_token_that_can_not_be_resolved_sends_nothing(play: Any) -> None:
+    async def scene(bench: Bench) -> int:
+        with pytest.raises(ConfigError, match="NO_SUCH_VARIABLE"):
+            await bench.infer(service=replace(CHAT, credential="env:NO_SUCH_VARIABLE"))
+        return len(bench.transport.sent)
+
+    assert play(scene, [chat_reply("x")]) == (0, [])
+
+
+def test_tags_are_sent_as_ascii_json_and_recorded_as_written(play: Any) -> None:
+    async def scene(bench: Bench) -> str:
+        await bench.infer(team="Größe 👋", line="a\nb")
+        return bench.transport.sent[0].headers["Databricks-Ai-Gateway-Request-Tags"]
+
+    header, (row,) = play(scene, [chat_reply("x")])
+    assert header.isascii()
+    assert header.isprintable()
+    assert json.loads(header) == row["request_tags"] == {"team": "Größe 👋", "line": "a\nb"}
+
+
+def test_each_attempt_carries_its_event_id_in_the_tag_that_is_set(play: Any) -> None:
+    async def scene(bench: Bench) -> list[str]:
+        await bench.infer(team="search")
+        return [request.headers["Databricks-Ai-Gateway-Request-Tags"] for request in bench.transport.sent]
+
+    sent, rows = play(scene, [DOWN, chat_reply("x")], event_id_tag="gateway_batch_event_id")
+    tags = [
+        {"team": "search", "gateway_batch_event_id": row["client_metadata"]["event_id"]}
+        for row in sorted(rows, key=lambda row: row["client_metadata"]["attempt"])
+    ]
+    assert [json.loads(each) for each in sent] == tags
+    assert [row["request_tags"] for row in rows] == tags
+    assert tags[0] != tags[1]
+
+
+def test_without_tags_there_is_no_tags_header(play: Any) -> None:
+    async def scene(bench: Bench) -> HttpRequest:
+        await bench.infer()
+        return bench.transport.sent[0]
+
+    sent, (row,) = play(scene, [chat_reply("x")])
+    assert "Databricks-Ai-Gateway-Request-Tags" not in sent.headers
+    assert row["request_tags"] == {}
+
+
+def test_the_source_is_told_to_the_gateway_and_the_table(play: Any) -> None:
+    async def scene(bench: Bench) -> str:
+        await bench.infer()
+        return bench.transport.sent[0].headers["x-gateway-batch-source"]
+
+    source, (row,) = play(scene, [chat_reply("x")])
+    assert source == row["invocation_metadata"]["source"] == "AI_QUERY"
+
+
+def test_no_prompt_and_no_answer_is_on_disk(tmp_path: Path, play: Any) -> None:
+    play(lambda bench: bench.infer("the private prompt"), [chat_reply("the private answer")])
+    files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
+    assert any(b'"url"' in path.read_bytes() for path in files)
+    assert not any(b"private" in path.read_bytes() for path in files)
+
+
+def test_never_more_calls_in_flight_than_slots(play: Any) -> None:
+    in_flight: set[int] = set()
+    most = 0
+
+    async def answer(request: HttpRequest) -> HttpReply:
+        nonlocal most
+        in_flight.add(id(request))
+        most = max(most, len(in_flight))
+        await asyncio.sleep(1.0)
+        in_flight.discard(id(request))
+        return chat_reply("x")
+
+    async def scene(bench: Bench) -> None:
+        await asyncio.gather(*(bench.infer() for _ in range(11)))
+
+    _, rows = play(scene, answer)
+    assert (most, len(rows)) == (4, 11)
+
+
+def test_a_call_between_two_attempts_holds_no_slot(play: Any) -> None:
+    async def scene(bench: Bench) -> float:
+        failing = asyncio.create_task(bench.infer())
+        await asyncio.sleep(0.1)
+        await bench.infer()
+        answered_at = now()
+        await failing
+        return answered_at
+
+    answered_at, _ = play(scene, [reply(503, {}, retry_after="30"), chat_reply("x")], ceiling=1)
+    assert answered_at < 1.0
