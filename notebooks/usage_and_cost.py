@@ -107,7 +107,7 @@ plt.show()
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC ## Do the books agree?
+# MAGIC ## Does the usage table reconcile with the gateway's record?
 # MAGIC
 # MAGIC The gateway has a record of its own. `reconcile` compares the two, request by request; here with the
 # MAGIC development gateway's, on Databricks with `system.ai_gateway.usage`, whose rows come some hours later.

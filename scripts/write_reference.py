@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 WRITTEN = "Written by `scripts/write_reference.py` from the code."
 GATEWAY_USAGE = "spark.gateway.Usage"
-CALL_OPTIONS = ["call_options.QueryOptions", "call_options.CallOptions"]
+CALL_OPTIONS = ["engine.call_options.QueryOptions", "engine.call_options.CallOptions"]
 GROUPS = {
     "In a Spark session": ["register_ai_query", "Gateway", GATEWAY_USAGE, "local_session"],
     "Columns": ["functions"],

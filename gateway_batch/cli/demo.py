@@ -60,7 +60,7 @@ def demo(
     ] = "dev",
     folder: Annotated[Path, typer.Option("--dir", help="Where the tables, the ledger and the log go.")] = Path("demo"),
 ) -> None:
-    """Run ai_query over real text, then show answers, usage, and how the books agree.
+    """Run ai_query over real text, then show answers, usage, and the reconciliation with the gateway's record.
 
     Example: gateway-batch demo --rows 500 --input reviews.csv --text-column review
     """
@@ -216,13 +216,13 @@ def _reconcile(spark: SparkSession, registered: Gateway, development: RunningGat
     """Shows the reconciliation.
 
     Raises:
-        ConfigError: the books don't agree.
+        ConfigError: the usage table and the gateway's record differ.
     """
     from gateway_batch.cli.report import classes_table
-    from gateway_batch.spark.ledger.reconcile import books
+    from gateway_batch.spark.ledger.reconcile import count_classes
 
-    found = books(spark, registered.usage.table, development.ledger)
+    found = count_classes(spark, registered.usage.table, development.ledger)
     output.print(classes_table(found))
-    if not found.agree:
-        raise ConfigError("the books don't agree: see the classes above")
-    output.print("The books agree.\n", style="bold green")
+    if not found.reconciles:
+        raise ConfigError("the usage table and the gateway's record differ: see the classes above")
+    output.print("The usage table reconciles with the gateway's record.\n", style="bold green")

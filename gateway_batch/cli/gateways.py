@@ -29,7 +29,7 @@ def chosen(
 
     Args:
         choice: which gateway.
-        ledger: where a development gateway keeps its record; kept, so that books of several runs agree.
+        ledger: where a development gateway keeps its record; kept, so that several runs reconcile.
         settings: of `GatewayConfig`, before the environment's.
     """
     if choice is not Choice.DEV:

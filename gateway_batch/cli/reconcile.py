@@ -1,4 +1,4 @@
-"""`gateway-batch reconcile`: our books against a gateway's own."""
+"""`gateway-batch reconcile`: the usage table against a gateway's own record."""
 
 from __future__ import annotations
 
@@ -32,29 +32,35 @@ def reconcile(
     examples: Annotated[int, typer.Option(min=0, help="How many requests of each class to show.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare the usage table with a gateway's own record. Exit code 0 only if the books agree.
+    """Compare the usage table with a gateway's own record. Exit code 0 only if the two reconcile.
 
     Records that earlier runs left in the spool are committed first.
 
     Example: gateway-batch reconcile demo/devgateway.sqlite --warehouse demo/warehouse
     """
     from gateway_batch.cli.report import as_table, classes_table
-    from gateway_batch.spark.ledger.reconcile import books
+    from gateway_batch.spark.ledger.reconcile import count_classes
 
     with ledger_in(warehouse, usage_table) as (spark, ours):
         ours.flush()
         tag = event_id_tag or ours.event_id_tag
-        found = books(spark, ours.table, ledger, where=where, event_id_tag=tag, examples=examples)
+        found = count_classes(spark, ours.table, ledger, where=where, event_id_tag=tag, examples=examples)
     if as_json:
-        print(json.dumps({"agree": found.agree, "matched": found.matched, **found.counts, "examples": found.examples}))
+        print(
+            json.dumps(
+                {"agree": found.reconciles, "matched": found.matched, **found.counts, "examples": found.examples}
+            )
+        )
     else:
         output.print(classes_table(found))
         if found.examples:
             output.print(as_table([_shown(example) for example in found.examples], "examples"))
-        if found.agree:
-            output.print("The books agree.", style="bold green")
-    if not found.agree:
-        errors.print("the books don't agree: a class above that must be empty is not", style="bold red")
+        if found.reconciles:
+            output.print("The usage table reconciles with the gateway's record.", style="bold green")
+    if not found.reconciles:
+        errors.print(
+            "the usage table and the gateway's record differ: a class above that must be empty is not", style="bold red"
+        )
         raise typer.Exit(1)
 
 

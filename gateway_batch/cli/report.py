@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from gateway_batch.spark.ledger.reconcile import Books
+    from gateway_batch.spark.ledger.reconcile import Reconciliation
 
 
 def as_table(rows: list[dict[str, Any]], title: str) -> Table:
@@ -32,7 +32,7 @@ def as_table(rows: list[dict[str, Any]], title: str) -> Table:
     return table
 
 
-def classes_table(books: Books) -> Table:
+def classes_table(reconciliation: Reconciliation) -> Table:
     """How many requests are of each class."""
     from gateway_batch.spark.ledger.reconcile import CLASSES
 
@@ -41,7 +41,9 @@ def classes_table(books: Books) -> Table:
     )
     for heading in ("matched", *CLASSES):
         table.add_column(heading.replace("_", " "), justify="right")
-    table.add_row(*(f"{count:,}" for count in (books.matched, *(books.counts.get(name, 0) for name in CLASSES))))
+    table.add_row(
+        *(f"{count:,}" for count in (reconciliation.matched, *(reconciliation.counts.get(name, 0) for name in CLASSES)))
+    )
     return table
 
 

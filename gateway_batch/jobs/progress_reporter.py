@@ -66,7 +66,7 @@ class ProgressReporter:
         if self._ticker.is_alive():
             self._ticker.join()
 
-    def tell(self, **changes: Any) -> BatchReport:
+    def report_chunk(self, **changes: Any) -> BatchReport:
         """Tells of a chunk, or of the end.
 
         Raises:

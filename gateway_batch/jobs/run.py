@@ -195,14 +195,14 @@ def run_batch(
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at, skipped=faults.count)
         shown = NotebookBar().update if on_progress is None and in_notebook() else on_progress
         with (
-            ProgressReporter(report, gateway.usage.spool_dir, shown, began) as teller,
-            history.kept(spark, settings.usage_table, lambda: teller.report),
+            ProgressReporter(report, gateway.usage.spool_dir, shown, began) as reporter,
+            history.kept(spark, settings.usage_table, lambda: reporter.report),
         ):
             status = Status.COMPLETED
             groups = chunks_of(counts, chunk_rows)
             with contextlib.closing(run.answer(groups)) as chunks:
                 for chunk in chunks:
-                    report = teller.tell(**added(teller.report, chunk), **run.requests())
+                    report = reporter.report_chunk(**added(reporter.report, chunk), **run.requests())
                     if chunk.unsent:
                         status = Status.BUDGET
                     elif condition is not None and condition.holds(report.measures):
@@ -212,7 +212,7 @@ def run_batch(
             if status is Status.COMPLETED:
                 tables.drop_pending(spark, job.output)
                 remove_run(cache)
-            return teller.tell(status=status)
+            return reporter.report_chunk(status=status)
 
 
 class _Run:

@@ -31,7 +31,7 @@ COMPARED = (
 
 Row = dict[str, Any]
 Open = Callable[..., Client]
-Books = Callable[[], dict[str, Row]]
+GatewayRecord = Callable[[], dict[str, Row]]
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,7 @@ def open_client(server: RunningGateway, spool_dir: Path) -> Iterator[Open]:
 
 
 @pytest.fixture
-def books(server: RunningGateway) -> Books:
+def gateway_record(server: RunningGateway) -> GatewayRecord:
     """What the gateway recorded since the test began, by the caller's event id: a row each.
 
     A request that its caller gave up has its row when the gateway has ended it.
@@ -98,7 +98,7 @@ def wait_until_busy(server: RunningGateway) -> None:
 
 
 def ours(rows: list[Row]) -> dict[str, Row]:
-    """A spool's rows by event id, as the gateway's books have them: one each."""
+    """A spool's rows by event id, as the gateway has them: one each."""
     by_id = {row["client_metadata"]["event_id"]: {name: row[name] for name in COMPARED} for row in rows}
     assert len(by_id) == len(rows), "an event id came twice"
     return by_id

@@ -13,7 +13,7 @@ from tests.unit.samples import active_segments, sealed_rows
 from tests.waiting import wait_until
 
 from . import scripts
-from .conftest import Books, ours
+from .conftest import GatewayRecord, ours
 
 TIMES = [2, pytest.param(8, marks=pytest.mark.nightly)]
 """pyreqwest's threads abort about one in six interpreters that end with its client open."""
@@ -26,7 +26,7 @@ TIMES = [2, pytest.param(8, marks=pytest.mark.nightly)]
     ids=["falls off the end", "asyncio.run", "closed", "raises", "sys.exit(3)"],
 )
 def test_a_process_ends_as_it_wants_to_and_its_records_are_sealed(
-    server: RunningGateway, tmp_path: Path, books: Books, script: str, code: int, times: int
+    server: RunningGateway, tmp_path: Path, gateway_record: GatewayRecord, script: str, code: int, times: int
 ) -> None:
     spools = [tmp_path / str(number) for number in range(times)]
     for process in [scripts.start(script, server, spool) for spool in spools]:
@@ -36,7 +36,7 @@ def test_a_process_ends_as_it_wants_to_and_its_records_are_sealed(
         assert "Fatal" not in errors
     found_rows = [sealed_rows(spool) for spool in spools]
     assert [len(rows) for rows in found_rows] == [40] * times
-    assert ours([row for rows in found_rows for row in rows]) == books()
+    assert ours([row for rows in found_rows for row in rows]) == gateway_record()
 
 
 @pytest.mark.parametrize("times", TIMES)
@@ -61,7 +61,7 @@ def test_a_forked_process_ends_without_a_hang_and_takes_nothing_from_its_parent(
 
 
 def test_a_killed_process_leaves_intents_that_become_unknown_rows(
-    server: RunningGateway, spool_dir: Path, books: Books
+    server: RunningGateway, spool_dir: Path, gateway_record: GatewayRecord
 ) -> None:
     server.configure(latency_ms=100)
     process = scripts.start("client.query_many('databricks-gpt-5-4', prompts * 500)", server, spool_dir)
@@ -75,7 +75,7 @@ def test_a_killed_process_leaves_intents_that_become_unknown_rows(
     unknown = {row["client_metadata"]["event_id"] for row in rows if row["client_metadata"]["outcome"] == "unknown"}
     assert 0 < len(unknown) <= 64
     found = ours(rows)
-    theirs = books()
+    theirs = gateway_record()
     assert theirs.keys() <= found.keys(), "a request that the gateway saw has no row"
     assert {key: row for key, row in found.items() if key not in unknown} == {
         key: row for key, row in theirs.items() if key not in unknown

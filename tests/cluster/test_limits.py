@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import Row
 
-from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from tests.cluster.conftest import MODEL, OnCluster, Register
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
@@ -47,7 +47,7 @@ def test_one_rate_and_one_concurrency(register: Register, shared: dict[str, Any]
     assert max(sum(start <= at < start + 10 for at in sent) for start in sent[::20]) <= 500 + 26
     middle = [at for at in sent if sent[0] + 5 <= at < sent[0] + 25]
     assert len(middle) >= 0.9 * 50 * 20
-    assert books_agree(on.classes())
+    assert classes_reconcile(on.classes())
 
 
 def test_one_budget(register: Register, shared: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def test_one_budget(register: Register, shared: dict[str, Any]) -> None:
     answered = sum(row.a.result is not None for row in ask(on, 1000))
     assert answered == on.server.stats()["requests"] == len(sent_at(on)) == 300
     assert len(on.requests_by_host()) == 2
-    assert books_agree(on.classes())
+    assert classes_reconcile(on.classes())
 
 
 def test_redis_killed_and_restarted_in_the_middle(register: Register, redis: RedisServer) -> None:
@@ -80,4 +80,4 @@ def test_redis_killed_and_restarted_in_the_middle(register: Register, redis: Red
     assert on.server.stats()["max_in_flight"] <= 16
     sent = sent_at(on)
     assert max(sum(start <= at < start + 10 for at in sent) for start in sent[::20]) <= 500 + 26
-    assert books_agree(on.classes())
+    assert classes_reconcile(on.classes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from tests.cluster.conftest import MODEL, Register
 from tests.redis_server import RedisServer
 from tests.waiting import wait_until
@@ -33,7 +33,7 @@ def test_speculation(register: Register, redis: RedisServer, *, shared: bool) ->
     assert [row.id for row in rows] == list(range(ROWS))
     assert any(task.speculative for task in on.tasks()), "Spark did not speculate"
     wait_until(lambda: {task.status for task in on.tasks() if task.speculative} <= {"SUCCESS", "KILLED"})
-    assert books_agree(on.classes())
+    assert classes_reconcile(on.classes())
     wait_until(lambda: on.server.stats()["in_flight"] == 0)
     stats = on.server.stats()
     assert stats["distinct_prompts"] == ROWS

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from tests.connect.conftest import MODEL, Register
 
 ROWS, LATENCY_MS = 10_000, 200
@@ -38,7 +38,9 @@ def test_an_interrupted_query_stops(spark: SparkSession, register: Register, ser
     assert failures
     gateway.usage.flush()
     rows = gateway.usage.reconcile(server.ledger).collect()
-    assert books_agree({row["class"]: 1 for row in rows if row["class"] != "missing"})  # others' of the shared gateway
+    assert classes_reconcile(
+        {row["class"]: 1 for row in rows if row["class"] != "missing"}
+    )  # others' of the shared gateway
     outcomes = spark.table(gateway.usage.table).select("client_metadata.outcome", "client_metadata.error_kind")
     assert {tuple(row) for row in outcomes.collect()} == {("answered", None), ("no_answer", "cancelled")}
 

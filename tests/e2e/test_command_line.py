@@ -19,12 +19,12 @@ from tests.unit.command import command
 pytestmark = pytest.mark.timeout(1800)
 
 
-def test_demo_answers_real_text_and_its_books_agree(run: Run, place: Path) -> None:
+def test_demo_answers_real_text_and_it_reconciles(run: Run, place: Path) -> None:
     done = run("demo", "--rows", "1000")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1,000 texts" in done.stdout
     assert "1,000 answered, 0 failed" in done.stdout
-    assert "The books agree." in done.stdout
+    assert "The usage table reconciles with the gateway's record." in done.stdout
     assert "Traceback" not in done.stderr
     assert (place / "demo" / "warehouse" / "summaries" / "_delta_log").is_dir()
 
@@ -51,10 +51,10 @@ def test_demo_answers_real_text_and_its_books_agree(run: Run, place: Path) -> No
         ledger.execute("DELETE FROM usage WHERE rowid = 1")
     reconciled = command("reconcile", "demo/devgateway.sqlite", "--warehouse", "demo/warehouse", "--json")
     assert reconciled.returncode == 1
-    books = json.loads(reconciled.stdout)
-    assert (books["agree"], books["matched"], books["extra"]) == (False, 1009, 1)
-    assert [example["class"] for example in books["examples"]] == ["extra"]
-    assert "the books don't agree" in reconciled.stderr
+    found = json.loads(reconciled.stdout)
+    assert (found["agree"], found["matched"], found["extra"]) == (False, 1009, 1)
+    assert [example["class"] for example in found["examples"]] == ["extra"]
+    assert "the usage table and the gateway's record differ" in reconciled.stderr
     assert "Traceback" not in reconciled.stderr
 
 

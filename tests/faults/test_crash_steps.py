@@ -19,7 +19,7 @@ TABLE = "crash_steps.usage"
 OF_A_COMMIT = ("copyFromLocalFile", "startTransaction", "commit", "checkpoint")
 
 
-class Books:
+class RunLedger:
     """The event ids that must each have one row, and the drain that is to bring them into the table."""
 
     def __init__(self, spark: SparkSession, folder: Path, table: str) -> None:
@@ -43,36 +43,36 @@ class Books:
         assert not sealed_segments(self.spool)
 
 
-def fill(books: Books, name: str) -> None:
+def fill(run_ledger: RunLedger, name: str) -> None:
     """Segments of a writer that ended, one of which has a damaged line, and what a dead writer left."""
     for part in ("a", "b"):
-        with closing(open_writer(books.spool)) as writer:
+        with closing(open_writer(run_ledger.spool)) as writer:
             for number in range(3):
                 event_id = f"{name}-{part}-{number}"
                 writer.intend(record(event_id))
                 writer.settle(answered(event_id))
-                books.expected[event_id] = "answered"
-    damaged = max(sealed_dir(books.spool).iterdir())
+                run_ledger.expected[event_id] = "answered"
+    damaged = max(sealed_dir(run_ledger.spool).iterdir())
     content = damaged.read_bytes()
     lost = content.rindex(b'"event_id":"') + 12
     damaged.write_bytes(content[:-5] + b"\n")
-    books.expected[content[lost:].partition(b'"')[0].decode()] = "unknown"
+    run_ledger.expected[content[lost:].partition(b'"')[0].decode()] = "unknown"
     if (pid := os.fork()) == 0:
-        left = SpoolWriter(books.local, lambda _: None)
+        left = SpoolWriter(run_ledger.local, lambda _: None)
         left.intend(record(f"{name}-left"))
         os._exit(0)
     os.waitpid(pid, 0)
-    books.expected[f"{name}-left"] = "unknown"
+    run_ledger.expected[f"{name}-left"] = "unknown"
 
 
 @pytest.mark.timeout(900)
 def test_a_drain_that_dies_before_any_step(spark: SparkSession, tmp_path: Path) -> None:
     """Adopting, shipping, the manifest, the data file, the commit, deleting."""
-    books = Books(spark, tmp_path, TABLE)
+    run_ledger = RunLedger(spark, tmp_path, TABLE)
     for step in range(1, 200):
-        fill(books, f"step-{step}")
-        died = dies_before(step, books.folders, lambda: books.drain().flush(), OF_A_COMMIT)
-        books.check(step)
+        fill(run_ledger, f"step-{step}")
+        died = dies_before(step, run_ledger.folders, lambda: run_ledger.drain().flush(), OF_A_COMMIT)
+        run_ledger.check(step)
         if not died:
             print(f"{step - 1} steps")
             assert step > 25
@@ -84,16 +84,16 @@ def test_a_drain_that_dies_before_any_step(spark: SparkSession, tmp_path: Path) 
 def test_a_drain_that_dies_at_any_step_of_a_table_that_spark_writes(spark: SparkSession, tmp_path: Path) -> None:
     """The first steps are those of any table: from the manifest on."""
     table = "crash_steps.by_spark"
-    books = Books(spark, tmp_path, table)
-    books.drain().flush()
+    run_ledger = RunLedger(spark, tmp_path, table)
+    run_ledger.drain().flush()
     spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT seen CHECK (request_id IS NOT NULL)")
     for step in range(1, 200):
-        with closing(open_writer(books.spool)) as writer:
+        with closing(open_writer(run_ledger.spool)) as writer:
             writer.intend(record(f"step-{step}"))
             writer.settle(answered(f"step-{step}"))
-        books.expected[f"step-{step}"] = "answered"
-        died = dies_before(step, books.folders, lambda: books.drain().flush(), ("saveAsTable",))
-        books.check(step)
+        run_ledger.expected[f"step-{step}"] = "answered"
+        died = dies_before(step, run_ledger.folders, lambda: run_ledger.drain().flush(), ("saveAsTable",))
+        run_ledger.check(step)
         if not died:
             print(f"{step - 1} steps")
             assert step > 6
@@ -102,9 +102,9 @@ def test_a_drain_that_dies_at_any_step_of_a_table_that_spark_writes(spark: Spark
 
 
 def test_the_same_drain_beside_maintenance_loses_nothing(spark: SparkSession, tmp_path: Path) -> None:
-    books = Books(spark, tmp_path, "crash_steps.maintained")
+    run_ledger = RunLedger(spark, tmp_path, "crash_steps.maintained")
     for step in range(3):
-        fill(books, f"step-{step}")
-        books.check(step)
-        maintain(spark, books.table)
-    books.check(0)
+        fill(run_ledger, f"step-{step}")
+        run_ledger.check(step)
+        maintain(spark, run_ledger.table)
+    run_ledger.check(0)

@@ -1,4 +1,4 @@
-"""Ctrl-C in the midst of each command that sends: exit code 130, a line that says so, and books that agree."""
+"""Ctrl-C in the midst of each command that sends: exit code 130, a line that says so, and a ledger that reconciles."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def test_ctrl_c_loses_nothing(tmp_path: Path, command: str) -> None:
         time.sleep(1)
         assert server.stats()["requests"] == sent, "nothing is sent after the end"
         words = ["reconcile", "ledger.sqlite", "--warehouse", WAREHOUSE.get(command, "spark-warehouse")]
-        books = subprocess.run(
+        run_ledger = subprocess.run(
             [COMMAND, *words], cwd=tmp_path, env=settings, capture_output=True, text=True, check=False
         )
-        assert books.returncode == 0, books.stdout + books.stderr
+        assert run_ledger.returncode == 0, run_ledger.stdout + run_ledger.stderr
 
 
 def _wait_for(server: RunningGateway, requests: int) -> None:

@@ -20,7 +20,7 @@ from tests.spark.test_cancelling import (
     ROWS,
     answers,
     cancelled,
-    check_books,
+    check_ledger,
     check_stopped,
     slow_gateway,
     slow_server,
@@ -84,7 +84,7 @@ def test_ctrl_c_that_ends_the_driver_stops(
         check_stopped(slow_server, ended_at, WITHIN_S)
         process.communicate(timeout=60)
     gateway = register(spool_dir=str(tmp_path / "warehouse/_gateway_batch/spool"))
-    assert check_books(spark, gateway, slow_server)["no_answer", "cancelled"] > 0
+    assert check_ledger(spark, gateway, slow_server)["no_answer", "cancelled"] > 0
 
 
 def test_ctrl_c_leaves_a_session_that_works_until_it_is_stopped(
@@ -101,4 +101,4 @@ def test_ctrl_c_leaves_a_session_that_works_until_it_is_stopped(
         assert output == "interrupted\n"
         check_stopped(slow_server, ended_at, WITHIN_S)
     gateway = register(spool_dir=str(tmp_path / "warehouse/_gateway_batch/spool"))
-    assert check_books(spark, gateway, slow_server)["no_answer", "cancelled"] > 0
+    assert check_ledger(spark, gateway, slow_server)["no_answer", "cancelled"] > 0

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from tests.spark.conftest import MODEL, TOKEN
 
 ROWS, DOWN_S = 10_000, 20.0
@@ -114,7 +114,7 @@ def test_all_rows_are_answered_in_the_end_with_few_further_requests(
         print(f"{attempts} attempts failed")
         if go is not Server.go:  # one that ends doesn't write down what it was at
             classes = gateway.usage.reconcile(server.now.ledger).groupBy("class").count().collect()
-            assert books_agree({row["class"]: row["count"] for row in classes})
+            assert classes_reconcile({row["class"]: row["count"] for row in classes})
     finally:
         gateway.close()
 
@@ -135,6 +135,6 @@ def test_rows_whose_answers_go_wrong_by_chance_are_answered(
         assert 1.03 <= attempts <= 1.2
         gateway.usage.flush()
         classes = gateway.usage.reconcile(server.now.ledger).groupBy("class").count().collect()
-        assert books_agree({row["class"]: row["count"] for row in classes})
+        assert classes_reconcile({row["class"]: row["count"] for row in classes})
     finally:
         gateway.close()

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import Settings, running
-from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from tests.faults.campaign.processes import kill, wait_for_busy_writer
 from tests.spark.conftest import MODEL, TOKEN
 
@@ -79,7 +79,7 @@ def test_a_slow_spool_folder_costs_time_and_no_record(spark: SparkSession, tmp_p
                 row["class"]: row["count"]
                 for row in gateway.usage.reconcile(server.ledger).groupBy("class").count().collect()
             }
-    assert books_agree(counts), counts
+    assert classes_reconcile(counts), counts
     assert sum(counts.values()) <= IN_FLIGHT
     assert spark.table(table).count() >= ROWS
     assert (tmp_path / "calls").stat().st_size > ROWS, "the folder was not slow"

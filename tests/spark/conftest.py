@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.ledger.reconcile import books
+from gateway_batch.spark.ledger.reconcile import count_classes
 from tests.conformance.echo import echo_server_running
 from tests.conformance.fixtures import echoed, echoed_tags, texts
 from tests.quick_start import PATIENT, SMALL_TABLES
@@ -95,10 +95,10 @@ def own_rows(gateway: gb.Gateway) -> DataFrame:
 
 
 def own_classes(gateway: gb.Gateway, server: RunningGateway) -> dict[str, int]:
-    """The requests of a registration that our books and the gateway's differ on, by class."""
+    """The requests of a registration that the usage table and the gateway's record differ on, by class."""
     own_rows(gateway).createOrReplaceTempView("own_rows")
     where = " AND ".join(f"request_tags['{name}'] = '{value}'" for name, value in gateway.config.request_tags.items())
-    return dict(books(gateway.spark, "own_rows", server.ledger, where=where or None, examples=0).counts)
+    return dict(count_classes(gateway.spark, "own_rows", server.ledger, where=where or None, examples=0).counts)
 
 
 @pytest.fixture

@@ -214,10 +214,10 @@ def test_tags_of_the_row_reach_gateway_and_ledger(
     assert gateway.usage.flush() == 3
     tags = {row.request_tags["step"]: row.request_tags["team"] for row in spark.table(gateway.usage.table).collect()}
     assert tags == {f"größe {n}": "search" for n in range(3)}
-    assert books(gateway, server, spark) == {}
+    assert unmatched(gateway, server, spark) == {}
 
 
-def books(gateway: gb.Gateway, server: RunningGateway, spark: SparkSession) -> dict[str, int]:
+def unmatched(gateway: gb.Gateway, server: RunningGateway, spark: SparkSession) -> dict[str, int]:
     """Requests per class, of this test's table only: the server's ledger has those of other tests too."""
     rows = gateway.usage.reconcile(server.ledger).where("class <> 'missing'").groupBy("class").count().collect()
     return {row["class"]: row["count"] for row in rows}

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from tests.spark.conftest import MODEL, SHARED_LEDGER, TOKEN, Register, own_classes, own_rows
 
 ROWS, IN_FLIGHT, LATENCY_MS = 10_000, 64, 200
@@ -80,7 +80,7 @@ def check_stopped(server: RunningGateway, ended_at: float, within_s: float | Non
     assert within_s is None or not later or later[-1] < within_s
 
 
-def check_books(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway) -> Counter[tuple[str, str | None]]:
+def check_ledger(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway) -> Counter[tuple[str, str | None]]:
     """That they agree, with every outcome known; returns the rows' outcomes and errors."""
     until = time.monotonic() + 30
     while True:  # workers seal their records a moment after the query has ended
@@ -88,7 +88,7 @@ def check_books(spark: SparkSession, gateway: gb.Gateway, server: RunningGateway
         classes = own_classes(gateway, server)
         if "missing" not in classes or time.monotonic() > until:
             break
-    assert books_agree(classes), classes
+    assert classes_reconcile(classes), classes
     rows = own_rows(gateway).select("client_metadata.outcome", "client_metadata.error_kind").collect()
     found = Counter((row.outcome, row.error_kind) for row in rows)
     assert set(found) <= {("answered", None), ("answered", "bad_request"), ("no_answer", "cancelled")}
@@ -122,7 +122,7 @@ def test_a_cancelled_job_group_stops(
     ended_at, error = cancelled(spark, answers, slow_server, interrupt=interrupt)
     check_stopped(slow_server, ended_at)
     assert "cancelled" in error
-    assert check_books(spark, slow_gateway, slow_server)["no_answer", "cancelled"] > 0
+    assert check_ledger(spark, slow_gateway, slow_server)["no_answer", "cancelled"] > 0
 
 
 def test_the_siblings_of_a_failed_task_stop(
@@ -133,7 +133,7 @@ def test_the_siblings_of_a_failed_task_stop(
         answers.collect()
     ended_at = time.time()
     check_stopped(slow_server, ended_at)
-    found = check_books(spark, slow_gateway, slow_server)
+    found = check_ledger(spark, slow_gateway, slow_server)
     assert found["answered", "bad_request"] == 1
     assert found["no_answer", "cancelled"] > 0
 
@@ -145,7 +145,7 @@ def test_a_limit_on_the_answers_stops(
     assert len(answers.where("answer != ''").limit(200).collect()) == 200
     ended_at = time.time()
     check_stopped(slow_server, ended_at)
-    assert check_books(spark, slow_gateway, slow_server)["no_answer", "cancelled"] > 0
+    assert check_ledger(spark, slow_gateway, slow_server)["no_answer", "cancelled"] > 0
 
 
 def test_batches_that_fill_the_buffer_on_their_way_to_a_task_that_has_ended_lose_no_record(
@@ -156,4 +156,4 @@ def test_batches_that_fill_the_buffer_on_their_way_to_a_task_that_has_ended_lose
     answers = spark.range(0, 6000, 1, 2).selectExpr(f"repeat({text}, 100) AS answer")
     assert len(answers.where("answer != ''").limit(200).collect()) == 200
     check_stopped(slow_server, time.time())
-    check_books(spark, slow_gateway, slow_server)
+    check_ledger(spark, slow_gateway, slow_server)

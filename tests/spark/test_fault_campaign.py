@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.faults.campaign.books import AGREE
 from tests.faults.campaign.places import place_of_session
 from tests.faults.campaign.plan import (
     DELAYED_FILE,
@@ -19,6 +18,7 @@ from tests.faults.campaign.plan import (
     make_plan,
 )
 from tests.faults.campaign.run import run
+from tests.faults.campaign.run_ledger import AGREE
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ from tests.faults.campaign.run import run
         pytest.param(3, {DELAYED_FILE, KILL_WORKER}, marks=pytest.mark.nightly),
     ],
 )
-def test_the_books_agree_whatever_dies(spark: SparkSession, tmp_path: Path, seed: int, kinds: set[str]) -> None:
+def test_the_ledger_reconciles_whatever_dies(spark: SparkSession, tmp_path: Path, seed: int, kinds: set[str]) -> None:
     result = run(place_of_session(spark, tmp_path), make_plan(LOCAL, seed, kinds))
     assert result["verdict"] == AGREE, result

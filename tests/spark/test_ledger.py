@@ -24,7 +24,7 @@ from gateway_batch.spark.analytics.maintenance import maintain
 from gateway_batch.spark.ledger import drain
 from gateway_batch.spark.ledger.drain import UsageDrain
 from gateway_batch.spark.ledger.driver_delta_writer import DriverDeltaWriter
-from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from gateway_batch.spark.ledger.usage_table import record_type, usage_ddl
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from gateway_batch.usage.spool import SpoolWriter
@@ -132,7 +132,7 @@ def test_failures_and_retries_have_rows_too(spark: SparkSession, gateway: gb.Gat
     assert set(own_classes(gateway, server)) == {"unknown_resolved"}
 
 
-def test_every_kind_of_answer_agrees_with_the_gateways_books(
+def test_every_kind_of_answer_is_as_the_gateway_has_it(
     spark: SparkSession, register_shared: Register, server: RunningGateway
 ) -> None:
     gateway = register_shared(max_attempts=1)
@@ -402,7 +402,7 @@ def test_a_killed_worker_loses_no_record(
     assert all(row.a for row in answers)
     gateway.usage.flush()
     found = own_classes(gateway, server)
-    assert books_agree(found)
+    assert classes_reconcile(found)
     unknown = found.get("unknown_resolved", 0) + found.get("never_sent", 0)
     assert 0 < unknown <= in_flight
     assert own_rows(gateway).count() >= rows + unknown

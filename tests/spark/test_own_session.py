@@ -20,7 +20,7 @@ from pyarrow import parquet
 from pyspark.sql import SparkSession
 
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.spark.ledger.reconcile import books
+from gateway_batch.spark.ledger.reconcile import count_classes
 from tests.spark.conftest import MODEL, SHARED_LEDGER, Register
 
 SECRET = "dapi-PLANTED-TOKEN-7f3a"
@@ -150,5 +150,5 @@ def test_it_loses_no_record_when_it_stops_right_after_an_action(
     gateway = register_shared(host=run.server.host, spool_dir=str(run.folder / "warehouse/_gateway_batch/spool"))
     assert gateway.usage.flush() == LAST_ROWS
     spark.table(SHARED_LEDGER).where("request_tags['part'] = 'last'").createOrReplaceTempView("last_rows")
-    found = books(spark, "last_rows", run.server.ledger, where="request_tags['part'] = 'last'")
+    found = count_classes(spark, "last_rows", run.server.ledger, where="request_tags['part'] = 'last'")
     assert (found.matched, found.counts) == (LAST_ROWS, {})

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
 from gateway_batch.errors import ConfigError
-from gateway_batch.spark.ledger.reconcile import books
+from gateway_batch.spark.ledger.reconcile import count_classes
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from tests.spark.conftest import MODEL, TOKEN
 
@@ -69,8 +69,8 @@ def test_an_exported_file_agrees(spark: SparkSession, usage: DataFrame, tmp_path
     path = tmp_path / f"export{ending}"
     writer = exported(usage).coalesce(1).write.option("header", True).option("escape", '"')
     writer.format({".jsonl": "json"}.get(ending, ending[1:])).save(str(path))
-    found = books(spark, OURS, str(path))
-    assert (found.agree, found.matched, dict(found.counts)) == (True, 6, {})
+    found = count_classes(spark, OURS, str(path))
+    assert (found.reconciles, found.matched, dict(found.counts)) == (True, 6, {})
 
 
 def test_each_request_that_is_not_matched_is_of_one_class(
@@ -80,8 +80,8 @@ def test_each_request_that_is_not_matched_is_of_one_class(
     wrong = F.when(F.col("request_id") == ids[1], 999).otherwise(F.col("total_tokens"))
     theirs = theirs.withColumn("total_tokens", wrong)
     unheard_of = theirs.where(F.col("request_id") == ids[2]).withColumn("request_id", F.lit("of-another-client"))
-    found = books(spark, OURS, theirs.union(unheard_of))
-    assert (found.agree, found.matched) == (False, 4)
+    found = count_classes(spark, OURS, theirs.union(unheard_of))
+    assert (found.reconciles, found.matched) == (False, 4)
     assert found.counts == {"extra": 1, "differing": 1, "missing": 1}
     examples = {example["class"]: example for example in found.examples}
     assert examples["differing"]["differences"] == ["total_tokens"]
@@ -94,8 +94,8 @@ def test_a_condition_leaves_other_clients_requests_out(spark: SparkSession, usag
     theirs = exported(usage)
     others = theirs.limit(1).withColumn("request_id", F.lit("another")).withColumn("endpoint_name", F.lit("other"))
     ledger = theirs.union(others)
-    assert not books(spark, OURS, ledger, examples=0).agree
-    assert books(spark, OURS, ledger, where=f"endpoint_name = '{MODEL}'").agree
+    assert not count_classes(spark, OURS, ledger, examples=0).reconciles
+    assert count_classes(spark, OURS, ledger, where=f"endpoint_name = '{MODEL}'").reconciles
 
 
 def test_an_unknown_outcome_that_the_gateway_knows_is_resolved(
@@ -105,8 +105,8 @@ def test_an_unknown_outcome_that_the_gateway_knows_is_resolved(
         usage.withColumn("status_code", F.when(F.col("request_id") != ids[0], F.col("status_code"))), "with_unknown"
     )
     theirs = usage.select("*", F.col("client_metadata.event_id").alias("client_request_id"))
-    found = books(spark, "with_unknown", theirs)
-    assert (found.agree, found.matched, dict(found.counts)) == (True, 5, {"unknown_resolved": 1})
+    found = count_classes(spark, "with_unknown", theirs)
+    assert (found.reconciles, found.matched, dict(found.counts)) == (True, 5, {"unknown_resolved": 1})
 
 
 def test_a_table_of_the_mirrored_columns_alone_agrees(spark: SparkSession, gateway: gb.Gateway) -> None:
@@ -115,8 +115,8 @@ def test_a_table_of_the_mirrored_columns_alone_agrees(spark: SparkSession, gatew
     spark.table(gateway.usage.table).select(*MIRRORED_COLUMNS).write.format("delta").saveAsTable(table)
     assert len(spark.table(table).columns) == 38
     for tag in (None, TAG):
-        found = books(spark, gateway.usage.table, table, event_id_tag=tag)
-        assert (found.agree, found.matched, dict(found.counts)) == (True, 6, {}), tag
+        found = count_classes(spark, gateway.usage.table, table, event_id_tag=tag)
+        assert (found.reconciles, found.matched, dict(found.counts)) == (True, 6, {}), tag
     assert gateway.usage.reconcile(table).count() == 0
 
 
@@ -125,13 +125,13 @@ def test_a_tag_finds_what_the_servers_request_id_does_not(
 ) -> None:
     mirror = usage.select(*MIRRORED_COLUMNS)
     theirs = mirror.withColumn("request_id", F.concat(F.lit("other-"), "request_id"))
-    by_request = books(spark, OURS, theirs, examples=0)
+    by_request = count_classes(spark, OURS, theirs, examples=0)
     assert (by_request.matched, dict(by_request.counts)) == (0, {"missing": 6, "extra": 6})
-    by_tag = books(spark, OURS, theirs, event_id_tag=TAG)
+    by_tag = count_classes(spark, OURS, theirs, event_id_tag=TAG)
     assert (by_tag.matched, dict(by_tag.counts)) == (0, {"differing": 6})
     assert {tuple(example["differences"]) for example in by_tag.examples} == {("request_id",)}
     without = theirs.drop("request_id")
-    assert books(spark, OURS, without, event_id_tag=TAG).agree
+    assert count_classes(spark, OURS, without, event_id_tag=TAG).reconciles
     assert gateway.usage.reconcile(without).count() == 0
     classes = {row["class"] for row in gateway.usage.reconcile(without, event_id_tag="another").collect()}
     assert classes == {"missing", "extra"}
@@ -148,8 +148,8 @@ def test_every_class_is_told_in_a_table_of_the_mirrored_columns_alone(
     twice = usage.where(F.col("request_id") == ids[2])
     wrong = F.when(F.col("request_id") == ids[3], 999).otherwise(F.col("total_tokens"))
     rows = usage.where(F.col("request_id") != ids[4]).union(unheard_of).union(twice).withColumn("total_tokens", wrong)
-    found = books(spark, "one_twice", rows.select(*MIRRORED_COLUMNS), event_id_tag=tag, examples=9)
-    assert (found.agree, found.matched) == (False, 2)
+    found = count_classes(spark, "one_twice", rows.select(*MIRRORED_COLUMNS), event_id_tag=tag, examples=9)
+    assert (found.reconciles, found.matched) == (False, 2)
     assert dict(found.counts) == {"missing": 2, "duplicated": 1, "differing": 1, "extra": 1}
     by_class = {example["class"]: example for example in found.examples}
     assert by_class["duplicated"]["ours"]["request_id"] == ids[0]
@@ -161,22 +161,22 @@ def test_every_class_is_told_in_a_table_of_the_mirrored_columns_alone(
 
 def test_a_ledger_of_event_ids_alone_agrees(spark: SparkSession, usage: DataFrame) -> None:
     event_ids = usage.select(F.col("client_metadata.event_id").alias("client_request_id"))
-    found = books(spark, OURS, event_ids)
-    assert (found.agree, found.matched, dict(found.counts)) == (True, 6, {})
-    assert books(spark, OURS, event_ids.limit(5), examples=0).counts == {"extra": 1}
+    found = count_classes(spark, OURS, event_ids)
+    assert (found.reconciles, found.matched, dict(found.counts)) == (True, 6, {})
+    assert count_classes(spark, OURS, event_ids.limit(5), examples=0).counts == {"extra": 1}
 
 
 def test_estimated_tokens_are_not_compared(spark: SparkSession, usage: DataFrame) -> None:
     estimated = F.col("client_metadata").withField("token_source", F.lit("estimated"))
     as_ours(usage.withColumn("client_metadata", estimated), "estimated")
     theirs = exported(usage).withColumns({name: F.lit(None).cast("long") for name in COLUMNS[3:]})
-    assert books(spark, "estimated", theirs).agree
-    assert books(spark, OURS, theirs, examples=0).counts == {"differing": 6}
+    assert count_classes(spark, "estimated", theirs).reconciles
+    assert count_classes(spark, OURS, theirs, examples=0).counts == {"differing": 6}
 
 
 @pytest.mark.usefixtures("usage")
 def test_a_ledger_without_ids_is_refused(spark: SparkSession) -> None:
     with pytest.raises(ConfigError, match="neither a column request_id nor client_request_id"):
-        books(spark, OURS, spark.table(OURS).select("endpoint_name"))
+        count_classes(spark, OURS, spark.table(OURS).select("endpoint_name"))
     with pytest.raises(ConfigError, match="nowhere is neither a file nor a table"):
-        books(spark, OURS, "nowhere")
+        count_classes(spark, OURS, "nowhere")

@@ -1,4 +1,4 @@
-"""Other clients' requests in the usage table: each once, ours never twice, and the books still agree."""
+"""Other clients' requests in the usage table: each once, ours never twice, and the table still reconciles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.gateway import Usage
 from gateway_batch.spark.ledger.gateway_ledger import read_ledger
-from gateway_batch.spark.ledger.reconcile import Books, books
+from gateway_batch.spark.ledger.reconcile import Reconciliation, count_classes
 from gateway_batch.spark.ledger.usage_import import days_to_read, others_of
 from gateway_batch.spark.ledger.usage_table import create_usage_table, record_type
 from tests.spark.conftest import MODEL, TOKEN, Register
@@ -101,13 +101,15 @@ def ask_as_an_agent(server: RunningGateway, *texts: str, model: str = MODEL) -> 
                 client.post("/chat/completions", json={"model": model, "messages": [{"role": "user", "content": text}]})
 
 
-def agree(spark: SparkSession, gateway: gb.Gateway, ledger: Path | DataFrame, where: str | None = None) -> Books:
-    found = books(spark, gateway.usage.table, ledger, where=where)
-    assert found.agree, found
+def agree(
+    spark: SparkSession, gateway: gb.Gateway, ledger: Path | DataFrame, where: str | None = None
+) -> Reconciliation:
+    found = count_classes(spark, gateway.usage.table, ledger, where=where)
+    assert found.reconciles, found
     return found
 
 
-def test_others_requests_are_imported_once_as_the_gateway_has_them_and_the_books_agree(
+def test_others_requests_are_imported_once_as_the_gateway_has_them_and_the_ledger_reconciles(
     spark: SparkSession, unflushed: gb.Gateway, traffic: Path
 ) -> None:
     assert unflushed.usage.import_ledger(traffic) == OTHERS
@@ -163,8 +165,8 @@ def test_a_lost_record_of_ours_stays_missing(spark: SparkSession, gateway: gb.Ga
     lost = spark.table(table).selectExpr("min(request_id)").collect()[0][0]
     spark.sql(f"DELETE FROM {table} WHERE request_id = '{lost}'")
     assert gateway.usage.import_ledger(traffic) == OTHERS
-    found = books(spark, table, traffic)
-    assert (found.agree, dict(found.counts)) == (False, {"missing": 1})
+    found = count_classes(spark, table, traffic)
+    assert (found.reconciles, dict(found.counts)) == (False, {"missing": 1})
 
 
 def test_a_record_that_is_still_in_the_spool_is_not_doubled(

@@ -78,7 +78,7 @@ def obey(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
 
 
 def read_throttle_state(pipe: Pipe[Any, Any], folder: Path, service: str) -> None:
-    """A member of a service's throttle state: calls what it is asked to, `("refused", 10.0, 9.0)`; answers with what it gets."""
+    """A member of a service's throttle state, whose methods are called by name, `("refused", 10.0, 9.0)`."""
     state = HostThrottleStates(folder).of(service)
     while True:
         name, *arguments = pipe.recv()

@@ -65,7 +65,7 @@ def test_what_is_under_way_is_told_between_chunks_and_counted_by_chunks_only(tmp
         if report.under_way == 2:
             news.set()
 
-    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as teller:
+    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as reporter:
         attempts = [record(f"{number}") for number in range(3)]
         for attempt in attempts:
             writer.intend(attempt)
@@ -74,7 +74,7 @@ def test_what_is_under_way_is_told_between_chunks_and_counted_by_chunks_only(tmp
         soon.pop()()
         assert news.wait(30)
         assert (told[-1].rows, told[-1].under_way, told[-1].traffic) == (0, 2, Traffic(attempts=2, in_flight=1))
-        last = teller.tell(rows=2)
+        last = reporter.report_chunk(rows=2)
     assert (last.rows, last.under_way, last.traffic.attempts) == (2, 0, 2)
     writer.close()
 
@@ -87,15 +87,15 @@ def test_what_a_listener_raises_ends_the_run(tmp_path: Path) -> None:
             heard.set()
             raise OSError("the disk of the log is full")
 
-    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as teller:
+    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as reporter:
         assert heard.wait(30)
         with pytest.raises(OSError, match="is full"):
-            teller.tell(rows=1)
+            reporter.report_chunk(rows=1)
 
 
 def test_without_a_listener_and_a_spool_only_chunks_are_told(tmp_path: Path) -> None:
-    with ProgressReporter(BEGUN, tmp_path / "missing", None, time.monotonic() - 5) as teller:
-        report = teller.tell(rows=5)
+    with ProgressReporter(BEGUN, tmp_path / "missing", None, time.monotonic() - 5) as reporter:
+        report = reporter.report_chunk(rows=5)
     assert report.rows == 5
     assert report.seconds >= 5
 
@@ -108,9 +108,9 @@ def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> Non
         if report.rows:
             raise KeyboardInterrupt
 
-    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as teller:
+    with ProgressReporter(BEGUN, tmp_path, listen, time.monotonic()) as reporter:
         with pytest.raises(KeyboardInterrupt):
-            teller.tell(rows=1)
+            reporter.report_chunk(rows=1)
         for thread in threading.enumerate():
             if thread.name == "gateway_batch_progress":
                 thread.join(30)
@@ -120,9 +120,9 @@ def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> Non
 
 def test_chunks_and_the_end_are_logged_with_their_figures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "gateway_batch")
-    with ProgressReporter(BEGUN, tmp_path, None, time.monotonic()) as teller:
-        teller.tell(rows=10)
-        teller.tell(status=Status.COMPLETED)
+    with ProgressReporter(BEGUN, tmp_path, None, time.monotonic()) as reporter:
+        reporter.report_chunk(rows=10)
+        reporter.report_chunk(status=Status.COMPLETED)
     chunk, end = caplog.records
     assert chunk.getMessage().startswith(f"batch job {BEGUN.output}: 10 of")
     figures: dict[str, Any] = end.gateway_batch  # type: ignore[attr-defined]

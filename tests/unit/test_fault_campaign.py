@@ -1,4 +1,4 @@
-"""The parts of the fault campaign that decide: its plans, its books, which runs are still to do."""
+"""The parts of the fault campaign that decide: its plans, its ledger, which runs are still to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from subprocess import PIPE
 
 import pytest
 
-from tests.faults.campaign import books, results
+from tests.faults.campaign import results, run_ledger
 from tests.faults.campaign.clock import Clock
 from tests.faults.campaign.faults import FAULTS
 from tests.faults.campaign.plan import CLUSTER, KILL_WORKER, KINDS, LOCAL, NOBODY, OF_FILES, make_plan
@@ -43,37 +43,37 @@ def test_every_kind_of_fault_can_be_done() -> None:
     assert {kind for of_place in KINDS.values() for kind in of_place} == set(FAULTS)
 
 
-def found(classes: dict[str, str], **outcomes: str) -> books.Books:
-    return books.count(3, outcomes.items(), classes.items())
+def found(classes: dict[str, str], **outcomes: str) -> run_ledger.RunLedger:
+    return run_ledger.count(3, outcomes.items(), classes.items())
 
 
-def test_books_that_agree_raise_no_complaint() -> None:
+def test_a_ledger_that_reconciles_raises_no_complaint() -> None:
     counted = found({"b": "never_sent"}, a="answered", b="unknown", c="answered")
     assert (counted.rows, counted.distinct, counted.unknown) == (3, 3, 1)
-    assert books.complaints(counted, most_unknown=1, may_cut_off=False) == []
+    assert run_ledger.complaints(counted, most_unknown=1, may_cut_off=False) == []
 
 
 @pytest.mark.parametrize("name", ["missing", "duplicated", "differing", "extra"])
-def test_books_that_disagree_raise_one(name: str) -> None:
-    (complaint,) = books.complaints(found({"a": name}, a="answered"), most_unknown=9, may_cut_off=True)
+def test_a_ledger_that_differs_raises_one(name: str) -> None:
+    (complaint,) = run_ledger.complaints(found({"a": name}, a="answered"), most_unknown=9, may_cut_off=True)
     assert name in complaint
 
 
 def test_more_unknown_outcomes_than_were_in_flight_are_wrong() -> None:
     counted = found({"a": "unknown_resolved", "b": "never_sent"}, a="unknown", b="unknown")
-    assert len(books.complaints(counted, most_unknown=1, may_cut_off=False)) == 1
-    assert books.complaints(counted, most_unknown=2, may_cut_off=False) == []
+    assert len(run_ledger.complaints(counted, most_unknown=1, may_cut_off=False)) == 1
+    assert run_ledger.complaints(counted, most_unknown=2, may_cut_off=False) == []
 
 
 def test_requests_without_an_answer_are_wrong_where_nothing_was_cut_off() -> None:
     counted = found({"a": "unknown_resolved"}, a="no_answer")
-    assert len(books.complaints(counted, most_unknown=0, may_cut_off=False)) == 1
-    assert books.complaints(counted, most_unknown=0, may_cut_off=True) == []
+    assert len(run_ledger.complaints(counted, most_unknown=0, may_cut_off=False)) == 1
+    assert run_ledger.complaints(counted, most_unknown=0, may_cut_off=True) == []
 
 
 def test_an_event_id_twice_is_wrong() -> None:
-    counted = books.count(1, [("a", "answered"), ("a", "answered")], [])
-    assert len(books.complaints(counted, most_unknown=0, may_cut_off=False)) == 1
+    counted = run_ledger.count(1, [("a", "answered"), ("a", "answered")], [])
+    assert len(run_ledger.complaints(counted, most_unknown=0, may_cut_off=False)) == 1
 
 
 def test_seeds_with_a_result_are_not_run_again_and_broken_runs_are(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from gateway_batch.admission.leases import (
 
 
 class Player:
-    """A member that books what it does."""
+    """A member that counts what it does."""
 
     def __init__(self, state: list[LeaseState], name: str, limits: Limits, budget: str = "b") -> None:
         self._state, self._name, self._limits, self._budget = state, name, limits, budget

@@ -1,4 +1,4 @@
-"""Our books against a gateway's own: each request in one class."""
+"""The usage table against a gateway's own record: each request in one class."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ UNKNOWN_RESOLVED = "unknown_resolved"
 CLASSES = (MISSING, DUPLICATED, DIFFERING, EXTRA, NEVER_SENT, UNKNOWN_RESOLVED)
 
 
-def books_agree(counts: Mapping[str, int]) -> bool:
-    """Whether requests per class are those of books that agree: only unknown outcomes may stand open."""
+def classes_reconcile(counts: Mapping[str, int]) -> bool:
+    """Whether the two sides reconcile, by their requests per class: only unknown outcomes may stay open."""
     return not any(counts.get(name) for name in (MISSING, DUPLICATED, DIFFERING, EXTRA))
 
 
@@ -46,7 +46,7 @@ _COMPARED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class Reconciliation:
     """Both sides' requests, counted.
 
     Attributes:
@@ -60,12 +60,12 @@ class Books:
     examples: Sequence[Mapping[str, Any]]
 
     @property
-    def agree(self) -> bool:
-        """Whether only unknown outcomes stand open."""
-        return books_agree(self.counts)
+    def reconciles(self) -> bool:
+        """Whether only unknown outcomes stay open."""
+        return classes_reconcile(self.counts)
 
 
-def books(
+def count_classes(
     spark: SparkSession,
     table: str,
     ledger: Ledger,
@@ -73,7 +73,7 @@ def books(
     where: str | None = None,
     event_id_tag: str | None = None,
     examples: int = 3,
-) -> Books:
+) -> Reconciliation:
     """Reconciles, and counts.
 
     Args:
@@ -90,7 +90,7 @@ def books(
     judged = _judged(spark, table, ledger, where, event_id_tag)
     counts = {row["class"]: row["count"] for row in judged.groupBy("class").count().collect()}
     matched = counts.pop(None, 0)
-    return Books(matched, counts, _examples(judged, examples) if counts and examples else [])
+    return Reconciliation(matched, counts, _examples(judged, examples) if counts and examples else [])
 
 
 def _examples(judged: DataFrame, most: int) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def reconcile(
 def _judged(spark: SparkSession, table: str, ledger: Ledger, where: str | None, event_id_tag: str | None) -> DataFrame:
     """Both sides' requests, joined, with their class.
 
-    A request that was imported from a gateway's record says nothing about our books where this record lacks it.
+    A request that was imported from a gateway's record is not judged where this record lacks it.
     """
     create_usage_table(spark, table)
     theirs = read_ledger(spark, ledger, event_id_tag)

@@ -1,6 +1,6 @@
 """Runs the campaign: a run for each seed that has no result yet, a line for each, and a table at the end.
 
-Exit code 0: the books of all runs agree. 1: those of one don't, or one was broken.
+Exit code 0: the ledgers of all runs reconcile. 1: one doesn't, or a run was broken.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.campaign import results
-from tests.faults.campaign.books import BROKEN
 from tests.faults.campaign.disks import enter_namespace
 from tests.faults.campaign.places import PLACES
 from tests.faults.campaign.plan import LOCAL, make_plan
 from tests.faults.campaign.run import run
+from tests.faults.campaign.run_ledger import BROKEN
 from tests.quick_start import quick_driver
 
 RESULTS = Path("artifacts/faults/campaign.jsonl")

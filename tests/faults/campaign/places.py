@@ -21,7 +21,7 @@ from tests.quick_start import QUICK_START
 SETTINGS = {
     "spark.log.level": "OFF",
     "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "1",  # the books of a run are a few hundred rows
+    "spark.sql.shuffle.partitions": "1",  # a run's ledger has a few hundred rows
     "spark.databricks.delta.snapshotPartitions": "1",
 }
 _ON_CLUSTER = {

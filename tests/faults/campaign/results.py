@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.faults.campaign.books import AGREE, BROKEN, VERDICTS
 from tests.faults.campaign.plan import NOBODY
+from tests.faults.campaign.run_ledger import AGREE, BROKEN, VERDICTS
 
 Result = dict[str, Any]
 

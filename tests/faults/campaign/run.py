@@ -1,4 +1,4 @@
-"""One run: a query, its faults, its drains until nothing is left, its books."""
+"""One run: a query, its faults, its drains until nothing is left, its ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
-from tests.faults.campaign import books, disks
+from tests.faults.campaign import disks, run_ledger
 from tests.faults.campaign.drain_process import DrainProcess
 from tests.faults.campaign.driver import start_driver
 from tests.faults.campaign.faults import FAULTS, NEED_A_DRAIN
@@ -48,7 +48,7 @@ def run(place: Place, plan: Plan) -> dict[str, Any]:
         place.restore()
         told |= _play(place, plan, folder)
     except Exception as error:
-        told |= {"verdict": books.BROKEN, "wrong": [f"{type(error).__name__}: {error}"[:500]]}
+        told |= {"verdict": run_ledger.BROKEN, "wrong": [f"{type(error).__name__}: {error}"[:500]]}
         (folder / "traceback").write_text(traceback.format_exc())
     told["seconds"] = round(time.monotonic() - began, 2)
     if told["wrong"]:
@@ -75,7 +75,7 @@ def _play(place: Place, plan: Plan, folder: Path) -> dict[str, Any]:
         found = _count(target, server)
         cut_off = plan.wrong[1] > 0 or target.kills > 0 or plan.may_fail
         met = [*target.wrong, *left]
-        wrong = met + books.complaints(found, most_unknown=target.most_unknown, may_cut_off=cut_off)
+        wrong = met + run_ledger.complaints(found, most_unknown=target.most_unknown, may_cut_off=cut_off)
         if wrong:
             _keep(target.spool_dir, folder / "spool_at_the_end")
         else:
@@ -91,8 +91,8 @@ def _play(place: Place, plan: Plan, folder: Path) -> dict[str, Any]:
         "outcomes": found.outcomes,
         "classes": found.classes,
         "wrong": wrong,
-        "verdict": books.DISAGREE if wrong else books.AGREE,
-        "phases": dict(zip(("start", "query", "drain", "books"), seconds, strict=True)),
+        "verdict": run_ledger.DISAGREE if wrong else run_ledger.AGREE,
+        "phases": dict(zip(("start", "query", "drain", "reconcile"), seconds, strict=True)),
     }
 
 
@@ -235,13 +235,13 @@ def _segments(spool_dir: Path) -> list[Path]:
     return [path for path in found if path.name != "lock" and path.is_file()]
 
 
-def _count(target: Target, server: RunningGateway) -> books.Books:
+def _count(target: Target, server: RunningGateway) -> run_ledger.RunLedger:
     rows = target.spark.table(target.usage.table).select("client_metadata.event_id", "client_metadata.outcome")
     ours = [(row.event_id, row.outcome) for row in rows.collect()]
     classes = target.usage.reconcile(server.ledger).select("event_id", "class").collect()
     with contextlib.closing(sqlite3.connect(server.ledger)) as ledger:
         ((sent,),) = ledger.execute("SELECT count(*) FROM usage")
-    return books.count(sent, ours, [(row["event_id"], row["class"]) for row in classes])
+    return run_ledger.count(sent, ours, [(row["event_id"], row["class"]) for row in classes])
 
 
 def _keep(spool_dir: Path, target: Path) -> None:

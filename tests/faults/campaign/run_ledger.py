@@ -1,4 +1,4 @@
-"""What the books of a run say: design 5.6, and that no attempt has two rows. Pure."""
+"""What a run's ledger says against the gateway's: design 5.6, and that no attempt has two rows. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway_batch.spark.ledger.reconcile import CLASSES, NEVER_SENT, UNKNOWN_RESOLVED, books_agree
+from gateway_batch.spark.ledger.reconcile import CLASSES, NEVER_SENT, UNKNOWN_RESOLVED, classes_reconcile
 
 AGREE, DISAGREE, BROKEN = "agree", "disagree", "broken"
 VERDICTS = (AGREE, DISAGREE, BROKEN)
@@ -14,7 +14,7 @@ VERDICTS = (AGREE, DISAGREE, BROKEN)
 
 
 @dataclass(frozen=True)
-class Books:
+class RunLedger:
     """Both sides, counted.
 
     Attributes:
@@ -34,13 +34,13 @@ class Books:
     unknown: int
 
 
-def count(sent: int, ours: Iterable[tuple[str, str]], classes: Iterable[tuple[str, str]]) -> Books:
+def count(sent: int, ours: Iterable[tuple[str, str]], classes: Iterable[tuple[str, str]]) -> RunLedger:
     """Counts the table's event ids with their outcomes, and reconciliation's event ids with their classes."""
     ours = list(ours)
     outcome_of, classes = dict(ours), list(classes)
     found = Counter(name for _, name in classes)
     open_ids = [event_id for event_id, name in classes if name in (NEVER_SENT, UNKNOWN_RESOLVED)]
-    return Books(
+    return RunLedger(
         sent=sent,
         rows=len(ours),
         distinct=len(outcome_of),
@@ -50,21 +50,23 @@ def count(sent: int, ours: Iterable[tuple[str, str]], classes: Iterable[tuple[st
     )
 
 
-def complaints(books: Books, *, most_unknown: int, may_cut_off: bool) -> list[str]:
-    """What is wrong with the books; nothing if they agree.
+def complaints(run_ledger: RunLedger, *, most_unknown: int, may_cut_off: bool) -> list[str]:
+    """What is wrong with the ledger; nothing if it reconciles.
 
     Args:
-        books: of the run.
+        run_ledger: of the run.
         most_unknown: how many requests may be of unknown outcome: what was in flight at the kills.
         may_cut_off: whether anything cut connections or cancelled requests, so that rows without an answer are right.
     """
     wrong = []
-    if not books_agree(books.classes):
-        wrong.append(f"the books disagree: {dict(books.classes)}")
-    if books.rows != books.distinct:
-        wrong.append(f"{books.rows} rows, but {books.distinct} event ids")
-    if books.outcomes.get("unknown", 0) > most_unknown or books.unknown > most_unknown:
-        wrong.append(f"{books.outcomes.get('unknown', 0)} of unknown outcome, {most_unknown} at most were in flight")
-    if books.outcomes.get("no_answer", 0) and not may_cut_off:
-        wrong.append(f"{books.outcomes['no_answer']} without an answer, though nothing cut them off")
+    if not classes_reconcile(run_ledger.classes):
+        wrong.append(f"the ledger doesn't reconcile: {dict(run_ledger.classes)}")
+    if run_ledger.rows != run_ledger.distinct:
+        wrong.append(f"{run_ledger.rows} rows, but {run_ledger.distinct} event ids")
+    if run_ledger.outcomes.get("unknown", 0) > most_unknown or run_ledger.unknown > most_unknown:
+        wrong.append(
+            f"{run_ledger.outcomes.get('unknown', 0)} of unknown outcome, {most_unknown} at most were in flight"
+        )
+    if run_ledger.outcomes.get("no_answer", 0) and not may_cut_off:
+        wrong.append(f"{run_ledger.outcomes['no_answer']} without an answer, though nothing cut them off")
     return wrong

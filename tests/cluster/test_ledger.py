@@ -1,4 +1,4 @@
-"""The books of a query over two hosts, whatever dies."""
+"""The ledger of a query over two hosts, whatever dies."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from gateway_batch.spark.ledger.reconcile import books_agree
+from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from tests.cluster.conftest import MODEL, OnCluster, Register
 from tests.cluster.standalone import HOSTS, kill, tree
 from tests.waiting import wait_until
 
 
-def test_both_hosts_send_and_the_books_agree(register: Register) -> None:
+def test_both_hosts_send_and_the_ledger_reconciles(register: Register) -> None:
     on = register()
     rows = on.spark.range(0, 400, 1, 4).selectExpr("id", f"ai_query('{MODEL}', 'Lake ' || id) AS answer").collect()
     assert [row.id for row in rows] == list(range(400))
@@ -44,7 +44,7 @@ def test_a_killed_executor_loses_no_record(register: Register, victim: str) -> N
     assert sorted(row.id for row in rows) == list(range(600))
     assert all(row.answer for row in rows)
     found = on.classes()
-    assert books_agree(found)
+    assert classes_reconcile(found)
     open_outcomes = found.get("unknown_resolved", 0) + found.get("never_sent", 0)
     assert 0 < open_outcomes <= 32
     unknown = on.spark.table(on.gateway.usage.table).where("client_metadata.outcome = 'unknown'").count()
@@ -81,7 +81,7 @@ def test_what_a_host_that_died_had_written_is_copied_by_its_next_processes(regis
     on.server.configure(latency_ms=200)
     on.spark.range(0, 8, 1, 8).selectExpr(f"ai_query('{MODEL}', 'Pond ' || id)").collect()
     found = on.classes()
-    assert books_agree(found)
+    assert classes_reconcile(found)
     assert 0 < found.get("unknown_resolved", 0) + found.get("never_sent", 0) <= 16
 
 

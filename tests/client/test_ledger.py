@@ -14,7 +14,7 @@ from gateway_batch.devgateway import RunningGateway
 from gateway_batch.usage.spool import sealed_segments
 from tests.unit.samples import sealed_rows
 
-from .conftest import Books, Open, ours, wait_until_busy
+from .conftest import GatewayRecord, Open, ours, wait_until_busy
 
 MODEL = "databricks-gpt-5-4"
 VECTORS = "databricks-gte-large-en"
@@ -33,7 +33,9 @@ def lakes(count: int) -> list[str]:
     return [f"Summarize: Lake {number} is a deep and quiet lake." for number in range(count)]
 
 
-def test_answers_of_all_methods_agree_with_the_gateways_books(open_client: Open, spool_dir: Path, books: Books) -> None:
+def test_answers_of_all_methods_are_as_the_gateway_has_them(
+    open_client: Open, spool_dir: Path, gateway_record: GatewayRecord
+) -> None:
     with open_client(request_tags={"team": "search"}) as client:
         assert client.query(MODEL, lakes(1)[0], model_parameters={"max_tokens": 50}).startswith("Lake 0")
         assert len(set(client.query_many(MODEL, lakes(30), request_tags={"step": "many"}))) == 30
@@ -42,12 +44,12 @@ def test_answers_of_all_methods_agree_with_the_gateways_books(open_client: Open,
         assert asyncio.run(client.aquery(MODEL, "hi", api="openai/v1/chat/completions"))
     rows = sealed_rows(spool_dir)
     assert len(rows) == 1 + 30 + 1 + 1 + 1
-    assert ours(rows) == books()
+    assert ours(rows) == gateway_record()
     assert {row["request_tags"].get("team") for row in rows} == {"search"}
 
 
 def test_records_are_copied_from_a_folder_of_the_host_to_a_shared_one(
-    open_client: Open, spool_dir: Path, books: Books, tmp_path: Path
+    open_client: Open, spool_dir: Path, gateway_record: GatewayRecord, tmp_path: Path
 ) -> None:
     with open_client(spool_local_dir=str(tmp_path / "local")) as client:
         client.query_many(MODEL, lakes(20))
@@ -55,11 +57,11 @@ def test_records_are_copied_from_a_folder_of_the_host_to_a_shared_one(
     assert len(rows) == 20
     assert all(name.copied for _, name in sealed_segments(spool_dir))
     assert not [path for path in (tmp_path / "local").rglob("*.log")]
-    assert ours(rows) == books()
+    assert ours(rows) == gateway_record()
 
 
-def test_every_chat_api_takes_instructions_a_format_and_pictures_and_its_books_agree(
-    open_client: Open, spool_dir: Path, books: Books
+def test_every_chat_api_takes_instructions_a_format_and_pictures_and_its_ledger_reconciles(
+    open_client: Open, spool_dir: Path, gateway_record: GatewayRecord
 ) -> None:
     wanted = ResponseFormat({"type": "object", "properties": {"depth": {"type": "string"}}, "required": ["depth"]})
     with open_client() as client:
@@ -69,7 +71,7 @@ def test_every_chat_api_takes_instructions_a_format_and_pictures_and_its_books_a
             assert client.query(model, "What is it?", api=api, images=[Image(PIXEL, "image/png")]), api
     rows = sealed_rows(spool_dir)
     assert sorted(row["api_type"] for row in rows) == sorted([*APIS, *APIS])
-    assert ours(rows) == books()
+    assert ours(rows) == gateway_record()
 
 
 def test_what_a_row_says_of_service_and_destination_is_what_the_gateway_says(
@@ -96,14 +98,14 @@ def test_what_a_row_says_of_service_and_destination_is_what_the_gateway_says(
     assert [row["service_name"] for row in rows] == [None, "system.ai.gpt-5-4", "main.default.support", None]
 
 
-def test_event_ids_in_a_tag_reach_the_gateways_books(
-    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+def test_event_ids_in_a_tag_reach_the_gateways_record(
+    server: RunningGateway, open_client: Open, spool_dir: Path, gateway_record: GatewayRecord
 ) -> None:
     server.configure(faults=[{"match": "Lake 0 ", "status": 500, "times_per_prompt": 1}])
     with open_client(event_id_tag="gb.event") as client:
         client.query_many(MODEL, lakes(3), request_tags={"team": "search"})
         client.embed(VECTORS, ["a"])
-    rows, theirs = sealed_rows(spool_dir), books()
+    rows, theirs = sealed_rows(spool_dir), gateway_record()
     assert len(rows) == 3 + 1 + 1
     assert ours(rows) == theirs
     assert all(row["request_tags"]["gb.event"] == event_id for event_id, row in theirs.items())
@@ -115,7 +117,7 @@ def test_embeddings_packed_into_one_request_are_the_same_vectors(open_client: Op
 
 
 def test_retries_and_failures_have_rows_that_agree(
-    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+    server: RunningGateway, open_client: Open, spool_dir: Path, gateway_record: GatewayRecord
 ) -> None:
     server.configure(
         faults=[
@@ -133,11 +135,11 @@ def test_retries_and_failures_have_rows_that_agree(
     assert failed == {1: "bad_request", 4: "policy", 6: "server"}
     found = ours(sealed_rows(spool_dir))
     assert len(found) == 12 + 2 + 1 + 1 + 2
-    assert found == books()
+    assert found == gateway_record()
 
 
 def test_a_request_that_was_cut_off_has_a_row_on_both_sides(
-    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+    server: RunningGateway, open_client: Open, spool_dir: Path, gateway_record: GatewayRecord
 ) -> None:
     server.configure(
         faults=[
@@ -149,7 +151,7 @@ def test_a_request_that_was_cut_off_has_a_row_on_both_sides(
     with open_client(request_timeout=2) as client:
         client.query_many(MODEL, lakes(3))
     rows = sealed_rows(spool_dir)
-    assert ours(rows).keys() == books().keys()
+    assert ours(rows).keys() == gateway_record().keys()
     cut = [row["client_metadata"] for row in rows if row["status_code"] is None]
     assert sorted((row["outcome"], row["error_kind"]) for row in cut) == [
         ("no_answer", "disconnect"),
@@ -159,7 +161,7 @@ def test_a_request_that_was_cut_off_has_a_row_on_both_sides(
 
 
 def test_a_cancelled_call_has_a_row_on_both_sides(
-    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+    server: RunningGateway, open_client: Open, spool_dir: Path, gateway_record: GatewayRecord
 ) -> None:
     server.configure(latency_ms=1_500)
 
@@ -174,15 +176,15 @@ def test_a_cancelled_call_has_a_row_on_both_sides(
     (row,) = sealed_rows(spool_dir)
     assert (row["client_metadata"]["error_kind"], row["status_code"]) == ("cancelled", None)
     server.configure(latency_ms=None)
-    assert ours([row]).keys() == books().keys()
+    assert ours([row]).keys() == gateway_record().keys()
 
 
 def test_a_service_that_allows_few_requests_answers_all_the_same(
-    server: RunningGateway, open_client: Open, spool_dir: Path, books: Books
+    server: RunningGateway, open_client: Open, spool_dir: Path, gateway_record: GatewayRecord
 ) -> None:
     server.configure(faults=[{"status": 429, "times": 8, "retry_after": 0.1}])
     with open_client(max_concurrency=16, max_attempts=1) as client:
         assert len(client.query_many(MODEL, lakes(30))) == 30
     rows = sealed_rows(spool_dir)
     assert [row["status_code"] for row in rows].count(429) == 8
-    assert ours(rows) == books()
+    assert ours(rows) == gateway_record()
