@@ -90,7 +90,7 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture beside a prompt; `media_type` is `image/jpeg` or `image/png`."""
+    """A picture that goes with a prompt; `media_type` is `image/jpeg` or `image/png`."""
 
     data: bytes
     media_type: str

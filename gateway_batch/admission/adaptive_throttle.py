@@ -164,7 +164,7 @@ class AdaptiveThrottle:
         self._bursts_seen, self._let_through = self._state.bursts, 0
         rate = self._state.join(now)
         known = self._pace.rate if self._pace is not None and self._rate_is_known else None
-        if rate is not None and rate != known:  # the pace that was left goes on as it was
+        if rate is not None and rate != known:  # the earlier pace continues as it was
             self._keep_to(rate)
         elif known is not None:
             self._state.sends_at(known)
@@ -172,7 +172,7 @@ class AdaptiveThrottle:
             self._pace = _Pace(_FIRST_RATE, _growth_in_search)
 
     def _opening_at(self, calls: int) -> float:
-        """When so many calls may be in flight, as far as opening goes."""
+        """When this number of calls may be in flight, as far as opening goes."""
         if self._first_sent_at is None or calls <= _FIRST_CALLS:
             return float("-inf")
         return self._first_sent_at + _DOUBLES_IN_S * math.log2(calls / _FIRST_CALLS)
@@ -226,7 +226,7 @@ class _Pace:
 
     Args:
         rate: at first.
-        growth: of the rate, by its part a second, after so many seconds of use.
+        growth: of the rate, by its part a second, after that many seconds of use.
     """
 
     def __init__(self, rate: float, growth: Callable[[float], float]) -> None:

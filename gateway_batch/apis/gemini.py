@@ -26,7 +26,7 @@ _WORDS = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
-# What stands beside generationConfig and not in it.
+# What is next to generationConfig and not in it.
 _BESIDE = ("safetySettings", "tools", "toolConfig", "cachedContent")
 _COUNTED = frozenset(
     {
@@ -41,7 +41,7 @@ _COMPLETE = ("STOP", "FINISH_REASON_UNSPECIFIED")
 
 
 class Gemini:
-    """generateContent. Model parameters go into `generationConfig`, except the few that stand beside it."""
+    """generateContent. Model parameters go into `generationConfig`, except the few that are next to it."""
 
     task = Task.CHAT
     reserved = frozenset({"model", "contents", "systemInstruction", "candidateCount", "n", "stream"})

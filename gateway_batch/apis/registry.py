@@ -19,7 +19,8 @@ class Api(Protocol[Call]):
     """One vendor's wire format. Pure: no I/O, no clock, no log.
 
     Attributes:
-        task: tells the type of its calls: `InferenceRequest` for chat, `EmbeddingRequest`, `RecordRequest` for scoring.
+        task: decides the type of its calls: `InferenceRequest` for chat, `EmbeddingRequest`, `RecordRequest` for
+            scoring.
         reserved: parameters that the call itself sets: as model parameters they would change what is asked.
         unsupported: parameters of chat completions that this API has no word for.
     """
@@ -67,5 +68,5 @@ def api_for(api_type: str) -> Api[Any]:
 
 
 def task_of(api_type: str) -> Task:
-    """What an API is for, which tells the type of its calls; KeyError as `api_for`."""
+    """What an API is for, which decides the type of its calls; KeyError as `api_for`."""
     return _APIS[api_type].task

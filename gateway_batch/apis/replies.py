@@ -125,7 +125,7 @@ def rejection(reply: HttpReply) -> RejectedError:
 
 
 def body_error(reply: HttpReply, kind: ErrorKind, message: str, paid: InferenceResult) -> RejectedError:
-    """The error that a 2xx tells in its body, with what the call cost."""
+    """The error in a 2xx's body, with what the call cost."""
     return RejectedError(kind, message[:_MESSAGE_LIMIT], status=reply.status, request_id=reply.request_id, paid=paid)
 
 

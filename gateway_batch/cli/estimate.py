@@ -38,7 +38,7 @@ def estimate(
     retry_errors: options.RetryErrors = False,
     max_rows: options.MaxRows = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Send so many requests, and keep their answers in the output.")
+        int | None, typer.Option(min=1, help="Requests to send, whose answers are kept in the output.")
     ] = None,
     output_tokens: Annotated[
         int | None, typer.Option(min=0, help="Tokens of an answer, where no sample measures them.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway_batch.jobs.run import BatchJob
 
 SOURCE = typer.Option("--source", help="A table, a path (CSV, JSON lines, Parquet, Delta), or a query.")
-KEY = typer.Option("--key", help="A column that tells rows apart; may be given several times.")
+KEY = typer.Option("--key", help="A column that identifies rows; may be given several times.")
 OUTPUT = typer.Option("--output", help="The Delta table of the answers; made, if it is missing.")
 ENDPOINT = typer.Option("--endpoint", help="The endpoint, as of ai_query.")
 Source = Annotated[str, SOURCE]

@@ -41,7 +41,7 @@ def run(
         str | None, typer.Option(help="End with exit code 1 where this holds: 'error_rate > 0.05'.")
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Refuse to start where the estimate is above so many US dollars.")
+        float | None, typer.Option(min=0, help="Refuse to start if the estimate is above this, in US dollars.")
     ] = None,
     chunk_rows: Annotated[int, typer.Option(min=1, help="Rows of a commit.")] = 20_000,
     gateway: options.Gateway = "auto",

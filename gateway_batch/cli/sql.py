@@ -13,7 +13,7 @@ from rich.table import Table
 from gateway_batch.cli.console import errors, output
 from gateway_batch.cli.job_options import BadInputs, make_views
 from gateway_batch.cli.options import gateway_choice, named_path
-from gateway_batch.local_files.outputs import Made, beside, check_output
+from gateway_batch.local_files.outputs import Made, check_output, staging_folder
 from gateway_batch.spark.files.bad_input import BadInput
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _check(out: Path, made: Made, inputs: Iterable[Path | None]) -> None:
     from gateway_batch.spark.files.tables import DELTA, output_kind
 
     check_output(out, made, filter(None, inputs), folder=output_kind(out) == DELTA)
-    with beside(out):  # nothing is sent where nothing can be written
+    with staging_folder(out):  # nothing is sent where nothing can be written
         pass
 
 

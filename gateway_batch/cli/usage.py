@@ -107,7 +107,7 @@ def flush(warehouse: Warehouse = _HERE, usage_table: UsageTable = None) -> None:
 @app.command()
 def maintain(
     keep_days: Annotated[
-        int | None, typer.Option(min=1, help="Delete records older than so many days; none are, by default.")
+        int | None, typer.Option(min=1, help="Delete records that are older, in days; none are, by default.")
     ] = None,
     warehouse: Warehouse = _HERE,
     usage_table: UsageTable = None,

@@ -34,7 +34,7 @@ _KEY_HEADERS = {
     ("generativelanguage.googleapis.com", "gemini/v1/generateContent"): "x-goog-api-key",
 }
 
-# Databricks tells embedding services by their task; a name is all that is known here.
+# Databricks knows embedding services by their task; only the name is known here.
 _EMBEDDING_NAME = re.compile(r"(^|[-_./])(embed\w*|gte|bge|e5|minilm)([-_./:]|$)|embedding", re.IGNORECASE)
 _BARE = "databricks-"
 _READY_MADE = "system.ai."

@@ -14,7 +14,7 @@ from gateway_batch.types import Image, ResponseFormat, Service
 
 
 class CallOptions(TypedDict, total=False):
-    """What any call may say beside its endpoint.
+    """Options of any call, besides its endpoint.
 
     Attributes:
         model_parameters: sent with the request, by the names of chat completions (`max_tokens`, `temperature`); None
@@ -29,7 +29,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class QueryOptions(CallOptions, total=False):
-    """What a call of a chat model may say beside endpoint and prompt.
+    """Options of a chat model's call, besides endpoint and prompt.
 
     Attributes:
         instructions: what stands before the prompt as the system's word.

@@ -22,7 +22,7 @@ class BatchSize:
     """How much one request takes.
 
     Attributes:
-        texts: so many at most, unless one row has more.
+        texts: at most, unless one row has more.
         characters: of all texts together at most; a longer text goes by itself.
     """
 

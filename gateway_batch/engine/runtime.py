@@ -292,8 +292,8 @@ class Runtime:
 def _let_foreign_threads_leave() -> None:
     """Waits until no thread of a library runs Python code.
 
-    The HTTP library's thread that tells of its end is still in Python when we hear of it. Should the interpreter end
-    just then, Python ends that thread in the middle, and the library aborts the process.
+    The HTTP library's thread that reports its end is still in Python when the report arrives. Should the interpreter
+    end just then, Python ends that thread in the middle, and the library aborts the process.
     """
     until = time.monotonic() + _LEAVE_WITHIN_S
     while sys._current_frames().keys() - {thread.ident for thread in threading.enumerate()}:

@@ -49,7 +49,7 @@ def estimate_batch(
         config: settings; None reads the environment.
         retry_errors: as of `run_batch`.
         max_rows: as of `run_batch`.
-        sample: so many requests are sent, and their answers kept in the output; None sends nothing.
+        sample: number of requests to send, whose answers are kept in the output; None sends nothing.
         output_tokens: of an answer, without a sample; None: `max_tokens` of the model parameters, else 200.
 
     Raises:

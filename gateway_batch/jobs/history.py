@@ -1,4 +1,4 @@
-"""The table `ai_batch_runs`, beside the usage table: the last report of each run of a batch job."""
+"""The table `ai_batch_runs`, next to the usage table: the last report of each run of a batch job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyspark.sql import types as t
 from gateway_batch.jobs.report import BatchReport, Status
 from gateway_batch.spark.delta_tables.creation import make_table
 from gateway_batch.spark.functions import ddl_of
-from gateway_batch.spark.ledger.task_table import beside
+from gateway_batch.spark.ledger.task_table import sibling_table
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS
 from gateway_batch.spark.session.sql_text import literal, quoted
@@ -56,12 +56,12 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def kept(spark: SparkSession, usage_table: str, newest: Callable[[], BatchReport]) -> Iterator[None]:
-    """Keeps the last report of the run inside, however that ends. A session that may not is told so, and goes on.
+    """Keeps the last report of the run inside, however it ends. If the session may not write it, a warning says so.
 
     Args:
         spark: the run's session.
         usage_table: the usage table's name; the runs' table is in its schema, and made if it is missing.
-        newest: tells how the run stands.
+        newest: returns the run's newest report.
     """
     otherwise: Status | None = Status.FAILED
     try:
@@ -74,7 +74,9 @@ def kept(spark: SparkSession, usage_table: str, newest: Callable[[], BatchReport
         report = newest()
         try:
             _append(
-                spark, beside(usage_table, NAME), report if otherwise is None else replace(report, status=otherwise)
+                spark,
+                sibling_table(usage_table, NAME),
+                report if otherwise is None else replace(report, status=otherwise),
             )
         except WRITE_ERRORS as error:
             _log.warning("the run of %s has no row in %s: %s", report.output, NAME, first_line(error))

@@ -1,4 +1,4 @@
-"""Tells how a batch job stands: after each chunk, and what can be seen of the chunk at work once a second."""
+"""Reports a batch job's progress: after each chunk, and once a second what can be seen of the current one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class ProgressReporter:
-    """A run's newest report, and who hears of it.
+    """A run's newest report, passed on to a listener.
 
     Args:
         report: to begin with.
@@ -40,7 +40,7 @@ class ProgressReporter:
         self._before = Traffic()
         with contextlib.suppress(OSError):
             self._before = self._watch.look()
-        self._answered = 0  # requests of this run when the last chunk was told
+        self._answered = 0  # requests of this run at the last chunk's report
         self._traffic = Traffic()
         self._failure: Exception | None = None
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ class ProgressReporter:
             self._ticker.join()
 
     def report_chunk(self, **changes: Any) -> BatchReport:
-        """Tells of a chunk, or of the end.
+        """Reports a chunk, or the end.
 
         Raises:
             Exception: what the listener raised, now or while the chunk was at work.
@@ -99,7 +99,7 @@ class ProgressReporter:
                     return
 
     def _look(self) -> None:
-        with contextlib.suppress(OSError):  # a spool that this process can't see tells nothing
+        with contextlib.suppress(OSError):  # this process can't see the spool
             self._traffic = self._watch.look().since(self._before)
 
     def _say(self, **changes: Any) -> BatchReport:

@@ -31,7 +31,7 @@ class CallEstimate:
     Attributes:
         function: the SQL function.
         endpoint: that it asks.
-        estimate: None where the call's rows depend on the answers of others, so that only running the query tells.
+        estimate: None where the call's rows depend on the answers of others, which only running the query shows.
     """
 
     function: str
@@ -73,8 +73,8 @@ def _estimate(gateway: Gateway, call: CallOfQuery, output_tokens: int | None) ->
     counted = count(requests, framing_of(service) + _instructions(plan))
     price = service.price or list_price(service.model)
     found = assumed(json.loads(plan.parameters), gateway.config, service, price, counted, output_tokens)
-    beside = [text for text, holds in ((_DEPENDS, call.depends), (_UNCACHED, plan.cache == "off")) if holds]
-    return CallEstimate(plan.function, service.endpoint, found.with_assumptions(beside))
+    assumptions = [text for text, holds in ((_DEPENDS, call.depends), (_UNCACHED, plan.cache == "off")) if holds]
+    return CallEstimate(plan.function, service.endpoint, found.with_assumptions(assumptions))
 
 
 def _asked(plan: CallPlan, rows: DataFrame) -> DataFrame:

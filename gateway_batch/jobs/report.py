@@ -49,7 +49,7 @@ class BatchReport:
 
     Attributes:
         output: the output table.
-        run_id: of this run and of the interrupted ones that it goes on from.
+        run_id: of this run and of the interrupted ones that it resumes.
         status: how it stands.
         planned: rows that were to be answered.
         skipped: rows of the source's file that can't be read, which were left out.

@@ -77,7 +77,7 @@ def count(requests: DataFrame, framing: int) -> Counted:
 
     Args:
         requests: a row for each that differs; NULL is asked by rows that send nothing.
-        framing: tokens that each has beside its text.
+        framing: tokens that each has on top of its text.
     """
     each = requests.mapInArrow(partial(_tokens, framing=framing), "rows BIGINT, requests BIGINT, tokens BIGINT")
     row = each.agg(F.sum("rows").alias("rows"), F.sum("requests").alias("requests"), F.sum("tokens").alias("t")).first()
@@ -96,7 +96,7 @@ def _tokens(batches: Iterator[pa.RecordBatch], framing: int) -> Iterator[pa.Reco
 
 
 def framing_of(service: Service) -> int:
-    """Tokens that a request has beside its text."""
+    """Tokens that a request has on top of its text."""
     return PER_MESSAGE if task_of(service.api) is Task.CHAT else 0
 
 
@@ -157,8 +157,8 @@ def seconds_of(settings: GatewayConfig, requests: int, tokens: float, latency_s:
 def of_input(service: Service) -> str:
     """The sentence on how input tokens are counted."""
     framing = framing_of(service)
-    beside = f", and {framing} for the message" if framing else ""
-    return f"Input tokens are counted by the o200k vocabulary{beside}; models with another one differ by some percent."
+    also = f", and {framing} for the message" if framing else ""
+    return f"Input tokens are counted by the o200k vocabulary{also}; models with another one differ by some percent."
 
 
 def of_price(service: Service, price: Price | None) -> str:

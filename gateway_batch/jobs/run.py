@@ -1,6 +1,6 @@
 """The batch job: rows that are new, changed or failed for the time being are answered, and committed chunk by chunk.
 
-A run that dies is gone on with by the next: what is committed is not pending any more, and what was answered but not
+If a run dies, the next run resumes it: what is committed is not pending any more, and what was answered but not
 committed is in the engine's cache, under the run's id. So a kill pays again for at most what was in flight.
 """
 
@@ -68,12 +68,12 @@ class BatchJob:
         source: a DataFrame, a query, the name of a table or view, or the path of a CSV, JSON-lines, Parquet or Delta
             file or folder.
         output: the Delta table of the answers, one row for each key; made, if it is missing.
-        keys: columns that tell the source's rows apart, of any name; one that has an answer's, such as `result`, is
+        keys: columns that identify the source's rows, of any name; one that has an answer's, such as `result`, is
             `key_result` in the output.
         endpoint: as of `ai_query`.
         prompt: a template, such as `Summarize: {body}`; a row in which a named column is NULL sends nothing.
         request: a SQL expression in its place.
-        files: a SQL expression for an image beside each prompt.
+        files: a SQL expression for an image that goes with each prompt.
         request_tags: a dict, or a SQL expression of type MAP.
         return_type, response_format, model_parameters, api: as of `ai_query`.
         bad_input: what becomes of rows of a CSV file, and lines of a JSON file, that can't be read: `fail` refuses the
@@ -145,12 +145,12 @@ def run_batch(
         job: what is asked.
         config: settings; None reads the environment. Their `cache` is not used.
         retry_errors: whether rows are tried again whose error would repeat itself.
-        max_rows: so many rows at most.
+        max_rows: rows to answer at most.
         fail_if: a condition such as `error_rate > 0.05`, looked at after each chunk: the run ends where it holds.
         chunk_rows: rows of a commit. All answers of a chunk are kept on Spark's disks until then.
-        sample: so many different requests at most, as good as chosen by chance, with all their rows.
-        on_progress: is told how the run stands, after each chunk and once a second, one call at a time, from threads
-            of its own too; None: in a notebook a bar is shown, elsewhere nothing.
+        sample: distinct requests at most, as good as chosen at random, with all their rows.
+        on_progress: is called with the run's report, after each chunk and once a second, one call at a time, from
+            threads of its own too; None: in a notebook a bar is shown, elsewhere nothing.
 
     Returns:
         What was done. With `fail_if` or a spent budget the rest is left for the next run.
@@ -343,7 +343,7 @@ class _Run:
         *found, rows = self._spark.sql(repeated_sql(self._pending_table, self._keys)).head(1)[0]
         values = ", ".join(f"{key} = {value!r}" for key, value in zip(self._keys, found, strict=True))
         tables.drop_pending(self._spark, self._job.output)
-        raise ConfigError(f"keys: {rows:,} rows of the source have {values}: name columns that tell its rows apart")
+        raise ConfigError(f"keys: {rows:,} rows of the source have {values}: name columns that identify its rows")
 
     @property
     def _pending_table(self) -> str:

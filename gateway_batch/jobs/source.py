@@ -59,5 +59,5 @@ def check_keys(frame: DataFrame, keys: list[str]) -> list[str]:
         ConfigError: none is given, or one is no column.
     """
     if not keys:
-        raise ConfigError("keys: name the columns that tell the source's rows apart")
+        raise ConfigError("keys: name the columns that identify the source's rows")
     return [find_column(frame.columns, key, "keys") for key in dict.fromkeys(keys)]

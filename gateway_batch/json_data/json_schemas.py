@@ -32,7 +32,7 @@ def check_schema(schema: Mapping[str, Any]) -> None:
 
 
 def validator_of(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
-    """What tells whether a value fits a schema.
+    """Checks whether a value fits a schema.
 
     Raises:
         SchemaFault: it is no schema, or refers to what is not in it.
@@ -63,7 +63,7 @@ def _member(name: str, value: Any) -> Any:
 
 
 def ecma_pattern(pattern: str) -> str:
-    r"""A pattern with an escape before each dash that ECMAScript takes for itself: beside a class, as in `[\w-.]`."""
+    r"""A pattern with an escape before each dash that ECMAScript takes for itself: next to a class, as in `[\w-.]`."""
     parts, last, in_set, before = [], 0, False, ""
     for found in _DASHES.finditer(pattern):
         token = found[0]

@@ -25,7 +25,7 @@ def locked(path: Path, *, where_possible: bool = False, wait: bool = True) -> It
 
     Args:
         path: the file.
-        where_possible: whether to go on without the lock on a mount that has none.
+        where_possible: whether to continue without the lock on a mount that has none.
         wait: whether to wait for it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a command writes: beside its place, moved there when it is whole, and never over what it didn't make."""
+"""What a command writes: next to its place, moved there when it is whole, and never over what it didn't make."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Made:
         with locked(self._record.with_suffix(".lock"), where_possible=True):
             known = {name: made for name, made in self._read().items() if Path(name).exists()}
             known[str(path.resolve())] = _fingerprint(path)
-            beside = self._record.with_suffix(".new")
-            beside.write_text(json.dumps(known, indent=1), encoding="utf-8")
-            beside.replace(self._record)
+            written = self._record.with_suffix(".new")
+            written.write_text(json.dumps(known, indent=1), encoding="utf-8")
+            written.replace(self._record)
 
     def _read(self) -> dict[str, list[int]]:
         with contextlib.suppress(OSError, ValueError):
@@ -82,7 +82,7 @@ def check_output(path: Path, made: Made, inputs: Iterable[Path] = (), *, folder:
 
 
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def staging_folder(path: Path) -> Iterator[Path]:
     """A folder on the same disk as a path, to write into; removed in the end, or by the next who writes there.
 
     Raises:
@@ -133,7 +133,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         ConfigError: nothing can be written there.
     """
-    with beside(path) as folder:
+    with staging_folder(path) as folder:
         new = folder / "new"
         new.write_text(text, encoding="utf-8")
         new.replace(path.resolve())

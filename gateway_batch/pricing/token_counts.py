@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 PER_MESSAGE = 4
-"""Tokens that a message takes beside its text."""
+"""Tokens that a message takes on top of its text."""
 PER_IMAGE = 255
 
 

@@ -1,4 +1,4 @@
-"""A shared store that may be out of reach, with the host's own beside it."""
+"""A shared store that may be out of reach, with the host's own as its fallback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scope's answers on a host, shared by its processes: a SQLite file, and a lock that tells who lives.
+"""A scope's answers on a host, shared by its processes: a SQLite file, and a lock that shows who lives.
 
 A claim says that its owner is at work on a request. An owner is a locked byte of a file, which the kernel lets go with
 the process: the claims of one that died can be taken over at once, and no lease has to time out. Claims have a table of

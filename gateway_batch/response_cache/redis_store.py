@@ -126,7 +126,7 @@ class RedisAnswerStore:
         while True:
             await asyncio.sleep(self._lease_s / 3)
             if self._held:
-                with contextlib.suppress(StoreError):  # the next exchange tells of it
+                with contextlib.suppress(StoreError):  # the next exchange raises it
                     async with self._pipeline() as pipe:
                         self._renew(pipe)
                         await pipe.execute()

@@ -14,7 +14,8 @@ from gateway_batch.json_data import exact_json
 from gateway_batch.response_cache.store import AnswerStore, Claim, Found, Outbox, StoreError
 
 # Failures that hold for the rest of a query: they would come again the same way, or the attempts that a request has are
-# used up, and neither another row nor another try of the task makes more. What was not tried, or only waited, goes on.
+# used up, and neither another row nor another try of the task makes more. What was not tried, or only waited, is tried
+# again.
 KEPT = frozenset(ErrorKind) - {ErrorKind.BUDGET, ErrorKind.CANCELLED, ErrorKind.RATE_LIMIT}
 
 _SOONEST_S, _LATEST_S = 0.002, 0.05

@@ -1,4 +1,4 @@
-"""What a scope's answers are kept in: the seam between flights and a host's file or Redis."""
+"""What a scope's answers are kept in: the seam between single flight and a host's file or Redis."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class AnswerScope:
 
 @dataclass(slots=True)
 class Outbox:
-    """What a process has to tell a store.
+    """What a process has to write to a store.
 
     Attributes:
         answers: of claimed requests, for all that ask until the scope ends.
@@ -66,7 +66,7 @@ class Outbox:
         return bool(self.answers or self.failures or self.released)
 
     def put_back(self, earlier: Outbox) -> None:
-        """Puts what could not be told before what is to be told."""
+        """Puts what could not be written before what is to be written."""
         self.answers[:0] = earlier.answers
         self.failures[:0] = earlier.failures
         self.released[:0] = earlier.released
@@ -80,13 +80,13 @@ class AnswerStore(Protocol):
     """A process's view of a scope's answers. Belongs to one event loop; one exchange at a time."""
 
     async def exchange(self, outbox: Outbox, wanted: Sequence[bytes]) -> Sequence[Found]:
-        """Writes what is to be told, then claims requests that nobody is at work on.
+        """Writes the outbox, then claims requests that nobody is working on.
 
         Returns:
             How each wanted request stands, in order.
 
         Raises:
-            StoreError: nothing was claimed; what was to be told may not have been written.
+            StoreError: nothing was claimed; the outbox may not have been written.
         """
 
     async def close(self) -> None:

@@ -71,7 +71,7 @@ def ai_query(
         failOnError: False gives a STRUCT of `result` and `errorMessage`.
         modelParameters: by name, such as `{"temperature": 0.1}`.
         responseFormat: `text`, `json_object`, JSON with a `type`, or DDL of a STRUCT in a STRUCT.
-        files: JPEG or PNG images beside the prompts, BINARY.
+        files: JPEG or PNG images that go with the prompts, BINARY.
         requestTags: for the usage table, over the setting `request_tags`; a dict, or a MAP that may differ per row.
         api: the wire format, by the usage table's `api_type` words.
         when: a row where it is not true gets NULL and sends nothing.

@@ -64,7 +64,8 @@ class Usage:
     def flush(self) -> int:
         """Commits to the table what finished queries and dead workers left in the spool.
 
-        The first one makes the view `ai_query_runs` beside the table, a row for each query execution, where the session
+        The first one makes the view `ai_query_runs` next to the table, a row for each query execution, where the
+        session
         may: what its rows cost and were spared.
 
         Returns:
@@ -104,7 +105,7 @@ class Usage:
 
         What is in the spool is flushed first. A row is one of other clients if its `user_agent` is not this package's,
         it has no tag `event_id_tag` of the settings, and no request of ours in the table has its `client_request_id`,
-        `request_id` or `invocation_id`; what tells a row of theirs from another is (`request_id`, `invocation_id`).
+        `request_id` or `invocation_id`; (`request_id`, `invocation_id`) identifies a row of theirs.
         Rows without a `request_id` are left out. It may be run again, and by several processes at once.
 
         Args:
@@ -125,7 +126,7 @@ class Usage:
         """Joins the table's small files, and removes what no version of the last seven days needs.
 
         Args:
-            keep_days: records older than so many days are deleted; None keeps all.
+            keep_days: records that are older, in days, are deleted; None keeps all.
         """
         return maintain(self._spark, self.table, keep_days)
 

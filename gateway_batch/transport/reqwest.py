@@ -80,7 +80,7 @@ def _never_connected(error: DetailedPyreqwestError) -> bool:
     """Whether it failed to connect.
 
     A connection that breaks, or a time limit that passes, before the answer's head is an error of connecting too; only
-    its causes tell them apart.
+    its causes distinguish them.
     """
     return any(cause["message"] == "client error (Connect)" for cause in error.details.get("causes") or ())
 

@@ -1,6 +1,7 @@
 """What a caller of a Databricks gateway knows of its rows in `system.ai_gateway.usage`, and no more.
 
-The gateway's own routing (attempts, fallbacks, ids, what is behind a service that a user made) is not told to callers.
+The gateway's own routing (attempts, fallbacks, ids, what is behind a service that a user made) is not reported to
+callers.
 """
 
 from __future__ import annotations

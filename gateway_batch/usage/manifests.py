@@ -25,7 +25,7 @@ class CommitId:
     Attributes:
         drain: the spool folder's own id.
         counter: of the folder's commits to the table, from 1.
-        nonce: tells drains apart that try the same counter at once; only one commits.
+        nonce: distinguishes drains that try the same counter at once; only one commits.
     """
 
     drain: str

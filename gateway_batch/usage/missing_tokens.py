@@ -16,7 +16,7 @@ Counts = tuple[int | None, int | None, int | None, str | None]
 
 
 def tokens_of(length: int) -> int:
-    """Tokens of a text of so many characters (Databricks docs, *Track model usage*: `(text_length + 1) / 4`)."""
+    """Tokens of a text, by its length in characters (Databricks docs, *Track model usage*: `(text_length + 1) / 4`)."""
     return (length + 1) // 4
 
 

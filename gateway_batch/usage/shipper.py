@@ -1,4 +1,4 @@
-"""Shipping beside an event loop: in a thread, as a shared folder may be slow, one round at a time."""
+"""Shipping next to an event loop: in a thread, as a shared folder may be slow, one round at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Shipper:
         """Returns once all that is sealed by now is in the shared folder.
 
         Raises:
-            LedgerError: it could not be copied within so many seconds. It is safe on this host.
+            LedgerError: it could not be copied in time. It is safe on this host.
         """
         clock = asyncio.get_running_loop().time
         until = clock() + within_s

@@ -102,7 +102,7 @@ class _Segment:
             raise
 
     def make_room(self, size: int) -> None:
-        """Sets room aside for so many bytes more, where the file system can; raises OSError if there is none."""
+        """Reserves more bytes, where the file system can; raises OSError if the disk is full."""
         if self.size + size > self._set_aside and self._can_preallocate:
             self._can_preallocate = preallocate(self._fd, self.size, size + _PREALLOCATED)
             self._set_aside = self.size + size + _PREALLOCATED
@@ -136,7 +136,7 @@ class SpoolWriter:
     Args:
         spool_dir: the spool folder.
         defer: runs a function soon, once the current work is done; outcomes are written then, several at a time.
-        rotate_after_s: age at which a segment is sealed while requests go on.
+        rotate_after_s: age at which a segment is sealed while requests continue.
         rotate_after_bytes: likewise its size.
     """
 

@@ -1,7 +1,7 @@
 """What a Spark task's call of a function did: one row of the table `ai_query_tasks`.
 
-It tells what usage records can't: rows that were not sent because their answer was there, and rows that failed. It goes
-through the spool as they do, but only when the task ends: a task that is killed leaves none.
+It has what usage records can't have: rows that were not sent because their answer was there, and rows that failed. It
+goes through the spool as they do, but only when the task ends: a task that is killed leaves none.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ def test_bytes_that_are_not_utf_8_stay(tmp_path: Path) -> None:
         (b"a,A\n1,2\n", "in.csv: two columns are named 'a'"),
         ("größe,b\n1,secret\n".encode("latin-1"), "in.csv: its header is not UTF-8"),
         ("a,b\n1,secret\n".encode("utf-16"), "in.csv: its header is not UTF-8"),
-        (b'id,b\n1,"He said \\"hi\\" to me"\n', "in.csv: at byte 18 a field goes on behind its closing quote"),
-        (b'id,b\n1,"He said \\"hi\\", to me"\n', "in.csv: at byte 18 a field goes on behind its closing quote"),
+        (b'id,b\n1,"He said \\"hi\\" to me"\n', "in.csv: at byte 18 a field continues after its closing quote"),
+        (b'id,b\n1,"He said \\"hi\\", to me"\n', "in.csv: at byte 18 a field continues after its closing quote"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_without_its_texts(tmp_path: Path, content: bytes, says: str) -> None:

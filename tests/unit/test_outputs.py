@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.local_files.outputs import Made, beside, check_output, check_text, write_text
+from gateway_batch.local_files.outputs import Made, check_output, check_text, staging_folder, write_text
 from gateway_batch.spark.files.tables import DELTA, output_kind
 
 
@@ -94,13 +94,13 @@ def test_where_nothing_can_be_written_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(ConfigError, match=r"output: .*/file/out\.csv can't be written: "),
-        beside(tmp_path / "file/out.csv"),
+        staging_folder(tmp_path / "file/out.csv"),
     ):
         pass
 
 
 def test_what_lies_beside_is_gone_in_the_end(tmp_path: Path) -> None:
-    with contextlib.suppress(RuntimeError), beside(tmp_path / "out.csv") as folder:
+    with contextlib.suppress(RuntimeError), staging_folder(tmp_path / "out.csv") as folder:
         (folder / "half").touch()
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -109,20 +109,20 @@ def test_what_lies_beside_is_gone_in_the_end(tmp_path: Path) -> None:
 def test_what_a_writer_that_died_left_is_removed_by_the_next(tmp_path: Path) -> None:
     output = tmp_path / "out.csv"
     dies = (
-        "import os, sys\nfrom pathlib import Path\nfrom gateway_batch.local_files.outputs import beside\n"
-        "with beside(Path(sys.argv[1])) as folder: (folder / 'half').touch(); os._exit(1)"
+        "import os, sys\nfrom pathlib import Path\nfrom gateway_batch.local_files.outputs import staging_folder\n"
+        "with staging_folder(Path(sys.argv[1])) as folder: (folder / 'half').touch(); os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", dies, str(output)], check=False)
     (left,) = tmp_path.iterdir()
     others = tmp_path / ".out.csv.of_another"
     others.mkdir()
-    with beside(output):
+    with staging_folder(output):
         assert left.exists(), "it is new, and may be at work"
     an_hour_ago = time.time() - 3600
     os.utime(left / "lock", (an_hour_ago, an_hour_ago))
-    with beside(output) as at_work:
+    with staging_folder(output) as at_work:
         os.utime(at_work / "lock", (an_hour_ago, an_hour_ago))
-        with beside(output):
+        with staging_folder(output):
             assert at_work.exists()
     assert list(tmp_path.iterdir()) == [others]
 

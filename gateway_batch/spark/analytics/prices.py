@@ -1,4 +1,4 @@
-"""The table of prices beside the usage views, filled with list price_row."""
+"""The table of prices next to the usage views, filled with list prices."""
 
 from __future__ import annotations
 

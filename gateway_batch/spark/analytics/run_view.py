@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.analytics.sql_files import read_sql
-from gateway_batch.spark.ledger.task_table import TaskTable, beside
+from gateway_batch.spark.ledger.task_table import TaskTable, sibling_table
 from gateway_batch.spark.ledger.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS
@@ -43,7 +43,7 @@ class RunView:
         try:
             create_run_view(self._spark, self._usage_table)
         except _REFUSALS as error:
-            _log.warning("no view %s: %s", beside(self._usage_table, NAME), first_line(error))
+            _log.warning("no view %s: %s", sibling_table(self._usage_table, NAME), first_line(error))
 
 
 def create_run_view(spark: SparkSession, usage_table: str) -> str:
@@ -59,7 +59,7 @@ def create_run_view(spark: SparkSession, usage_table: str) -> str:
         ConfigError: there is a table or view of that name which is not ours.
         PySparkException: the session may not make it (`session_kind.WRITE_ERRORS`).
     """
-    view = beside(usage_table, NAME)
+    view = sibling_table(usage_table, NAME)
     if spark.catalog.tableExists(quoted(view)) and spark.catalog.getTable(quoted(view)).description != COMMENT:
         raise ConfigError(f"{view}: there is a table or view of that name already, and it is not gateway_batch's")
     tasks = TaskTable(spark, usage_table)

@@ -64,7 +64,7 @@ class CallPlan:
         tags: constant request tags.
         inputs: the columns that Spark hands over, in order. A row whose condition is not true sends nothing.
         cache: the setting: what shares the answers of identical requests.
-        details: whether a row's result has, beside its error, what is known of its call.
+        details: whether a row's result also has the details of its call.
         record_type: of a STRUCT request that has FLOAT or DOUBLE in it, as Spark's JSON, where it is known.
         misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
         classifier: makes each row's instructions and response format of its labels, where these depend on data.

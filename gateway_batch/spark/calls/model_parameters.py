@@ -23,7 +23,7 @@ def check_model_parameters(parameters: Any, endpoint: str, api_type: str, *, is_
     Args:
         parameters: as JSON has them.
         endpoint: for errors.
-        api_type: tells which parameters there are.
+        api_type: decides which parameters exist.
         is_struct: False for a MAP, which looks the same as JSON.
 
     Raises:

@@ -80,7 +80,7 @@ def _make_whole(spark: SparkSession, table: str, statement: str) -> bool:
 
 
 def _has_data(spark: SparkSession, folder: str) -> bool:
-    """Whether there are files in a folder beside a table's log, by any name that Spark would read."""
+    """Whether there are files in a folder next to a table's log, by any name that Spark would read."""
     files = spark.read.format("binaryFile").option("recursiveFileLookup", True).load(folder)
     return not files.select("path").isEmpty()
 

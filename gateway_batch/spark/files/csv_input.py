@@ -71,20 +71,20 @@ def _names(path: Path, encoding: str) -> list[str]:
 
 
 def _check_quotes(path: Path) -> None:
-    """Sees that each field in quotes is closed, and goes on behind no quote with a backslash before it."""
+    """Sees that each field in quotes is closed, and doesn't continue after a quote with a backslash before it."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content.find(b'\\"') < 0 and not _has_odd_quotes(path):
             return
         for start in _openings(content):
             found = _FIELD.match(content, start)
             if found is None:
-                raise ConfigError(f"{path}: a quote is not closed: a field goes on to the end of the file")
+                raise ConfigError(f"{path}: a quote is not closed: a field continues to the end of the file")
             end = found.end()
             goes_on = end < len(content) and content[end : end + 1] not in (b",", b"\r", b"\n")
             if goes_on and content[end - 2 : end] == b'\\"':
                 raise ConfigError(
-                    f"{path}: at byte {end} a field goes on behind its closing quote: CSV doubles the quotes in a text "
-                    "(RFC 4180), and has no backslash before them; Spark writes it so with the option escape='\"'"
+                    f"{path}: at byte {end} a field continues after its closing quote: CSV doubles the quotes in a text"
+                    " (RFC 4180), and has no backslash before them; Spark writes it so with the option escape='\"'"
                 )
 
 
@@ -120,7 +120,7 @@ def _convert(path: Path, target: Path, names: list[str], encoding: str, faults: 
         fields = f"{row.actual_columns} fields, not {row.expected_columns}"
         try:
             faults.meet(f"{path}: row {row.number}, the header counted, has {fields}")
-        except ConfigError as error:  # pyarrow would print it and go on
+        except ConfigError as error:  # pyarrow would print it and continue
             refused = error
             return "error"
         return "skip"

@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
-from gateway_batch.local_files.outputs import beside
+from gateway_batch.local_files.outputs import staging_folder
 from gateway_batch.spark.delta_tables.creation import needs_column_mapping
 from gateway_batch.spark.files.tables import CSV, DELTA, PARQUET, kind_of, one_path
 from gateway_batch.spark.sql_types.record_json import OPTIONS
@@ -38,7 +38,7 @@ def write_rows(frame: DataFrame, path: Path) -> None:
         PySparkException: the query fails, or the kind of file has no such type.
     """
     kind = kind_of(path)
-    with beside(path) as folder:
+    with staging_folder(path) as folder:
         if kind == DELTA:
             _write_delta(frame, path.resolve(), folder / "table")
             return

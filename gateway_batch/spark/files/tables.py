@@ -27,7 +27,7 @@ _KINDS = {".csv": CSV, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON, ".parquet
 
 _CORRUPT = "_gateway_batch_corrupt"
 _NULL = "\0gateway_batch: NULL\0"
-"""What Spark is to take for NULL beside nothing at all; by itself it takes an empty text in quotes for it, too."""
+"""What Spark reads as NULL, besides an empty field; by default it also reads an empty text in quotes so."""
 
 
 def kind_of(path: Path) -> str:
@@ -61,7 +61,7 @@ def read_table(spark: SparkSession, path: Path, faults: Faults | None = None) ->
         faults: takes rows and lines that can't be read; None: the first is an error.
 
     Raises:
-        ConfigError: there is no such file, its kind can't be told, or a row or line of it can't be read.
+        ConfigError: there is no such file, its kind is unknown, or a row or line of it can't be read.
     """
     faults = faults or Faults()
     if not path.exists():

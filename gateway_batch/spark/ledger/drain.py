@@ -140,7 +140,7 @@ class UsageDrain:
     def _manifest_by_rows(self, name: str) -> Manifest:
         """What a manifest that someone deleted had of the segments that are there: those with rows in the table.
 
-        A commit takes a segment whole, so that one row tells.
+        A commit takes a segment whole, so one row is enough.
         """
         first = {path: next(read_sealed(path, []), None) for path, _ in sealed_segments(self._spool_dir)}
         ids = {event_id(line): path for path, line in first.items() if line is not None}

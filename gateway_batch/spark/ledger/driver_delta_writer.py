@@ -50,7 +50,7 @@ class DriverDeltaWriter:
         spark: a session that can write Delta.
         name: the table's name; it exists.
         row: the record.
-        time: the column that files are told apart by.
+        time: the column by which readers skip files.
     """
 
     def __init__(self, spark: SparkSession, name: str, row: type = UsageRecord, time: str = "event_time") -> None:
@@ -109,7 +109,7 @@ class DriverDeltaWriter:
         return self._spark._jsparkSession.sessionState().sqlParser().parseTableIdentifier(quoted(".".join(parts[-2:])))
 
     def _find_log(self) -> JavaObject | None:
-        """Delta's log of the table; None in a catalog beside Spark's own, and on Databricks, with other classes."""
+        """Delta's log of the table; None in a catalog other than Spark's own, and on Databricks, with other classes."""
         if self._identifier is None:
             return None
         try:
@@ -200,16 +200,16 @@ class DataFile:
 
 
 def write_file(batches: Iterable[pa.Table], schema: pa.Schema, path: Path, time: str = "event_time") -> DataFile:
-    """Writes rows to a file, a batch at a time; `time` is the column whose range is told."""
+    """Writes rows to a file, a batch at a time; `time` is the column whose range is recorded."""
     rows = unknown_times = 0
     first: datetime | None = None
     last: datetime | None = None
     written: Future[None] | None = None
-    with pq.ParquetWriter(path, schema, compression="snappy") as writer, ThreadPoolExecutor(1) as beside:
+    with pq.ParquetWriter(path, schema, compression="snappy") as writer, ThreadPoolExecutor(1) as thread:
         for batch in batches:  # the next one is read while this one is written
             if written is not None:
                 written.result()
-            written = beside.submit(writer.write_table, batch)
+            written = thread.submit(writer.write_table, batch)
             rows += batch.num_rows
             unknown_times += batch[time].null_count
             times = pc.min_max(batch[time]).as_py()

@@ -1,4 +1,4 @@
-"""The table `ai_query_tasks`, beside the usage table: what the tasks of queries sent, were spared and failed."""
+"""The table `ai_query_tasks`, next to the usage table: what the tasks of queries sent, were spared and failed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAME = "ai_query_tasks"
 _log = logging.getLogger(__name__)
 
 
-def beside(usage_table: str, name: str) -> str:
+def sibling_table(usage_table: str, name: str) -> str:
     """The name of a table or view in the usage table's schema."""
     return ".".join((*usage_table.split(".")[:-1], name))
 
@@ -42,7 +42,7 @@ class TaskTable:
     """
 
     def __init__(self, spark: SparkSession, usage_table: str) -> None:
-        self.name = beside(usage_table, NAME)
+        self.name = sibling_table(usage_table, NAME)
         self._usage_table = usage_table
         self._spark = spark
         self._refused = ""
@@ -83,7 +83,7 @@ class TaskTable:
                 return 0  # by another drain with the same commit: there is no later one before this is done
 
     def _is_there(self) -> bool:
-        """Makes the table; where the session may not, or it is someone else's, usage goes on without summaries."""
+        """Makes the table; where the session may not, or it is someone else's, usage is recorded without summaries."""
         if not self._refused:
             try:
                 self.make()

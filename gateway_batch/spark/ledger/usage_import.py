@@ -43,7 +43,7 @@ def import_ledger(
     if missing := [name for name in _NEEDED if name not in theirs.columns]:
         raise ConfigError(
             f"ledger: it lacks {', '.join(missing)}: an import goes by request_id and invocation_id, together a "
-            "request's key, and tells by user_agent which requests are our own"
+            "request's key, and user_agent shows which requests are our own"
         )
     if where is not None:
         theirs = theirs.where(where)

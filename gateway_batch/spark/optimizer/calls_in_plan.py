@@ -212,7 +212,7 @@ class _Plans:
 
 
 class _WithoutBroadcasts(pickle.Unpickler):
-    """Reads a function of ours without the credentials beside it, which only workers can have."""
+    """Reads a function of ours without its credentials, which only workers have."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module.partition(".")[0], name) == ("pyspark", "_from_id"):

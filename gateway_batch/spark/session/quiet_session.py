@@ -35,7 +35,7 @@ def quiet_session(warehouse: Path, log: Path, settings: dict[str, str] | None = 
 
 
 def _log_to(logger: logging.Logger, log: Path) -> None:
-    """py4j tells of each connection that an interrupt breaks, with stacks."""
+    """py4j logs each connection that an interrupt breaks, with stacks."""
     if logger.propagate:
         logger.addHandler(logging.FileHandler(log, delay=True))
         logger.propagate = False

@@ -26,7 +26,7 @@ _SETTINGS = {
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
-    # By so many tasks VACUUM lists a table's files; Spark's default is 10,000.
+    # Tasks by which VACUUM lists a table's files; Spark's default is 10,000.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "32",
     # Delta 4.4's parser doesn't hand the values of parameter markers on; substituted this way, they don't need it to.
     "spark.sql.legacy.parameterSubstitution.constantsOnly": "true",

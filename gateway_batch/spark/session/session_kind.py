@@ -1,4 +1,4 @@
-"""Classic sessions, with a JVM beside them that py4j reaches, and those of Spark Connect, with a server far away."""
+"""Classic sessions, whose JVM py4j reaches, and Spark Connect sessions, whose server is elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a row's call beside its answer, as `details => true` asks for it.
+"""What is known of a row's call besides its answer, as `details => true` asks for it.
 
 It is kept with the answer: a row whose request was another's has the details of the one call that there was. Rows of an
 embedding service share requests, so they have none of their own.

@@ -1,8 +1,8 @@
 """A partition's work ends when Spark has no more use for it: cancelled, failed elsewhere, or enough rows at a LIMIT.
 
-Spark tells a Python worker none of this. Its task looks whether it was cancelled when rows arrive, and it hangs up when
-it has ended. Without rows a cancelled task went on sending for 2.8 s, until Spark killed the worker, and a LIMIT's for
-as long as its rows lasted. So a worker without answers sends a batch of no rows every `HEARTBEAT_S`: the task
+Spark reports none of this to a Python worker. Its task looks whether it was cancelled when rows arrive, and it hangs up
+when it has ended. Without rows a cancelled task went on sending for 2.8 s, until Spark killed the worker, and a LIMIT's
+for as long as its rows lasted. So a worker without answers sends a batch of no rows every `HEARTBEAT_S`: the task
 looks, and hangs up; the worker finds that out as it writes.
 """
 

@@ -48,7 +48,7 @@ class Tally:
 
     @property
     def has_done_anything(self) -> bool:
-        """Whether there is something to tell: an empty partition has nothing."""
+        """Whether there is something to report: an empty partition has nothing."""
         return bool(self.rows or self.failed or any(self._counts()))
 
     def summary(self) -> TaskSummary:
