@@ -30,8 +30,8 @@ class Latency:
         """The waits in seconds, in order; after the last the first comes again."""
         if self.sigma == 0:
             return [self.median_ms / 1000]
-        chance, mu = random.Random(self.seed), math.log(self.median_ms)
-        return [min(chance.lognormvariate(mu, self.sigma), self.cap_ms) / 1000 for _ in range(_CYCLE)]
+        rng, mu = random.Random(self.seed), math.log(self.median_ms)
+        return [min(rng.lognormvariate(mu, self.sigma), self.cap_ms) / 1000 for _ in range(_CYCLE)]
 
     def mean_s(self, requests: int) -> float:
         """The mean of the first so many waits, in seconds."""

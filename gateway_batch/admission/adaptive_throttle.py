@@ -41,14 +41,14 @@ class AdaptiveThrottle:
 
     Args:
         ceiling: calls in flight at most.
-        chance: in [0, 1), for the jitter of pauses.
+        rng: in [0, 1), for the jitter of pauses.
         state: of the service, shared with other processes that send to it.
     """
 
-    def __init__(self, ceiling: int, chance: Callable[[], float], state: SharedThrottleState) -> None:
+    def __init__(self, ceiling: int, rng: Callable[[], float], state: SharedThrottleState) -> None:
         self.in_flight = 0
         self._ceiling = float(ceiling)
-        self._chance = chance
+        self._rng = rng
         self._state = state
         self._is_member = False
         self._limit = self._ceiling
@@ -127,7 +127,7 @@ class AdaptiveThrottle:
             self._state.report(self._let_through)
         if retry_after_s is None:
             doubled = 2.0 ** min(max(0, self._bursts_in_a_row - 1), 10)
-            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * doubled) * (0.5 + self._chance())
+            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * doubled) * (0.5 + self._rng())
         self._state.close_until(now + retry_after_s)
 
     def failed(self, now: float, sent_at: float, row: int) -> bool:
@@ -178,7 +178,7 @@ class AdaptiveThrottle:
         return self._first_sent_at + _DOUBLES_IN_S * math.log2(calls / _FIRST_CALLS)
 
     def _pause_probes(self, now: float) -> None:
-        pause_s = self._probe_pause_s * (0.5 + self._chance())
+        pause_s = self._probe_pause_s * (0.5 + self._rng())
         self._probes_closed_until = max(self._probes_closed_until, now + pause_s)
         self._probe_pause_s = min(_LONGEST_PROBE_S, self._probe_pause_s * _SLOWER_PROBES)
 

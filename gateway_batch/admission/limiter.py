@@ -63,7 +63,7 @@ class Limiter:
         slots: what all processes of the host share; None where leases grant slots too.
         ceiling: calls in flight at most.
         clock: monotonic seconds, the loop's own.
-        chance: in [0, 1), for the jitter of pauses.
+        rng: in [0, 1), for the jitter of pauses.
         states: of the services' throttles, shared between processes; None shares nothing.
 
     Attributes:
@@ -75,7 +75,7 @@ class Limiter:
         slots: Slots | None,
         ceiling: int,
         clock: Callable[[], float],
-        chance: Callable[[], float],
+        rng: Callable[[], float],
         states: ThrottleStates | None = None,
     ) -> None:
         self.counts_tokens = False
@@ -83,7 +83,7 @@ class Limiter:
         self._lease_client: LeaseClient | None = None
         self._ceiling = ceiling
         self._clock = clock
-        self._chance = chance
+        self._rng = rng
         self._states = states or PrivateThrottleStates()
         self._services: dict[str, _Service] = {}
         self._waiting = 0
@@ -107,7 +107,7 @@ class Limiter:
         known = self._services.get(service)
         if known is None:
             known = self._services[service] = _Service(
-                AdaptiveThrottle(self._ceiling, self._chance, self._states.of(service))
+                AdaptiveThrottle(self._ceiling, self._rng, self._states.of(service))
             )
         return Slot(self, known, deadline, size)
 

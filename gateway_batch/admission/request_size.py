@@ -39,9 +39,9 @@ class Estimator:
         output = _FIRST_OUTPUT if self._output is None else self._output
         if size.most_output is not None:
             output = min(output, size.most_output)
-        given = self._input_a_byte * size.body_bytes
-        cost_usd = 0.0 if size.price is None else (given * size.price.input + output * size.price.output) / 1e6
-        return Amount(1, given + output, cost_usd)
+        input_tokens = self._input_a_byte * size.body_bytes
+        cost_usd = 0.0 if size.price is None else (input_tokens * size.price.input + output * size.price.output) / 1e6
+        return Amount(1, input_tokens + output, cost_usd)
 
     def settle(self, size: Size, usage: TokenUsage) -> Amount:
         """What an answered request took, and learns from it."""
@@ -49,7 +49,7 @@ class Estimator:
         if usage.total_tokens is None:
             return Amount(1, 0, cost_usd)
         output = usage.output_tokens or 0
-        given = usage.total_tokens - output
-        self._input_a_byte += _WEIGHT * (given / max(1, size.body_bytes) - self._input_a_byte)
+        input_tokens = usage.total_tokens - output
+        self._input_a_byte += _WEIGHT * (input_tokens / max(1, size.body_bytes) - self._input_a_byte)
         self._output = output if self._output is None else self._output + _WEIGHT * (output - self._output)
         return Amount(1, usage.total_tokens, cost_usd)

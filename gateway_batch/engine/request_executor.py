@@ -69,7 +69,7 @@ class InferenceClient:
         event_id_tag: a request tag that carries the attempt's event id; None sends none.
         clock: monotonic seconds, the loop's own.
         sleep: waits seconds between attempts.
-        chance: in [0, 1), for jitter.
+        rng: in [0, 1), for jitter.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class InferenceClient:
         event_id_tag: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         self._transport = transport
         self._ledger = ledger
@@ -93,7 +93,7 @@ class InferenceClient:
         self._event_id_tag = event_id_tag
         self._clock = clock
         self._sleep = sleep
-        self._chance = chance
+        self._rng = rng
         self._intents = attempts.Intents()
 
     async def infer(self, call: AnyRequest, service: Service, caller: Caller) -> InferenceResult:
@@ -135,7 +135,7 @@ class InferenceClient:
             if slot.service_is_down:
                 continue  # the next slot comes when it is back, or to probe it
             failures += 1
-            delay_s = self._policy.retry.delay_s(failures, failure, self._chance(), deadline - self._clock())
+            delay_s = self._policy.retry.delay_s(failures, failure, self._rng(), deadline - self._clock())
             if delay_s is None:
                 raise failure
             await self._sleep(delay_s)

@@ -25,7 +25,7 @@ OF_THE_SERVICE = frozenset({ErrorKind.CONNECT, ErrorKind.DISCONNECT, ErrorKind.T
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Full-jitter exponential backoff. Pure: chance is an argument, sleeping is the client's.
+    """Full-jitter exponential backoff. Pure: jitter is an argument, sleeping is the client's.
 
     Attributes:
         attempts: in all, the first included.
@@ -37,18 +37,18 @@ class RetryPolicy:
     base_s: float = 0.5
     cap_s: float = 30.0
 
-    def delay_s(self, tried: int, error: CallError, chance: float, left_s: float) -> float | None:
+    def delay_s(self, tried: int, error: CallError, jitter: float, left_s: float) -> float | None:
         """Seconds until the next try, or None to give up.
 
         Args:
             tried: attempts made so far.
             error: how the last one failed.
-            chance: in [0, 1).
+            jitter: in [0, 1).
             left_s: seconds until the row's deadline; no delay reaches it.
         """
         if tried >= self.attempts or error.kind not in RETRYABLE:
             return None
-        delay = chance * min(self.base_s * 2.0 ** (tried - 1), self.cap_s)
+        delay = jitter * min(self.base_s * 2.0 ** (tried - 1), self.cap_s)
         if error.retry_after_s is not None:  # never earlier than asked
             delay += error.retry_after_s
         return delay if delay < left_s else None

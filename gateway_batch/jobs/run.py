@@ -377,14 +377,14 @@ def _counted(answers: DataFrame, *, has_price: bool) -> Chunk:
         .collect()
     )
     counted = [row for row in rows if row["error_kind"] not in UNSENT]
-    given, answered = (sum(row[name] or 0 for row in counted) for name in ("input_tokens", "output_tokens"))
-    known = has_price or not (given or answered)
+    input_tokens, output_tokens = (sum(row[name] or 0 for row in counted) for name in ("input_tokens", "output_tokens"))
+    known = has_price or not (input_tokens or output_tokens)
     return Chunk(
         rows=sum(row["rows"] for row in counted),
         unsent=sum(row["rows"] for row in rows) - sum(row["rows"] for row in counted),
         errors={row["error_kind"]: row["rows"] for row in counted if row["error_kind"] is not None},
-        input_tokens=given,
-        output_tokens=answered,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
         cost_usd=sum((row["cost_usd"] or 0 for row in counted), start=0) if known else None,  # type: ignore[arg-type]
     )
 

@@ -165,11 +165,11 @@ def note_result(record: UsageRecord, result: InferenceResult, call: AnyRequest |
     """
     usage = result.usage
     record.destination_model = _name(result.model)
-    given, answered, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
+    input_tokens, output_tokens, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
     source = None if total is None else PROVIDER
-    if call is not None and (given is None or answered is None or total is None):
-        given, answered, total, source = fill_missing_tokens(usage, call, result.value)
-    record.input_tokens, record.output_tokens, record.total_tokens = given, answered, total
+    if call is not None and (input_tokens is None or output_tokens is None or total is None):
+        input_tokens, output_tokens, total, source = fill_missing_tokens(usage, call, result.value)
+    record.input_tokens, record.output_tokens, record.total_tokens = input_tokens, output_tokens, total
     details = (usage.cache_read_tokens, usage.cache_creation_tokens, usage.reasoning_tokens)
     if details != (None, None, None):
         record.token_details = TokenDetails(
@@ -196,8 +196,8 @@ def note_destination(record: UsageRecord, service: Service) -> None:
         record.destination_type, record.destination_name = kind, name
 
 
-def _name(given: str | None) -> str | None:
-    return given if given is None else given[:LONGEST_NAME]
+def _name(name: str | None) -> str | None:
+    return name if name is None else name[:LONGEST_NAME]
 
 
 def note_failure(record: UsageRecord, error: CallError, latency_ms: int) -> None:

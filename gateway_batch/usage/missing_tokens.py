@@ -31,21 +31,25 @@ def fill_missing_tokens(reported: TokenUsage, call: AnyRequest, answer: Any) -> 
         call: whose text was read.
         answer: its value; a text was written, anything else was not.
     """
-    given, answered, total = reported.input_tokens, reported.output_tokens, reported.total_tokens
+    input_tokens, output_tokens, total = reported.input_tokens, reported.output_tokens, reported.total_tokens
     length = _length(call)
     if length is None:
-        return given, answered, total, None if total is None else PROVIDER
-    rest = -1 if total is None or (given is None) == (answered is None) else total - (given or answered or 0)
+        return input_tokens, output_tokens, total, None if total is None else PROVIDER
+    rest = (
+        -1
+        if total is None or (input_tokens is None) == (output_tokens is None)
+        else total - (input_tokens or output_tokens or 0)
+    )
     if rest >= 0:
-        return (rest, answered, total, PROVIDER) if given is None else (given, rest, total, PROVIDER)
+        return (rest, output_tokens, total, PROVIDER) if input_tokens is None else (input_tokens, rest, total, PROVIDER)
     source = PROVIDER
-    if given is None:
-        given, source = tokens_of(length), ESTIMATED
-    if answered is None:
-        answered, source = tokens_of(len(answer)) if isinstance(answer, str) else 0, ESTIMATED
-    if total is None and given + answered <= _MOST:
-        total = given + answered
-    return given, answered, total, source
+    if input_tokens is None:
+        input_tokens, source = tokens_of(length), ESTIMATED
+    if output_tokens is None:
+        output_tokens, source = tokens_of(len(answer)) if isinstance(answer, str) else 0, ESTIMATED
+    if total is None and input_tokens + output_tokens <= _MOST:
+        total = input_tokens + output_tokens
+    return input_tokens, output_tokens, total, source
 
 
 def _length(call: AnyRequest) -> int | None:

@@ -195,13 +195,13 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100, help="how many (100)")
     options = parser.parse_args()
     os.environ.setdefault("SPARK_SUBMIT_OPTS", quick_driver())
-    chance, faulty, most = random.Random(22), 0, 0
+    rng, faulty, most = random.Random(22), 0, 0
     with tempfile.TemporaryDirectory(prefix="gateway_batch_first-") as scratch:
         spark = gb.local_session(warehouse=Path(scratch) / "next", master="local[1]", settings=SETTINGS)
         with closing(prepared_runs(Path(scratch), options.runs)) as runs:
             for number, prepared in runs:
                 began = time.monotonic()
-                change = chance.randint(1, most) if most else None
+                change = rng.randint(1, most) if most else None
                 changes, became, wrong = run(spark, prepared, change)
                 most = most or changes
                 faulty += bool(wrong)

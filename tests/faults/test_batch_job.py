@@ -82,30 +82,30 @@ def start(place: Place, server: RunningGateway, folder: Path) -> subprocess.Pope
         )  # fmt: skip
 
 
-def kill_something(chance: random.Random, place: Place, driver: subprocess.Popen[str], folder: Path) -> str:
+def kill_something(rng: random.Random, place: Place, driver: subprocess.Popen[str], folder: Path) -> str:
     """Kills the driver with all its processes, an executor, or a Python worker; says which."""
     executors = [pid for host in place.cluster.hosts for pid in host.executors()] if place.cluster else []
     workers = busy_writers([folder / "spool"])
-    what = chance.choice(["driver", "executor" if place.cluster else "worker"])
+    what = rng.choice(["driver", "executor" if place.cluster else "worker"])
     if what == "executor" and executors:
-        kill_tree(chance.choice(executors))
+        kill_tree(rng.choice(executors))
     elif what == "worker" and workers:
-        kill(chance.choice(workers))
+        kill(rng.choice(workers))
     else:
         what = "driver"
         kill_tree(driver.pid)
     return what
 
 
-def run_to_its_end(place: Place, server: RunningGateway, folder: Path, chance: random.Random, kills: int) -> list[str]:
+def run_to_its_end(place: Place, server: RunningGateway, folder: Path, rng: random.Random, kills: int) -> list[str]:
     """Runs the job again and again, killing something now and then; returns what was killed."""
     killed: list[str] = []
     while True:
         driver = start(place, server, folder)
         try:
             while driver.poll() is None and len(killed) < kills:
-                if wait_for_requests(driver, server, chance.randrange(500, 3_500)):
-                    killed.append(kill_something(chance, place, driver, folder))
+                if wait_for_requests(driver, server, rng.randrange(500, 3_500)):
+                    killed.append(kill_something(rng, place, driver, folder))
             said, _ = driver.communicate(timeout=300)
         finally:
             kill_tree(driver.pid)
@@ -129,10 +129,10 @@ def test_a_job_that_is_killed_again_and_again_pays_each_row_once(
     spark: SparkSession, place: Place, tmp_path: Path
 ) -> None:
     lakes = spark.range(0, ROWS, 1, 4).selectExpr("id", "'Lake ' || id || ' is deep.' AS text")
-    folder, chance = tmp_path / "warehouse", random.Random(8)
+    folder, rng = tmp_path / "warehouse", random.Random(8)
     lakes.write.format("delta").save(str(folder / "lakes"))
     with running(Settings(port=0, token=TOKEN, latency_ms=20, ledger=tmp_path / "ledger.sqlite")) as server:
-        killed = run_to_its_end(place, server, tmp_path, chance, KILLS)
+        killed = run_to_its_end(place, server, tmp_path, rng, KILLS)
         sent = server.stats()["requests"]
         print(f"killed {', '.join(killed)}: {sent:,} requests for {ROWS:,} rows")
         assert len(killed) == KILLS
@@ -141,12 +141,12 @@ def test_a_job_that_is_killed_again_and_again_pays_each_row_once(
 
         wider = f"SET text = 'River ' || id || ' is wide.' WHERE id % {ROWS // CHANGED} = 0"
         spark.sql(f"UPDATE delta.`{folder / 'lakes'}` {wider}")
-        run_to_its_end(place, server, tmp_path, chance, 0)
+        run_to_its_end(place, server, tmp_path, rng, 0)
         assert server.stats()["requests"] - sent == CHANGED
         check_output(spark, folder / "answers", "River", CHANGED)
 
         started = time.monotonic()
-        run_to_its_end(place, server, tmp_path, chance, 0)
+        run_to_its_end(place, server, tmp_path, rng, 0)
         print(f"nothing to do: {time.monotonic() - started:.1f} s, a session's start included")
         assert server.stats()["requests"] - sent == CHANGED
 

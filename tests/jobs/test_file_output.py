@@ -47,10 +47,10 @@ PIECES = (
 
 
 def texts(seed: int) -> list[tuple[int, str | None, str | None]]:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
 
     def text() -> str | None:
-        return chance.choice([None, "", "".join(chance.choices(PIECES, k=chance.randrange(1, 9)))])
+        return rng.choice([None, "", "".join(rng.choices(PIECES, k=rng.randrange(1, 9)))])
 
     return [(place, text(), text()) for place in range(ROWS)]
 

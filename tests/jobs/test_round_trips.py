@@ -50,20 +50,20 @@ class Values(NamedTuple):
         return self.data is None or self.data.decode(errors="replace").encode() == self.data
 
 
-def values(chance: random.Random) -> Iterator[Values]:
+def values(rng: random.Random) -> Iterator[Values]:
     for place in range(ROWS):
-        pieces = chance.choices(PIECES, k=chance.randrange(1, 9))
+        pieces = rng.choices(PIECES, k=rng.randrange(1, 9))
         if place % 50 == 7:
-            pieces.append(chance.choice(NO_TEXT))
+            pieces.append(rng.choice(NO_TEXT))
         data = None if place % 20 == 3 else b"" if place % 20 == 4 else b"".join(pieces)
-        digits = chance.randrange(10 ** chance.randrange(1, 38))
+        digits = rng.randrange(10 ** rng.randrange(1, 38))
         numbers = (
-            Decimal(digits * chance.choice((1, -1))).scaleb(-9),
-            chance.choice((0, 1, -1, 2**53 + 1, 2**63 - 1, -(2**63), chance.getrandbits(62))),
-            chance.choice((0.0, -0.0, 0.1, 1e300, 5e-324, -1.5, chance.random(), math.nan, math.inf, -math.inf)),
-            datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=chance.randrange(4 * 10**15)),
+            Decimal(digits * rng.choice((1, -1))).scaleb(-9),
+            rng.choice((0, 1, -1, 2**53 + 1, 2**63 - 1, -(2**63), rng.getrandbits(62))),
+            rng.choice((0.0, -0.0, 0.1, 1e300, 5e-324, -1.5, rng.random(), math.nan, math.inf, -math.inf)),
+            datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=rng.randrange(4 * 10**15)),
         )
-        yield Values(place, data, *(None if chance.random() < 0.1 else number for number in numbers))  # type: ignore[arg-type]
+        yield Values(place, data, *(None if rng.random() < 0.1 else number for number in numbers))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

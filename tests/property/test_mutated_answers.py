@@ -65,68 +65,68 @@ HUGE = [b"1" * 5_000, b"[" * 100_000, b'{"a":' * 2_000, b"[" * 1_000 + b"]" * 1_
 Mutation = Callable[[Random, bytes], bytes]
 
 
-def change_value(chance: Random, body: bytes) -> bytes:
+def change_value(rng: Random, body: bytes) -> bytes:
     """One to three places of the JSON, each replaced, removed, renamed, doubled or wrapped."""
     root = {"root": orjson.loads(body)}
-    for _ in range(chance.randint(1, 3)):
-        change(chance, *place(chance, root))
+    for _ in range(rng.randint(1, 3)):
+        change(rng, *place(rng, root))
     return json.dumps(root.get("root")).encode()
 
 
-def place(chance: Random, holder: Any) -> tuple[Any, Any]:
+def place(rng: Random, holder: Any) -> tuple[Any, Any]:
     """A container and one of its keys, anywhere below the root."""
     key: Any = "root"
-    while isinstance(inside := holder[key], dict | list) and inside and chance.random() < 0.85:
-        holder, key = inside, chance.choice(list(inside)) if isinstance(inside, dict) else chance.randrange(len(inside))
+    while isinstance(inside := holder[key], dict | list) and inside and rng.random() < 0.85:
+        holder, key = inside, rng.choice(list(inside)) if isinstance(inside, dict) else rng.randrange(len(inside))
     return holder, key
 
 
-def any_value(chance: Random) -> Any:
-    value = chance.choice(VALUES)
+def any_value(rng: Random) -> Any:
+    value = rng.choice(VALUES)
     return deepcopy(value) if isinstance(value, dict | list) else value
 
 
-def change(chance: Random, holder: Any, key: Any) -> None:
-    match chance.randrange(6):
+def change(rng: Random, holder: Any, key: Any) -> None:
+    match rng.randrange(6):
         case 0 | 1:
-            holder[key] = any_value(chance)
+            holder[key] = any_value(rng)
         case 2:
-            holder[key] = [holder[key]] * chance.randint(0, 3)
+            holder[key] = [holder[key]] * rng.randint(0, 3)
         case 3:
-            holder[key] = {chance.choice(KEYS): holder[key]}
+            holder[key] = {rng.choice(KEYS): holder[key]}
         case 4 if key != "root":
             del holder[key]
         case _:
-            value = any_value(chance)
-            holder.append(value) if isinstance(holder, list) else holder.setdefault(chance.choice(KEYS), value)
+            value = any_value(rng)
+            holder.append(value) if isinstance(holder, list) else holder.setdefault(rng.choice(KEYS), value)
     if not holder:
         holder.append(None) if isinstance(holder, list) else holder.setdefault("root", None)
 
 
-def change_bytes(chance: Random, body: bytes) -> bytes:
+def change_bytes(rng: Random, body: bytes) -> bytes:
     """One to four places of the text: bytes flipped, cut out, doubled, or something put between."""
     text = bytearray(body)
-    for _ in range(chance.randint(1, 4)):
-        start = chance.randrange(len(text) + 1)
-        end = min(len(text), start + chance.randint(0, 12))
-        match chance.randrange(5):
+    for _ in range(rng.randint(1, 4)):
+        start = rng.randrange(len(text) + 1)
+        end = min(len(text), start + rng.randint(0, 12))
+        match rng.randrange(5):
             case 0:
-                text[start:end] = chance.randbytes(end - start)
+                text[start:end] = rng.randbytes(end - start)
             case 1:
                 del text[start:end]
             case 2:
                 text[start:start] = text[start:end]
             case 3:
-                text[start:start] = chance.choice(TOKENS if chance.random() < 0.99 else HUGE)
+                text[start:start] = rng.choice(TOKENS if rng.random() < 0.99 else HUGE)
             case _:
-                del text[start if chance.random() < 0.1 else len(text) :]
+                del text[start if rng.random() < 0.1 else len(text) :]
     return bytes(text)
 
 
-def invent(chance: Random, body: bytes) -> bytes:
+def invent(rng: Random, body: bytes) -> bytes:
     """Random bytes, some of them in the middle of an answer."""
-    noise = chance.randbytes(chance.randrange(40))
-    return noise if chance.random() < 0.5 else body[: len(body) // 2] + noise + body[len(body) // 2 :]
+    noise = rng.randbytes(rng.randrange(40))
+    return noise if rng.random() < 0.5 else body[: len(body) // 2] + noise + body[len(body) // 2 :]
 
 
 MUTATIONS: list[Mutation] = [change_value, change_value, change_value, change_bytes, change_bytes, invent]
@@ -162,12 +162,12 @@ def check_outcome(api: str, reply: HttpReply) -> str:
 @pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("api", APIS)
 def test_no_damage_to_an_answer_gets_past_the_adapter(api: str, count: int) -> None:
-    chance = Random(f"{SEED} {api}")
+    rng = Random(f"{SEED} {api}")
     bodies = bodies_for(api)
     sorts: dict[str, int] = {}
     for number in range(count):
-        body = chance.choice(MUTATIONS)(chance, chance.choice(bodies))
-        reply = HttpReply(chance.choice(STATUSES), chance.choice(HEADERS), body, 1.8e9)
+        body = rng.choice(MUTATIONS)(rng, rng.choice(bodies))
+        reply = HttpReply(rng.choice(STATUSES), rng.choice(HEADERS), body, 1.8e9)
         try:
             sort = check_outcome(api, reply)
         except Exception as error:

@@ -20,9 +20,9 @@ CHANCES = st.floats(0, 1, exclude_max=True)
 
 @given(POLICIES, ERRORS, st.integers(1, 100), CHANCES, st.floats(-10, 1e6))
 def test_a_delay_is_in_bounds_not_early_and_not_late(
-    policy: RetryPolicy, error: CallError, tried: int, chance: float, left_s: float
+    policy: RetryPolicy, error: CallError, tried: int, rng: float, left_s: float
 ) -> None:
-    delay = policy.delay_s(tried, error, chance, left_s)
+    delay = policy.delay_s(tried, error, rng, left_s)
     asked = error.retry_after_s or 0.0
     if tried >= policy.attempts or error.kind not in RETRYABLE:
         assert delay is None
@@ -34,8 +34,8 @@ def test_a_delay_is_in_bounds_not_early_and_not_late(
 
 
 @given(POLICIES, CHANCES)
-def test_a_call_is_tried_as_often_as_the_policy_says(policy: RetryPolicy, chance: float) -> None:
+def test_a_call_is_tried_as_often_as_the_policy_says(policy: RetryPolicy, rng: float) -> None:
     error, tried = CallError(ErrorKind.SERVER, "x"), 1
-    while policy.delay_s(tried, error, chance, 1e9) is not None:
+    while policy.delay_s(tried, error, rng, 1e9) is not None:
         tried += 1
     assert tried == policy.attempts

@@ -40,23 +40,23 @@ class Given(NamedTuple):
 
 def rows(seed: int, count: int) -> list[Given]:
     """Rows in any order of kinds; equal prompts come in neighbouring rows and far apart."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     kinds = ["number"] * 40 + ["odd"] * 25 + ["null"] * 12 + ["empty"] * 8 + ["same"] * 15 + ["wide"]
-    return [Given(id_, kind, _prompt(chance, kind)) for id_, kind in enumerate(chance.choices(kinds, k=count))]
+    return [Given(id_, kind, _prompt(rng, kind)) for id_, kind in enumerate(rng.choices(kinds, k=count))]
 
 
-def _prompt(chance: random.Random, kind: str) -> str | None:
+def _prompt(rng: random.Random, kind: str) -> str | None:
     match kind:
         case "number":
-            return str(chance.randrange(-(2**33), 2**33))
+            return str(rng.randrange(-(2**33), 2**33))
         case "odd":
-            return "".join(chance.choices(ODD, k=chance.choice((1, 1, 2, 5))))
+            return "".join(rng.choices(ODD, k=rng.choice((1, 1, 2, 5))))
         case "null":
             return None
         case "empty":
             return ""
         case "wide":
-            return chance.choice("xä🦊") * WIDE
+            return rng.choice("xä🦊") * WIDE
     return "the same prompt"
 
 

@@ -42,12 +42,12 @@ def test_one_request_says_little() -> None:
 @pytest.mark.parametrize("slope", [0.0, 0.5])
 def test_the_interval_holds_the_truth_as_often_as_it_says(slope: float) -> None:
     """1,000 samples of 50 from 2,000 requests of long-tailed sizes: 95% of 1,000 is 950, with a deviation of 7."""
-    chance = random.Random(4)
-    sizes = [chance.lognormvariate(4, 0.8) for _ in range(2_000)]
-    values = [slope * size + chance.expovariate(1 / 40) for size in sizes]
+    rng = random.Random(4)
+    sizes = [rng.lognormvariate(4, 0.8) for _ in range(2_000)]
+    values = [slope * size + rng.expovariate(1 / 40) for size in sizes]
     held, middles = 0, []
     for _ in range(1_000):
-        sample = chance.sample(range(2_000), 50)
+        sample = rng.sample(range(2_000), 50)
         chosen = set(sample)
         rest = [place for place in range(2_000) if place not in chosen]
         truth = sum(values[place] for place in rest)

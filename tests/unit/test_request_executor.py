@@ -113,7 +113,7 @@ def play(tmp_path: Path) -> Callable[..., Any]:
                 event_id_tag=event_id_tag,
                 clock=loop.time,
                 sleep=nap,
-                chance=lambda: 0.5,
+                rng=lambda: 0.5,
             )
             try:
                 return await scene(Bench(client, transport, tmp_path / "spool", naps, sent_at))

@@ -105,50 +105,50 @@ class Plan:
 
 def make_plan(where: str, seed: int, kinds: Collection[str] | None = None) -> Plan:
     """The run of a seed; with `kinds`, of those only, which is another run than without."""
-    chance = random.Random(f"{where} {seed}")
+    rng = random.Random(f"{where} {seed}")
     allowed = [kind for kind in KINDS[where] if kinds is None or kind in kinds]
-    faults = _draw(chance, allowed)
-    concurrency, latency_ms = chance.choice((8, 16, 24, 32, 48)), chance.randint(20, 200)
-    seconds = chance.uniform(1.5, 3.5)
+    faults = _draw(rng, allowed)
+    concurrency, latency_ms = rng.choice((8, 16, 24, 32, 48)), rng.randint(20, 200)
+    seconds = rng.uniform(1.5, 3.5)
     of_files = any(fault.kind in OF_FILES for fault in faults)
     return Plan(
         where=where,
         seed=seed,
         rows=min(800, max(200, round(seconds * concurrency * 1000 / latency_ms))),
-        partitions=chance.choice((2, 3, 4, 6)),
+        partitions=rng.choice((2, 3, 4, 6)),
         concurrency=concurrency,
         latency_ms=latency_ms,
-        flush_interval=0 if of_files else chance.choice((0, 0.3, 1.0)),
-        wrong=chance.choice(((0.0, 0.0), (0.03, 0.0), (0.02, 0.02))),
+        flush_interval=0 if of_files else rng.choice((0, 0.3, 1.0)),
+        wrong=rng.choice(((0.0, 0.0), (0.03, 0.0), (0.02, 0.02))),
         faults=faults,
     )
 
 
-def _draw(chance: random.Random, allowed: list[str]) -> tuple[Fault, ...]:
+def _draw(rng: random.Random, allowed: list[str]) -> tuple[Fault, ...]:
     others = [kind for kind in allowed if kind != KILL_DRIVER]
-    kinds = chance.choices(others, k=chance.randint(2, 4))
-    if KILL_DRIVER in allowed and chance.randrange(_ONE_DRIVER_IN) == 0:
+    kinds = rng.choices(others, k=rng.randint(2, 4))
+    if KILL_DRIVER in allowed and rng.randrange(_ONE_DRIVER_IN) == 0:
         kinds = [KILL_DRIVER, *kinds[:2]]
     faults: list[Fault] = []
     for kind in kinds:
         if sum(fault.kind == kind for fault in faults) < _AT_MOST.get(kind, len(kinds)):
-            faults.append(Fault(kind, round(_moment(chance, kind), 3), round(_length(chance, kind), 3)))
+            faults.append(Fault(kind, round(_moment(rng, kind), 3), round(_length(rng, kind), 3)))
     return tuple(sorted(faults, key=lambda fault: fault.at))
 
 
-def _moment(chance: random.Random, kind: str) -> float:
+def _moment(rng: random.Random, kind: str) -> float:
     if kind == DROP_EXECUTORS:
         return AFTER_THE_ACTION
     if kind == KILL_DRIVER:
-        return chance.uniform(0.3, 0.9)
+        return rng.uniform(0.3, 0.9)
     if kind in OF_FILES:
-        return chance.uniform(0.05, 0.6)
-    return chance.uniform(0.05, 1.05)
+        return rng.uniform(0.05, 0.6)
+    return rng.uniform(0.05, 1.05)
 
 
-def _length(chance: random.Random, kind: str) -> float:
+def _length(rng: random.Random, kind: str) -> float:
     if kind == KILL_DRAIN:
-        return chance.uniform(0, 0.4)
+        return rng.uniform(0, 0.4)
     if kind == CLOCK_JUMP:
-        return chance.choice((-1, 1)) * chance.choice((1.5, 90, 3600, 86_400, 40 * 86_400))
-    return chance.uniform(0.2, 1.5)
+        return rng.choice((-1, 1)) * rng.choice((1.5, 90, 3600, 86_400, 40 * 86_400))
+    return rng.uniform(0.2, 1.5)
