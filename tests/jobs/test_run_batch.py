@@ -1,6 +1,5 @@
 """Whole runs of the batch job against a gateway that counts: each row once, whatever happens to the job.
-
-`test_pending_rows` has which rows a run takes up.
+Which rows a run takes up is in `test_pending_rows`.
 """
 
 from __future__ import annotations

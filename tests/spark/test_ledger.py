@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shutil
-import signal
 import threading
 import time
 import zlib
@@ -24,19 +22,19 @@ from gateway_batch.spark.analytics.maintenance import maintain
 from gateway_batch.spark.ledger import drain
 from gateway_batch.spark.ledger.drain import UsageDrain
 from gateway_batch.spark.ledger.driver_delta_writer import DriverDeltaWriter
-from gateway_batch.spark.ledger.reconcile import classes_reconcile
 from gateway_batch.spark.ledger.usage_table import record_type, usage_ddl
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from gateway_batch.usage.spool import SpoolWriter
 from tests.crashes import dies_before
 from tests.spark.conftest import MODEL, SHARED_LEDGER, Register, own_classes, own_rows
 
-QUERY = f"SELECT ai_query('{MODEL}', text_column) FROM my_table"
-
 
 @pytest.fixture
 def gateway(register_shared: Register) -> gb.Gateway:
     return register_shared()
+
+
+QUERY = f"SELECT ai_query('{MODEL}', text_column) FROM my_table"
 
 
 @pytest.mark.usefixtures("texts")
@@ -370,55 +368,3 @@ def test_a_clients_records_reach_the_table_with_a_sessions_flush(
     sources = own_rows(gateway).select("invocation_metadata.source").collect()
     assert sorted(row.source for row in sources) == ["AI_QUERY", *["EXTERNAL_CLIENT"] * 3]
     assert own_classes(gateway, server) == {}
-
-
-def test_a_damaged_outcome_is_reported_and_its_request_is_of_unknown_outcome(
-    spark: SparkSession, gateway: gb.Gateway, server: RunningGateway, caplog: pytest.LogCaptureFixture
-) -> None:
-    for word in ("one", "two"):
-        spark.sql(f"SELECT ai_query('{MODEL}', '{word}')").collect()
-    first = min((gateway.usage.spool_dir / "sealed").glob("*.log"))
-    first.write_bytes(first.read_bytes().replace(b" O {", b" O [", 1))
-    gateway.usage.flush()
-    outcomes = own_rows(gateway).select("client_metadata.outcome").collect()
-    assert sorted(row.outcome for row in outcomes) == ["answered", "unknown"]
-    assert own_classes(gateway, server) == {"unknown_resolved": 1}
-    assert f"1 damaged lines in {first.name}: 1 outcomes are lost" in caplog.text
-    assert [path.name for path in (gateway.usage.spool_dir / "damaged").iterdir()] == [first.name]
-
-
-def test_a_killed_worker_loses_no_record(
-    spark: SparkSession, register_shared: Register, server: RunningGateway
-) -> None:
-    rows, in_flight = 160, 16
-    gateway = register_shared(max_concurrency=in_flight)
-    server.configure(latency_ms=200)
-    frame = spark.range(0, rows, 1, 2).selectExpr("id", f"ai_query('{MODEL}', concat('Lake ', id)) AS a")
-    with ThreadPoolExecutor(1) as killer:
-        killed = killer.submit(_kill_a_busy_worker, gateway.usage.spool_dir)
-        answers = frame.collect()
-    assert killed.result(), "no worker was killed"
-    assert [row.id for row in answers] == list(range(rows))
-    assert all(row.a for row in answers)
-    gateway.usage.flush()
-    found = own_classes(gateway, server)
-    assert classes_reconcile(found)
-    unknown = found.get("unknown_resolved", 0) + found.get("never_sent", 0)
-    assert 0 < unknown <= in_flight
-    assert own_rows(gateway).count() >= rows + unknown
-
-
-def _kill_a_busy_worker(spool_dir: Path) -> bool:
-    """Kills the first worker that has answers; its writer's name has the process id."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for segment in (spool_dir / "active").glob("*/[0-9]*.log"):
-            try:
-                busy = segment.read_bytes().count(b" O {") > 5
-            except FileNotFoundError:
-                continue
-            if busy:
-                os.kill(int(segment.parent.name.split("-")[-2]), signal.SIGKILL)
-                return True
-        time.sleep(0.02)
-    return False

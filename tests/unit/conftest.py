@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway_batch.admission import lease_stores
 from gateway_batch.transport import redis_connection
+from tests.redis_server import RedisServer, redis_running
 from tests.waiting import WITHIN_S
+
+from .executor_bench import player
+from .loop_thread import loop_thread
+from .single_flight_bench import Store
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +34,28 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(redis_connection, name, WITHIN_S)
     for name in ("_BUSY_TIMEOUT_S", "_ANSWER_WITHIN_S"):
         monkeypatch.setattr(lease_stores, name, WITHIN_S)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    with loop_thread() as loop:
+        yield loop
+        assert not asyncio.all_tasks(loop), "work was left behind"
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., Any]:
+    return player(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_running(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=["host", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A scope's answers on this host, and in Redis."""
+    url = request.getfixturevalue("redis").url if request.param == "redis" else ""
+    return Store(url, tmp_path)

@@ -32,12 +32,6 @@ LIMITS = Limits(concurrency=5, max_requests=1000)
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_running(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def server() -> Iterator[LeaseServer]:
     server = LeaseServer("127.0.0.1", "127.0.0.1")
     yield server

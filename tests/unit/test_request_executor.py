@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway_batch.admission import HostSlots, Limiter
-from gateway_batch.config import Credentials
-from gateway_batch.engine.request_executor import CallPolicy, InferenceClient
-from gateway_batch.engine.retry import RetryPolicy
+from gateway_batch.engine.request_executor import CallPolicy
 from gateway_batch.errors import (
     CallError,
-    ConfigError,
     ErrorKind,
     LedgerError,
     MalformedError,
@@ -25,105 +20,12 @@ from gateway_batch.errors import (
     UnreachableError,
 )
 from gateway_batch.transport import FakeTransport
-from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service
+from gateway_batch.types import HttpReply, HttpRequest, InferenceResult
 from gateway_batch.usage.segment import Kind, event_id, read_lines
-from gateway_batch.usage.spool import SpoolWriter
+from tests.unit.executor_bench import DOWN, FAST, Bench, Script
 
-from .samples import CALLER, CHAT, active_segments, chat_reply, no_file_longer_than, reply, sealed_rows
-from .virtual_time import now, run
-
-SECRET = "dapi-very-secret"
-FAST = RetryPolicy(attempts=3, base_s=1.0, cap_s=8.0)
-Answer = HttpReply | Exception | float
-"""A reply, what the transport raises, or seconds until it answers `slow`."""
-
-
-@dataclass
-class Bench:
-    """A client and all that it works with."""
-
-    client: InferenceClient
-    transport: FakeTransport
-    spool_dir: Path
-    naps: list[float]
-    sent_at: list[float]
-
-    async def infer(self, text: str = "hi", service: Service = CHAT, **tags: str) -> InferenceResult:
-        return await self.client.infer(InferenceRequest(text, tags=tags), service, CALLER)
-
-    async def failure(self, service: Service = CHAT) -> CallError:
-        with pytest.raises(CallError) as caught:
-            await self.infer(service=service)
-        return caught.value
-
-
-Scene = Callable[[Bench], Awaitable[Any]]
-
-
-class Script:
-    """Answers in turn, the last one forever."""
-
-    def __init__(self, answers: Iterable[Answer]) -> None:
-        self._answers = list(answers)
-
-    async def __call__(self, _: HttpRequest) -> HttpReply:
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        if isinstance(answer, float):
-            await asyncio.sleep(answer)
-            return chat_reply("slow")
-        return answer
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[..., Any]:
-    """Plays a scene against answers; returns what the scene did and the usage rows."""
-
-    def play(
-        scene: Scene,
-        answers: Iterable[Answer] | Callable[[HttpRequest], Awaitable[HttpReply]],
-        policy: CallPolicy = CallPolicy(FAST),
-        ceiling: int = 4,
-        event_id_tag: str | None = None,
-    ) -> tuple[Any, list[dict[str, Any]]]:
-        async def main() -> Any:
-            loop = asyncio.get_running_loop()
-            naps: list[float] = []
-            sent_at: list[float] = []
-            script = answers if callable(answers) else Script(answers)
-
-            async def answer(request: HttpRequest) -> HttpReply:
-                sent_at.append(loop.time())
-                return await script(request)
-
-            async def nap(seconds: float) -> None:
-                naps.append(seconds)
-                await asyncio.sleep(seconds)
-
-            transport = FakeTransport(answer)
-            spool = SpoolWriter(tmp_path / "spool", loop.call_soon)
-            limiter = Limiter(HostSlots(tmp_path / "slots", ceiling), ceiling, loop.time, lambda: 0.5)
-            client = InferenceClient(
-                transport,
-                spool,
-                limiter,
-                Credentials({"value:token": SECRET}),
-                policy=policy,
-                event_id_tag=event_id_tag,
-                clock=loop.time,
-                sleep=nap,
-                rng=lambda: 0.5,
-            )
-            try:
-                return await scene(Bench(client, transport, tmp_path / "spool", naps, sent_at))
-            finally:
-                await limiter.close()
-                spool.close()
-
-        return run(main()), sealed_rows(tmp_path / "spool")
-
-    return play
+from .samples import CHAT, active_segments, chat_reply, no_file_longer_than, reply
+from .virtual_time import now
 
 
 def told(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, int | None]]:
@@ -136,9 +38,6 @@ def told(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, int | None]]
 
 def too_many(**headers: str) -> HttpReply:
     return reply(429, {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "slow down"}, **headers)
-
-
-DOWN = reply(500, {"message": "down"})
 
 
 def test_an_answer_is_returned_and_recorded(play: Any) -> None:
@@ -398,135 +297,6 @@ def test_the_tokens_of_an_answer_cut_off_before_its_text_are_recorded(play: Any)
     }
     _, (row,) = play(lambda bench: bench.failure(), [reply(200, cut_off)])
     assert row["total_tokens"] == 4996
-
-
-def test_the_token_is_in_the_authorization_header_and_nowhere_else(tmp_path: Path, play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer(service=replace(CHAT, credential="value:token"), team="x")
-        return bench.transport.sent[0]
-
-    sent, rows = play(scene, [chat_reply("x")])
-    assert sent.headers.pop("authorization") == f"Bearer {SECRET}"
-    assert rows[0]["auth_mode"] == "PAT"
-    assert SECRET not in f"{sent} {rows}"
-    files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
-    assert not any(SECRET.encode() in path.read_bytes() for path in files)
-
-
-def test_a_key_goes_into_the_header_that_the_service_names(play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer(service=replace(CHAT, credential="value:token", key_header="x-api-key"))
-        return bench.transport.sent[0]
-
-    sent, rows = play(scene, [chat_reply("x")])
-    assert sent.headers.pop("x-api-key") == SECRET
-    assert "authorization" not in sent.headers
-    assert SECRET not in f"{sent} {rows}"
-
-
-def test_a_token_that_was_renewed_meanwhile_is_tried_again(play: Any, tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("old")
-    seen: list[str] = []
-
-    async def answer(request: HttpRequest) -> HttpReply:
-        seen.append(request.headers["authorization"])
-        token.write_text("new")
-        return chat_reply("hello") if seen[-1] == "Bearer new" else reply(401, {"message": "Token is expired."})
-
-    async def scene(bench: Bench) -> object:
-        return (await bench.infer(service=replace(CHAT, credential=f"file:{token}"))).value
-
-    value, rows = play(scene, answer)
-    assert value == "hello"
-    assert seen == ["Bearer old", "Bearer new"]
-    assert [row["status_code"] for row in rows] == [401, 200]
-
-
-def test_tokens_that_are_all_refused_are_not_tried_for_ever(play: Any, tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    token.write_text("0")
-
-    async def answer(request: HttpRequest) -> HttpReply:
-        token.write_text(str(int(token.read_text()) + 1))
-        return reply(401, {"message": "Token is expired."})
-
-    async def scene(bench: Bench) -> CallError:
-        return await bench.failure(service=replace(CHAT, credential=f"file:{token}"))
-
-    error, rows = play(scene, answer)
-    assert error.kind is ErrorKind.AUTHENTICATION
-    assert len(rows) == 3
-
-
-def test_without_a_credential_nothing_is_authorized(play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer()
-        return bench.transport.sent[0]
-
-    sent, _ = play(scene, [chat_reply("x")])
-    assert "authorization" not in sent.headers
-
-
-def test_a_token_that_can_not_be_resolved_sends_nothing(play: Any) -> None:
-    async def scene(bench: Bench) -> int:
-        with pytest.raises(ConfigError, match="NO_SUCH_VARIABLE"):
-            await bench.infer(service=replace(CHAT, credential="env:NO_SUCH_VARIABLE"))
-        return len(bench.transport.sent)
-
-    assert play(scene, [chat_reply("x")]) == (0, [])
-
-
-def test_tags_are_sent_as_ascii_json_and_recorded_as_written(play: Any) -> None:
-    async def scene(bench: Bench) -> str:
-        await bench.infer(team="Größe 👋", line="a\nb")
-        return bench.transport.sent[0].headers["Databricks-Ai-Gateway-Request-Tags"]
-
-    header, (row,) = play(scene, [chat_reply("x")])
-    assert header.isascii()
-    assert header.isprintable()
-    assert json.loads(header) == row["request_tags"] == {"team": "Größe 👋", "line": "a\nb"}
-
-
-def test_each_attempt_carries_its_event_id_in_the_tag_that_is_set(play: Any) -> None:
-    async def scene(bench: Bench) -> list[str]:
-        await bench.infer(team="search")
-        return [request.headers["Databricks-Ai-Gateway-Request-Tags"] for request in bench.transport.sent]
-
-    sent, rows = play(scene, [DOWN, chat_reply("x")], event_id_tag="gateway_batch_event_id")
-    tags = [
-        {"team": "search", "gateway_batch_event_id": row["client_metadata"]["event_id"]}
-        for row in sorted(rows, key=lambda row: row["client_metadata"]["attempt"])
-    ]
-    assert [json.loads(each) for each in sent] == tags
-    assert [row["request_tags"] for row in rows] == tags
-    assert tags[0] != tags[1]
-
-
-def test_without_tags_there_is_no_tags_header(play: Any) -> None:
-    async def scene(bench: Bench) -> HttpRequest:
-        await bench.infer()
-        return bench.transport.sent[0]
-
-    sent, (row,) = play(scene, [chat_reply("x")])
-    assert "Databricks-Ai-Gateway-Request-Tags" not in sent.headers
-    assert row["request_tags"] == {}
-
-
-def test_the_source_is_told_to_the_gateway_and_the_table(play: Any) -> None:
-    async def scene(bench: Bench) -> str:
-        await bench.infer()
-        return bench.transport.sent[0].headers["x-gateway-batch-source"]
-
-    source, (row,) = play(scene, [chat_reply("x")])
-    assert source == row["invocation_metadata"]["source"] == "AI_QUERY"
-
-
-def test_no_prompt_and_no_answer_is_on_disk(tmp_path: Path, play: Any) -> None:
-    play(lambda bench: bench.infer("the private prompt"), [chat_reply("the private answer")])
-    files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
-    assert any(b'"url"' in path.read_bytes() for path in files)
-    assert not any(b"private" in path.read_bytes() for path in files)
 
 
 def test_never_more_calls_in_flight_than_slots(play: Any) -> None:

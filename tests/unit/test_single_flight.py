@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -18,78 +17,18 @@ from redis.asyncio import Redis
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.response_cache import (
     Claim,
-    FallbackStore,
-    HostAnswerStore,
-    KeyMaker,
     Outbox,
     SingleFlight,
-    StoreError,
 )
-from gateway_batch.response_cache import single_flight as single_flight_module
 from gateway_batch.transport.redis_connection import connect
-from gateway_batch.types import EmbeddingRequest, Image, InferenceRequest, RecordRequest, ResponseFormat
-from tests.redis_server import RedisServer, redis_running
+from tests.unit.single_flight_bench import Sender, Store
 from tests.waiting import WITHIN_S
 
-from .answer_stores import LEASE_S, QUOTA, A, B, C, D, open_store, scope_in
-from .samples import CHAT
+from .answer_stores import LEASE_S, A, B, C, D, open_store, scope_in
 
 pytestmark = pytest.mark.usefixtures("patient")
-T = TypeVar("T")
 _HOUR_MS = 3_600_000
 ROOT = Path(__file__).parent.parent.parent
-
-
-@dataclass(frozen=True)
-class Store:
-    """Where a test's scope has its answers."""
-
-    url: str
-    folder: Path
-
-    def run(self, work: Callable[[SingleFlight], Awaitable[T]], *, query: str = "3", quota_bytes: int = QUOTA) -> T:
-        """What a process of its own would get: flights over a store opened anew."""
-
-        async def main() -> T:
-            async with open_store(self.url, scope_in(self.folder, query), quota_bytes) as opened:
-                single_flight = SingleFlight(opened, keep_failures=bool(query))
-                try:
-                    return await work(single_flight)
-                finally:
-                    await single_flight.close()
-
-        return asyncio.run(main())
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_running(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(params=["host", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    url = request.getfixturevalue("redis").url if request.param == "redis" else ""
-    return Store(url, tmp_path)
-
-
-class Sender:
-    """Answers with how often it was asked."""
-
-    def __init__(self, *errors: CallError | None, delay_s: float = 0.0) -> None:
-        self.calls = 0
-        self.begun = asyncio.Event()
-        self._errors = list(errors)
-        self._delay_s = delay_s
-
-    async def __call__(self) -> int:
-        self.calls += 1
-        count = self.calls
-        self.begun.set()
-        await asyncio.sleep(self._delay_s)
-        if self._errors and (error := self._errors.pop(0)) is not None:
-            raise error
-        return count
 
 
 def test_identical_requests_at_once_are_sent_once(store: Store) -> None:
@@ -320,25 +259,6 @@ def test_a_store_that_was_closed_holds_nothing(store: Store) -> None:
     assert asyncio.run(main()) == [Claim.MINE]
 
 
-def test_past_the_quota_answers_are_not_kept_and_one_warning_says_so(
-    store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    send = Sender()
-
-    async def work(single_flight: SingleFlight) -> list[Any]:
-        answers = []
-        for key in (A, B, B, A):
-            answers.append(await single_flight.answer(key, send))
-            await single_flight.flush()
-        return answers
-
-    if store.url:  # its size is known with the answer, the file's before
-        assert store.run(work, quota_bytes=2) == [1, 2, 3, 1]
-    else:
-        assert store.run(work, quota_bytes=2) == [1, 2, 3, 4]
-    assert caplog.text.count("Raise cache_quota_mb") == 1
-
-
 def test_a_successor_on_the_same_byte_does_not_hold_what_the_dead_held(tmp_path: Path) -> None:
     with holder(Store("", tmp_path)) as dead:
         dead.kill()
@@ -351,119 +271,3 @@ def test_a_successor_on_the_same_byte_does_not_hold_what_the_dead_held(tmp_path:
                 other.kill()
 
     asyncio.run(main())
-
-
-class Failing:
-    """A store that always fails."""
-
-    async def exchange(self, outbox: Outbox, wanted: Sequence[bytes]) -> Sequence[Any]:
-        raise StoreError("no room")
-
-    async def close(self) -> None:
-        pass
-
-
-def test_a_store_that_fails_costs_the_sharing_and_not_the_answers(caplog: pytest.LogCaptureFixture) -> None:
-    send = Sender()
-
-    async def main() -> list[Any]:
-        single_flight = SingleFlight(Failing(), keep_failures=True)
-        answers = [await single_flight.answer(A, send), await single_flight.answer(A, send)]
-        await single_flight.close()
-        return answers
-
-    assert asyncio.run(main()) == [1, 2]
-    assert caplog.text.count("answers can't be shared") == 1
-    assert single_flight_module._log.name in caplog.text
-
-
-def test_a_folder_that_can_not_be_made_costs_the_sharing_and_not_the_answers(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").touch()
-    assert Store("", tmp_path / "file" / "scope").run(lambda single_flight: single_flight.answer(A, Sender())) == 1
-    assert "NotADirectoryError" in caplog.text
-
-
-def test_while_redis_is_away_the_host_shares_and_afterwards_redis_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    send, now = Sender(), [0.0]
-    scope = scope_in(tmp_path)
-
-    async def main(server: RedisServer) -> list[Any]:
-        async with open_store(server.url, scope) as shared:
-            single_flight = SingleFlight(
-                FallbackStore(shared, HostAnswerStore(scope, QUOTA), lambda: now[0]), keep_failures=True
-            )
-            answers = [await single_flight.answer(A, send)]
-            await single_flight.flush()
-            server.kill()
-            answers += [await single_flight.answer(A, send), await single_flight.answer(A, send)]
-            server.start()
-            answers.append(await single_flight.answer(A, send))
-            now[0] += 60
-            answers += [await single_flight.answer(A, send), await single_flight.answer(A, send)]
-            await single_flight.close()
-        return answers
-
-    with redis_running(tmp_path) as server:
-        assert asyncio.run(main(server)) == [1, 2, 2, 2, 3, 3]  # it kept nothing on disk
-    assert caplog.text.count("answers are shared on this host only for now") == 1
-
-
-def test_what_redis_holds_goes_by_itself(redis: RedisServer, tmp_path: Path) -> None:
-    async def main() -> dict[str, int]:
-        async with open_store(redis.url, scope_in(tmp_path)) as opened:
-            await opened.exchange(Outbox(), [A, B])
-            await opened.exchange(Outbox(answers=[(A, b'{"value": 1}')], failures=[(B, b"{}")]), [C])
-            client = connect(redis.url)
-            names = [name.decode() async for name in client.scan_iter("*")]
-            lives = {name: await client.ttl(name) for name in names if tmp_path.name in name or "owner" in name}
-            await client.aclose()
-            return lives
-
-    lives = asyncio.run(main())
-    assert len(lives) >= 5
-    assert all(name.startswith("gateway_batch:tests:") for name in lives)
-    assert all(seconds != -1 and seconds <= 60 for seconds in lives.values())  # -1: for ever; -2: gone meanwhile
-
-
-def test_the_files_are_the_users_own(tmp_path: Path) -> None:
-    folder = tmp_path / "scope"
-
-    async def main() -> set[int]:
-        async with open_store("", scope_in(folder)) as opened:
-            await opened.exchange(Outbox(), [A])
-            return {path.stat().st_mode & 0o777 for path in folder.iterdir()}
-
-    assert asyncio.run(main()) == {0o600}
-    assert folder.stat().st_mode & 0o777 == 0o700
-
-
-def test_all_that_is_sent_is_in_the_key() -> None:
-    make = KeyMaker(CHAT).of_prompt
-    requests = [
-        InferenceRequest("a"),
-        InferenceRequest("b"),
-        InferenceRequest("a", {"temperature": 0.5}),
-        InferenceRequest("a", {}, {"team": "search"}),
-        InferenceRequest("a", instructions="b"),
-        InferenceRequest("a", response_format=ResponseFormat()),
-        InferenceRequest("a", response_format=ResponseFormat({"type": "object"})),
-        InferenceRequest("a", response_format=ResponseFormat({"properties": {"why": {}, "stars": {}}})),
-        InferenceRequest("a", response_format=ResponseFormat({"properties": {"stars": {}, "why": {}}})),
-        InferenceRequest("a", images=(Image(b"x", "image/png"),)),
-    ]
-    assert len({make(request) for request in requests}) == len(requests)
-    assert make(InferenceRequest("a", {"x": 1, "y": 2})) == make(InferenceRequest("a", {"y": 2, "x": 1}))
-
-
-def test_each_text_and_record_has_its_key() -> None:
-    keys = KeyMaker(CHAT)
-    assert keys.of_texts(EmbeddingRequest(("a", "b"))) == [
-        *keys.of_texts(EmbeddingRequest(("a",))),
-        *keys.of_texts(EmbeddingRequest(("b",))),
-    ]
-    assert keys.of_record(RecordRequest({"a": 1, "b": 2})) == keys.of_record(RecordRequest({"b": 2, "a": 1}))
-    assert keys.of_record(RecordRequest({"a": 1})) != keys.of_record(RecordRequest({"a": 1.5}))
