@@ -95,7 +95,7 @@ def run_control(server: Server, load: Load) -> tuple[float, float]:
 
 
 def run_paced_control(server: Server, rows: int, rate: float) -> tuple[float, float]:
-    """Runs the raw loop at so many requests a second; returns its seconds and its CPU seconds."""
+    """Runs the raw loop at a given rate; returns its seconds and its CPU seconds."""
     return _run_control(server, rows, ["--rate", str(rate)])
 
 

@@ -34,7 +34,7 @@ class Latency:
         return [min(rng.lognormvariate(mu, self.sigma), self.cap_ms) / 1000 for _ in range(_CYCLE)]
 
     def mean_s(self, requests: int) -> float:
-        """The mean of the first so many waits, in seconds."""
+        """The mean of the first waits, in seconds."""
         return math.fsum(islice(cycle(self.waits_s()), requests)) / requests
 
     def arguments(self) -> list[str]:

@@ -220,7 +220,7 @@ def _pay(shape: Shape, spark: SparkSession, server: Server, function: str, rows:
 
 
 def _served_in_the_end(server: Server) -> Served:
-    """The counters once nothing more arrives: a failed query's other tasks may go on for a moment."""
+    """The counters once nothing more arrives: a failed query's other tasks may run on for a moment."""
     before, now = None, server.served()
     while before is None or before.requests != now.requests:
         time.sleep(_QUIET_S)

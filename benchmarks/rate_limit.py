@@ -101,7 +101,7 @@ def _report(runs: dict[str, list[Used]], options: Options, machine: dict[str, An
     shares = {side: median(run.share for run in of_side) for side, of_side in runs.items()}
     refused = {side: median(run.refused for run in of_side) for side, of_side in runs.items()}
     later = {side: median(run.refused_later for run in of_side) for side, of_side in runs.items()}
-    told = f"ai_query, {_SETTING} set"
+    with_setting = f"ai_query, {_SETTING} set"
     control = shares["paced raw loop"]
     return Report(
         benchmark="rate_limit",
@@ -118,8 +118,8 @@ def _report(runs: dict[str, list[Used]], options: Options, machine: dict[str, An
         figures=[
             Figure(_USED, shares["ai_query"]),
             Figure(_REFUSED, refused["ai_query"]),
-            Figure(_USED_TOLD, shares.get(told)),
-            Figure(_REFUSED_TOLD, refused.get(told)),
+            Figure(_USED_TOLD, shares.get(with_setting)),
+            Figure(_REFUSED_TOLD, refused.get(with_setting)),
         ],
         machine=machine,
         versions=describe_versions(),
@@ -130,7 +130,7 @@ def _report(runs: dict[str, list[Used]], options: Options, machine: dict[str, An
             f"Warm-up is the first {_WARM_UP_S} s after the first request. The gateway is a token bucket that answers "
             "429 with whole seconds of Retry-After. Each run has a gateway of its own, of which nothing is known yet."
         ]
-        + ([] if told in runs else [f"There is no setting {_SETTING} yet."]),
+        + ([] if with_setting in runs else [f"There is no setting {_SETTING} yet."]),
         measured={side: [asdict(run) for run in of_side] for side, of_side in runs.items()},
     )
 

@@ -38,7 +38,7 @@ def register(spark: SparkSession, server: Server, name: str = "ai_query", **sett
 
 
 def letters(spark: SparkSession, rows: int, *, partitions: int = PARTITIONS) -> DataFrame:
-    """A table of so many prompts, all different: `id` and `text`."""
+    """A table of prompts, all different: `id` and `text`."""
     return spark.range(0, rows, numPartitions=partitions).selectExpr(
         "id", f"{prompt_sql('CAST(id AS STRING)')} AS text"
     )

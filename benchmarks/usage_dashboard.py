@@ -130,7 +130,7 @@ def _measure(options: Options, console: Console) -> Report:
 
 
 def _after(days: int) -> datetime:
-    """A time at which so many days are complete."""
+    """A time at which that number of days is complete."""
     return datetime.combine(_FIRST, datetime.min.time(), UTC) + timedelta(days=days, hours=6)
 
 

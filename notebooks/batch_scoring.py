@@ -56,7 +56,7 @@ for estimate in (unsent, sampled):
 # MAGIC %md
 # MAGIC ## Run it
 # MAGIC
-# MAGIC A run that dies is run again, and goes on where it was. Here it ends by itself if more than one row in twenty
+# MAGIC If a run dies, run it again: it resumes where it was. Here it ends by itself if more than one row in twenty
 # MAGIC fails.
 
 # COMMAND ----------

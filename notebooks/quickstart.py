@@ -51,7 +51,7 @@ display(
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC The answer may be of any SQL type. With `failOnError => false` a row that fails has an error beside its NULL,
+# MAGIC The answer may be of any SQL type. With `failOnError => false` a row that fails has an error next to its NULL,
 # MAGIC and the others have their answers; `when` says which rows are asked at all.
 
 # COMMAND ----------

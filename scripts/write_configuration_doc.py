@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the settings' own fields. `--check` only tells whether it is up to date."""
+"""Writes docs/configuration.md from the settings' own fields. `--check` only compares them."""
 
 from __future__ import annotations
 

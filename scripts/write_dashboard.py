@@ -1,4 +1,4 @@
-"""Writes the Databricks dashboard from its definition. `--check` only tells whether it is up to date."""
+"""Writes the Databricks dashboard from its definition. `--check` only compares them."""
 
 from __future__ import annotations
 

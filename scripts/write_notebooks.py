@@ -1,4 +1,4 @@
-"""Runs the notebooks, and writes them with their output as pages: `docs/notebooks/<name>.md`, pictures beside.
+"""Runs the notebooks, and writes them with their output as pages: `docs/notebooks/<name>.md`, with their pictures.
 
     PYTHONPATH=. python scripts/write_notebooks.py            # all of them
     PYTHONPATH=. python scripts/write_notebooks.py quickstart

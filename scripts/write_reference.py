@@ -1,4 +1,4 @@
-"""Writes docs/command-line.md and docs/python.md from the code. `--check` only tells whether they are up to date."""
+"""Writes docs/command-line.md and docs/python.md from the code. `--check` only compares them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes docs/semantics.md from its head and the conformance cases. `--check` only tells whether it is up to date."""
+"""Writes docs/semantics.md from its head and the conformance cases. `--check` only compares them."""
 
 from __future__ import annotations
 

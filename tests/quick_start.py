@@ -19,7 +19,7 @@ SMALL_TABLES = {
 }
 """Spark's settings: each sort and each hash table takes a page of memory, of 64 MB by itself; each partition of a Delta
 table's state makes its code anew; more code than the 100 pieces that Spark keeps by itself is used again; and
-VACUUM starts so many tasks."""
+VACUUM starts that many tasks."""
 
 PATIENT = {"spark.python.task.killTimeout": "60s"}
 """Spark kills a worker that still runs 2 s after its task was cancelled: on busy processors, as it records what was in

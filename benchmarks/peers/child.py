@@ -45,7 +45,7 @@ def serve(open_side: Callable[[Job], Send], packages: Sequence[str]) -> None:
 
     Args:
         open_side: makes what sends; not timed.
-        packages: whose versions are told.
+        packages: whose versions are reported.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", required=True)

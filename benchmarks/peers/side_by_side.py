@@ -1,4 +1,4 @@
-"""`ai_query` beside other packages: rows a second, CPU time a row and requests a row, on the same server."""
+"""`ai_query` next to other packages: rows a second, CPU time a row and requests a row, on the same server."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Side:
         peer: on the command line.
         module: that runs it.
         environment: that it runs in; None: this interpreter.
-        mode: that the module is told.
+        mode: that the module is run in.
         slow: too slow for as many rows as the others.
         in_flight: requests at once.
         packs: several rows go out in one request.

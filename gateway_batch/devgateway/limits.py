@@ -48,7 +48,7 @@ class Meter:
         self._tokens = Bucket.full(self.tpm, self.now) if self.tpm else None
 
     def admit(self, service: str, now: float) -> dict[str, str]:
-        """Takes one request and returns the headers that tell how many are left.
+        """Takes one request and returns the headers that say how many are left.
 
         Raises:
             Refusal: 429, with the seconds to wait.

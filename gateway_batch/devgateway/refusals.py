@@ -51,7 +51,7 @@ def invalid(message: str) -> Refusal:
 
 
 def databricks_error(refusal: Refusal) -> JsonObject:
-    """The body of every refusal; the wire formats add their SDK's own `error` beside it."""
+    """The body of every refusal; the wire formats add their SDK's own `error` to it."""
     return {"error_code": refusal.error_code, "message": refusal.message, "details": []}
 
 

@@ -36,7 +36,7 @@ class Fault(_Strict):
         share: of the matching requests, 0 to 1; decided by prompt and by how often it was seen, so that a run
             repeats itself however its requests interleave.
         times: how often the rule may fire in all.
-        times_per_prompt: only the first so many requests of each prompt.
+        times_per_prompt: number of requests of each prompt that the rule hits, the first ones.
         status: answer with this HTTP error.
         disconnect: close the connection without an answer.
         truncate: close it in the middle of the body.

@@ -40,7 +40,7 @@ class Pieces:
             await writer.wait_closed()
 
     async def answer(self, wanted: str, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection goes on."""
+        """Whether the connection stays open."""
         match wanted:
             case "whole":
                 writer.write(HEAD + b"helloworld")

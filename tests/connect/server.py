@@ -26,7 +26,7 @@ def connect_server(folder: Path, environment: Mapping[str, str]) -> Iterator[str
 
     Args:
         folder: for its warehouse and its log.
-        environment: of its workers, beside this process's own.
+        environment: of its workers, on top of this process's own.
     """
     port = _free_port()
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"

@@ -31,7 +31,7 @@ def test_an_interrupted_query_stops(spark: SparkSession, register: Register, ser
     wait_until(lambda: server.stats()["requests"] >= 100, "the query sends nothing")
     spark.interruptAll()
     query.join()
-    wait_until(lambda: server.stats()["in_flight"] == 0, "the query goes on")
+    wait_until(lambda: server.stats()["in_flight"] == 0, "the query runs on")
     sent = server.stats()["requests"]
     time.sleep(2 * LATENCY_MS / 1000)
     assert server.stats()["requests"] == sent < ROWS

@@ -1,4 +1,4 @@
-"""Custom models' serving endpoints, which are beside the gateway's own routes."""
+"""Custom models' serving endpoints, which are next to the gateway's own routes."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def run_to_its_end(place: Place, server: RunningGateway, folder: Path, rng: rand
 
 
 def wait_for_requests(driver: subprocess.Popen[str], server: RunningGateway, more: int) -> bool:
-    """Waits until so many more have arrived; False if the driver ends before."""
+    """Waits until a number of requests more have arrived; False if the driver ends before."""
     until = server.stats()["requests"] + more
     while driver.poll() is None:
         if server.stats()["requests"] >= until:

@@ -58,7 +58,7 @@ def test_rows_are_pending_that_are_new_or_changed_or_failed(spark: SparkSession)
     asked: dict[str, tuple[gb.BatchJob, dict[str, Any]]] = {
         "by default": (JOB, {}),
         "with errors": (JOB, {"retry_errors": True}),
-        "so many at most": (JOB, {"max_rows": 3}),
+        "some at most": (JOB, {"max_rows": 3}),
         "more than there are": (JOB, {"max_rows": 100}),
         "one request": (JOB, {"sample": 1}),
         "two requests": (JOB, {"sample": 2}),
@@ -77,8 +77,8 @@ def test_rows_are_pending_that_are_new_or_changed_or_failed(spark: SparkSession)
 
     assert set(pending["by default"]) == {*CHANGED, FOR_NOW}
     assert set(pending["with errors"]) == {*CHANGED, FOR_NOW, FOR_GOOD}
-    assert len(pending["so many at most"]) == 3
-    assert set(pending["so many at most"]) < set(pending["by default"])
+    assert len(pending["some at most"]) == 3
+    assert set(pending["some at most"]) < set(pending["by default"])
     assert set(pending["more than there are"]) == set(pending["by default"])
     assert len(pending["another parameter"]) == len(pending["no output yet"]) == ALL
     assert set(pending["another prompt"]) == set(pending["no output yet"]) - {NOTHING}, "asked nothing, and does still"

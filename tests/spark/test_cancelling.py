@@ -73,7 +73,7 @@ def sent_after(server: RunningGateway, ended_at: float) -> list[float]:
 
 
 def check_stopped(server: RunningGateway, ended_at: float, within_s: float | None = None) -> None:
-    """That most rows were never sent, whatever else keeps the processors busy, and none after so many seconds."""
+    """That most rows were never sent, whatever else keeps the processors busy, and none after that many seconds."""
     wait_until_all_is_quiet(server)
     later = sent_after(server, ended_at)
     assert len(later) < ROWS / 3

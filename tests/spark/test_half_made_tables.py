@@ -77,7 +77,7 @@ def test_several_make_one_whole_at_once(spark: SparkSession, leave: Leave) -> No
     assert spark.table("half_made_at_once.usage").count() == 0
 
 
-@pytest.mark.parametrize("has_log", [True, False], ids=["beside a log", "alone"])
+@pytest.mark.parametrize("has_log", [True, False], ids=["with a log", "alone"])
 def test_files_of_someone_elses_are_left_alone(
     spark: SparkSession, register: Register, leave: Leave, monkeypatch: pytest.MonkeyPatch, has_log: bool
 ) -> None:

@@ -240,7 +240,7 @@ def test_a_commit_is_known_by_its_rows_where_its_manifest_is_gone(
 def test_another_table_takes_up_where_the_one_before_ended(
     spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A drain died after its commit; the next is told to write another table."""
+    """A drain died after its commit; the next writes another table."""
     spark.sql(QUERY).collect()
     drain = UsageDrain(spark, gateway.usage.spool_dir, gateway.usage.table)
     with monkeypatch.context() as patch:

@@ -44,7 +44,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
 
 @pytest.fixture(scope="module")
 def traffic(spark: SparkSession, busy: RunningGateway) -> Path:
-    """The gateway's record of our requests, which are still in a spool beside it, and of the others'."""
+    """The gateway's record of our requests, which are still in a spool, and of the others'."""
     config = gb.GatewayConfig.from_env(
         host=busy.host, token=TOKEN, max_attempts=1, flush_interval=0, spool_dir=str(busy.ledger.with_name("spool"))
     )

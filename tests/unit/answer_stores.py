@@ -39,7 +39,7 @@ async def open_store(url: str, scope: AnswerScope, quota_bytes: int = QUOTA) -> 
 
 
 async def hold(url: str, folder: str) -> None:
-    """Claims request A, says so, keeps an answer when told to, and says so."""
+    """Claims request A, says so, keeps an answer when asked to, and says so."""
     async with open_store(url, scope_in(Path(folder))) as store:
         assert await store.exchange(Outbox(), [A]) == [Claim.MINE]
         print("held", flush=True)

@@ -1,6 +1,6 @@
 """The parts of the format of `.lvdash.json` that our dashboard uses, as a schema: no other key is let through.
 
-Public exports of Databricks have all of them; what exports have beside is left out on purpose.
+Public exports of Databricks have all of them; what else exports have is left out on purpose.
 """
 
 from __future__ import annotations

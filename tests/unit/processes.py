@@ -62,7 +62,7 @@ def children(count: int, target: Callable[..., None], *args: Any) -> Iterator[li
 
 
 def obey(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
-    """Takes and gives slots as told: `("take", n)` answers how many of n it got."""
+    """Takes and gives slots as asked: `("take", n)` answers how many of n it got."""
     slots = HostSlots(path, total)
     while True:
         match pipe.recv():
@@ -87,7 +87,7 @@ def read_throttle_state(pipe: Pipe[Any, Any], folder: Path, service: str) -> Non
 
 
 def want_all(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
-    """Wants all slots, so many times in a row; answers with how many it had each time.
+    """Wants all slots, a number of times in a row; answers with how many it had each time.
 
     By its clock a second passes with each look, so the members are counted anew each time.
     """
@@ -120,7 +120,7 @@ def take_turns(pipe: Pipe[Any, Any], path: Path, total: int) -> None:
 
 
 def count_holders(pipe: Pipe[Any, Any], path: Path, total: int, held: Any, most: Any) -> None:
-    """Takes and gives so many times and keeps the highest number of slots held by all processes together."""
+    """Takes and gives a number of times and keeps the highest number of slots held by all processes together."""
     slots = HostSlots(path, total)
     (times,) = pipe.recv()
     for _ in range(times):

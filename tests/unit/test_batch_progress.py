@@ -1,4 +1,4 @@
-"""How a batch job's progress is told."""
+"""How a batch job's progress is reported."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def test_durations(seconds: float, text: str) -> None:
 def test_what_is_under_way_is_told_between_chunks_and_counted_by_chunks_only(tmp_path: Path) -> None:
     soon: list[Callable[[], None]] = []
     writer = SpoolWriter(tmp_path, soon.append)
-    told: list[BatchReport] = []
+    reported: list[BatchReport] = []
     news = threading.Event()
 
     def listen(report: BatchReport) -> None:
-        told.append(report)
+        reported.append(report)
         if report.under_way == 2:
             news.set()
 
@@ -73,7 +73,11 @@ def test_what_is_under_way_is_told_between_chunks_and_counted_by_chunks_only(tmp
             writer.settle(attempt)
         soon.pop()()
         assert news.wait(30)
-        assert (told[-1].rows, told[-1].under_way, told[-1].traffic) == (0, 2, Traffic(attempts=2, in_flight=1))
+        assert (reported[-1].rows, reported[-1].under_way, reported[-1].traffic) == (
+            0,
+            2,
+            Traffic(attempts=2, in_flight=1),
+        )
         last = reporter.report_chunk(rows=2)
     assert (last.rows, last.under_way, last.traffic.attempts) == (2, 0, 2)
     writer.close()
@@ -101,10 +105,10 @@ def test_without_a_listener_and_a_spool_only_chunks_are_told(tmp_path: Path) -> 
 
 
 def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> None:
-    told: list[BatchReport] = []
+    reported: list[BatchReport] = []
 
     def listen(report: BatchReport) -> None:
-        told.append(report)
+        reported.append(report)
         if report.rows:
             raise KeyboardInterrupt
 
@@ -115,7 +119,7 @@ def test_a_listener_that_ended_the_run_hears_nothing_more(tmp_path: Path) -> Non
             if thread.name == "gateway_batch_progress":
                 thread.join(30)
                 assert not thread.is_alive()
-    assert [report.rows for report in told].count(1) == 1
+    assert [report.rows for report in reported].count(1) == 1
 
 
 def test_chunks_and_the_end_are_logged_with_their_figures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,11 +21,11 @@ def test_a_writer_that_dies_before_any_step_of_sealing_and_shipping(tmp_path: Pa
         prepare(shared)
         hear_end, sent_end = os.pipe()
 
-        def work(local: Path = local, shared: Path = shared, tell: int = sent_end) -> None:
+        def work(local: Path = local, shared: Path = shared, sent_to: int = sent_end) -> None:
             writer = SpoolWriter(local, lambda _: None)
             for name in ("a", "b", "slow"):
                 writer.intend(record(name))
-                os.write(tell, f"{name} ".encode())
+                os.write(sent_to, f"{name} ".encode())
             writer.settle(answered("a"))
             writer.seal()
             ship_leftovers(local, shared)

@@ -101,10 +101,10 @@ def test_the_summary_counts_runs_by_verdict_and_fault() -> None:
         {"verdict": verdict, "seconds": 9.0, "sent": 100, "rows": 100, "kills": 1, "faults": faults, "classes": {}}
         for verdict in ("agree", "agree", "disagree")
     ]
-    told = results.summary(runs)
-    assert "| kill_worker | 3 | 2 | 1 | 0 |" in told
-    assert "kill_drain" not in told
-    assert "300 sent, 300 rows, 3 kills" in told
+    reported = results.summary(runs)
+    assert "| kill_worker | 3 | 2 | 1 | 0 |" in reported
+    assert "kill_drain" not in reported
+    assert "300 sent, 300 rows, 3 kills" in reported
 
 
 def test_a_process_of_the_clock_sees_it_jump(tmp_path: Path) -> None:

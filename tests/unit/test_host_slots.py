@@ -84,7 +84,7 @@ def test_never_more_than_all_slots_are_held_together(path: Path) -> None:
 
 
 def all_at_once(workers: Sequence[Child], times: int) -> list[Any]:
-    """What each process says after so many turns, which they take beside each other."""
+    """What each process says after a number of turns, which they take at the same time."""
     for worker in workers:
         worker.pipe.send((times,))
     return [worker.hear() for worker in workers]

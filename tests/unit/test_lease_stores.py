@@ -65,8 +65,8 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path, redis: RedisServe
     return opened
 
 
-def request(member: str, number: int, **told: Any) -> LeaseRequest:
-    return LeaseRequest(member, number, LIMITS, "b", need=ONE_REQUEST, **told)
+def request(member: str, number: int, **reported: Any) -> LeaseRequest:
+    return LeaseRequest(member, number, LIMITS, "b", need=ONE_REQUEST, **reported)
 
 
 def test_members_share_one_state(open_store: Open) -> None:
@@ -142,7 +142,7 @@ def open_and_close(path: Path, times: int, together: Any) -> None:
 
 
 def waits_for(lock: Path, work: Callable[[], object]) -> bool:
-    """Whether work in another thread goes on no further while a lock is held."""
+    """Whether work in another thread waits while a lock is held."""
     with ThreadPoolExecutor(1) as thread:
         with locked(lock):
             done = thread.submit(work)

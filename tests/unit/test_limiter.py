@@ -43,7 +43,7 @@ async def hold(limiter: Limiter, seconds: float, service: str = "s", deadline: f
 
 
 async def most_at_once(limiter: Limiter, calls: int, service: str = "s") -> int:
-    """How many of so many calls are in flight at once."""
+    """How many of the calls are in flight at once."""
     spans = await asyncio.gather(*(hold(limiter, 1.0, service) for _ in range(calls)))
     return max(sum(began <= at < ended for began, ended in spans) for at, _ in spans)
 

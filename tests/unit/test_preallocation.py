@@ -28,10 +28,10 @@ def has_namespaces() -> bool:
 @pytest.mark.skipif(not has_namespaces(), reason="this system lets no process mount a disk of its own")
 def test_a_full_disk_stops_sending_and_every_request_that_was_sent_has_its_outcome(tmp_path: Path) -> None:
     command = [*_NAMESPACE, sys.executable, "-m", "tests.unit.full_disk", str(tmp_path)]
-    told = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    assert 20 <= told["sent"] < 10_000
-    assert "No space left on device; nothing more is sent" in told["refusal"]
-    assert told["outcomes"] == {str(number): ["answered"] for number in range(told["sent"])}
+    reported = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert 20 <= reported["sent"] < 10_000
+    assert "No space left on device; nothing more is sent" in reported["refusal"]
+    assert reported["outcomes"] == {str(number): ["answered"] for number in range(reported["sent"])}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fallocate(2) is Linux's")

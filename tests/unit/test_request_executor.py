@@ -28,7 +28,7 @@ from .samples import CHAT, active_segments, chat_reply, no_file_longer_than, rep
 from .virtual_time import now
 
 
-def told(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, int | None]]:
+def reported(rows: list[dict[str, Any]]) -> list[tuple[str, str | None, int | None]]:
     """Outcome, error kind and status of each row."""
     return [
         (row["client_metadata"]["outcome"], row["client_metadata"].get("error_kind"), row["status_code"])
@@ -44,7 +44,7 @@ def test_an_answer_is_returned_and_recorded(play: Any) -> None:
     result, rows = play(lambda bench: bench.infer(team="search"), [chat_reply("hello", x_request_id="r-1")])
     assert result.value == "hello"
     (row,) = rows
-    assert told(rows) == [("answered", None, 200)]
+    assert reported(rows) == [("answered", None, 200)]
     assert (row["request_id"], row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (
         "r-1",
         11,
@@ -72,7 +72,7 @@ def test_waits_as_long_as_the_server_asks(play: Any) -> None:
 
     sent_at, rows = play(scene, [too_many(retry_after="37"), chat_reply("x")])
     assert 37.0 <= sent_at[1] < 37.1
-    assert told(rows) == [("answered", "rate_limit", 429), ("answered", None, 200)]
+    assert reported(rows) == [("answered", "rate_limit", 429), ("answered", None, 200)]
 
 
 def test_waits_before_a_retry_as_long_as_the_server_asks(play: Any) -> None:
@@ -123,7 +123,7 @@ def test_a_server_error_is_tried_again_with_growing_delays(play: Any) -> None:
 
     naps, rows = play(scene, [DOWN, DOWN, chat_reply("x")])
     assert naps == [0.5, 1.0]
-    assert told(rows) == [("answered", "server", 500)] * 2 + [("answered", None, 200)]
+    assert reported(rows) == [("answered", "server", 500)] * 2 + [("answered", None, 200)]
     assert [row["client_metadata"]["attempt"] for row in rows] == [1, 2, 3]
 
 
@@ -143,7 +143,7 @@ def test_a_lasting_refusal_is_not_tried_again(play: Any, status: int) -> None:
 def test_a_connection_error_is_tried_again(play: Any) -> None:
     result, rows = play(lambda bench: bench.infer(), [UnreachableError(ErrorKind.CONNECT, "no route"), chat_reply("x")])
     assert result.value == "x"
-    assert told(rows) == [("no_answer", "connect", None), ("answered", None, 200)]
+    assert reported(rows) == [("no_answer", "connect", None), ("answered", None, 200)]
 
 
 def test_a_row_that_waited_for_the_server_past_its_deadline_fails(play: Any) -> None:
@@ -153,7 +153,7 @@ def test_a_row_that_waited_for_the_server_past_its_deadline_fails(play: Any) -> 
     (error, at), rows = play(scene, [too_many(retry_after="100")], policy=CallPolicy(FAST, row_deadline_s=10.0))
     assert error.kind is ErrorKind.DEADLINE
     assert at < 10.1
-    assert told(rows) == [("answered", "rate_limit", 429)]
+    assert reported(rows) == [("answered", "rate_limit", 429)]
 
 
 def test_a_delay_past_the_deadline_is_not_waited_for(play: Any) -> None:
@@ -226,7 +226,7 @@ def test_a_cancelled_attempt_is_recorded(play: Any) -> None:
             await task
 
     _, rows = play(scene, [60.0])
-    assert told(rows) == [("no_answer", "cancelled", None)]
+    assert reported(rows) == [("no_answer", "cancelled", None)]
     assert rows[0]["latency_ms"] == 3000
 
 
@@ -264,7 +264,7 @@ def test_what_can_not_be_recorded_is_not_sent(play: Any) -> None:
 def test_an_answer_that_is_not_the_api_is_recorded_as_answered(play: Any) -> None:
     error, rows = play(lambda bench: bench.failure(), [reply(200, {"choices": []})])
     assert isinstance(error, MalformedError)
-    assert told(rows) == [("answered", "invalid_response", 200)]
+    assert reported(rows) == [("answered", "invalid_response", 200)]
 
 
 def test_the_tokens_of_a_refusal_were_paid_for_and_are_recorded(play: Any) -> None:

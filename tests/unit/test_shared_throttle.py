@@ -1,4 +1,4 @@
-"""What the processes of a host tell each other of a service."""
+"""What the processes of a host share of a service."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_living_members_let_through_is_measured(tmp_path: Path, states: Hos
         state.report(99.0)
         assert state.measured() == (0.0, 0.0)  # after a first burst nothing is known
         other.ask("refused", 3.0, 2.5)
-        assert state.measured() == (0.0, 0.0)  # nobody has told yet
+        assert state.measured() == (0.0, 0.0)  # nobody has reported yet
         other.ask("report", 30.0)
         assert state.measured() == (30.0, 2.0)
         state.report(20.0)
@@ -60,7 +60,7 @@ def test_what_living_members_let_through_is_measured(tmp_path: Path, states: Hos
         assert state.join(4.0) is None  # nor does its rate count
         with children(1, read_throttle_state, tmp_path, "s") as [next_one]:
             next_one.ask("join", 4.0)
-            assert state.measured()[0] == 20.0  # it has the dead one's number, and tells nothing
+            assert state.measured()[0] == 20.0  # it has the dead one's number, and reports nothing
 
 
 def test_time_in_which_nobody_sent_does_not_count() -> None:

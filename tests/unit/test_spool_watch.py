@@ -1,4 +1,4 @@
-"""What a spool's files tell of requests under way."""
+"""What a spool's files show of requests under way."""
 
 from __future__ import annotations
 

@@ -48,12 +48,12 @@ def _extract(question: str) -> str:
     found = sentences(question)
     if not found:
         return f"Nothing to go by in: {question.strip()}" if question.strip() else "There was no question."
-    asked, told = found[0], found[1:]
-    if not told:
+    asked, statements = found[0], found[1:]
+    if not statements:
         subject = " ".join(dict.fromkeys(keywords(asked))) or asked
         return shorten(f"This is a stand-in's answer about {subject}.", _LONGEST_REPLY)
     weights = Counter(keywords(question)) + Counter(keywords(asked))
-    return shorten(salience(told, weights)[0][2], _LONGEST_REPLY)
+    return shorten(salience(statements, weights)[0][2], _LONGEST_REPLY)
 
 
 def _stopped(text: str, stop: tuple[str, ...]) -> tuple[str, str | None]:

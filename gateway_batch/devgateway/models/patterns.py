@@ -20,7 +20,7 @@ _TRIED = "aA1 -_.,:/@#" + "".join(map(chr, range(33, 127)))
 
 
 def matching(pattern: str, least: int = 0) -> str:
-    """A short string that the pattern matches; of at least so many characters where repeats allow it.
+    """A short string that the pattern matches; of at least a minimum length where repeats allow it.
 
     Look-around and back-references are left out, so a pattern with them may not match.
     """

@@ -44,6 +44,6 @@ def salience(candidates: Iterable[str], weights: Counter[str]) -> list[tuple[flo
 
 
 def shorten(text: str, most: int) -> str:
-    """At most so many words of a text, without a dangling end."""
+    """The first words of a text, without a dangling end."""
     parts = text.split()
     return text.strip() if len(parts) <= most else " ".join(parts[:most]).rstrip(",;:-")

@@ -28,7 +28,7 @@ def summarise(prompt: str) -> str:
 
 
 def summary_of(text: str, most: int) -> str:
-    """The weightiest sentences of a text, at most so many words."""
+    """The weightiest sentences of a text, up to a number of words."""
     found = sentences(text)
     if not found:
         return shorten(text, most)

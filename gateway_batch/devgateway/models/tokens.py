@@ -13,6 +13,6 @@ def input_tokens(ask: Ask) -> int:
 
 
 def cut(text: str, tokens: int) -> str:
-    """The first so many tokens of a text, without a torn character at the end."""
+    """The first tokens of a text, without a torn character at the end."""
     kept: bytes = encoding().decode_bytes(encoding().encode_ordinary(text)[:tokens])
     return kept.decode(errors="ignore")

@@ -25,7 +25,7 @@ class Clock:
         self.shift(0)
 
     def shift(self, seconds: float) -> None:
-        """Jumps to so many seconds from the true time."""
+        """Jumps to an offset from the true time, in seconds."""
         partial = self._path.with_suffix(".tmp")
         partial.write_text(str(seconds))
         partial.rename(self._path)

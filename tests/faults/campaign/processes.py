@@ -24,7 +24,7 @@ def busy_writers(spools: Iterable[Path]) -> list[int]:
 
 
 def wait_for_busy_writer(spools: Collection[Path], seconds: float, number: int) -> int | None:
-    """One of them, counted round by a number; None if there is none in so many seconds."""
+    """One of them, counted round by a number; None if there is none in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if found := busy_writers(spools):
@@ -34,7 +34,7 @@ def wait_for_busy_writer(spools: Collection[Path], seconds: float, number: int) 
 
 
 def stop_for(pid: int, seconds: float) -> None:
-    """Stops a process and lets it go on, as a host that stalls does."""
+    """Stops a process and lets it continue, as a host that stalls does."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
         try:

@@ -43,19 +43,19 @@ def run(place: Place, plan: Plan) -> dict[str, Any]:
     began = time.monotonic()
     folder = place.folder / f"{plan.where}-{plan.seed}"
     folder.mkdir(parents=True)
-    told: dict[str, Any] = {"where": plan.where, "seed": plan.seed, "plan": plan.as_json()}
+    reported: dict[str, Any] = {"where": plan.where, "seed": plan.seed, "plan": plan.as_json()}
     try:
         place.restore()
-        told |= _play(place, plan, folder)
+        reported |= _play(place, plan, folder)
     except Exception as error:
-        told |= {"verdict": run_ledger.BROKEN, "wrong": [f"{type(error).__name__}: {error}"[:500]]}
+        reported |= {"verdict": run_ledger.BROKEN, "wrong": [f"{type(error).__name__}: {error}"[:500]]}
         (folder / "traceback").write_text(traceback.format_exc())
-    told["seconds"] = round(time.monotonic() - began, 2)
-    if told["wrong"]:
-        told["folder"] = str(folder)
+    reported["seconds"] = round(time.monotonic() - began, 2)
+    if reported["wrong"]:
+        reported["folder"] = str(folder)
     else:
         shutil.rmtree(folder)
-    return told
+    return reported
 
 
 def _play(place: Place, plan: Plan, folder: Path) -> dict[str, Any]:
