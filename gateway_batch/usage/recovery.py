@@ -1,4 +1,4 @@
-"""Finishing what dead processes left in the spool.
+"""Recovers what dead processes left in the spool.
 
 A writer is dead when its lock can be had: the system lets it go with the process. Every step can be repeated after a
 crash without losing or doubling a line: files only ever move, and the one file that is made, `unknown.log`, is made
@@ -19,21 +19,21 @@ from gateway_batch.usage.spool import active_dir, is_local, sealed_dir
 _UNKNOWN = f"{UNKNOWN}.log"
 
 
-def adopt_dead_writers(spool_dir: Path) -> int:
+def recover_dead_writers(spool_dir: Path) -> int:
     """Seals the segments of this host's processes that died; returns how many writers there were.
 
     An intent without an outcome becomes a row of unknown outcome: the writer is dead and all its segments are read.
     Writers of other hosts are left alone: a lock proves nothing across hosts on every kind of mount.
     """
     folders = [folder for folder in sorted(active_dir(spool_dir).iterdir()) if is_local(folder.name)]
-    adopted = sum(_adopt(folder, spool_dir) for folder in folders)
+    recovered = sum(_recover(folder, spool_dir) for folder in folders)
     for folder in folders:
-        with contextlib.suppress(OSError):  # what an adopter that died left: an empty folder, its lock gone
+        with contextlib.suppress(OSError):  # what a recovery that died left: an empty folder, its lock gone
             folder.rmdir()
-    return adopted
+    return recovered
 
 
-def _adopt(folder: Path, spool_dir: Path) -> bool:
+def _recover(folder: Path, spool_dir: Path) -> bool:
     lock = _take_lock(folder / "lock")
     if lock is None:
         return False
@@ -45,7 +45,7 @@ def _adopt(folder: Path, spool_dir: Path) -> bool:
         for path in [*segments, unknown]:
             if path.exists():
                 _seal(path, folder.name, spool_dir)
-        with contextlib.suppress(FileNotFoundError):  # another adopter was here between our look and our lock
+        with contextlib.suppress(FileNotFoundError):  # another recovery was here between our look and our lock
             (folder / "lock").unlink()
             folder.rmdir()
     finally:
@@ -56,7 +56,7 @@ def _adopt(folder: Path, spool_dir: Path) -> bool:
 def _take_lock(path: Path) -> int | None:
     try:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:  # its writer is about to make it, or another adopter has just removed it
+    except FileNotFoundError:  # its writer is about to make it, or another recovery has just removed it
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -86,7 +86,7 @@ def _intents_of_lost(segment: Path, name: SegmentName) -> Iterator[bytes]:
 
 
 def _elsewhere(segment: Path, name: SegmentName) -> Iterator[Path]:
-    """Where else an attempt of a segment may be: the writer's next one, and what its adopter made of its death."""
+    """Where else an attempt of a segment may be: the writer's next one, and what recovery made of its death."""
     spool_dir, following = segment.parent.parent, name.place + 1
     yield segment_path(spool_dir, name.writer, following)
     for number in (f"{following:06d}", UNKNOWN):

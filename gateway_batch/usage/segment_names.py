@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UNKNOWN = "unknown"
-"""In place of a number: what an adopter made of a dead writer's open intents."""
+"""In place of a number: what recovery made of a dead writer's open intents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class SegmentName:
 
     @property
     def place(self) -> int:
-        """Its place among the writer's segments; -1 for what an adopter made."""
+        """Its place among the writer's segments; -1 for what recovery made."""
         return -1 if self.number == UNKNOWN else int(self.number)
 
     @classmethod

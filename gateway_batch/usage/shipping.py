@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.spool import sealed_dir, sealed_segments
 
@@ -66,7 +66,7 @@ def ship_leftovers(local: Path, spool_dir: Path) -> int:
     Raises:
         LedgerError: one of the folders can't be written.
     """
-    adopt_dead_writers(local)
+    recover_dead_writers(local)
     return ship(local, spool_dir)
 
 

@@ -247,7 +247,7 @@ class SpoolWriter:
 
     def _take_lock(self) -> int:
         prepare(self._spool_dir)
-        unseen = self._folder.with_name(f".{self.writer}")  # until it is locked: an adopter would take it for dead
+        unseen = self._folder.with_name(f".{self.writer}")  # until it is locked: a recovery would take it for dead
         unseen.mkdir(mode=0o700)
         lock = os.open(unseen / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)

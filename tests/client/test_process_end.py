@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.devgateway import RunningGateway
-from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.spool import sealed_dir
 from tests.unit.samples import active_segments, sealed_rows
 from tests.waiting import wait_until
@@ -70,7 +70,7 @@ def test_a_killed_process_leaves_intents_that_become_unknown_rows(
     code, _, _ = scripts.finish(process)
     assert code == -9
     server.configure(latency_ms=None)
-    assert adopt_dead_writers(spool_dir) == 1
+    assert recover_dead_writers(spool_dir) == 1
     rows = sealed_rows(spool_dir)
     unknown = {row["client_metadata"]["event_id"] for row in rows if row["client_metadata"]["outcome"] == "unknown"}
     assert 0 < len(unknown) <= 64

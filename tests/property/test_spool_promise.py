@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.recovery import recover_dead_writers
 from tests.unit.samples import answered, no_file_longer_than, open_writer, outcomes, record, sealed_rows
 
 # What happens next, and to how many bytes files are bounded meanwhile: a disk that fills up and has room again.
@@ -51,7 +51,7 @@ def play(spool: Path, steps: list[tuple[str, int | None]]) -> None:
 
 
 def check(spool: Path, intended: list[str], answers: set[str]) -> None:
-    adopt_dead_writers(spool)
+    recover_dead_writers(spool)
     rows = outcomes(sealed_rows(spool))
     assert sorted(rows) == sorted(intended)
     assert all(len(found) == 1 for found in rows.values()), rows

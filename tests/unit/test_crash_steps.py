@@ -13,7 +13,7 @@ from .samples import answered, outcomes, record, sealed_rows
 
 
 def test_a_writer_that_dies_before_any_step_of_sealing_and_shipping(tmp_path: Path) -> None:
-    """What reached the shared folder, once all that is left has been adopted and copied, has each intent once."""
+    """What reached the shared folder, once all that is left has been recovered and copied, has each intent once."""
     for step in range(1, 200):
         folder = tmp_path / f"step-{step}"
         local, shared = folder / "local", folder / "shared"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.spool import active_dir, prepare, sealed_dir
 
 from .processes import children, intend_and_hang
@@ -52,7 +52,7 @@ def test_what_a_killed_process_sent_is_of_unknown_outcome(spool: Path) -> None:
     with children(1, intend_and_hang, spool, ["a", "b"], ["c", "d"]) as [child]:
         assert child.hear() == "ready"
         child.kill()
-        assert adopt_dead_writers(spool) == 1
+        assert recover_dead_writers(spool) == 1
     answers, unknowns = ["answered"], ["unknown"]
     expected = {"a": answers, "b": answers, "c": unknowns, "d": unknowns, "last": unknowns}
     assert outcomes(sealed_rows(spool)) == expected
@@ -63,7 +63,7 @@ def test_an_unknown_attempt_has_no_status_and_no_tokens(spool: Path) -> None:
     writer = open_writer(spool)
     writer.intend(record("a"))
     writer.close()
-    adopt_dead_writers(spool)
+    recover_dead_writers(spool)
     (row,) = sealed_rows(spool)
     assert (row["status_code"], row["total_tokens"], row["latency_ms"]) == (None, None, None)
     assert (row["endpoint_name"], row["request_tags"]) == ("chat", {"team": "search"})
@@ -74,7 +74,7 @@ def test_a_living_process_is_left_alone(spool: Path) -> None:
         assert child.hear() == "ready"
         (segment,) = active_segments(spool)
         before = segment.read_bytes()
-        assert adopt_dead_writers(spool) == 0
+        assert recover_dead_writers(spool) == 0
         assert segment.read_bytes() == before
         assert sealed_rows(spool) == []
 
@@ -82,7 +82,7 @@ def test_a_living_process_is_left_alone(spool: Path) -> None:
 def test_a_writer_of_this_process_is_left_alone(spool: Path) -> None:
     writer = open_writer(spool)
     writer.intend(record("a"))
-    assert adopt_dead_writers(spool) == 0
+    assert recover_dead_writers(spool) == 0
     writer.settle(answered("a"))
     writer.close()
     assert outcomes(sealed_rows(spool)) == {"a": ["answered"]}
@@ -91,28 +91,28 @@ def test_a_writer_of_this_process_is_left_alone(spool: Path) -> None:
 def test_a_writer_of_another_host_is_left_alone(dead: Path) -> None:
     (folder,) = active_dir(dead).iterdir()
     theirs = folder.rename(folder.with_name("another-host-17-0badcafe"))
-    assert adopt_dead_writers(dead) == 0
+    assert recover_dead_writers(dead) == 0
     assert len(list(theirs.iterdir())) == 4
     assert sealed_rows(dead) == []
 
 
 def test_segments_that_a_kill_left_side_by_side_are_read_together(dead: Path) -> None:
     assert len(active_segments(dead)) == 3
-    adopt_dead_writers(dead)
+    recover_dead_writers(dead)
     assert outcomes(sealed_rows(dead)) == EXPECTED
     assert list(active_dir(dead).iterdir()) == []
 
 
-def test_adopting_twice_changes_nothing(dead: Path) -> None:
-    adopt_dead_writers(dead)
+def test_recovering_twice_changes_nothing(dead: Path) -> None:
+    recover_dead_writers(dead)
     before = {path.name: path.read_bytes() for path in sealed_dir(dead).iterdir()}
-    assert adopt_dead_writers(dead) == 0
+    assert recover_dead_writers(dead) == 0
     assert {path.name: path.read_bytes() for path in sealed_dir(dead).iterdir()} == before
 
 
 def test_a_writer_that_sent_nothing_leaves_nothing(spool: Path) -> None:
     open_writer(spool).close()
-    assert adopt_dead_writers(spool) == 1
+    assert recover_dead_writers(spool) == 1
     assert list(active_dir(spool).iterdir()) == []
     assert list(sealed_dir(spool).iterdir()) == []
 
@@ -120,7 +120,7 @@ def test_a_writer_that_sent_nothing_leaves_nothing(spool: Path) -> None:
 def test_a_torn_last_line_does_not_hide_the_lines_before_it(dead: Path) -> None:
     with active_segments(dead)[-1].open("ab") as segment:
         segment.write(b"0badcafe I {torn")
-    adopt_dead_writers(dead)
+    recover_dead_writers(dead)
     assert outcomes(sealed_rows(dead)) == EXPECTED
 
 
@@ -158,7 +158,7 @@ def drain(spool: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("last_segment", ["written", "just begun"])
 @pytest.mark.parametrize("torn", [False, True])
-def test_an_adopter_that_dies_at_any_step_neither_loses_nor_doubles_a_line(
+def test_a_recovery_that_dies_at_any_step_neither_loses_nor_doubles_a_line(
     dead: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bool, last_segment: str
 ) -> None:
     if last_segment == "just begun":  # the writer was killed between making it and writing to it
@@ -169,13 +169,13 @@ def test_an_adopter_that_dies_at_any_step_neither_loses_nor_doubles_a_line(
         with monkeypatch.context() as patch:
             crash_at_step(step, patch, torn=torn)
             try:
-                adopt_dead_writers(spool)
+                recover_dead_writers(spool)
             except Crash:
                 died = True
             else:
                 died = False
         rows = drain(spool)
-        adopt_dead_writers(spool)
+        recover_dead_writers(spool)
         assert outcomes(rows + drain(spool)) == EXPECTED, f"died at step {step}"
         if not died:
             assert step > 6
@@ -183,7 +183,7 @@ def test_an_adopter_that_dies_at_any_step_neither_loses_nor_doubles_a_line(
     raise AssertionError("never got through")
 
 
-def test_an_adopter_that_dies_at_any_step_leaves_no_folder_behind(
+def test_a_recovery_that_dies_at_any_step_leaves_no_folder_behind(
     dead: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for step in range(1, 9):
@@ -192,21 +192,21 @@ def test_an_adopter_that_dies_at_any_step_leaves_no_folder_behind(
         with monkeypatch.context() as patch:
             crash_at_step(step, patch, torn=False)
             with pytest.raises(Crash):
-                adopt_dead_writers(spool)
-        adopt_dead_writers(spool)
+                recover_dead_writers(spool)
+        recover_dead_writers(spool)
         assert list(active_dir(spool).iterdir()) == [], f"died at step {step}"
 
 
-def test_two_adopters_at_once_are_as_good_as_one(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_recoveries_at_once_are_as_good_as_one(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second comes while the first writes: it must find the lock taken."""
     write_bytes = Path.write_bytes
     seconds: list[int] = []
 
     def with_company(path: Path, data: bytes) -> int:
-        seconds.append(adopt_dead_writers(dead))
+        seconds.append(recover_dead_writers(dead))
         return write_bytes(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", with_company)
-    adopt_dead_writers(dead)
+    recover_dead_writers(dead)
     assert seconds == [0]
     assert outcomes(sealed_rows(dead)) == EXPECTED

@@ -6,7 +6,7 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.segment import Kind, event_id, read_lines
 from gateway_batch.usage.spool import sealed_dir
@@ -68,7 +68,7 @@ def test_where_the_next_segment_is_damaged_too_a_lost_outcome_is_only_reported(t
     assert [(each.lost, each.unknown) for each in damage] == [(1, 0), (0, 0)]
 
 
-def test_what_an_adopter_has_made_a_row_of_is_no_second_one(tmp_path: Path) -> None:
+def test_what_recovery_has_made_a_row_of_is_no_second_one(tmp_path: Path) -> None:
     with closing(open_writer(tmp_path / "spool")) as writer:
         for name in ("a", "slow"):
             writer.intend(record(name))
@@ -76,7 +76,7 @@ def test_what_an_adopter_has_made_a_row_of_is_no_second_one(tmp_path: Path) -> N
         writer.intend(record("b"))
         spool = tmp_path / "killed"
         shutil.copytree(tmp_path / "spool", spool)  # the copy's lock is free, as if the process had been killed
-    adopt_dead_writers(spool)
+    recover_dead_writers(spool)
     segment = next(path for path in sealed_dir(spool).iterdir() if "unknown" not in path.name)
     damage_line(segment, Kind.OUTCOME, "a")
     assert read_all(spool)[0] == {"a": ["unknown"], "b": ["unknown"], "slow": ["unknown"]}

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Kind, event_id, read_lines
 from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_dir, sealed_segments
 
@@ -41,11 +41,11 @@ def lines(spool: Path) -> list[tuple[str, str]]:
 
 
 def after_a_kill(spool: Path) -> dict[str, list[str]]:
-    """Outcomes by event id, had the writer been killed now and its spool been adopted: a copy's lock is free."""
+    """Outcomes by event id, had the writer been killed now and its spool been recovered: a copy's lock is free."""
     copy = spool.with_name("copy")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(spool, copy)
-    adopt_dead_writers(copy)
+    recover_dead_writers(copy)
     assert not list(active_dir(copy).iterdir())
     return outcomes(sealed_rows(copy))
 
@@ -170,7 +170,7 @@ def test_a_closed_writer_leaves_its_outcomes_and_its_pending_intents(spool: Path
     writer.intend(record("lost"))
     writer.settle(answered("a"))
     writer.close()
-    assert adopt_dead_writers(spool) == 1
+    assert recover_dead_writers(spool) == 1
     assert outcomes(sealed_rows(spool)) == {"a": ["answered"], "lost": ["unknown"]}
 
 
@@ -310,5 +310,5 @@ def test_no_open_file_is_left_behind(spool: Path) -> None:
         writer.settle(answered("a"))
         writer.intend(record("b"))
         writer.close()
-        adopt_dead_writers(spool)
+        recover_dead_writers(spool)
     assert not [path for path in map(os.path.realpath, Path("/proc/self/fd").iterdir()) if path.startswith(f"{spool}/")]

@@ -10,7 +10,7 @@ from gateway_batch.types import Price
 from gateway_batch.usage import comments
 from gateway_batch.usage.arrow import TASK_SCHEMA, task_rows
 from gateway_batch.usage.record import columns
-from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.spool import SpoolWriter, sealed_segments
 from gateway_batch.usage.task_summary import TaskSummary, TokenPrice, task_line, task_lines
@@ -95,11 +95,11 @@ def test_a_lost_outcome_is_found_beside_a_summary(tmp_path: Path) -> None:
     assert (damage[0].lost, damage[0].unknown) == (1, 1)
 
 
-def test_a_dead_writers_summary_is_adopted(tmp_path: Path) -> None:
+def test_a_dead_writers_summary_is_recovered(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     writer.note(task_line(SUMMARY))
     die(writer)
-    assert adopt_dead_writers(tmp_path) == 1
+    assert recover_dead_writers(tmp_path) == 1
     assert noted(tmp_path) == [task_line(SUMMARY)]
     assert sealed_rows(tmp_path) == []
 

@@ -33,7 +33,7 @@ from gateway_batch.spark.session.sql_text import quoted
 from gateway_batch.usage.arrow import usage_rows
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
-from gateway_batch.usage.recovery import adopt_dead_writers
+from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
 from gateway_batch.usage.segment_names import SegmentName
@@ -81,7 +81,7 @@ class UsageDrain:
         """
         try:
             with _in_this_process, locked(self._spool_dir / "drain" / "lock", where_possible=True):
-                adopt_dead_writers(self._spool_dir)
+                recover_dead_writers(self._spool_dir)
                 if self._local_dir is not None and self._local_dir.is_dir():
                     ship_leftovers(self._local_dir, self._spool_dir)
                 return 0 if self._made and not sealed_segments(self._spool_dir) else self._drain()
