@@ -20,7 +20,12 @@ from tests.e2e import run_pages
 from tests.e2e.conftest import REVIEWS, exit_code, working_in
 from tests.pages import ROOT, Block, blocks, commands
 
-ELSEWHERE = {"docs/connect.md": "tests/connect", "docs/cluster.md": "tests/cluster", "docs/semantics.md": "its head"}
+ELSEWHERE = {
+    "docs/cluster.md": "tests/cluster",
+    "docs/connect.md": "tests/connect",
+    "docs/guide.md": "tests/e2e/test_guide.py",
+    "docs/semantics.md": "its head",
+}
 """Pages whose blocks other tests run, as they need a server or a cluster; `semantics.md` is written from its head."""
 PAGES = [
     str(page.relative_to(ROOT))
@@ -61,10 +66,15 @@ def test_the_demo_with_a_file_of_ones_own_answers_its_rows(outcomes: dict[str, r
     assert "3 answered, 0 failed" in outcomes[str(block)].printed
 
 
+@pytest.mark.parametrize("script", ["write_configuration_doc.py", "write_reference.py", "write_semantics_doc.py"])
+def test_a_written_page_is_up_to_date(script: str) -> None:
+    assert exit_code(runpy.run_path, str(ROOT / "scripts" / script), "--check") == 0
+
+
 def shell_lines(program: str) -> list[list[str]]:
     return [
         words
-        for block in BLOCKS
+        for block in [*BLOCKS, *blocks("CONTRIBUTING.md")]
         if block.language == "bash"
         for command in commands(block)
         if (words := shlex.split(command, comments=True))[0] == program
@@ -90,7 +100,7 @@ def test_extras_exist() -> None:
     named = [
         name
         for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-        for names in re.findall(r"gateway-batch\[([\w,]+)\]", page.read_text(encoding="utf-8"))
+        for names in re.findall(r"(?:gateway-batch|'\.)\[([\w,]+)\]", page.read_text(encoding="utf-8"))
         for name in names.split(",")
     ]
     assert named
@@ -116,8 +126,9 @@ def test_every_error_is_in_troubleshooting() -> None:
     assert [name for name in names if f"`{name}`" not in page] == []
 
 
-def test_the_readmes_servers_are_valid_endpoints() -> None:
-    rows = re.findall(r"^\| [\w -]+ \| `(\{.*\})` \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+def test_the_servers_in_one_line_are_valid_endpoints() -> None:
+    page = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [\w -]+ \| `(\{.*\})` \|$", page, re.MULTILINE)
     assert len(rows) >= 8
     for row in rows:
         config = GatewayConfig.from_env(endpoints=json.loads(row))
@@ -127,7 +138,7 @@ def test_the_readmes_servers_are_valid_endpoints() -> None:
 
 def test_pages_link_to_what_there_is() -> None:
     broken = []
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/decisions/*.md")]:
         for link, anchor in re.findall(r"\]\(([\w./-]*)(#[\w-]+)?\)", page.read_text(encoding="utf-8")):
             target = page.parent / link if link else page
             if not target.exists() or (anchor and anchor not in anchors(target)):
@@ -141,6 +152,7 @@ def anchors(page: Path) -> list[str]:
 
 
 def test_the_index_has_every_page() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md", "semantics.head.md"}
-    assert sorted(name for name in pages if f"]({name})" not in index) == []
+    for folder in (ROOT / "docs", ROOT / "docs" / "decisions"):
+        index = (folder / "index.md").read_text(encoding="utf-8")
+        pages = {page.name for page in folder.glob("*.md")} - {"index.md", "semantics.head.md"}
+        assert sorted(name for name in pages if f"]({name})" not in index) == []

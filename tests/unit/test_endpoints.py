@@ -148,8 +148,8 @@ def test_the_page_of_wire_formats_has_every_route() -> None:
     assert {api: (a.replace("<model>", model), b.replace("<model>", model)) for api, (a, b) in routes.items()} == URLS
 
 
-def test_the_servers_of_the_readme_are_entries_as_they_stand() -> None:
-    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_servers_of_the_page_of_providers_are_entries_as_they_stand() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
     servers = dict(re.findall(r"^\| ([^|]+) \| `(\{.*\})` \|$", page, re.MULTILINE))
     found = {
         name: resolve_service(GatewayConfig.from_env(endpoints=json.loads(entry)), "mine")
