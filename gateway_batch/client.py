@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack, overload
 
 from gateway_batch.apis import task_of
 from gateway_batch.config import (
@@ -52,6 +52,9 @@ from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.spool import prepare
 from gateway_batch.version import USER_AGENT
 
+if TYPE_CHECKING:
+    import httpx
+
 SOURCE = "EXTERNAL_CLIENT"
 
 _clients = itertools.count(1)
@@ -72,6 +75,13 @@ class Client:
 
     Args:
         config: settings; None reads the environment. Limits are this client's alone, unless `coordination` is a Redis.
+        http_client: sends the requests, in place of the setting `transport`. Its proxies, certificates, headers,
+            `auth`, event hooks, or `httpx.MockTransport` apply; its timeout doesn't (`request_timeout` does), and no
+            redirect is followed. All of it runs on this client's loop in this client's thread, so a hook or a mock
+            must not block, and nothing else may use it until this client is closed. Its limits should allow
+            `max_concurrency` connections. Requests that it makes by itself (an `auth` of several steps, a transport
+            that retries) have no rows. Closing this client closes its connections; close the httpx client itself
+            afterwards, on any loop.
         open_transport: makes what moves requests, in place of the network; for tests.
 
     Attributes:
@@ -79,12 +89,16 @@ class Client:
         application_id: the usage table's `client_metadata.application_id`, one for all clients of a process.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong, or `http_client` is not an `httpx.AsyncClient`.
         LedgerError: the spool folder can't be written.
     """
 
     def __init__(
-        self, config: GatewayConfig | None = None, *, open_transport: Callable[[], Transport] | None = None
+        self,
+        config: GatewayConfig | None = None,
+        *,
+        http_client: httpx.AsyncClient | None = None,
+        open_transport: Callable[[], Transport] | None = None,
     ) -> None:
         self.config = config or GatewayConfig.from_env()
         self.application_id = _application_id(os.getpid())
@@ -96,6 +110,10 @@ class Client:
             workspace_id=self.config.workspace_id,
             application_id=self.application_id,
         )
+        if http_client is not None:
+            if open_transport is not None:
+                raise ConfigError("http_client: can't be given together with open_transport")
+            open_transport = _sending_through(http_client)
         self._runtime = _open_runtime(self.config, self.application_id, open_transport)
         self._finish = weakref.finalize(self, _close, self._runtime)
 
@@ -344,6 +362,13 @@ class Client:
         return await asyncio.wrap_future(future)
 
 
+def _sending_through(http_client: httpx.AsyncClient) -> Callable[[], Transport]:
+    from gateway_batch.transport.httpx_transport import HttpxClientTransport, check_client
+
+    check_client(http_client)
+    return lambda: HttpxClientTransport(http_client, USER_AGENT)
+
+
 def _open_runtime(
     config: GatewayConfig, application_id: str, open_transport: Callable[[], Transport] | None
 ) -> Runtime:
@@ -355,8 +380,6 @@ def _open_runtime(
     spool_dir = spool_folder(config)
     prepare(spool_dir)
     settings = RuntimeSettings.of(config, scope=f"{application_id}-{number}", registration=number, spool_dir=spool_dir)
-    if open_transport is None:
-        return Runtime(settings, config.credentials())
     return Runtime(settings, config.credentials(), open_transport)
 
 

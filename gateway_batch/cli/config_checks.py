@@ -16,7 +16,7 @@ import orjson
 
 from gateway_batch.config import GatewayConfig, is_redis, redis_url, resolve_service, spool_folder
 from gateway_batch.errors import ConfigError, UnreachableError
-from gateway_batch.transport import ReqwestTransport, redis_connection
+from gateway_batch.transport import open_transport, redis_connection
 from gateway_batch.types import HttpReply, HttpRequest, Service
 from gateway_batch.version import USER_AGENT
 
@@ -72,7 +72,7 @@ def _check_endpoint(config: GatewayConfig, endpoint: str) -> Check:
 
 
 async def _send(request: HttpRequest) -> HttpReply:
-    transport = ReqwestTransport(USER_AGENT)
+    transport = open_transport("pyreqwest", USER_AGENT)
     try:
         return await transport.send(request, _WITHIN_S)
     finally:

@@ -5,7 +5,14 @@ from gateway_batch.config.coordination import DRIVER, HOST, is_redis, redis_url
 from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.config.defaults import WAREHOUSE, spool_folder, system_user
 from gateway_batch.config.endpoints import CHAT, EMBEDDINGS, SCORING, resolve_service
-from gateway_batch.config.settings import Budget, EndpointConfig, GatewayConfig, PriceConfig, check_table_name
+from gateway_batch.config.settings import (
+    Budget,
+    EndpointConfig,
+    GatewayConfig,
+    PriceConfig,
+    TransportName,
+    check_table_name,
+)
 
 __all__ = [
     "CHAT",
@@ -19,6 +26,7 @@ __all__ = [
     "EndpointConfig",
     "GatewayConfig",
     "PriceConfig",
+    "TransportName",
     "check_table_name",
     "credential_reference",
     "is_redis",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -57,6 +57,7 @@ def _tags(value: Any) -> Any:
 BaseUrl = Annotated[str | None, AfterValidator(_base_url)]
 RequestTags = Annotated[dict[str, str], BeforeValidator(_tags)]
 TableName = Annotated[str, AfterValidator(check_table_name)]
+TransportName = Literal["pyreqwest", "httpx"]
 
 
 class PriceConfig(BaseModel):
@@ -167,6 +168,11 @@ class GatewayConfig(BaseSettings):
     )
     max_attempts: int = Field(
         default=5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted"
+    )
+    transport: TransportName = Field(
+        default="pyreqwest",
+        description="HTTP library of workers and `gb.Client`: `pyreqwest`, or `httpx`, which speaks HTTP/1.1 only and "
+        "takes several times the CPU",
     )
 
     cache: Annotated[str, AfterValidator(check_cache)] = Field(

@@ -21,13 +21,14 @@ from typing import TypeVar
 import uvloop
 
 from gateway_batch.admission.coordination import CoordinationConfig, limits_of, open_limiter
-from gateway_batch.config import Credentials, GatewayConfig, is_redis
+from gateway_batch.config import Credentials, GatewayConfig, TransportName, is_redis
 from gateway_batch.engine.request_executor import CallPolicy, InferenceClient
 from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import LedgerError
 from gateway_batch.response_cache import AnswerScope, SingleFlight
 from gateway_batch.response_cache.process_cache import ResponseCache, shared_dir
-from gateway_batch.transport import ReqwestTransport, Transport
+from gateway_batch.transport import Transport
+from gateway_batch.transport import open_transport as transport_named
 from gateway_batch.usage.shipper import Shipper
 from gateway_batch.usage.shipping import local_folder_for
 from gateway_batch.usage.spool import SpoolWriter
@@ -54,6 +55,7 @@ class RuntimeSettings:
         spool_dir: the spool folder.
         ships: whether records are written to a folder of the host first, and copied to the spool folder.
         spool_local_dir: that folder; None: one in the host's temporary folder.
+        transport: the HTTP library.
     """
 
     scope: str
@@ -67,6 +69,7 @@ class RuntimeSettings:
     ships: bool = False
     spool_local_dir: str | None = None
     event_id_tag: str | None = None
+    transport: TransportName = "pyreqwest"
 
     @property
     def workers(self) -> int:
@@ -104,11 +107,8 @@ class RuntimeSettings:
             ships=not on_one_host or config.spool_local_dir is not None,
             spool_local_dir=config.spool_local_dir,
             event_id_tag=config.event_id_tag,
+            transport=config.transport,
         )
-
-
-def _over_the_network() -> Transport:
-    return ReqwestTransport(USER_AGENT)
 
 
 class Runtime:
@@ -117,7 +117,7 @@ class Runtime:
     Args:
         settings: equal settings mean the same runtime.
         credentials: of the registration that the settings name.
-        open_transport: makes the transport, on the loop.
+        open_transport: makes the transport, on the loop; None: the one that the settings name.
 
     Raises:
         LedgerError: the spool folder can't be written.
@@ -127,7 +127,7 @@ class Runtime:
         self,
         settings: RuntimeSettings,
         credentials: Credentials,
-        open_transport: Callable[[], Transport] = _over_the_network,
+        open_transport: Callable[[], Transport] | None = None,
     ) -> None:
         self.settings = settings
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
@@ -137,7 +137,7 @@ class Runtime:
         self._thread = threading.Thread(target=self.loop.run_forever, name="gateway_batch", daemon=True)
         self._thread.start()
         try:
-            self.client = self._on_loop(lambda: self._open(credentials, open_transport))
+            self.client = self._on_loop(lambda: self._open(credentials, open_transport or self._over_the_network))
         except BaseException:
             self._stop_loop()
             raise
@@ -241,6 +241,9 @@ class Runtime:
             event_id_tag=settings.event_id_tag,
             clock=self.loop.time,
         )
+
+    def _over_the_network(self) -> Transport:
+        return transport_named(self.settings.transport, USER_AGENT)
 
     def _rotate(self) -> None:
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)

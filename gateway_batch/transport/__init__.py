@@ -2,6 +2,6 @@
 
 from gateway_batch.transport.base import Transport
 from gateway_batch.transport.fake import FakeTransport
-from gateway_batch.transport.reqwest import ReqwestTransport
+from gateway_batch.transport.selection import open_transport
 
-__all__ = ["FakeTransport", "ReqwestTransport", "Transport"]
+__all__ = ["FakeTransport", "Transport", "open_transport"]

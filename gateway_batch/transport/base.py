@@ -6,6 +6,10 @@ from typing import Protocol
 
 from gateway_batch.types import HttpReply, HttpRequest
 
+CONNECT_TIMEOUT_S = 10.0
+JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+"""Those of every request that has no others by these names."""
+
 
 class Transport(Protocol):
     """Moves one request to the network and its whole answer back. It never retries and follows no redirects."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from pyreqwest.client import ClientBuilder
@@ -14,11 +15,12 @@ from pyreqwest.exceptions import (
     PyreqwestError,
     RequestTimeoutError,
 )
+from pyreqwest.http import HeaderMap
+from pyreqwest.request import ConsumedRequest
 
 from gateway_batch.errors import ErrorKind, UnreachableError
+from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS
 from gateway_batch.types import HttpReply, HttpRequest
-
-_CONNECT_TIMEOUT_S = 10.0
 
 
 class ReqwestTransport:
@@ -34,36 +36,60 @@ class ReqwestTransport:
             .user_agent(user_agent)
             .follow_redirects(False)  # a redirected request would be a second, unrecorded one
             .referer(False)
-            .connect_timeout(timedelta(seconds=_CONNECT_TIMEOUT_S))
-            .default_headers({"content-type": "application/json", "accept": "application/json"})
+            .connect_timeout(timedelta(seconds=CONNECT_TIMEOUT_S))
+            .default_headers(JSON_HEADERS)
             .build()
         )
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
         """The whole answer, whatever its status."""
         try:
-            response = await (
-                self._client.post(request.url)
-                .headers(request.headers)
-                .body_bytes(request.body)
-                .timeout(timedelta(seconds=timeout_s))
-                .build()
-                .send()
-            )
+            response = await self._build(request, timeout_s).send()
             body = bytes(await response.bytes())
         except PyreqwestError as error:
             raise _unreachable(error) from None  # the cause's text holds the URL, and that may hold a name or a key
-        return HttpReply(response.status, response.headers, body, time.time())
+        return HttpReply(response.status, _ReadableHeaders(response.headers), body, time.time())
 
     async def close(self) -> None:
         """Closes the pool; a process must do so before it ends."""
         await self._client.close()
 
+    def _build(self, request: HttpRequest, timeout_s: float) -> ConsumedRequest:
+        try:
+            return (
+                self._client.post(request.url)
+                .headers(request.headers)
+                .body_bytes(request.body)
+                .timeout(timedelta(seconds=timeout_s))
+                .build()
+            )
+        except ValueError:  # its text holds the URL or the header's value
+            raise UnreachableError(ErrorKind.BAD_REQUEST, "the request can't be built") from None
+
+
+class _ReadableHeaders(Mapping[str, str]):
+    """An answer's headers, without those whose values are not ASCII: pyreqwest raises ValueError for them."""
+
+    def __init__(self, headers: HeaderMap) -> None:
+        self._headers = headers
+
+    def __getitem__(self, name: str) -> str:
+        try:
+            return self._headers[name]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in dict.fromkeys(self._headers) if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
 
 def _unreachable(error: PyreqwestError) -> UnreachableError:
     match error:
         case ConnectTimeoutError() if _never_connected(error):
-            kind, what = ErrorKind.CONNECT, f"no connection within {_CONNECT_TIMEOUT_S:g} s"
+            kind, what = ErrorKind.CONNECT, f"no connection within {CONNECT_TIMEOUT_S:g} s"
         case RequestTimeoutError():
             kind, what = ErrorKind.TIMEOUT, "no answer in time"
         case ConnectError() if _never_connected(error):

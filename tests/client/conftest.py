@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
@@ -15,6 +16,8 @@ from gateway_batch import Client, GatewayConfig
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from tests.unit.conftest import clean_environment as clean_environment
 from tests.waiting import wait_until
+
+from .transports import OPENERS, Opener
 
 TOKEN = "client-tests-token"
 AS_STARTED: dict[str, Any] = {"latency_ms": None, "rpm": None, "tpm": None, "faults": []}
@@ -32,6 +35,12 @@ COMPARED = (
 Row = dict[str, Any]
 Open = Callable[..., Client]
 GatewayRecord = Callable[[], dict[str, Row]]
+
+
+@pytest.fixture(params=OPENERS)
+def open_transport(request: pytest.FixtureRequest) -> Opener:
+    """Opens one more of a transport, on a running loop."""
+    return OPENERS[request.param]
 
 
 @pytest.fixture(scope="session")
@@ -54,13 +63,15 @@ def spool_dir(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
-@pytest.fixture
-def open_client(server: RunningGateway, spool_dir: Path) -> Iterator[Open]:
+@pytest.fixture(params=["pyreqwest", "httpx"])
+def open_client(request: pytest.FixtureRequest, server: RunningGateway, spool_dir: Path) -> Iterator[Open]:
     opened: list[Client] = []
 
-    def open_with(**settings: Any) -> Client:
-        given = {"host": server.host, "token": TOKEN, "spool_dir": str(spool_dir), **settings}
-        opened.append(Client(GatewayConfig.from_env(**given)))
+    def open_with(http_client: httpx.AsyncClient | None = None, **settings: Any) -> Client:
+        given = {
+            "host": server.host, "token": TOKEN, "spool_dir": str(spool_dir), "transport": request.param, **settings,
+        }  # fmt: skip
+        opened.append(Client(GatewayConfig.from_env(**given), http_client=http_client))
         return opened[-1]
 
     yield open_with

@@ -15,9 +15,10 @@ import pytest
 import trustme
 
 from gateway_batch.errors import ErrorKind, UnreachableError
-from gateway_batch.transport import ReqwestTransport
 from gateway_batch.types import HttpReply, HttpRequest
 from tests.waiting import WITHIN_S
+
+from .transports import Opener
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -62,9 +63,9 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[int]:
         server.server_close()
 
 
-def post(url: str) -> HttpReply:
+def post(url: str, open_transport: Opener) -> HttpReply:
     async def send() -> HttpReply:
-        transport = ReqwestTransport("tests")
+        transport = open_transport()
         try:
             return await transport.send(HttpRequest(url, b"{}"), WITHIN_S)
         finally:
@@ -73,32 +74,37 @@ def post(url: str) -> HttpReply:
     return asyncio.run(send())
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_of_an_unknown_authority_is_refused(
+    open_transport: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with serving(context) as port:
-        with pytest.raises(UnreachableError, match="invalid peer certificate: UnknownIssuer") as caught:
-            post(f"https://localhost:{port}/")
+        with pytest.raises(
+            UnreachableError,
+            match=r"could not connect: invalid peer certificate: (UnknownIssuer|unable to get local issuer)",
+        ) as caught:
+            post(f"https://localhost:{port}/", open_transport)
         assert caught.value.kind is ErrorKind.CONNECT
         authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-        assert post(f"https://localhost:{port}/").status == 200
+        assert post(f"https://localhost:{port}/", open_transport).status == 200
         with pytest.raises(UnreachableError, match="invalid peer certificate"):  # it is of another name
-            post(f"https://127.0.0.1:{port}/")
+            post(f"https://127.0.0.1:{port}/", open_transport)
 
 
-def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_used(open_transport: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy}")
-        assert post("http://gateway.example/ai-gateway").status == 200
+        assert post("http://gateway.example/ai-gateway", open_transport).status == 200
     assert Answers.asked == ["http://gateway.example/ai-gateway"]
 
 
-def test_no_proxy_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_kept_to(open_transport: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as port:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert post(f"http://127.0.0.1:{port}/direct").status == 200
+        assert post(f"http://127.0.0.1:{port}/direct", open_transport).status == 200
     assert Answers.asked == ["/direct"]

@@ -19,6 +19,11 @@ TIMES = [2, pytest.param(8, marks=pytest.mark.nightly)]
 """pyreqwest's threads abort about one in six interpreters that end with its client open."""
 
 
+@pytest.fixture(autouse=True, params=["pyreqwest", "httpx"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_BATCH_TRANSPORT", request.param)
+
+
 @pytest.mark.parametrize("times", TIMES)
 @pytest.mark.parametrize(
     ("script", "code"),

@@ -14,7 +14,7 @@ from gateway_batch.apis import API_TYPES, api_for, task_of
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.devgateway import RunningGateway
 from gateway_batch.errors import CallError, ErrorKind, MalformedError, RejectedError
-from gateway_batch.transport import ReqwestTransport
+from gateway_batch.transport.reqwest import ReqwestTransport
 from gateway_batch.types import (
     AnyRequest,
     EmbeddingRequest,

@@ -22,8 +22,8 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.local_files.locks import locked
 from gateway_batch.response_cache import AnswerScope, HostAnswerStore
 from gateway_batch.response_cache.store import Outbox
-from gateway_batch.transport import ReqwestTransport
 from gateway_batch.transport.redis_connection import connect
+from gateway_batch.transport.reqwest import ReqwestTransport
 from tests.redis_server import RedisServer, redis_running
 from tests.waiting import WITHIN_S
 

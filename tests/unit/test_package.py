@@ -88,6 +88,7 @@ def test_importing_the_package_loads_no_spark_and_no_network() -> None:
         "pyarrow",
         "delta",
         "pyreqwest",
+        "httpx",
         "pydantic",
         "redis",
     }
@@ -96,6 +97,13 @@ def test_importing_the_package_loads_no_spark_and_no_network() -> None:
 @pytest.mark.parametrize("statement", ["import gateway_batch.usage.recovery", "from gateway_batch import Client"])
 def test_the_client_and_its_ledger_need_no_spark(statement: str) -> None:
     assert not imported_by(statement) & {"pyspark", "pandas", "pyarrow", "delta", "py4j"}
+
+
+def test_no_http_library_is_loaded_before_it_is_used() -> None:
+    assert not imported_by("from gateway_batch import Client") & {"pyreqwest", "httpx"}
+    opened = "from gateway_batch.transport import open_transport; open_transport({!r}, 'tests')"
+    assert imported_by(opened.format("pyreqwest")) & {"pyreqwest", "httpx"} == {"pyreqwest"}
+    assert imported_by(opened.format("httpx")) & {"pyreqwest", "httpx"} == {"httpx"}
 
 
 def test_the_signature_needs_no_spark() -> None:

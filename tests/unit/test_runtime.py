@@ -41,8 +41,9 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime
 
 
 def test_settings_travel_as_they_are_and_without_the_token(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path, max_concurrency=7, row_deadline=60, max_attempts=2)
+    settings = settings_in(tmp_path, max_concurrency=7, row_deadline=60, max_attempts=2, transport="httpx")
     assert (settings.coordination.concurrency, settings.row_deadline_s, settings.max_attempts) == (7, 60, 2)
+    assert settings.transport == "httpx"
     travelled = pickle.dumps(settings)
     assert pickle.loads(travelled) == settings
     assert b"secret" not in travelled

@@ -13,7 +13,8 @@ import pandas  # noqa: F401  # pyarrow imports it as it makes its first array of
 import pyspark.worker  # noqa: F401
 from pyspark import daemon
 
-import gateway_batch.spark.worker.partition  # noqa: F401
+import gateway_batch.spark.worker.partition
+import gateway_batch.transport.reqwest  # noqa: F401
 
 if __name__ == "__main__":
     gc.freeze()  # a worker looks for garbage after each task, among what it made alone
