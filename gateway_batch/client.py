@@ -67,7 +67,7 @@ class Client(BlockingMethods, AwaitedMethods):
         )
         self._runtime = _open_runtime(self.config, self.application_id, open_transport)
         self._calls = ClientCalls(self.config, self._runtime, caller)
-        self._finish = weakref.finalize(self, _close, self._runtime)
+        self._finish = weakref.finalize(self, _close, self._runtime, os.getpid())
 
     def close(self) -> None:
         """Stops the calls under way, their outcomes recorded, and seals the records; closing again does nothing.
@@ -120,7 +120,9 @@ def _open_runtime(
     return Runtime(settings, config.credentials(), open_transport)
 
 
-def _close(runtime: Runtime) -> None:
+def _close(runtime: Runtime, process: int) -> None:
+    if os.getpid() != process:  # a fork of it, which shares none of this
+        return
     try:
         runtime.close()
     finally:
