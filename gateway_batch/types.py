@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 
 JsonObject = dict[str, Any]
+
+Number = TypeVar("Number", float, Decimal)
+Value = TypeVar("Value", covariant=True)
 
 
 class Task(StrEnum):
@@ -38,13 +42,19 @@ class Price:
 
     def cost_usd(self, usage: TokenUsage) -> float:
         """Of one request; tokens that were not reported cost nothing."""
+        return self._cost(usage, float)
+
+    def exact_cost_usd(self, usage: TokenUsage) -> Decimal:
+        """As `cost_usd`, without rounding."""
+        return self._cost(usage, lambda price: Decimal(str(price)))
+
+    def _cost(self, usage: TokenUsage, number: Callable[[float], Number]) -> Number:
         read, created = usage.cache_read_tokens or 0, usage.cache_creation_tokens or 0
         plain = max(0, (usage.input_tokens or 0) - read - created)
-        read_price = self.input if self.cache_read is None else self.cache_read
-        created_price = self.input if self.cache_creation is None else self.cache_creation
-        return (
-            plain * self.input + read * read_price + created * created_price + (usage.output_tokens or 0) * self.output
-        ) / 1e6
+        read_price = number(self.input if self.cache_read is None else self.cache_read)
+        created_price = number(self.input if self.cache_creation is None else self.cache_creation)
+        cost = plain * number(self.input) + read * read_price + created * created_price
+        return (cost + (usage.output_tokens or 0) * number(self.output)) / 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +205,61 @@ class InferenceResult:
             from a custom model.
         model: the name that the answer gives the model.
         event_id: of the attempt that it answers; None before the client knows.
+        finish_reason: why the model stopped, in the provider's word.
+        request_id, attempts, latency_ms: as in `Answer`; None and 1 before the client knows.
     """
 
     value: Any
     usage: TokenUsage = NO_USAGE
     model: str | None = None
     event_id: str | None = None
+    finish_reason: str | None = None
+    request_id: str | None = None
+    attempts: int = 1
+    latency_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Generic[Value]):
+    """A call's answer with its details, as `details=True` returns it from the methods of `gb.Client`.
+
+    Attributes:
+        value: the text of a chat model, or the vector of an embedding model.
+        tokens: as recorded in the usage table: those that the provider did not report are estimated.
+        cost_usd: tokens times the price of the endpoint's `prices`, else the list price of its model; None where no
+            price or no token count is known, which is not 0.
+        model: the name that the answer gives the model.
+        event_id: of the answered attempt: `client_metadata.event_id` in the usage table.
+        request_id: the server's id of the request, else the event id.
+        finish_reason: why the model stopped, in the provider's word: `stop`, `end_turn`, `MAX_TOKENS`; None where the
+            API has none.
+        attempts: HTTP attempts made, the answered one included.
+        latency_ms: of the answered attempt.
+        texts: how many texts shared the request, more than 1 only with `embed`. Tokens and cost are the request's: add
+            them up once for each `event_id`.
+    """
+
+    value: Value
+    tokens: TokenUsage
+    cost_usd: Decimal | None
+    model: str | None
+    event_id: str | None
+    request_id: str | None
+    finish_reason: str | None
+    attempts: int
+    latency_ms: int | None
+    texts: int = 1
+
+    @property
+    def text(self) -> str:
+        """The value of a chat model's answer.
+
+        Raises:
+            TypeError: it is a vector.
+        """
+        if not isinstance(self.value, str):
+            raise TypeError(f"the value is a {type(self.value).__name__}, not a text")
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)

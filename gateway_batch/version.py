@@ -2,8 +2,8 @@
 
 from importlib.metadata import version
 
-VERSION = version("gateway-batch")
+__version__ = version("gateway-batch")
 AGENT = "gateway_batch/"
 """What every version's User-Agent begins with."""
 
-USER_AGENT = f"{AGENT}{VERSION}"
+USER_AGENT = f"{AGENT}{__version__}"

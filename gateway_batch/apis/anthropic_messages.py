@@ -79,10 +79,10 @@ class AnthropicMessages:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The text blocks, joined; others, such as thinking, are left out."""
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
+        usage, ending = _usage(body, reply), string(body.get("stop_reason"))
+        paid = InferenceResult("", usage=usage, model=string(body.get("model")), finish_reason=ending)
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
-        ending = string(body.get("stop_reason"))
         text = _text(body.get("content"), may_be_empty=ending in ("end_turn", "stop_sequence"))
         why = _refusal(body) if ending == "refusal" else _WHY_EMPTY.get(ending or "")
         return text_result(reply, paid, text, why_empty=why, where="content[].text")

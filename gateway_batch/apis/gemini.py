@@ -61,12 +61,12 @@ class Gemini:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first candidate's text parts, joined; thoughts are left out."""
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("modelVersion")))
+        usage, ending = _usage(body, reply), _finish_reason(body)
+        paid = InferenceResult("", usage=usage, model=string(body.get("modelVersion")), finish_reason=ending)
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
         match body:
             case {"candidates": [dict(candidate), *_]}:
-                ending = string(candidate.get("finishReason"))
                 text, why = _text(candidate.get("content"), may_be_empty=ending == "STOP"), _why_empty(ending)
             case {"promptFeedback": {"blockReason": str(reason)}}:
                 text, why = None, f"the prompt was blocked: {reason[:100]}"
@@ -102,6 +102,13 @@ def _text(content: Any, *, may_be_empty: bool) -> str | None:
         if isinstance(part, dict) and isinstance(part.get("text"), str) and part.get("thought") is not True
     ]
     return "".join(texts) if texts or may_be_empty else None
+
+
+def _finish_reason(body: JsonObject) -> str | None:
+    match body:
+        case {"candidates": [{"finishReason": str(reason)}, *_]}:
+            return reason
+    return None
 
 
 def _why_empty(ending: str | None) -> str | None:

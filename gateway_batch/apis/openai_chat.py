@@ -68,19 +68,19 @@ class OpenAIChat:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first choice's text; content blocks (gpt-oss) are joined from those of type `text`."""
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
+        usage, ended = _usage(body, reply), _finish_reason(body)
+        paid = InferenceResult("", usage=usage, model=string(body.get("model")), finish_reason=ended)
         check_policy(body, reply, paid)
         match body:
             case {"choices": [{"finish_reason": "error"} as choice, *_]}:  # a router's word for its provider's
                 check_error(choice, reply, paid)
                 raise body_error(reply, ErrorKind.SERVER, "the provider ended the answer with an error", paid)
             case {"choices": [{"message": {"content": content}}, *_]} if text := _text(content):
-                return InferenceResult(text, paid.usage, paid.model)
+                return InferenceResult(text, usage, paid.model, finish_reason=ended)
         check_error(body, reply, paid)
         match body:
-            case {"choices": [{"message": dict(message), **choice}, *_]}:
-                ended = _WHY_EMPTY.get(string(choice.get("finish_reason")) or "")
-                why = _refusal(message) or ended or _called(message)
+            case {"choices": [{"message": dict(message)}, *_]}:
+                why = _refusal(message) or _WHY_EMPTY.get(ended or "") or _called(message)
                 return text_result(reply, paid, _text(message.get("content")), why_empty=why, where=_WHERE)
         return text_result(reply, paid, None, why_empty=None, where=_WHERE)
 
@@ -108,6 +108,13 @@ def _text(content: Any) -> str | None:
 
 def _is_text_block(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str)
+
+
+def _finish_reason(body: JsonObject) -> str | None:
+    match body:
+        case {"choices": [{"finish_reason": str(reason)}, *_]}:
+            return reason
+    return None
 
 
 def _refusal(message: JsonObject) -> str | None:

@@ -72,7 +72,8 @@ class OpenAIResponses:
         Messages of phase `commentary`, which models write on the way to the answer, are left out.
         """
         body = json_object(reply)
-        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")))
+        usage, ended = _usage(body, reply), _finish_reason(body)
+        paid = InferenceResult("", usage=usage, model=string(body.get("model")), finish_reason=ended)
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
         if body.get("output") is None:
@@ -114,8 +115,13 @@ def _refusal(parts: list[JsonObject]) -> str | None:
 def _why_incomplete(body: JsonObject) -> str | None:
     if body.get("status") in (None, "completed"):
         return None
+    return _WHY_EMPTY.get(_finish_reason(body) or "") or f"the response is {str(body['status'])[:100]}"
+
+
+def _finish_reason(body: JsonObject) -> str | None:
+    """Why a response is incomplete, else its status."""
     reason = string(object_or_empty(body.get("incomplete_details")).get("reason"))
-    return _WHY_EMPTY.get(reason or "") or f"the response is {str(body['status'])[:100]}"
+    return reason or string(body.get("status"))
 
 
 def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:

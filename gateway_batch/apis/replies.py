@@ -94,7 +94,7 @@ def text_result(
 
     Args:
         reply: the answer.
-        paid: its model and tokens.
+        paid: its model, tokens and finish reason.
         text: what the model said; None if the answer has none.
         why_empty: what would explain that there is no text: its end was cut, filtered or refused.
         where: the place of the text in this API's answers.
@@ -103,7 +103,7 @@ def text_result(
         MalformedError: there is no text, or an empty one and a reason for it.
     """
     if text or (text is not None and why_empty is None):
-        return InferenceResult(text, paid.usage, paid.model)
+        return InferenceResult(text, paid.usage, paid.model, finish_reason=paid.finish_reason)
     raise invalid_response(reply, why_empty or f"no text at {where}", paid)
 
 

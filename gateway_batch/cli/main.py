@@ -21,7 +21,7 @@ from gateway_batch.cli.sql import sql
 from gateway_batch.cli.usage import app as usage
 from gateway_batch.cli.views import app as views
 from gateway_batch.errors import GatewayBatchError
-from gateway_batch.version import VERSION
+from gateway_batch.version import __version__
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -45,7 +45,7 @@ app.add_typer(views, name="views")
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     if version:
-        print(VERSION)
+        print(__version__)
         raise typer.Exit
 
 

@@ -58,18 +58,13 @@ def usage(
         return
     from gateway_batch.cli.usage_table import csv_text, json_lines
     from gateway_batch.cli.usage_table import usage_table as as_usage_table
-    from gateway_batch.config import GatewayConfig, spool_folder
-    from gateway_batch.errors import ConfigError
-    from gateway_batch.usage_report import is_location, key_of, period_of, place_of
+    from gateway_batch.config import spool_folder
+    from gateway_batch.usage_report import find_table, key_of, period_of
 
     if as_json and as_csv:
         raise typer.BadParameter("--json or --csv, not both", param_hint="--csv")
     key, period = key_of(by), period_of(since, until, datetime.now(UTC))
-    located = usage_table if usage_table and is_location(usage_table) else None
-    config = GatewayConfig.from_env(**({"usage_table": usage_table} if usage_table and not located else {}))
-    if located is None and not warehouse.is_dir():
-        raise ConfigError(f"no such folder: {warehouse}; --warehouse names the folder of the tables")
-    place = place_of(located or config.usage_table, warehouse)
+    place, config = find_table(usage_table, warehouse)
 
     from gateway_batch.usage_report.report import usage_report
     from gateway_batch.usage_report.source import last_transaction
@@ -77,7 +72,7 @@ def usage(
     if place.is_named:
         _tell_waiting(spool_folder(config, warehouse), config.usage_table, partial(last_transaction, place))
     report = usage_report(place, key, period)
-    rows = report.rows if limit is None else report.rows[-limit:] if key.is_time else report.rows[:limit]
+    rows = report.first_rows(limit)
     if as_json:
         for line in json_lines(report, rows):
             print(line)

@@ -17,16 +17,10 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from gateway_batch.usage_report.report import FIGURES, Figures, Report
+
 if TYPE_CHECKING:
     from gateway_batch.usage_report import Period
-    from gateway_batch.usage_report.report import Figures, Report
-
-FIGURES = (
-    "requests", "failed_requests", "unknown_requests", "error_rate", "invocations", "input_tokens", "output_tokens",
-    "total_tokens", "cache_read_input_tokens", "cache_hit_ratio", "users", "latency_p50_ms", "latency_p95_ms",
-    "priced_cost_usd", "unpriced_tokens",
-)  # fmt: skip
-"""In the order in which JSON and CSV have them, after the key."""
 
 _KEY_WIDTH, _EDGES = 20, 4
 _UNITS = ("", "k", "M", "G", "T", "P", "E")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import orjson
@@ -40,6 +40,25 @@ class QueryOptions(CallOptions, total=False):
     instructions: str | None
     response_format: ResponseFormat | None
     images: Sequence[Image]
+
+
+class Progress(TypedDict, total=False):
+    """How a call of many texts reports on its way.
+
+    Attributes:
+        progress: called with the number of texts answered or failed so far, and that of all; often, and on the
+            client's own thread, so it must not wait. What it raises ends the call.
+    """
+
+    progress: Callable[[int, int], None] | None
+
+
+class ManyQueryOptions(QueryOptions, Progress, total=False):
+    """`QueryOptions` and `Progress`."""
+
+
+class EmbedOptions(CallOptions, Progress, total=False):
+    """`CallOptions` and `Progress`."""
 
 
 def texts_of(texts: Iterable[str], name: str) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from gateway_batch.errors import CallError, ErrorKind, MalformedError
 from gateway_batch.types import EmbeddingRequest, InferenceResult
@@ -15,6 +16,7 @@ _TOO_MUCH = frozenset({ErrorKind.TOO_LARGE, ErrorKind.RATE_LIMIT})
 _SPLIT = _TOO_MUCH | {ErrorKind.BAD_REQUEST, ErrorKind.POLICY, ErrorKind.INVALID_RESPONSE}
 
 Vector = list[float]
+Embedded = TypeVar("Embedded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +49,35 @@ def batch_texts(requests: Iterable[EmbeddingRequest], size: BatchSize) -> Iterat
         yield _joined(waiting)
 
 
-class BatchEmbedder:
+def vectors_of(result: InferenceResult) -> list[Vector]:
+    """The vectors of an answered request."""
+    vectors: list[Vector] = result.value
+    return vectors
+
+
+class BatchEmbedder(Generic[Embedded]):
     """Embeds batches of texts; learns how large a batch the service takes.
 
     Args:
         infer: one request's answer.
+        read: what an answered request has for each of its texts: `vectors_of`, or more.
         fail_fast: the first text that fails by itself ends it all.
     """
 
     def __init__(
-        self, infer: Callable[[EmbeddingRequest], Awaitable[InferenceResult]], *, fail_fast: bool = False
+        self,
+        infer: Callable[[EmbeddingRequest], Awaitable[InferenceResult]],
+        read: Callable[[InferenceResult], list[Embedded]],
+        *,
+        fail_fast: bool = False,
     ) -> None:
         self._infer = infer
+        self._read = read
         self._fail_fast = fail_fast
         self._most: int | None = None
 
-    async def embed(self, request: EmbeddingRequest) -> list[Vector | CallError]:
-        """A vector for each text, or the error of that text.
+    async def embed(self, request: EmbeddingRequest) -> list[Embedded | CallError]:
+        """What `read` gives for each text, or the error of that text.
 
         Raises:
             CallError: with `fail_fast`, a text's.
@@ -72,7 +86,7 @@ class BatchEmbedder:
         if self._most is not None and len(texts) > self._most:
             return await self._embed_halves(request)
         try:
-            return list(_vectors(await self._infer(request), len(texts)))
+            return [*self._read(_checked(await self._infer(request), len(texts)))]
         except CallError as error:
             if len(texts) == 1 or error.kind not in _SPLIT:
                 if self._fail_fast:
@@ -84,7 +98,7 @@ class BatchEmbedder:
             self._most = min(self._most or len(texts), (len(texts) + 1) // 2)
         return answers
 
-    async def _embed_halves(self, request: EmbeddingRequest) -> list[Vector | CallError]:
+    async def _embed_halves(self, request: EmbeddingRequest) -> list[Embedded | CallError]:
         middle = (len(request.texts) + 1) // 2
         halves = (request.texts[:middle], request.texts[middle:])
         answers = await asyncio.gather(*(self.embed(replace(request, texts=half)) for half in halves))
@@ -101,12 +115,12 @@ def _joined(requests: list[EmbeddingRequest]) -> EmbeddingRequest:
     return replace(requests[0], texts=tuple(text for request in requests for text in request.texts))
 
 
-def _vectors(result: InferenceResult, wanted: int) -> list[Vector]:
+def _checked(result: InferenceResult, wanted: int) -> InferenceResult:
     vectors = result.value
     if not isinstance(vectors, list) or len(vectors) != wanted:
         found = len(vectors) if isinstance(vectors, list) else 0
         raise MalformedError(ErrorKind.INVALID_RESPONSE, f"{found} vectors for {wanted} texts", status=200)
-    return vectors
+    return result
 
 
 class BatchedRows:

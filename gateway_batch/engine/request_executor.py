@@ -212,13 +212,23 @@ class InferenceClient:
 
 
 def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:
-    """The answer with the attempt's event id, and the tokens that are recorded for it: estimates, where it has none."""
-    usage = result.usage
+    """The answer with its attempt, and the tokens that are recorded for it: estimates, where it has none."""
+    usage, metadata = result.usage, record.client_metadata
+    assert metadata is not None
     counts = (record.input_tokens, record.output_tokens, record.total_tokens)
     if counts != (usage.input_tokens, usage.output_tokens, usage.total_tokens):
         given, answered, total = counts
         usage = replace(usage, input_tokens=given, output_tokens=answered, total_tokens=total)
-    return InferenceResult(result.value, usage, result.model, record.invocation_id)
+    return InferenceResult(
+        result.value,
+        usage,
+        result.model,
+        event_id=record.invocation_id,
+        finish_reason=result.finish_reason,
+        request_id=record.request_id,
+        attempts=metadata.attempt or 1,
+        latency_ms=record.latency_ms,
+    )
 
 
 def _size(request: HttpRequest, call: AnyRequest, service: Service) -> Size:

@@ -24,7 +24,7 @@ class Key:
     """What a report has a row for each value of.
 
     Attributes:
-        name: as `--by` spells it.
+        name: as `by` spells it.
         sql: over the columns of `statements.INVOCATIONS`.
         column: of `statements.COLUMNS`, where it needs one that not every report reads; else empty.
         kind: of its values; days and hours are numbers since 1970 in SQL.
@@ -61,7 +61,7 @@ _KEYS = {
 
 
 def key_of(text: str) -> Key:
-    """The key that `--by` names.
+    """The key that `by` names.
 
     Raises:
         ConfigError: there is no such key.
@@ -69,5 +69,5 @@ def key_of(text: str) -> Key:
     if text.startswith(_TAG) and text != _TAG:
         return Key(text, "request_tags[getvariable('tag')]", "request_tags", tag=text.removeprefix(_TAG))
     if text not in _KEYS:
-        raise ConfigError(f"--by: no report by {text!r}; there are {', '.join(_KEYS)} and tag:KEY")
+        raise ConfigError(f"by: no report by {text!r}; there are {', '.join(_KEYS)} and tag:KEY")
     return _KEYS[text]

@@ -23,32 +23,38 @@ class Period:
 ALWAYS = Period()
 
 
-def period_of(since: str | None, until: str | None, now: datetime) -> Period:
-    """The period that `--since` and `--until` name.
+def period_of(since: str | datetime | None, until: str | datetime | None, now: datetime) -> Period:
+    """The period that `since` and `until` name.
 
     Args:
-        since: `30m`, `24h`, `7d` or `2w` before now, a UTC date for its begin, or an ISO time, UTC without a zone.
+        since: `30m`, `24h`, `7d` or `2w` before now, a UTC date for its begin, an ISO time, or a datetime; UTC without
+            a zone.
         until: likewise.
         now: the time that they count back from.
 
     Raises:
         ConfigError: one of them is none of these, or the period is empty.
     """
-    period = Period(_time_of("--since", since, now), _time_of("--until", until, now))
+    period = Period(_time_of("since", since, now), _time_of("until", until, now))
     if period.since and period.until and period.since >= period.until:
-        raise ConfigError(f"--until {until} is not after --since {since}: the period is empty")
+        raise ConfigError(f"until {until} is not after since {since}: the period is empty")
     return period
 
 
-def _time_of(option: str, text: str | None, now: datetime) -> datetime | None:
+def _time_of(name: str, text: str | datetime | None, now: datetime) -> datetime | None:
     if text is None:
         return None
+    if isinstance(text, datetime):
+        return _utc(text)
     try:
         if ago := _AGO.fullmatch(text.strip()):
             return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        time = datetime.fromisoformat(text.strip())
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        return _utc(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
         raise ConfigError(
-            f"{option}: {text!r} is no time; give one such as 7d, 24h, 2026-11-01 or 2026-11-01T08:30:00Z"
+            f"{name}: {text!r} is no time; give one such as 7d, 24h, 2026-11-01 or 2026-11-01T08:30:00Z"
         ) from None
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway_batch.config import check_table_name
+from gateway_batch.config import GatewayConfig, check_table_name
 from gateway_batch.errors import ConfigError
 
 _PRICES = "prices"
@@ -34,6 +34,24 @@ def is_location(table: str) -> bool:
     return "/" in table or table.startswith((".", "~"))
 
 
+def find_table(usage_table: str | None, warehouse: Path) -> tuple[Place, GatewayConfig]:
+    """Where the usage table is that a report is asked of, and the settings in force, that table's name among them.
+
+    Args:
+        usage_table: its name, or its folder or URL; None: the setting's.
+        warehouse: folder of the tables.
+
+    Raises:
+        ConfigError: a setting is wrong, or a table is named and there is no such folder.
+    """
+    if usage_table and is_location(usage_table):
+        return place_of(usage_table, warehouse), GatewayConfig.from_env()
+    config = GatewayConfig.from_env(**({"usage_table": usage_table} if usage_table else {}))
+    if not warehouse.is_dir():
+        raise ConfigError(f"no such folder: {warehouse}; warehouse names the folder of the tables")
+    return place_of(config.usage_table, warehouse), config
+
+
 def place_of(table: str, warehouse: Path) -> Place:
     """Where a table is.
 
@@ -57,12 +75,12 @@ def _named(table: str, warehouse: Path) -> Place:
     try:
         parts = check_table_name(table).lower().split(".")
     except ValueError as error:
-        raise ConfigError(f"--usage-table: {table!r} {error}, nor a path such as ./usage") from None
+        raise ConfigError(f"usage_table: {table!r} {error}, nor a path such as ./usage") from None
     if len(parts) == 3 and parts[0] == _SESSION_CATALOG:
         parts = parts[1:]
     if len(parts) == 3:
         raise ConfigError(
-            f"--usage-table: {table} is in a catalog that a local session does not have; name the table's folder, "
+            f"usage_table: {table} is in a catalog that a local session does not have; name the table's folder, "
             "or ask where the catalog is known"
         )
     *schema, name = parts

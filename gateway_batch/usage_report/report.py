@@ -22,6 +22,13 @@ from gateway_batch.usage_report.source import make_prices, make_records, open_da
 
 KeyValue = str | int | date | datetime | None
 
+FIGURES = (
+    "requests", "failed_requests", "unknown_requests", "error_rate", "invocations", "input_tokens", "output_tokens",
+    "total_tokens", "cache_read_input_tokens", "cache_hit_ratio", "users", "latency_p50_ms", "latency_p95_ms",
+    "priced_cost_usd", "unpriced_tokens",
+)  # fmt: skip
+"""Of a row of a report, in the order in which JSON, CSV and frames have them, after the key."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = -6
 
@@ -86,6 +93,12 @@ class Report:
     first: datetime | None
     last: datetime | None
     has_prices: bool
+
+    def first_rows(self, limit: int | None) -> list[Figures]:
+        """So many rows at most: those of most requests, or of the latest days or hours; None: all."""
+        if limit is None:
+            return self.rows
+        return self.rows[-limit:] if self.key.is_time else self.rows[:limit]
 
 
 def usage_report(place: Place, key: Key, period: Period) -> Report:

@@ -132,8 +132,8 @@ def _check_columns(table: DeltaTable, name: str, names: Iterable[str]) -> None:
     missing = [path for path in wanted.values() if path not in has]
     if missing == [wanted.get("error_kind")]:
         raise ConfigError(
-            f"--by error: {name} has no {missing[0]}: it is not a table of this package, and only that knows why calls "
-            "failed; --by status works"
+            f"by error: {name} has no {missing[0]}: it is not a table of this package, and only that knows why calls "
+            "failed; by status works"
         )
     if missing:
         raise ConfigError(f"{name} lacks columns of a usage table: {', '.join(missing)}")

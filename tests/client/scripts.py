@@ -42,6 +42,9 @@ while under_way() < {HANGING}:
 """
 FORKS = f"""
 import os
+from gateway_batch.response_cache.process_cache import shared_dir
+slots = shared_dir(client.application_id + "-1")
+assert slots.is_dir()
 child = os.fork()
 if child == 0:
     try:
@@ -49,7 +52,27 @@ if child == 0:
     except RuntimeError as error:
         sys.exit(7 if 'make one in each process' in str(error) else 1)
 print('child', os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+assert slots.is_dir(), "the child took its parent's slots away"
 {PLAIN}
+"""
+OF_SERIES = """
+import os
+import pandas as pd
+import gateway_batch.pandas
+os.environ |= {"DATABRICKS_HOST": sys.argv[1], "DATABRICKS_TOKEN": config.token.get_secret_value()}
+os.environ["GATEWAY_BATCH_SPOOL_DIR"] = sys.argv[2]
+texts = pd.Series(prompts)
+texts.ai.query('databricks-gpt-5-4')
+"""
+FORKED_SERIES = f"""{OF_SERIES}
+child = os.fork()
+if child == 0:
+    try:
+        texts.ai.query('databricks-gpt-5-4')
+    except RuntimeError as error:
+        sys.exit(7 if 'fork' in str(error) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+texts.ai.query('databricks-gpt-5-4')
 """
 
 

@@ -196,7 +196,7 @@ def test_a_spool_folder_that_the_workers_do_not_have_is_refused(
 
 
 def test_workers_of_another_version_are_refused(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway_batch.spark.sql_functions.spool_probe.VERSION", "9.9")
+    monkeypatch.setattr("gateway_batch.spark.sql_functions.spool_probe.__version__", "9.9")
     with pytest.raises(gb.ConfigError, match=r"have gateway_batch 0\.1\.0, this process 9\.9"):
         register()
 

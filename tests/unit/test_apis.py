@@ -53,9 +53,13 @@ def replied(case: Any) -> HttpReply:
 
 
 def as_pinned(result: InferenceResult) -> dict[str, Any]:
-    """A result as the golden files have it: without an event id, and a tier and other usage where there are none."""
+    """A result as the golden files have it: without its attempt, and without a tier, other usage or a finish reason
+    where there are none."""
     found = asdict(result)
-    assert found.pop("event_id") is None
+    attempt = {name: found.pop(name) for name in ("event_id", "request_id", "attempts", "latency_ms")}
+    assert attempt == {"event_id": None, "request_id": None, "attempts": 1, "latency_ms": None}
+    if found["finish_reason"] is None:
+        del found["finish_reason"]
     usage = found["usage"]
     for name in ("service_tier", "other"):
         if usage[name] is None:

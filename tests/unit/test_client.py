@@ -266,8 +266,8 @@ def test_the_method_decides_where_the_name_says_nothing(bench: Bench) -> None:
 
 
 WRONG: list[tuple[Callable[[Client], object], str]] = [
-    (lambda c: c.query(MODEL, 3), "request: must be text, not int"),  # type: ignore[arg-type]
-    (lambda c: c.query(None, "hi"), "endpoint: must be text, not NoneType"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, 3), "request: must be text, not int"),  # type: ignore[call-overload]
+    (lambda c: c.query(None, "hi"), "endpoint: must be text, not NoneType"),  # type: ignore[call-overload]
     (lambda c: c.query("a b", "hi"), "'a b' is not the name of an endpoint"),
     (lambda c: c.query(MODEL, "\ud800"), "request: holds half of a surrogate pair, which no request can carry"),
     (lambda c: c.query_many(MODEL, "one"), "requests: must be a list of texts, not one str"),
@@ -277,21 +277,21 @@ WRONG: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.embed("mine", ["a"]), "endpoint mine: openai/v1/chat/completions is not an API for embed()"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"messages": []}), "model_parameters: messages is set by the"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"seed": {1}}), "model_parameters: must be JSON values"),
-    (lambda c: c.query(MODEL, "hi", model_parameters="{}"), "model_parameters: must be a dict, not str"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", model_parameters="{}"), "model_parameters: must be a dict, not str"),  # type: ignore[call-overload]
     (lambda c: c.query(MODEL, "hi", response_format=ResponseFormat({"a": {1}})), "response_format: must be JSON"),
-    (lambda c: c.query(MODEL, "hi", images=Image(b"", "image/png")), "images: must be a list of Image"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", images=Image(b"", "image/png")), "images: must be a list of Image"),  # type: ignore[call-overload]
     (lambda c: c.query(MODEL, "hi", api="mlflow/v1/invocations"), "mlflow/v1/invocations is not an API for query()"),
     (lambda c: c.query(MODEL, "hi", request_tags={"a": 1}), "'a' maps to int"),  # type: ignore[dict-item]
     (lambda c: c.query(MODEL, "hi", request_tags={"a": "\ud800"}), "request_tags: holds half of a surrogate pair"),
     (lambda c: c.query(MODEL, "hi", model_parameters={"x": [float("nan")]}), "model_parameters: must be JSON values"),
-    (lambda c: c.query(MODEL, "hi", instructions=b"no"), "instructions: must be text"),  # type: ignore[arg-type]
+    (lambda c: c.query(MODEL, "hi", instructions=b"no"), "instructions: must be text"),  # type: ignore[call-overload]
     (
-        lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[arg-type]
+        lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[call-overload]
         "response_format: must be a ResponseFormat, not dict",
     ),
     (lambda c: c.query(MODEL, "hi", images=[b"png"]), "images: must be a list of Image values"),  # type: ignore[list-item]
     (
-        lambda c: c.query(MODEL, "hi", temperature=0),  # type: ignore[call-arg]
+        lambda c: c.query(MODEL, "hi", temperature=0),  # type: ignore[call-overload]
         "temperature: no such argument; there are api, images, instructions, model_parameters, request_tags, "
         "response_format, and the model's parameters go into model_parameters",
     ),
@@ -325,7 +325,7 @@ def test_methods_to_await_do_the_same(bench: Bench) -> None:
             (failed,) = await client.aquery_many(MODEL, ["fail"], fail_on_error=False)
             assert isinstance(failed, CallError)
             with pytest.raises(ConfigError, match="must be text"):
-                await client.aquery(MODEL, 3)  # type: ignore[arg-type]
+                await client.aquery(MODEL, 3)  # type: ignore[call-overload]
         async with bench.open(embed) as client:
             assert await client.aembed(VECTORS, ["a", "bb"]) == [[1], [2]]
 

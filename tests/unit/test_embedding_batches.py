@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway_batch.engine.embedding_batches import BatchedRows, BatchEmbedder, BatchSize, batch_texts
+from gateway_batch.engine.embedding_batches import BatchedRows, BatchEmbedder, BatchSize, batch_texts, vectors_of
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import EmbeddingRequest, InferenceResult
 
@@ -38,7 +38,7 @@ class Service:
 
 def embedded(service: Service, *batches: tuple[str, ...], fail_fast: bool = False) -> list[list[object]]:
     async def run() -> list[list[object]]:
-        embedder = BatchEmbedder(service.infer, fail_fast=fail_fast)
+        embedder = BatchEmbedder(service.infer, vectors_of, fail_fast=fail_fast)
         return [
             [str(answer) if isinstance(answer, CallError) else answer for answer in await embedder.embed(row_pack)]
             for row_pack in map(EmbeddingRequest, batches)

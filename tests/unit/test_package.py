@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -10,23 +13,34 @@ import gateway_batch
 
 PUBLIC = [
     "AiFunctionError",
+    "Answer",
     "BatchJob",
     "BatchReport",
     "CallError",
     "CallEstimate",
     "Client",
     "ConfigError",
+    "Counts",
     "EndpointConfig",
+    "ErrorKind",
     "Estimate",
     "Gateway",
     "GatewayBatchError",
     "GatewayConfig",
     "Image",
+    "Interval",
     "LedgerError",
+    "Maintained",
     "MalformedError",
+    "Refreshed",
     "RejectedError",
     "ResponseFormat",
+    "Savings",
+    "Status",
+    "TokenUsage",
     "UnreachableError",
+    "Usage",
+    "__version__",
     "create_views",
     "estimate_batch",
     "estimate_query",
@@ -35,13 +49,15 @@ PUBLIC = [
     "refresh_usage",
     "register_ai_query",
     "run_batch",
+    "usage_frame",
     "write_dashboard",
 ]
 
-
 OF_SPARK = {
-    "Gateway", "create_views", "functions", "local_session", "refresh_usage", "register_ai_query", "write_dashboard",
+    "Gateway", "Maintained", "Refreshed", "Usage", "create_views", "functions", "local_session", "refresh_usage",
+    "register_ai_query", "write_dashboard",
 }  # fmt: skip
+NO_CLASSES = {"__version__"}
 
 
 def imported_by(statement: str) -> set[str]:
@@ -52,10 +68,22 @@ def imported_by(statement: str) -> set[str]:
 
 
 def test_the_public_names_are_these() -> None:
-    assert gateway_batch.__all__ == PUBLIC
+    assert gateway_batch.__all__ == dir(gateway_batch) == PUBLIC
 
 
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - OF_SPARK))
+def test_type_checkers_see_the_names_that_are_there() -> None:
+    tree = ast.parse(Path(gateway_batch.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    seen = {name.asname: node.module for node in imports for name in node.names}
+    assert seen == {name: f"gateway_batch.{home}" for name, home in gateway_batch._HOMES.items()}
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert gateway_batch.__version__ == version("gateway-batch")
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - OF_SPARK - NO_CLASSES))
 def test_a_public_name_is_what_it_says(name: str) -> None:
     assert getattr(gateway_batch, name).__name__ == name
 

@@ -15,7 +15,7 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import is_classic
 from gateway_batch.spark.sql_functions.arrow_udf import arrow_function, classic_arrow_function
-from gateway_batch.version import VERSION
+from gateway_batch.version import __version__
 
 _WORKERS = 8
 """Tasks that look; which hosts they run on is Spark's choice."""
@@ -40,8 +40,8 @@ def check_spool_is_shared(spark: SparkSession, spool_dir: Path) -> None:
         version, _, failure = row["answer"].partition(" ")
         if failure:
             raise ConfigError(f"spool_dir: the workers can't write to {spool_dir}: {failure}. {_HOW}")
-        if version != VERSION:
-            raise ConfigError(f"the workers of the session have gateway_batch {version}, this process {VERSION}")
+        if version != __version__:
+            raise ConfigError(f"the workers of the session have gateway_batch {version}, this process {__version__}")
     try:
         for row in tried:
             _of_one(probe, row["id"]).unlink()
@@ -58,8 +58,8 @@ def leave_probe(path: str) -> str:
     try:
         Path(path).touch()
     except OSError as error:
-        return f"{VERSION} {error.strerror}"
-    return VERSION
+        return f"{__version__} {error.strerror}"
+    return __version__
 
 
 def _make_probe(path: str) -> Callable[[Iterator[pa.Array]], Iterator[pa.Array]]:

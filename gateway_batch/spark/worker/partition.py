@@ -13,7 +13,7 @@ from pyspark import TaskContext
 from gateway_batch.apis import task_of
 from gateway_batch.config import Credentials
 from gateway_batch.engine.concurrency_window import ConcurrencyWindow, answer_in_order
-from gateway_batch.engine.embedding_batches import BatchedRows, BatchEmbedder, BatchSize, Vector
+from gateway_batch.engine.embedding_batches import BatchedRows, BatchEmbedder, BatchSize, Vector, vectors_of
 from gateway_batch.engine.runtime import Runtime
 from gateway_batch.errors import CallError, as_ai_function_error
 from gateway_batch.response_cache import KEPT, InFlightRequests, KeyMaker, SingleFlight
@@ -152,7 +152,7 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
             single_flight.requests += 1
         return await infer(request)
 
-    embedder = BatchEmbedder(counted)
+    embedder = BatchEmbedder(counted, vectors_of)
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
         if single_flight is None:
