@@ -9,12 +9,12 @@ OTHER_SPARKS := 4.1.1
 
 # The parts of `make test`, the longest first. Each is a process of its own, most with a Spark session, which keeps a
 # core busy but for what it waits for: on two cores four run at a time.
-TESTED := spark pages jobs lint analytics connect unit
+TESTED := spark pages jobs lint analytics connect unit docs
 PYTEST := TEST_TIMES=$(CURDIR)/build/test-times $(BIN)/python -m pytest -m "not nightly"
 AT_A_TIME := 4
 TOGETHER := $(MAKE) --no-print-directory --keep-going --jobs=$(AT_A_TIME) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo test quick nightly repeats mutants coverage test-matrix faults first-flush campaign cluster providers screenshots notebooks wheel lint unit spark jobs analytics connect pages smoke setup archive bench bench-all format lock clean
+.PHONY: help demo test quick nightly repeats mutants coverage test-matrix faults first-flush campaign cluster providers screenshots notebooks wheel docs lint unit spark jobs analytics connect pages smoke setup archive bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -30,8 +30,9 @@ help:
 	@echo "make providers    ai_query through a LiteLLM proxy and MLflow's AI gateway, which it installs (about 5 minutes)"
 	@echo "make test-matrix  the Spark tests on the other supported releases of Spark ($(OTHER_SPARKS))"
 	@echo "make coverage     line and branch coverage of make test, workers and other child processes included"
-	@echo "make screenshots  the pictures of the usage dashboard in docs/images"
+	@echo "make screenshots  the pictures of the usage dashboard and of a terminal in docs/images"
 	@echo "make notebooks    run the notebooks, and write their pages in docs/notebooks (about 3 minutes)"
+	@echo "make docs         build the site of the documentation in build/site; a broken link or anchor fails it"
 	@echo "make wheel        build the wheel, install it in an empty environment, and run the demo there (about 3 minutes)"
 	@echo "make bench        the benchmarks that matter most, each against its control in the same run (about 12 minutes)"
 	@echo "make bench-all    all benchmarks, other packages and a million rows among them (about an hour and a half)"
@@ -83,6 +84,9 @@ connect: archive
 pages: archive
 	$(PYTEST) tests/e2e tests/notebooks
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 smoke: archive
 	$(PYTEST) tests/spark/test_ledger.py::test_flush_commits_each_request_once
 
@@ -128,6 +132,7 @@ coverage: archive
 screenshots: archive
 	mkdir -p docs/images
 	SCREENSHOTS=1 $(BIN)/python -m pytest tests/analytics/test_dashboard_page.py -k pictures
+	$(BIN)/python scripts/write_terminal_picture.py
 
 # The notebooks' pages in docs/notebooks, with their output and pictures.
 notebooks: archive

@@ -70,7 +70,7 @@ def _row(case: Case) -> str:
 def page() -> str:
     """The page's text."""
     sections = [
-        "\n".join([f"## {title}\n", "| Databricks | here | differs |", "|---|---|---|", *map(_row, cases)])
+        "\n".join([f"### {title}\n", "| Databricks | here | differs |", "|---|---|---|", *map(_row, cases)])
         for title, cases in groupby(read_cases(), key=lambda case: case.section)
     ]
     return "\n\n".join([HEAD.read_text(encoding="utf-8").rstrip(), *sections]) + "\n"
