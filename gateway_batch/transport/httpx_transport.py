@@ -21,7 +21,7 @@ from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS
 from gateway_batch.types import HttpReply, HttpRequest
 
 _OPENED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
-_REQUESTS_PER_POOL = 8
+_REQUESTS_PER_POOL = 4
 _NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=5.0)
 
 
