@@ -49,7 +49,7 @@ class HttpxClientTransport:
             UnreachableError: no whole answer arrived.
         """
         headers = _encoded(self._headers) | _encoded(request.headers)
-        with _unreachable():
+        with unreachable_errors():
             built = self._client.build_request(
                 "POST",
                 request.url,
@@ -166,7 +166,8 @@ def _encoded(headers: dict[str, str]) -> dict[bytes, bytes]:
 
 
 @contextmanager
-def _unreachable() -> Iterator[None]:
+def unreachable_errors() -> Iterator[None]:
+    """Raises httpx's errors of the network, and of a request that can't be built, as `UnreachableError`."""
     try:
         yield
     except TimeoutError:
