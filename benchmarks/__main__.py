@@ -24,6 +24,7 @@ from benchmarks import (
     pay_once,
     rate_limit,
     throughput,
+    transports,
     usage_dashboard,
 )
 from benchmarks.goals import Verdict, worst
@@ -40,6 +41,7 @@ _MODULES = (
     rate_limit,
     pay_once,
     ledger_overhead,
+    transports,
     drain,
     freshness,
     cold_start,

@@ -1,7 +1,8 @@
 """Tries what the settings name, one after the other, without asking a model anything.
 
-An endpoint is sent a body that no API accepts: a gateway that answers 400 or 422 was reached, and took the token; not
-all look for the model before they read the body. Nothing is answered, so nothing is paid, and no usage record is made.
+An endpoint is sent a body that no API accepts, through the transport of rows: a gateway that answers 400 or 422 was
+reached, and took the token. Not all look for the model before they read the body, so a server with a `base_url` is also
+asked which models it lists. Nothing is answered, so nothing is paid, and no usage record is made.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import orjson
 
-from gateway_batch.config import GatewayConfig, is_redis, redis_url, resolve_service, spool_folder
+from gateway_batch.apis.anthropic_messages import VERSION as ANTHROPIC_VERSION
+from gateway_batch.cli.model_listing import listing_says
+from gateway_batch.config import GatewayConfig, TransportName, is_redis, redis_url, resolve_service, spool_folder
 from gateway_batch.errors import ConfigError, UnreachableError
 from gateway_batch.transport import open_transport, redis_connection
 from gateway_batch.types import HttpReply, HttpRequest, Service
@@ -23,6 +26,7 @@ from gateway_batch.version import USER_AGENT
 _WITHIN_S = 15.0
 _LONGEST_MESSAGE = 200
 _REFUSED_BODY = (400, 422)
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +62,31 @@ def _check_endpoint(config: GatewayConfig, endpoint: str) -> Check:
     except ConfigError as error:
         return Check(name, False, str(error))
     try:
-        headers = {}
-        if service.credential is not None:
-            token = config.credentials().resolve(service.credential)
-            headers = {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
+        headers = _headers(config, service)
         body = orjson.dumps({"model": service.model})
-        reply = asyncio.run(_send(HttpRequest(service.url, body, headers)))
+        reply = asyncio.run(_send(HttpRequest(service.url, body, headers), config.transport))
     except ConfigError as error:
         return Check(name, False, str(error))
     except UnreachableError as error:
         return Check(name, False, f"{service.url}: {error}")
-    return Check(name, *_verdict(service, reply))
+    ok, says = _verdict(service, reply)
+    base_url = config.endpoints[endpoint].base_url if endpoint in config.endpoints else None
+    if base_url is not None and (ok or reply.status == _NOT_FOUND):
+        says = "; ".join(filter(None, (says, listing_says(base_url, service.model, headers, _WITHIN_S))))
+    return Check(name, ok, says)
 
 
-async def _send(request: HttpRequest) -> HttpReply:
-    transport = open_transport("pyreqwest", USER_AGENT)
+def _headers(config: GatewayConfig, service: Service) -> dict[str, str]:
+    """Those of its calls that a server may insist on."""
+    headers = {"anthropic-version": ANTHROPIC_VERSION} if service.api == "anthropic/v1/messages" else {}
+    if service.credential is not None:
+        token = config.credentials().resolve(service.credential)
+        headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
+    return headers
+
+
+async def _send(request: HttpRequest, transport_name: TransportName) -> HttpReply:
+    transport = open_transport(transport_name, USER_AGENT)
     try:
         return await transport.send(request, _WITHIN_S)
     finally:
@@ -88,7 +102,7 @@ def _verdict(service: Service, reply: HttpReply) -> tuple[bool, str]:
         case 401 | 403:
             source = service.credential or "no token is set"
             return False, f"{where} refuses the token ({source}): HTTP {reply.status} {_message(reply)}"
-        case 404:
+        case status if status == _NOT_FOUND:
             return False, f"{where} is not known there: HTTP 404 {_message(reply)}"
         case 429:
             return True, f"{where} answers, and is at its rate limit (HTTP 429)"

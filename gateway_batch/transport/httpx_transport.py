@@ -21,7 +21,7 @@ from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS
 from gateway_batch.types import HttpReply, HttpRequest
 
 _OPENED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
-_REQUESTS_PER_POOL = 8
+_REQUESTS_PER_POOL = 4
 _NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=5.0)
 
 
@@ -49,7 +49,7 @@ class HttpxClientTransport:
             UnreachableError: no whole answer arrived.
         """
         headers = _encoded(self._headers) | _encoded(request.headers)
-        with _unreachable():
+        with unreachable_errors():
             built = self._client.build_request(
                 "POST",
                 request.url,
@@ -166,7 +166,8 @@ def _encoded(headers: dict[str, str]) -> dict[bytes, bytes]:
 
 
 @contextmanager
-def _unreachable() -> Iterator[None]:
+def unreachable_errors() -> Iterator[None]:
+    """Raises httpx's errors of the network, and of a request that can't be built, as `UnreachableError`."""
     try:
         yield
     except TimeoutError:

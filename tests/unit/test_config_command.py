@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -95,3 +99,89 @@ def test_what_does_not_work_is_said_in_a_line_each(environment: pytest.MonkeyPat
 
 def test_no_gateway_is_a_failure(environment: pytest.MonkeyPatch) -> None:
     assert lines("--check", code=1)["gateway"]["ok"] is False
+
+
+@contextmanager
+def vendor(listing: Any, *, status: int = 400) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A server of chats that lists models: its base URL, and the headers of the requests for the list."""
+    asked: list[dict[str, str]] = []
+
+    class Vendor(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self._answer(status, {"error": "no messages"})
+
+        def do_GET(self) -> None:
+            asked.append({name.lower(): value for name, value in self.headers.items()})
+            found = self.path == "/v1/models" and listing is not None
+            self._answer(200 if found else 404, listing if found else {})
+
+        def _answer(self, status: int, answer: Any) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Vendor) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+OPENAI_LIST = {"object": "list", "data": [{"id": f"gpt-{number}", "object": "model"} for number in range(7)]}
+GEMINI_LIST = {"models": [{"name": "models/gemini-2.5-flash"}]}
+
+
+@pytest.mark.parametrize(
+    ("model", "listing", "status", "ends"),
+    [
+        ("gpt-3", OPENAI_LIST, 400, "answers, and takes the token; lists the model"),
+        ("gpt-9", OPENAI_LIST, 400, "token; does not list gpt-9, but gpt-0, gpt-1, gpt-2, gpt-3, gpt-4, ..."),
+        ("gpt-9", OPENAI_LIST, 404, "; does not list gpt-9, but gpt-0, gpt-1, gpt-2, gpt-3, gpt-4, ..."),
+        ("gpt-9", {**OPENAI_LIST, "has_more": True}, 400, "answers, and takes the token"),
+        ("gemini-2.5-flash", GEMINI_LIST, 400, "lists the model"),
+        ("gpt-9", None, 400, "answers, and takes the token"),
+        ("gpt-9", "a page", 400, "answers, and takes the token"),
+    ],
+    ids=["listed", "not listed", "not found", "one page of several", "gemini", "no list", "no list in its JSON"],
+)
+def test_a_server_says_which_models_it_lists(
+    environment: pytest.MonkeyPatch, model: str, listing: Any, status: int, ends: str
+) -> None:
+    with vendor(listing, status=status) as (base_url, asked):
+        endpoints = {"theirs": {"base_url": base_url, "model": model, "token": SECRET}}
+        environment.setenv("GATEWAY_BATCH_ENDPOINTS", json.dumps(endpoints))
+        check = lines("--check", code=0 if status == 400 else 1)["endpoint theirs"]
+    assert check["ok"] is (status == 400)
+    assert str(check["says"]).endswith(ends)
+    (headers,) = asked
+    assert headers["authorization"] == f"Bearer {SECRET}"
+    assert headers["user-agent"].startswith("gateway_batch/")
+    assert "anthropic-version" not in headers
+
+
+def test_anthropics_list_is_asked_for_as_anthropic_wants_it(environment: pytest.MonkeyPatch) -> None:
+    listing = {"data": [{"id": "claude-opus-4-8", "type": "model"}], "has_more": False}
+    environment.setenv("GATEWAY_BATCH_TRANSPORT", "httpx")
+    with vendor(listing) as (base_url, asked):
+        endpoint = {"base_url": base_url, "api": "anthropic/v1/messages", "model": "claude-opus-4-8"}
+        environment.setenv("GATEWAY_BATCH_ENDPOINTS", json.dumps({"claude": endpoint}))
+        check = lines("--check")["endpoint claude"]
+    assert str(check["says"]).endswith("answers; lists the model")
+    assert asked[0]["anthropic-version"] == "2023-06-01"
+
+
+def test_a_server_that_refuses_the_token_is_not_asked_for_its_models(environment: pytest.MonkeyPatch) -> None:
+    with vendor(OPENAI_LIST, status=401) as (base_url, asked):
+        endpoints = {"theirs": {"base_url": base_url, "token": SECRET}}
+        environment.setenv("GATEWAY_BATCH_ENDPOINTS", json.dumps(endpoints))
+        assert lines("--check", code=1)["endpoint theirs"]["ok"] is False
+    assert asked == []
