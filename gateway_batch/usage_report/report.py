@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.figures.definitions import FIGURES, Ratio
 from gateway_batch.usage_report import statements
 from gateway_batch.usage_report.keys import Key, Kind
 from gateway_batch.usage_report.period import Period
@@ -60,12 +61,17 @@ class Figures:
     @property
     def error_rate(self) -> float | None:
         """Failed requests by requests; None without requests."""
-        return self.failed_requests / self.requests if self.requests else None
+        return self._ratio("error_rate")
 
     @property
     def cache_hit_ratio(self) -> float | None:
         """Input tokens read from the provider's cache by input tokens; None without input tokens."""
-        return self.cache_read_input_tokens / self.input_tokens if self.input_tokens else None
+        return self._ratio("cache_hit_ratio")
+
+    def _ratio(self, name: str) -> float | None:
+        ratio = FIGURES[name].computed
+        assert isinstance(ratio, Ratio)
+        return ratio.value(getattr(self, ratio.above), getattr(self, ratio.below))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ def _compute(database: duckdb.DuckDBPyConnection, key: Key, period: Period) -> l
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(run, (_make_repeats, _make_costs, _make_spreads)))
-    return database.execute(statements.FIGURES).fetchall()
+    return database.execute(statements.REPORT).fetchall()
 
 
 def _make_repeats(database: duckdb.DuckDBPyConnection) -> None:
