@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from gateway_batch.figures import costs
+
 JsonObject = dict[str, Any]
 
 
@@ -38,13 +40,14 @@ class Price:
 
     def cost_usd(self, usage: TokenUsage) -> float:
         """Of one request; tokens that were not reported cost nothing."""
-        read, created = usage.cache_read_tokens or 0, usage.cache_creation_tokens or 0
-        plain = max(0, (usage.input_tokens or 0) - read - created)
-        read_price = self.input if self.cache_read is None else self.cache_read
-        created_price = self.input if self.cache_creation is None else self.cache_creation
-        return (
-            plain * self.input + read * read_price + created * created_price + (usage.output_tokens or 0) * self.output
-        ) / 1e6
+        return costs.cost_usd(
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cache_read_tokens,
+            usage.cache_creation_tokens,
+            {"input": self.input, "output": self.output, "cache_read": self.cache_read,
+             "cache_creation": self.cache_creation},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
