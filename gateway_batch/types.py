@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
+from gateway_batch.figures import costs
+
 JsonObject = dict[str, Any]
 
 Number = TypeVar("Number", float, Decimal)
@@ -42,19 +44,27 @@ class Price:
 
     def cost_usd(self, usage: TokenUsage) -> float:
         """Of one request; tokens that were not reported cost nothing."""
-        return self._cost(usage, float)
+        return self._cost(usage, float, 0.0)
 
     def exact_cost_usd(self, usage: TokenUsage) -> Decimal:
         """As `cost_usd`, without rounding."""
-        return self._cost(usage, lambda price: Decimal(str(price)))
+        return self._cost(usage, lambda price: Decimal(str(price)), Decimal(0))
 
-    def _cost(self, usage: TokenUsage, number: Callable[[float], Number]) -> Number:
-        read, created = usage.cache_read_tokens or 0, usage.cache_creation_tokens or 0
-        plain = max(0, (usage.input_tokens or 0) - read - created)
-        read_price = number(self.input if self.cache_read is None else self.cache_read)
-        created_price = number(self.input if self.cache_creation is None else self.cache_creation)
-        cost = plain * number(self.input) + read * read_price + created * created_price
-        return (cost + (usage.output_tokens or 0) * number(self.output)) / 1_000_000
+    def _cost(self, usage: TokenUsage, number: Callable[[float], Number], zero: Number) -> Number:
+        prices = {
+            "input": self.input,
+            "output": self.output,
+            "cache_read": self.cache_read,
+            "cache_creation": self.cache_creation,
+        }
+        return costs.cost_usd(
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cache_read_tokens,
+            usage.cache_creation_tokens,
+            {name: number(price) for name, price in prices.items() if price is not None},
+            zero,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from gateway_batch.usage_report.report import FIGURES, Figures, Report
+from gateway_batch.usage_report.report import REPORTED, Figures, Report
 
 if TYPE_CHECKING:
     from gateway_batch.usage_report import Period
@@ -36,7 +36,7 @@ def csv_text(report: Report, rows: list[Figures]) -> str:
     """A line for each row under one of names; an empty field is NULL."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([report.key.name, *FIGURES])
+    writer.writerow([report.key.name, *REPORTED])
     for row in rows:
         writer.writerow([_plain(row.key), *_values(row).values()])
     return text.getvalue()
@@ -104,7 +104,7 @@ def _caption(report: Report, rows: list[Figures], period: Period) -> str:
 
 
 def _values(row: Figures) -> dict[str, Any]:
-    return {name: _plain(getattr(row, name)) for name in FIGURES}
+    return {name: _plain(getattr(row, name)) for name in REPORTED}
 
 
 def _plain(value: Any) -> Any:

@@ -12,9 +12,6 @@ from datetime import date, datetime
 
 import pyarrow as pa
 
-GROWTH = 1.04
-"""Each bucket of latencies ends at so many times its begin: bucket b stands for GROWTH ** b milliseconds, within 2%."""
-
 _BUCKETS = pa.list_(pa.struct([("bucket", pa.int32()), ("invocations", pa.int64())]))
 
 CELLS = pa.schema(

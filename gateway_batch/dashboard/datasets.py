@@ -10,15 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway_batch.dashboard.definition import DIMENSIONS, FILTERS, HeatMap, Only, Table, Tile, Trend, Widget
-from gateway_batch.dashboard.measures import MEASURES, Measure, Relation
+from gateway_batch.figures.definitions import FIGURES, Figure, Relation, grouped_columns, has_costs
+from gateway_batch.figures.dimensions import TAG, is_same
 
-_TAGS = ("tag_key", "tag_value")
-_SUMS = (
-    "invocations", "input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens", "cost_usd",
-    "unpriced_tokens",
-)  # fmt: skip
-_SPREADS = ("latency_ms", "time_to_first_byte_ms", "hour_of_day")
-_COSTS = ("cost_usd", "unpriced_tokens")
+_TAGS = tuple(column.name for column in TAG)
 
 DAYS = "day BETWEEN :days.min AND :days.max"
 """The days that are asked for."""
@@ -55,24 +50,23 @@ class Dataset:
         sources = [relation for relation in Relation if parts[relation]]
         prefix = f"{schema}." if schema else ""
         filtered = "\n  AND ".join((self.only.value, days, *_conditions()))
-        with_costs = any(f"({column})" in measure.sql for measure in parts[Relation.REQUESTS] for column in _COSTS)
         ctes = []
         if Relation.REQUESTS in sources or Relation.CELLS in sources:
-            view = "usage_costs" if with_costs else "usage_cells"
+            view = "usage_costs" if has_costs(self.measures) else "usage_cells"
             ctes.append(f"cells AS (\n{self._rows(prefix + view, filtered)}\n)")
         if Relation.REQUESTS in sources:
-            ctes.append(f"requests AS (\n{self._requests(with_costs)}\n)")
+            ctes.append(f"requests AS (\n{self._requests(parts[Relation.REQUESTS])}\n)")
         if Relation.SPREADS in sources:
-            columns = [name for name in _SPREADS if any(name in each.sql for each in parts[Relation.SPREADS])]
+            columns = dict.fromkeys(name for each in parts[Relation.SPREADS] for name in each.computed.columns)
             known = " OR ".join(f"{name} IS NOT NULL" for name in columns)  # the view's other parts need not be read
             of_spreads = self._rows(f"{prefix}usage_distributions", f"({known})\n  AND {filtered}")
             ctes.append(f"spreads AS (\n{of_spreads}\n)")
         figures = [(f"of_{source.value}", self._figures(source.value, parts[source])) for source in sources]
         ctes += [f"{name} AS (\n{query}\n)" for name, query in figures]
-        return f"WITH {', '.join(ctes)}\n{self._joined([name for name, _ in figures], parts)}"
+        return f"WITH {', '.join(ctes)}\n{self._joined([name for name, _ in figures])}"
 
-    def _of(self, relation: Relation) -> list[Measure]:
-        return [MEASURES[name] for name in self.measures if MEASURES[name].relation is relation]
+    def _of(self, relation: Relation) -> list[Figure]:
+        return [FIGURES[name] for name in self.measures if FIGURES[name].computed.relation is relation]
 
     def _rows(self, view: str, filtered: str) -> str:
         tags = "\nLATERAL VIEW OUTER explode(map_entries(request_tags)) AS tag" if self._by_tag else ""
@@ -83,33 +77,23 @@ class Dataset:
     def _by_tag(self) -> bool:
         return any(name in _TAGS for name in self.dimensions)
 
-    def _requests(self, with_costs: bool) -> str:
+    def _requests(self, figures: Iterable[Figure]) -> str:
         keys = ", ".join(dict.fromkeys((*self.dimensions, "day", "request_group")))
-        sums = [f"sum({name}) AS {name}" for name in _SUMS if with_costs or name not in _COSTS]
-        if with_costs:
-            sums.append("sum(CASE WHEN NOT is_tagged THEN cost_usd END) AS untagged_cost_usd")
-        columns = ",\n  ".join(
-            (
-                keys,
-                "max(requests) AS requests",
-                "bool_or(is_failed) AS is_failed",
-                "bool_or(is_answered) AS is_answered",
-                *sums,
-            )
-        )
+        grouped = grouped_columns(each.name for each in figures)
+        columns = ",\n  ".join((keys, *(f"{sql} AS {name}" for name, sql in grouped.items())))
         return f"SELECT\n  {columns}\nFROM cells\nGROUP BY {keys}"
 
-    def _figures(self, relation: str, measures: Iterable[Measure]) -> str:
-        columns = ",\n  ".join((*self.dimensions, *(f"{each.sql} AS {each.name}" for each in measures)))
+    def _figures(self, relation: str, figures: Iterable[Figure]) -> str:
+        columns = ",\n  ".join((*self.dimensions, *(f"{each.computed.sql} AS {each.name}" for each in figures)))
         grouped = f"\nGROUP BY {', '.join(self.dimensions)}" if self.dimensions else ""
         return f"SELECT\n  {columns}\nFROM {relation}{grouped}"
 
-    def _joined(self, names: Sequence[str], parts: dict[Relation, list[Measure]]) -> str:
+    def _joined(self, names: Sequence[str]) -> str:
         first, *others = names
         columns = ",\n  ".join((*(f"{first}.{name}" for name in self.dimensions), *self.measures))
         query = f"SELECT\n  {columns}\nFROM {first}"
         for other in others:
-            same = " AND ".join(f"{first}.{name} <=> {other}.{name}" for name in self.dimensions) or "true"
+            same = " AND ".join(is_same(first, other, self.dimensions)) or "true"
             query += f"\nLEFT JOIN {other} ON {same}"
         return query
 

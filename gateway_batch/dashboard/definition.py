@@ -106,6 +106,11 @@ class Only(StrEnum):
     MCP = "is_mcp"
     AGENTS = "coding_agent IS NOT NULL"
 
+    @property
+    def column(self) -> str | None:
+        """The column by which the condition holds: where it is neither NULL nor false. None: it always holds."""
+        return {Only.ALL: None, Only.MCP: "is_mcp", Only.AGENTS: "coding_agent"}[self]
+
 
 @dataclass(frozen=True)
 class Page:

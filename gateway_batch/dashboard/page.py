@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 from gateway_batch.dashboard.column_encoding import pack
-from gateway_batch.dashboard.cube import GROWTH, UsageCube
+from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.cube_arrays import flatten
 from gateway_batch.dashboard.definition import (
     DIMENSIONS,
@@ -31,6 +31,8 @@ from gateway_batch.dashboard.definition import (
 from gateway_batch.dashboard.fold_levels import OTHER, Folded, folded
 from gateway_batch.dashboard.measures import MEASURES
 from gateway_batch.errors import ConfigError
+from gateway_batch.figures import outcomes
+from gateway_batch.figures.percentiles import GROWTH
 
 TITLE = "AI gateway usage"
 MAX_BYTES = 3_000_000
@@ -120,15 +122,23 @@ def _definition() -> dict[str, Any]:
     return {
         "dimensions": {name: asdict(each) for name, each in DIMENSIONS.items()},
         "filters": [asdict(each) for each in FILTERS],
+        "failed_from": outcomes.FAILED_FROM,
         "measures": {
-            name: {"name": name, "title": each.title, "format": each.format, "rise_is": each.rise_is, "note": each.note}
+            name: {
+                "name": name,
+                "title": each.title,
+                "format": each.format,
+                "rise_is": each.rise_is,
+                "note": each.note,
+                "computed": each.figure.as_data,
+            }
             for name, each in MEASURES.items()
         },
         "pages": [
             {
                 "name": page.name,
                 "title": page.title,
-                "only": page.only,
+                "only": page.only.column,
                 "nothing": _NOTHING[page.only],
                 "rows": [[{"kind": _kind(widget), **asdict(widget)} for widget in row] for row in page.rows],
             }

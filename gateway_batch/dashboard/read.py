@@ -11,23 +11,23 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.cube_cells import cells_and_groups
+from gateway_batch.figures import cells
 from gateway_batch.spark.analytics.prices import create_prices, fill_prices
 from gateway_batch.spark.analytics.usage_aggregate import (
     CELLS,
     DISTRIBUTIONS,
     cells_query,
+    costs_query,
     distributions_query,
     midnight,
 )
-from gateway_batch.spark.analytics.view_files import read_views
 from gateway_batch.spark.analytics.views import create_first_view
 from gateway_batch.spark.session.sql_text import quoted
 
 DAYS = 56
 """28, and as many before to compare with."""
 
-_VIEWS = {view.name: view for view in read_views()}
-_CELLS = [name for name, _ in _VIEWS["usage_cells"].columns]
+_CELLS = [column.name for column in cells.CELLS]
 _SPREADS = ("day", "cell", "latencies", "first_bytes", "hours")
 _OURS = "_gateway_batch_cells"
 
@@ -67,9 +67,9 @@ def read_cube(
     spreads = spark.sql(
         _from_both(schema, DISTRIBUTIONS, kept, distributions_query(schema, fresh) if fresh else "", _SPREADS)
     )
-    cells, groups = cells_and_groups(rows, spreads.toArrow())
-    first_used = pc.min(cells["day"]).as_py()
-    return UsageCube(cells, groups, usage_table, now, first_used or first, last)
+    found, groups = cells_and_groups(rows, spreads.toArrow())
+    first_used = pc.min(found["day"]).as_py()
+    return UsageCube(found, groups, usage_table, now, first_used or first, last)
 
 
 def _last_day(spark: SparkSession, schema: str, complete: date | None, today: date) -> date:
@@ -93,11 +93,10 @@ def _from_both(schema: str, table: str, kept: str, fresh: str, columns: Sequence
     return "\nUNION ALL\n".join(parts)
 
 
-def _rows(spark: SparkSession, schema: str, cells: str) -> pa.Table:
+def _rows(spark: SparkSession, schema: str, query: str) -> pa.Table:
     """The rows of `usage_costs`, had `usage_cells` the rows of a query."""
-    spark.sql(cells).createOrReplaceTempView(_OURS)
+    spark.sql(query).createOrReplaceTempView(_OURS)
     try:
-        costs = _VIEWS["usage_costs"].query("", schema).replace(f"{quoted(schema)}.usage_cells", _OURS)
-        return spark.sql(costs).toArrow()
+        return spark.sql(costs_query(schema, _OURS)).toArrow()
     finally:
         spark.catalog.dropTempView(_OURS)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from gateway_batch.figures import costs, tokens
+from gateway_batch.figures.dialects import SPARK
 from gateway_batch.jobs.template import quoted_column
 from gateway_batch.spark.session.sql_text import literal
 from gateway_batch.spark.sql_types import record_json
@@ -208,18 +210,20 @@ def answers_sql(keys: Sequence[str], answer: str, price: Price | None) -> list[s
 
 def _cost_sql(answer: str, price: Price | None) -> str:
     decimals = TokenPrice.of(price)
-    if decimals is None or decimals.input is None:
+    prices = {} if decimals is None else costs.complete(vars(decimals))
+    known = {name: _decimal(dollars) for name, dollars in prices.items() if dollars is not None}
+    if not known or len(known) < len(prices):
         return "CAST(NULL AS DECIMAL(24, 12))"
-    read, created = f"coalesce({answer}.cacheReadInputTokens, 0)", f"coalesce({answer}.cacheCreationInputTokens, 0)"
-    parts = (
-        (f"greatest({answer}.inputTokens - {read} - {created}, 0)", decimals.input),
-        (read, decimals.input if decimals.cache_read is None else decimals.cache_read),
-        (created, decimals.input if decimals.cache_creation is None else decimals.cache_creation),
-        (f"coalesce({answer}.outputTokens, 0)", decimals.output or Decimal(0)),
-    )
-    millionths = " + ".join(f"CAST({tokens} AS DECIMAL(15, 0)) * {_decimal(dollars)}" for tokens, dollars in parts)
-    cost = f"CAST(CAST({millionths} AS DECIMAL(28, 6)) * 0.000001BD AS DECIMAL(24, 12))"
-    return f"CASE WHEN coalesce({answer}.inputTokens, {answer}.outputTokens) IS NOT NULL THEN {cost} END"
+    given, answered = f"{answer}.inputTokens", f"{answer}.outputTokens"
+    read, created = f"{answer}.cacheReadInputTokens", f"{answer}.cacheCreationInputTokens"
+    counts = {
+        "plain_input_tokens": tokens.plain_input(given, read, created),
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": created,
+        "output_tokens": answered,
+    }
+    cost = costs.as_usd(" + ".join(costs.millionths_usd(SPARK, known, counts)))
+    return f"CASE WHEN {tokens.has_tokens(given, answered)} THEN {cost} END"
 
 
 def _decimal(dollars: Decimal) -> str:

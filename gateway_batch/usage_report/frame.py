@@ -12,7 +12,7 @@ from gateway_batch.config import WAREHOUSE
 from gateway_batch.usage_report.keys import Key, Kind, key_of
 from gateway_batch.usage_report.period import period_of
 from gateway_batch.usage_report.place import find_table
-from gateway_batch.usage_report.report import FIGURES, Figures, KeyValue, usage_report
+from gateway_batch.usage_report.report import REPORTED, Figures, KeyValue, usage_report
 
 _REALS = ("error_rate", "cache_hit_ratio", "latency_p50_ms", "latency_p95_ms")
 _MONEY = "priced_cost_usd"
@@ -54,7 +54,7 @@ def usage_frame(
     key, period = key_of(by), period_of(since, until, datetime.now(UTC))
     place, _ = find_table(usage_table, Path(warehouse))
     rows = usage_report(place, key, period).first_rows(limit)
-    return pd.DataFrame({key.name: _keys(key, rows), **{name: _figures(name, rows) for name in FIGURES}})
+    return pd.DataFrame({key.name: _keys(key, rows), **{name: _figures(name, rows) for name in REPORTED}})
 
 
 def _keys(key: Key, rows: Sequence[Figures]) -> pd.Series:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.figures.definitions import FIGURES, Ratio
 from gateway_batch.usage_report import statements
 from gateway_batch.usage_report.keys import Key, Kind
 from gateway_batch.usage_report.period import Period
@@ -22,7 +23,7 @@ from gateway_batch.usage_report.source import make_prices, make_records, open_da
 
 KeyValue = str | int | date | datetime | None
 
-FIGURES = (
+REPORTED = (
     "requests", "failed_requests", "unknown_requests", "error_rate", "invocations", "input_tokens", "output_tokens",
     "total_tokens", "cache_read_input_tokens", "cache_hit_ratio", "users", "latency_p50_ms", "latency_p95_ms",
     "priced_cost_usd", "unpriced_tokens",
@@ -67,12 +68,17 @@ class Figures:
     @property
     def error_rate(self) -> float | None:
         """Failed requests by requests; None without requests."""
-        return self.failed_requests / self.requests if self.requests else None
+        return self._ratio("error_rate")
 
     @property
     def cache_hit_ratio(self) -> float | None:
         """Input tokens read from the provider's cache by input tokens; None without input tokens."""
-        return self.cache_read_input_tokens / self.input_tokens if self.input_tokens else None
+        return self._ratio("cache_hit_ratio")
+
+    def _ratio(self, name: str) -> float | None:
+        ratio = FIGURES[name].computed
+        assert isinstance(ratio, Ratio)
+        return ratio.value(getattr(self, ratio.above), getattr(self, ratio.below))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ def _compute(database: duckdb.DuckDBPyConnection, key: Key, period: Period) -> l
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(run, (_make_repeats, _make_costs, _make_spreads)))
-    return database.execute(statements.FIGURES).fetchall()
+    return database.execute(statements.REPORT).fetchall()
 
 
 def _make_repeats(database: duckdb.DuckDBPyConnection) -> None:

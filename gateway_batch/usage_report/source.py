@@ -128,7 +128,7 @@ def _check_features(table: DeltaTable, name: str) -> None:
 
 def _check_columns(table: DeltaTable, name: str, names: Iterable[str]) -> None:
     has = set(_paths(table.schema().fields))
-    wanted = {each: (COLUMNS | OF_KEYS)[each].replace("['", ".").replace("']", "") for each in names}
+    wanted = {each: (COLUMNS | OF_KEYS)[each] for each in names}
     missing = [path for path in wanted.values() if path not in has]
     if missing == [wanted.get("error_kind")]:
         raise ConfigError(

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway_batch.figures import costs, outcomes, price_days, tokens
+from gateway_batch.figures.definitions import FIGURES
+from gateway_batch.figures.dialects import DAY_S, DUCKDB, HOUR_S
+from gateway_batch.figures.percentiles import percentiles
 from gateway_batch.usage_report.keys import Key
 from gateway_batch.usage_report.period import Period
 
@@ -23,17 +27,17 @@ COLUMNS = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
     "total_tokens": "total_tokens",
-    "cache_read_input_tokens": "token_details['cache_read_input_tokens']",
-    "cache_creation_input_tokens": "token_details['cache_creation_input_tokens']",
+    "cache_read_input_tokens": "token_details.cache_read_input_tokens",
+    "cache_creation_input_tokens": "token_details.cache_creation_input_tokens",
 }
-"""What every report reads, and from which column of the usage table."""
+"""What every report reads, and from which column, or field of one, of the usage table."""
 
 OF_KEYS = {
     "workspace_id": "workspace_id",
     "api_type": "api_type",
     "request_tags": "request_tags",
-    "source": "invocation_metadata['source']",
-    "error_kind": "client_metadata['error_kind']",
+    "source": "invocation_metadata.source",
+    "error_kind": "client_metadata.error_kind",
 }
 """What a report by some keys reads beside."""
 
@@ -50,25 +54,10 @@ CREATE TABLE prices (
   cache_read_usd_per_million DECIMAL(18, 6), cache_creation_usd_per_million DECIMAL(18, 6), added_at TIMESTAMPTZ
 )"""
 
-# `//` cuts towards zero, so times before 1970 are made positive for it: no table has times from before the year 1.
-_SHIFT_DAYS = 1_000_000
-_DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
-
-MODELS = r"""
+MODELS = f"""
 CREATE TABLE models AS
-SELECT
-  destination_model,
-  regexp_replace(
-    regexp_replace(lower(trim(destination_model, ' ')), '^(system\.ai\.)?(databricks-)?', ''), '[ ._]+', '-', 'g'
-  ) AS model
+SELECT destination_model, {tokens.model("destination_model", DUCKDB)} AS model
 FROM (SELECT DISTINCT destination_model FROM records)"""
-
-
-def _number_of(time: str, unit_us: int) -> str:
-    """Days or hours since 1970, UTC."""
-    shift_us = _SHIFT_DAYS * _DAY_US
-    return f"((epoch_us({time}) + {shift_us}) // {unit_us} - {shift_us // unit_us})"
-
 
 _INVOCATIONS = f"""
 CREATE VIEW invocations AS
@@ -78,108 +67,83 @@ SELECT
 FROM (
   SELECT
     *,
-    {_number_of("event_time", _DAY_US)} AS day,
-    {_number_of("event_time", _HOUR_US)} AS hour
+    {DUCKDB.units_since_1970("event_time", DAY_S)} AS day,
+    {DUCKDB.units_since_1970("event_time", HOUR_S)} AS hour
   FROM records
 )
 {{models}}{{where}}"""
 
 HASHES = "SELECT hash(request_id) AS request_hash FROM invocations"
 
-REPEATS = """
+REPEATS = f"""
 CREATE TABLE repeats AS
 SELECT
   key,
   day,
   request_id,
   count(*) AS invocations,
-  count_if(status_code >= 400) AS failed,
-  count_if(status_code IS NULL) AS unknown
+  count_if({outcomes.FAILED}) AS failed,
+  count_if({outcomes.UNKNOWN}) AS unknown
 FROM invocations
 WHERE request_id IS NULL OR hash(request_id) IN (FROM candidates)
 GROUP BY ALL"""
 
-PARTS = """
+_PLAIN_INPUT = tokens.plain_input("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+PARTS = f"""
 CREATE TABLE parts AS
 SELECT
   key,
   day,
   endpoint_name,
   destination_model,
-  coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
+  {tokens.has_tokens()} AS has_tokens,
   count(*) AS invocations,
-  count_if(status_code >= 400) AS failed,
-  count_if(status_code IS NULL) AS unknown,
+  count_if({outcomes.FAILED}) AS failed,
+  count_if({outcomes.UNKNOWN}) AS unknown,
   sum(input_tokens) AS input_tokens,
   sum(output_tokens) AS output_tokens,
   sum(total_tokens) AS total_tokens,
-  sum(cache_read_input_tokens) AS cache_read,
-  sum(cache_creation_input_tokens) AS cache_creation,
-  sum(greatest(
-    coalesce(input_tokens, 0) - coalesce(cache_read_input_tokens, 0) - coalesce(cache_creation_input_tokens, 0), 0
-  )) AS plain,
+  sum(cache_read_input_tokens) AS cache_read_input_tokens,
+  sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
+  sum({_PLAIN_INPUT}) AS plain_input_tokens,
   min(event_time)::TIMESTAMPTZ AS first_time,
   max(event_time)::TIMESTAMPTZ AS last_time
 FROM invocations
 GROUP BY ALL"""
 
-SPREADS = """
+SPREADS = f"""
 CREATE TABLE spreads AS
 SELECT
   grouping(key) = 1 AS is_total,
   key,
-  count(DISTINCT requester) AS users,
-  quantile_cont(latency_ms, [0.5, 0.95]) FILTER (WHERE status_code IS NOT NULL) AS latencies
+  {FIGURES["users"].computed.sql} AS users,
+  {percentiles("latency_ms", (50, 95), DUCKDB)} FILTER (WHERE {outcomes.ANSWERED}) AS latencies
 FROM invocations
 GROUP BY GROUPING SETS ((key), ())"""
 
-_PRICE_DAYS = f"""
-  SELECT
-    endpoint_name,
-    model,
-    first_day,
-    least(last_day, lead(first_day) OVER (PARTITION BY endpoint_name, model ORDER BY first_day)) AS last_day,
-    {{'input': input_usd_per_million,
-      'output': output_usd_per_million,
-      'cache_read': coalesce(cache_read_usd_per_million, input_usd_per_million),
-      'cache_creation': coalesce(cache_creation_usd_per_million, input_usd_per_million)}} AS price
-  FROM (
-    SELECT *, {_number_of("valid_from", _DAY_US)} AS first_day, {_number_of("valid_to", _DAY_US)} AS last_day
-    FROM prices
-    WHERE last_day IS NULL OR last_day > first_day
-    QUALIFY row_number() OVER (
-      PARTITION BY endpoint_name, model, first_day ORDER BY valid_from DESC NULLS LAST, added_at DESC NULLS LAST) = 1
-  )"""
+# To 6 places: DuckDB's decimals have no room for the 12 of dollars.
+_MILLIONTHS_USD = " + ".join(costs.millionths_usd(DUCKDB, costs.price_fields("price")))
 
-# In millionths of a dollar, to 6 places: DuckDB's decimals have no room for 12.
 COSTS = f"""
 CREATE TABLE costs AS
-WITH price_days AS ({_PRICE_DAYS}
+WITH price_days AS (
+{price_days.price_days(DUCKDB, "prices")}
 ),
 priced AS (
-  SELECT part.*, coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
+  SELECT part.*, {price_days.PRICE} AS price
   FROM (FROM parts LEFT JOIN models USING (destination_model)) AS part
-  LEFT JOIN price_days AS of_both
-    ON part.endpoint_name = of_both.endpoint_name AND part.model = of_both.model
-    AND part.day >= of_both.first_day AND (of_both.last_day IS NULL OR part.day < of_both.last_day)
-  LEFT JOIN price_days AS of_endpoint
-    ON part.endpoint_name = of_endpoint.endpoint_name AND of_endpoint.model IS NULL
-    AND part.day >= of_endpoint.first_day AND (of_endpoint.last_day IS NULL OR part.day < of_endpoint.last_day)
-  LEFT JOIN price_days AS of_model
-    ON of_model.endpoint_name IS NULL AND part.model = of_model.model
-    AND part.day >= of_model.first_day AND (of_model.last_day IS NULL OR part.day < of_model.last_day)
+{price_days.joins("part", "price_days")}
 )
 SELECT
   * EXCLUDE (price),
-  CASE WHEN has_tokens THEN
-    plain::DECIMAL(20, 0) * price.input
-    + coalesce(cache_read, 0)::DECIMAL(20, 0) * price.cache_read
-    + coalesce(cache_creation, 0)::DECIMAL(20, 0) * price.cache_creation
-    + coalesce(output_tokens, 0)::DECIMAL(20, 0) * price.output
-  END AS cost
+  CASE WHEN has_tokens THEN {_MILLIONTHS_USD} END AS millionths_usd
 FROM priced"""
 
-FIGURES = """
+_TOKENS = ("input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens")
+_TOKEN_SUMS = ", ".join(f"{FIGURES[name].computed.sql} AS {name}" for name in _TOKENS)
+
+REPORT = f"""
 WITH sums AS (
   SELECT
     grouping(key) = 1 AS is_total,
@@ -187,12 +151,9 @@ WITH sums AS (
     coalesce(sum(invocations), 0) AS invocations,
     coalesce(sum(failed), 0) AS failed,
     coalesce(sum(unknown), 0) AS unknown,
-    coalesce(sum(input_tokens), 0) AS input_tokens,
-    coalesce(sum(output_tokens), 0) AS output_tokens,
-    coalesce(sum(total_tokens), 0) AS total_tokens,
-    coalesce(sum(cache_read), 0) AS cache_read,
-    sum(cost) AS cost,
-    coalesce(sum(total_tokens) FILTER (WHERE has_tokens AND cost IS NULL), 0) AS unpriced_tokens,
+    {_TOKEN_SUMS},
+    sum(millionths_usd) AS millionths_usd,
+    coalesce(sum({costs.unpriced("total_tokens", "millionths_usd")}), 0) AS unpriced_tokens,
     min(first_time) AS first_time,
     max(last_time) AS last_time
   FROM costs
@@ -223,14 +184,11 @@ SELECT
   sums.failed - coalesce(excess.failed, 0),
   sums.unknown - coalesce(excess.unknown, 0),
   sums.invocations,
-  input_tokens,
-  output_tokens,
-  total_tokens,
-  cache_read,
+  {", ".join(_TOKENS)},
   users,
   latencies[1],
   latencies[2],
-  cost,
+  millionths_usd,
   unpriced_tokens,
   first_time,
   last_time
@@ -254,4 +212,9 @@ def invocations(key: Key, period: Period) -> str:
 def projection(names: Iterable[str]) -> str:
     """Columns of a usage table by the names of `COLUMNS` and `OF_KEYS`, for DuckDB and DataFusion alike."""
     sources = COLUMNS | OF_KEYS
-    return ", ".join(f"{sources[name]} AS {name}" for name in names)
+    return ", ".join(f"{_column(sources[name])} AS {name}" for name in names)
+
+
+def _column(path: str) -> str:
+    column, *fields = path.split(".")
+    return column + "".join(f"['{name}']" for name in fields)

@@ -5,7 +5,23 @@
 WITH invocations AS (
   SELECT
     day,
-    {cell} AS cell,
+    xxhash64(
+      workspace_id, isnull(workspace_id),
+      endpoint_name, isnull(endpoint_name),
+      service_name, isnull(service_name),
+      model, isnull(model),
+      destination_type, isnull(destination_type),
+      requester, isnull(requester),
+      requester_type, isnull(requester_type),
+      api_type, isnull(api_type),
+      source, isnull(source),
+      status_code, isnull(status_code),
+      coding_agent, isnull(coding_agent),
+      is_mcp, isnull(is_mcp),
+      mcp_server_type, isnull(mcp_server_type),
+      mcp_method, isnull(mcp_method),
+      mcp_tool, isnull(mcp_tool),
+      map_keys(request_tags), map_values(request_tags), isnull(request_tags)) AS cell,
     CASE WHEN latency_ms <= 1 THEN 0 ELSE CAST(ln(latency_ms) / ln(1.04D) + 0.5D AS INT) END AS latency,
     CASE WHEN time_to_first_byte_ms <= 1 THEN 0 ELSE CAST(ln(time_to_first_byte_ms) / ln(1.04D) + 0.5D AS INT) END
       AS first_byte,

@@ -5,7 +5,26 @@
 -- shapes. So each request counts once, whatever rows are added up, and sums do too. Only the few invocations whose
 -- request's hash comes twice are looked at by request. Cells and shapes are told apart by hashes of 64 bits.
 WITH invocations AS (
-  SELECT *, xxhash64(request_id, day) AS request_hash
+  SELECT
+    *,
+    xxhash64(request_id, day) AS request_hash,
+    xxhash64(
+      workspace_id, isnull(workspace_id),
+      endpoint_name, isnull(endpoint_name),
+      service_name, isnull(service_name),
+      model, isnull(model),
+      destination_type, isnull(destination_type),
+      requester, isnull(requester),
+      requester_type, isnull(requester_type),
+      api_type, isnull(api_type),
+      source, isnull(source),
+      status_code, isnull(status_code),
+      coding_agent, isnull(coding_agent),
+      is_mcp, isnull(is_mcp),
+      mcp_server_type, isnull(mcp_server_type),
+      mcp_method, isnull(mcp_method),
+      mcp_tool, isnull(mcp_tool),
+      map_keys(request_tags), map_values(request_tags), isnull(request_tags)) AS cell
   FROM {schema}.usage_invocations
   WHERE {of_days}
 ),
@@ -22,16 +41,16 @@ cells AS (
     api_type,
     source,
     request_tags,
-    coalesce(size(request_tags), 0) > 0 AS is_tagged,
     status_code,
-    status_code IS NOT NULL AS is_answered,
-    coalesce(status_code >= 400, false) AS is_failed,
     coding_agent,
     is_mcp,
     mcp_server_type,
     mcp_method,
     mcp_tool,
     cell,
+    coalesce(size(request_tags), 0) > 0 AS is_tagged,
+    status_code IS NOT NULL AS is_answered,
+    coalesce(status_code >= 400, false) AS is_failed,
     count(request_id) AS invocations_of_requests,
     count(*) AS invocations,
     count_if(has_tokens) AS invocations_with_tokens,
@@ -42,7 +61,7 @@ cells AS (
     sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
     sum(plain_input_tokens) AS plain_input_tokens,
     sum(output_reasoning_tokens) AS output_reasoning_tokens
-  FROM (SELECT *, {cell} AS cell FROM invocations)
+  FROM invocations
   GROUP BY
     day,
     workspace_id,
@@ -71,7 +90,7 @@ repeated AS (
   HAVING count(*) > 1
 ),
 of_repeated AS (
-  SELECT /*+ BROADCAST(repeated) */ day, request_id, {cell} AS cell, count(*) AS invocations
+  SELECT /*+ BROADCAST(repeated) */ day, request_id, cell, count(*) AS invocations
   FROM invocations
   LEFT SEMI JOIN repeated USING (request_hash)
   WHERE request_id IS NOT NULL

@@ -14,48 +14,48 @@
 -- - Requests of gateway_batch's own cache were not sent, and are nowhere here.
 -- Only columns of Databricks' system.ai_gateway.usage are read.
 -- A condition on event_time lets Delta skip files, one on day or hour does not.
---
--- Columns:
--- request_id: The request; several rows may have one.
--- invocation_id: The invocation; unique.
--- event_time: When it was received.
--- day: UTC date of event_time.
--- hour: Begin of its UTC hour.
--- hour_of_day: 0 to 23, UTC.
--- weekday: 0 for Monday to 6 for Sunday, UTC.
--- workspace_id: Workspace of the called endpoint.
--- endpoint_name: Endpoint as the caller wrote it.
--- service_name: Three-part name of the service; NULL where a plain endpoint was called.
--- model: Model that answered, in one spelling: small letters, - for blanks, dots and underscores, without Databricks'
---   prefixes. NULL where the call was refused before it was routed, and for tools.
--- destination_model: The same, as the table spells it.
--- destination_type: Pay-per-token, provisioned throughput or external; NULL as for model.
--- requester: User or service principal.
--- requester_type: USER, SERVICE_PRINCIPAL or USER_GROUP.
--- api_type: Wire format of the call.
--- source: Where the call came from: AI_QUERY, EXTERNAL_CLIENT, GUARDRAIL, ...
--- request_tags: Tags of the request.
--- is_tagged: Whether it has any.
--- status_code: Final HTTP status; NULL where it is not known.
--- is_answered: Whether there is a status.
--- is_failed: Whether it is 400 or more.
--- latency_ms: Milliseconds to the end of the answer; NULL where there is no status.
--- time_to_first_byte_ms: Milliseconds to its first byte; NULL as latency_ms.
--- input_tokens: Tokens of the prompt, cached ones included; NULL where none are known.
--- output_tokens: Tokens of the answer, reasoning included; NULL where none are known.
--- total_tokens: Both; NULL where none are known.
--- cache_read_input_tokens: Input tokens read from the provider's cache; NULL where it reported none.
--- cache_creation_input_tokens: Input tokens written to it; NULL where it reported none.
--- plain_input_tokens: Input tokens that were neither, as they are priced; NULL where no input tokens are known.
--- output_reasoning_tokens: Output tokens of reasoning; NULL where none were reported.
--- has_tokens: Whether any tokens are known, so that it cost something.
--- is_mcp: Whether it is a call of an MCP server.
--- mcp_tool: Its tool; NULL for other methods and other calls.
--- mcp_method: Its JSON-RPC method.
--- mcp_server_type: Kind of MCP server.
--- coding_agent: By the User-Agent, else by session_metadata: claude-code, codex, cursor, gemini-cli, opencode, or what
---   session_metadata says; NULL for other callers.
--- client_session_id: Conversation that the caller says it belongs to.
+CREATE OR REPLACE VIEW {schema}.usage_invocations (
+  request_id COMMENT 'The request; several rows may have one.',
+  invocation_id COMMENT 'The invocation; unique.',
+  event_time COMMENT 'When it was received.',
+  day COMMENT 'UTC date of event_time.',
+  hour COMMENT 'Begin of its UTC hour.',
+  hour_of_day COMMENT '0 to 23, UTC.',
+  weekday COMMENT '0 for Monday to 6 for Sunday, UTC.',
+  workspace_id COMMENT 'Workspace of the called endpoint.',
+  endpoint_name COMMENT 'Endpoint as the caller wrote it.',
+  service_name COMMENT 'Three-part name of the service; NULL where a plain endpoint was called.',
+  model COMMENT 'Model that answered, in one spelling: small letters, - for blanks, dots and underscores, without Databricks\' prefixes. NULL where the call was refused before it was routed, and for tools.',
+  destination_model COMMENT 'The same, as the table spells it.',
+  destination_type COMMENT 'Pay-per-token, provisioned throughput or external; NULL as for model.',
+  requester COMMENT 'User or service principal; NULL where it is not known.',
+  requester_type COMMENT 'USER, SERVICE_PRINCIPAL or USER_GROUP.',
+  api_type COMMENT 'Wire format of the call.',
+  source COMMENT 'Where the call came from: AI_QUERY, EXTERNAL_CLIENT, GUARDRAIL, ...',
+  request_tags COMMENT 'Tags of the request.',
+  is_tagged COMMENT 'Whether it has any.',
+  status_code COMMENT 'Final HTTP status; NULL where it is not known.',
+  is_answered COMMENT 'Whether there is a status.',
+  is_failed COMMENT 'Whether it is 400 or more.',
+  latency_ms COMMENT 'Milliseconds to the end of the answer; NULL where there is no status.',
+  time_to_first_byte_ms COMMENT 'Milliseconds to its first byte; NULL as latency_ms.',
+  input_tokens COMMENT 'Tokens of the prompt, cached ones included; NULL where none are known.',
+  output_tokens COMMENT 'Tokens of the answer, reasoning included; NULL where none are known.',
+  total_tokens COMMENT 'Both; NULL where none are known.',
+  cache_read_input_tokens COMMENT 'Input tokens read from the provider\'s cache; NULL where it reported none.',
+  cache_creation_input_tokens COMMENT 'Input tokens written to it; NULL where it reported none.',
+  plain_input_tokens COMMENT 'Input tokens that were neither, as they are priced; NULL where no input tokens are known.',
+  output_reasoning_tokens COMMENT 'Output tokens of reasoning; NULL where none were reported.',
+  has_tokens COMMENT 'Whether any tokens are known, so that it cost something.',
+  is_mcp COMMENT 'Whether it is a call of an MCP server.',
+  mcp_tool COMMENT 'Its tool; NULL for other methods and other calls.',
+  mcp_method COMMENT 'Its JSON-RPC method, such as tools/call.',
+  mcp_server_type COMMENT 'Kind of MCP server.',
+  coding_agent COMMENT 'By the User-Agent, else by session_metadata: claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; NULL for other callers.',
+  client_session_id COMMENT 'Conversation that the caller says it belongs to.'
+)
+COMMENT 'One row for each invocation of a model or tool in the usage table, in the terms of the views on top of it. By gateway_batch.'
+AS
 SELECT
   request_id,
   invocation_id,
@@ -67,8 +67,7 @@ SELECT
   workspace_id,
   endpoint_name,
   service_name,
-  regexp_replace(
-    regexp_replace(lower(trim(destination_model)), '^(system\\.ai\\.)?(databricks-)?', ''), '[ ._]+', '-') AS model,
+  regexp_replace(regexp_replace(lower(trim(destination_model)), '^(system\\.ai\\.)?(databricks-)?', ''), '[ ._]+', '-') AS model,
   destination_model,
   destination_type,
   requester,
@@ -87,10 +86,9 @@ SELECT
   total_tokens,
   token_details.cache_read_input_tokens AS cache_read_input_tokens,
   token_details.cache_creation_input_tokens AS cache_creation_input_tokens,
-  greatest(
-    input_tokens - coalesce(token_details.cache_read_input_tokens, 0)
-    - coalesce(token_details.cache_creation_input_tokens, 0), CASE WHEN input_tokens IS NOT NULL THEN 0 END)
-    AS plain_input_tokens,
+  CASE WHEN input_tokens IS NOT NULL
+    THEN greatest(input_tokens - coalesce(token_details.cache_read_input_tokens, 0)
+      - coalesce(token_details.cache_creation_input_tokens, 0), 0) END AS plain_input_tokens,
   token_details.output_reasoning_tokens AS output_reasoning_tokens,
   coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
   coalesce(

@@ -1,20 +1,23 @@
 -- One row for each UTC day: requests, tokens and distinct users.
 --
--- A request counts on each day that has a row of it. The terms are those of usage_invocations.
---
--- Columns:
--- day: UTC date; NULL for rows without a time.
--- requests: Requests, failed and unknown ones included.
--- failed_requests: Of these, with a status of 400 or more.
--- unknown_requests: Of these, without any status.
--- error_rate: Failed requests by requests; NULL without requests.
--- invocations: Rows of the usage table.
--- input_tokens: Tokens of prompts, cached ones included.
--- output_tokens: Tokens of answers, reasoning included.
--- total_tokens: Tokens of both.
--- cache_read_input_tokens: Input tokens read from the provider's cache.
--- cache_hit_ratio: These by input tokens; NULL without input tokens.
--- users: Distinct requesters, service principals included; they don't add up over days, see overview_users_daily.
+-- A request counts on each day that has a row of it. The terms are those of usage_invocations. Users don't add up over
+-- days: see overview_users_daily.
+CREATE OR REPLACE VIEW {schema}.overview_daily (
+  day COMMENT 'UTC date; NULL for rows without a time.',
+  requests COMMENT 'Distinct requests of each UTC day, failed and unknown ones included.',
+  failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
+  unknown_requests COMMENT 'Requests without any status: nobody saw the answer.',
+  error_rate COMMENT 'Failed requests by requests; NULL without requests.',
+  invocations COMMENT 'Rows of the usage table, of fallbacks and guardrails too.',
+  input_tokens COMMENT 'Tokens of prompts, cached ones included.',
+  output_tokens COMMENT 'Tokens of answers, reasoning included.',
+  total_tokens COMMENT 'Tokens of prompts and answers.',
+  cache_read_input_tokens COMMENT 'Input tokens read from the provider\'s cache.',
+  cache_hit_ratio COMMENT 'Input tokens read from the provider\'s cache by input tokens; NULL without input tokens.',
+  users COMMENT 'Distinct requesters, service principals included.'
+)
+COMMENT 'One row for each UTC day: requests, tokens and distinct users. By gateway_batch.'
+AS
 WITH requests AS (
   SELECT
     day,
@@ -30,13 +33,13 @@ WITH requests AS (
   FROM {schema}.usage_cells
   GROUP BY day, request_group
 ),
-days AS (
+counted AS (
   SELECT
     day,
     coalesce(sum(requests), 0) AS requests,
     coalesce(sum(requests) FILTER (WHERE is_failed), 0) AS failed_requests,
     coalesce(sum(requests) FILTER (WHERE NOT is_answered), 0) AS unknown_requests,
-    sum(invocations) AS invocations,
+    coalesce(sum(invocations), 0) AS invocations,
     coalesce(sum(input_tokens), 0) AS input_tokens,
     coalesce(sum(output_tokens), 0) AS output_tokens,
     coalesce(sum(total_tokens), 0) AS total_tokens,
@@ -44,13 +47,15 @@ days AS (
   FROM requests
   GROUP BY day
 ),
-users AS (
-  SELECT day, count(DISTINCT requester) AS users
+distinct_values AS (
+  SELECT
+    day,
+    count(DISTINCT requester) AS users
   FROM {schema}.usage_cells
   GROUP BY day
 )
 SELECT
-  days.day,
+  counted.day,
   requests,
   failed_requests,
   unknown_requests,
@@ -62,5 +67,6 @@ SELECT
   cache_read_input_tokens,
   cache_read_input_tokens / nullif(input_tokens, 0) AS cache_hit_ratio,
   users
-FROM days
-JOIN users ON days.day <=> users.day
+FROM counted
+JOIN distinct_values
+  ON counted.day <=> distinct_values.day

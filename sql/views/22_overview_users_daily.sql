@@ -2,12 +2,14 @@
 --
 -- A user is a requester, service principals included; rows without a requester or a time are left out, unknown and
 -- failed ones are not.
---
--- Columns:
--- day: UTC date.
--- users: Distinct requesters of the day.
--- users_7_days: Distinct requesters of the day and the 6 before it.
--- users_28_days: Distinct requesters of the day and the 27 before it.
+CREATE OR REPLACE VIEW {schema}.overview_users_daily (
+  day COMMENT 'UTC date.',
+  users COMMENT 'Distinct requesters of the day.',
+  users_7_days COMMENT 'Distinct requesters of the day and the 6 before it.',
+  users_28_days COMMENT 'Distinct requesters of the day and the 27 before it.'
+)
+COMMENT 'One row for each UTC day with a requester: distinct users on it, and in the 7 and 28 days that end with it. By gateway_batch.'
+AS
 WITH seen AS (
   SELECT DISTINCT day, requester
   FROM {schema}.usage_cells

@@ -1,20 +1,22 @@
 -- One row for each UTC day and endpoint: requests, tokens, cache hit ratio.
 --
 -- A request counts in each row that has an invocation of it. The terms are those of usage_invocations.
---
--- Columns:
--- day: UTC date; NULL for rows without a time.
--- endpoint_name: Endpoint as the caller wrote it.
--- requests: Requests, failed and unknown ones included.
--- failed_requests: Of these, with a status of 400 or more.
--- unknown_requests: Of these, without any status.
--- error_rate: Failed requests by requests; NULL without requests.
--- input_tokens: Tokens of prompts, cached ones included.
--- output_tokens: Tokens of answers, reasoning included.
--- total_tokens: Tokens of both.
--- cache_read_input_tokens: Input tokens read from the provider's cache.
--- cache_hit_ratio: These by input tokens; NULL without input tokens.
--- users: Distinct requesters, service principals included.
+CREATE OR REPLACE VIEW {schema}.usage_endpoints_daily (
+  day COMMENT 'UTC date; NULL for rows without a time.',
+  endpoint_name COMMENT 'Endpoint as the caller wrote it.',
+  requests COMMENT 'Distinct requests of each UTC day, failed and unknown ones included.',
+  failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
+  unknown_requests COMMENT 'Requests without any status: nobody saw the answer.',
+  error_rate COMMENT 'Failed requests by requests; NULL without requests.',
+  input_tokens COMMENT 'Tokens of prompts, cached ones included.',
+  output_tokens COMMENT 'Tokens of answers, reasoning included.',
+  total_tokens COMMENT 'Tokens of prompts and answers.',
+  cache_read_input_tokens COMMENT 'Input tokens read from the provider\'s cache.',
+  cache_hit_ratio COMMENT 'Input tokens read from the provider\'s cache by input tokens; NULL without input tokens.',
+  users COMMENT 'Distinct requesters, service principals included.'
+)
+COMMENT 'One row for each UTC day and endpoint: requests, tokens, cache hit ratio. By gateway_batch.'
+AS
 WITH requests AS (
   SELECT
     day,
@@ -44,8 +46,11 @@ counted AS (
   FROM requests
   GROUP BY day, endpoint_name
 ),
-users AS (
-  SELECT day, endpoint_name, count(DISTINCT requester) AS users
+distinct_values AS (
+  SELECT
+    day,
+    endpoint_name,
+    count(DISTINCT requester) AS users
   FROM {schema}.usage_cells
   GROUP BY day, endpoint_name
 )
@@ -63,4 +68,6 @@ SELECT
   cache_read_input_tokens / nullif(input_tokens, 0) AS cache_hit_ratio,
   users
 FROM counted
-JOIN users ON counted.day <=> users.day AND counted.endpoint_name <=> users.endpoint_name
+JOIN distinct_values
+  ON counted.day <=> distinct_values.day
+  AND counted.endpoint_name <=> distinct_values.endpoint_name

@@ -2,19 +2,21 @@
 --
 -- A request counts in each row that has an invocation of it. The terms are those of usage_invocations.
 -- Summed over days and sorted it is the list of top users.
---
--- Columns:
--- day: UTC date; NULL for rows without a time.
--- requester: User or service principal; NULL where it is not known.
--- requests: Requests, failed and unknown ones included.
--- failed_requests: Of these, with a status of 400 or more.
--- unknown_requests: Of these, without any status.
--- error_rate: Failed requests by requests; NULL without requests.
--- input_tokens: Tokens of prompts, cached ones included.
--- output_tokens: Tokens of answers, reasoning included.
--- total_tokens: Tokens of both.
--- cache_read_input_tokens: Input tokens read from the provider's cache.
--- cache_hit_ratio: These by input tokens; NULL without input tokens.
+CREATE OR REPLACE VIEW {schema}.usage_requesters_daily (
+  day COMMENT 'UTC date; NULL for rows without a time.',
+  requester COMMENT 'User or service principal; NULL where it is not known.',
+  requests COMMENT 'Distinct requests of each UTC day, failed and unknown ones included.',
+  failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
+  unknown_requests COMMENT 'Requests without any status: nobody saw the answer.',
+  error_rate COMMENT 'Failed requests by requests; NULL without requests.',
+  input_tokens COMMENT 'Tokens of prompts, cached ones included.',
+  output_tokens COMMENT 'Tokens of answers, reasoning included.',
+  total_tokens COMMENT 'Tokens of prompts and answers.',
+  cache_read_input_tokens COMMENT 'Input tokens read from the provider\'s cache.',
+  cache_hit_ratio COMMENT 'Input tokens read from the provider\'s cache by input tokens; NULL without input tokens.'
+)
+COMMENT 'One row for each UTC day and requester: requests, tokens, cache hit ratio. By gateway_batch.'
+AS
 WITH requests AS (
   SELECT
     day,

@@ -8,41 +8,43 @@
 -- Invocations without tokens (failed, unknown and tools' ones) are not spend: NULL too, but not unpriced.
 -- It is an estimate by list prices or your own: not what an invoice says, with its discounts, tiers for long prompts,
 -- provisioned throughput and DBUs; and tokens that the gateway estimated are priced as reported ones are.
---
--- Columns:
--- day: UTC date; NULL for rows without a time.
--- workspace_id: Workspace of the called endpoint.
--- endpoint_name: Endpoint as the caller wrote it.
--- service_name: Three-part name of the service; NULL where a plain endpoint was called.
--- model: Model that answered, as in usage_invocations.
--- destination_type: Pay-per-token, provisioned throughput or external.
--- requester: User or service principal.
--- requester_type: USER, SERVICE_PRINCIPAL or USER_GROUP.
--- api_type: Wire format of the call.
--- source: Where the call came from.
--- request_tags: Tags of the request.
--- is_tagged: Whether it has any.
--- status_code: Final HTTP status; NULL where it is not known.
--- is_answered: Whether there is a status.
--- is_failed: Whether it is 400 or more.
--- coding_agent: As in usage_invocations.
--- is_mcp: Whether it is a call of an MCP server.
--- mcp_server_type: Kind of MCP server.
--- mcp_method: Its JSON-RPC method.
--- mcp_tool: Its tool.
--- cell: As in usage_cells.
--- request_group: As in usage_cells.
--- requests: Requests of the group, the same number in each of its rows.
--- invocations: Rows of the usage table.
--- input_tokens: Tokens of prompts, cached ones included.
--- output_tokens: Tokens of answers, reasoning included.
--- total_tokens: Both.
--- cache_read_input_tokens: Input tokens read from the provider's cache.
--- price_source: Where the price is from; NULL where there is none.
--- cost_usd: US dollars; NULL where there are no tokens, or no price for them.
--- unpriced_invocations: Invocations with tokens that have no price.
--- unpriced_tokens: Tokens that have no price.
-WITH prices AS (
+CREATE OR REPLACE VIEW {schema}.usage_costs (
+  day COMMENT 'UTC date; NULL for rows without a time.',
+  workspace_id COMMENT 'Workspace of the called endpoint.',
+  endpoint_name COMMENT 'Endpoint as the caller wrote it.',
+  service_name COMMENT 'Three-part name of the service; NULL where a plain endpoint was called.',
+  model COMMENT 'Model that answered, spelled as in usage_invocations; NULL where the call was refused before it was routed, and for tools.',
+  destination_type COMMENT 'Pay-per-token, provisioned throughput or external; NULL as for model.',
+  requester COMMENT 'User or service principal; NULL where it is not known.',
+  requester_type COMMENT 'USER, SERVICE_PRINCIPAL or USER_GROUP.',
+  api_type COMMENT 'Wire format of the call.',
+  source COMMENT 'Where the call came from: AI_QUERY, EXTERNAL_CLIENT, GUARDRAIL, ...',
+  request_tags COMMENT 'Tags of the request.',
+  is_tagged COMMENT 'Whether it has any.',
+  status_code COMMENT 'Final HTTP status; NULL where it is not known.',
+  is_answered COMMENT 'Whether there is a status.',
+  is_failed COMMENT 'Whether it is 400 or more.',
+  coding_agent COMMENT 'claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; NULL for other callers.',
+  is_mcp COMMENT 'Whether it is a call of an MCP server.',
+  mcp_server_type COMMENT 'Kind of MCP server.',
+  mcp_method COMMENT 'Its JSON-RPC method, such as tools/call.',
+  mcp_tool COMMENT 'Its tool; NULL for other methods and other calls.',
+  cell COMMENT 'Hash of the dimensions, from workspace_id on; NULL for a row of the usage table.',
+  request_group COMMENT 'Requests whose invocations fall into the same cells, or the request_id; NULL for a row without one. The sums of a cell are in the row of those with a single invocation.',
+  requests COMMENT 'Requests of the group, the same number in each of its rows.',
+  invocations COMMENT 'Rows of the usage table.',
+  input_tokens COMMENT 'Tokens of prompts, cached ones included; NULL where none are known, as the sums after it.',
+  output_tokens COMMENT 'Tokens of answers, reasoning included.',
+  total_tokens COMMENT 'Both.',
+  cache_read_input_tokens COMMENT 'Input tokens read from the provider\'s cache.',
+  price_source COMMENT 'Where the price is from; NULL where there is none.',
+  cost_usd COMMENT 'US dollars; NULL where there are no tokens, or no price for them.',
+  unpriced_invocations COMMENT 'Invocations with tokens that have no price.',
+  unpriced_tokens COMMENT 'Tokens that have no price.'
+)
+COMMENT 'One row for each of usage_cells, with what its tokens cost by the table of prices. By gateway_batch.'
+AS
+WITH price_days AS (
   SELECT
     endpoint_name,
     model,
@@ -53,12 +55,13 @@ WITH prices AS (
       output_usd_per_million AS output,
       cache_read_usd_per_million AS cache_read,
       cache_creation_usd_per_million AS cache_creation,
-      source) AS price
+      source AS source) AS price
   FROM (
     SELECT
       *,
       row_number() OVER (
-        PARTITION BY endpoint_name, model, first_day ORDER BY valid_from DESC, added_at DESC) AS newest
+        PARTITION BY endpoint_name, model, first_day
+        ORDER BY valid_from DESC NULLS LAST, added_at DESC NULLS LAST) AS newest
     FROM (
       SELECT
         *,
@@ -76,13 +79,13 @@ priced AS (
     invocations_with_tokens > 0 AS has_tokens,
     coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
   FROM {schema}.usage_cells AS usage
-  LEFT JOIN prices AS of_both
+  LEFT JOIN price_days AS of_both
     ON usage.endpoint_name = of_both.endpoint_name AND usage.model = of_both.model
     AND usage.day >= of_both.first_day AND (of_both.last_day IS NULL OR usage.day < of_both.last_day)
-  LEFT JOIN prices AS of_endpoint
+  LEFT JOIN price_days AS of_endpoint
     ON usage.endpoint_name = of_endpoint.endpoint_name AND of_endpoint.model IS NULL
     AND usage.day >= of_endpoint.first_day AND (of_endpoint.last_day IS NULL OR usage.day < of_endpoint.last_day)
-  LEFT JOIN prices AS of_model
+  LEFT JOIN price_days AS of_model
     ON of_model.endpoint_name IS NULL AND usage.model = of_model.model
     AND usage.day >= of_model.first_day AND (of_model.last_day IS NULL OR usage.day < of_model.last_day)
 ),
@@ -93,8 +96,7 @@ costs AS (
       CAST(CAST(
         try_cast(coalesce(plain_input_tokens, 0) AS DECIMAL(15, 0)) * price.input
         + try_cast(coalesce(cache_read_input_tokens, 0) AS DECIMAL(15, 0)) * coalesce(price.cache_read, price.input)
-        + try_cast(coalesce(cache_creation_input_tokens, 0) AS DECIMAL(15, 0))
-          * coalesce(price.cache_creation, price.input)
+        + try_cast(coalesce(cache_creation_input_tokens, 0) AS DECIMAL(15, 0)) * coalesce(price.cache_creation, price.input)
         + try_cast(coalesce(output_tokens, 0) AS DECIMAL(15, 0)) * price.output
         AS DECIMAL(28, 6)) * 0.000001BD AS DECIMAL(24, 12))
     END AS cost_usd

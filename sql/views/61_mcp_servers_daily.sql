@@ -1,26 +1,42 @@
 -- One row for each UTC day, MCP server, method and tool with calls of MCP servers: requests, error rate, users.
 --
 -- A call is one of an MCP server by its service_type or, where that is missing, by its mcp_metadata. Such calls have no
--- tokens. The table calls no server external or not but by server_type, a column of mcp_servers_daily.
---
--- Columns:
--- day: UTC date; NULL for rows without a time.
--- endpoint_name: Server as the caller wrote it.
--- mcp_server_type: Kind of server, as the table has it.
--- mcp_method: JSON-RPC method, such as tools/call.
--- mcp_tool: Tool; NULL for other methods.
--- requests: Requests, failed and unknown ones included.
--- failed_requests: Of these, with a status of 400 or more; errors inside an answer of 200 are not known here.
--- unknown_requests: Of these, without any status.
--- error_rate: Failed requests by requests; NULL without requests.
--- users: Distinct requesters, service principals included.
--- latency_p50_ms: Milliseconds to the end of the answer, median; NULL where none is known. Exact, but
---   of days from the aggregate within 2% or 1 ms.
--- latency_p95_ms: The same, 95th percentile.
+-- tokens. The table calls no server external or not but by server_type, a column of mcp_servers_daily. Errors inside an
+-- answer of status 200 are not known here. Percentiles are exact, but of days from the aggregate within 2% or 1 ms.
+CREATE OR REPLACE VIEW {schema}.mcp_servers_daily (
+  day COMMENT 'UTC date; NULL for rows without a time.',
+  endpoint_name COMMENT 'Endpoint as the caller wrote it.',
+  mcp_server_type COMMENT 'Kind of MCP server.',
+  mcp_method COMMENT 'Its JSON-RPC method, such as tools/call.',
+  mcp_tool COMMENT 'Its tool; NULL for other methods and other calls.',
+  requests COMMENT 'Distinct requests of each UTC day, failed and unknown ones included.',
+  failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
+  unknown_requests COMMENT 'Requests without any status: nobody saw the answer.',
+  error_rate COMMENT 'Failed requests by requests; NULL without requests.',
+  users COMMENT 'Distinct requesters, service principals included.',
+  latency_p50_ms COMMENT 'Milliseconds to the end of the answer, median; NULL where no invocation has a status.',
+  latency_p95_ms COMMENT 'Milliseconds to the end of the answer, 95th percentile; NULL where no invocation has a status.'
+)
+COMMENT 'One row for each UTC day, MCP server, method and tool with calls of MCP servers: requests, error rate, users. By gateway_batch.'
+AS
 WITH calls AS (
   SELECT *
   FROM {schema}.usage_cells
   WHERE is_mcp
+),
+requests AS (
+  SELECT
+    day,
+    endpoint_name,
+    mcp_server_type,
+    mcp_method,
+    mcp_tool,
+    request_group,
+    max(requests) AS requests,
+    bool_or(is_failed) AS is_failed,
+    bool_or(is_answered) AS is_answered
+  FROM calls
+  GROUP BY day, endpoint_name, mcp_server_type, mcp_method, mcp_tool, request_group
 ),
 counted AS (
   SELECT
@@ -32,23 +48,10 @@ counted AS (
     coalesce(sum(requests), 0) AS requests,
     coalesce(sum(requests) FILTER (WHERE is_failed), 0) AS failed_requests,
     coalesce(sum(requests) FILTER (WHERE NOT is_answered), 0) AS unknown_requests
-  FROM (
-    SELECT
-      day,
-      endpoint_name,
-      mcp_server_type,
-      mcp_method,
-      mcp_tool,
-      request_group,
-      max(requests) AS requests,
-      bool_or(is_failed) AS is_failed,
-      bool_or(is_answered) AS is_answered
-    FROM calls
-    GROUP BY day, endpoint_name, mcp_server_type, mcp_method, mcp_tool, request_group
-  )
+  FROM requests
   GROUP BY day, endpoint_name, mcp_server_type, mcp_method, mcp_tool
 ),
-users AS (
+distinct_values AS (
   SELECT
     day,
     endpoint_name,
@@ -66,7 +69,7 @@ latencies AS (
     mcp_server_type,
     mcp_method,
     mcp_tool,
-    percentile(latency_ms, array(0.5, 0.95), invocations) AS latency
+    percentile(latency_ms, array(0.5, 0.95), invocations) AS latency_ms
   FROM {schema}.usage_distributions
   WHERE is_mcp AND latency_ms IS NOT NULL
   GROUP BY day, endpoint_name, mcp_server_type, mcp_method, mcp_tool
@@ -82,14 +85,18 @@ SELECT
   unknown_requests,
   failed_requests / nullif(requests, 0) AS error_rate,
   users,
-  latency[0] AS latency_p50_ms,
-  latency[1] AS latency_p95_ms
+  latency_ms[0] AS latency_p50_ms,
+  latency_ms[1] AS latency_p95_ms
 FROM counted
-JOIN users
-  ON counted.day <=> users.day AND counted.endpoint_name <=> users.endpoint_name
-  AND counted.mcp_server_type <=> users.mcp_server_type AND counted.mcp_method <=> users.mcp_method
-  AND counted.mcp_tool <=> users.mcp_tool
+JOIN distinct_values
+  ON counted.day <=> distinct_values.day
+  AND counted.endpoint_name <=> distinct_values.endpoint_name
+  AND counted.mcp_server_type <=> distinct_values.mcp_server_type
+  AND counted.mcp_method <=> distinct_values.mcp_method
+  AND counted.mcp_tool <=> distinct_values.mcp_tool
 LEFT JOIN latencies
-  ON counted.day <=> latencies.day AND counted.endpoint_name <=> latencies.endpoint_name
-  AND counted.mcp_server_type <=> latencies.mcp_server_type AND counted.mcp_method <=> latencies.mcp_method
+  ON counted.day <=> latencies.day
+  AND counted.endpoint_name <=> latencies.endpoint_name
+  AND counted.mcp_server_type <=> latencies.mcp_server_type
+  AND counted.mcp_method <=> latencies.mcp_method
   AND counted.mcp_tool <=> latencies.mcp_tool

@@ -3,21 +3,23 @@
 -- The agent is known by the User-Agent, else by session_metadata (see usage_invocations); its calls of MCP servers count
 -- as requests. Not available, as no usage table has them: commits, lines added and removed, and the coding sessions of
 -- the agents' own telemetry; see coding_agents_sessions_daily for what callers name as a session to the gateway.
---
--- Columns:
--- day: UTC date; NULL for rows without a time.
--- coding_agent: claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says.
--- model: Model that answered; NULL where the call was refused before it was routed, and for tools.
--- requests: Requests, failed and unknown ones included.
--- failed_requests: Of these, with a status of 400 or more.
--- unknown_requests: Of these, without any status.
--- error_rate: Failed requests by requests; NULL without requests.
--- input_tokens: Tokens of prompts, cached ones included.
--- output_tokens: Tokens of answers, reasoning included.
--- total_tokens: Tokens of both.
--- cache_read_input_tokens: Input tokens read from the provider's cache.
--- cache_hit_ratio: These by input tokens; NULL without input tokens.
--- users: Distinct requesters.
+CREATE OR REPLACE VIEW {schema}.coding_agents_daily (
+  day COMMENT 'UTC date; NULL for rows without a time.',
+  coding_agent COMMENT 'claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; NULL for other callers.',
+  model COMMENT 'Model that answered, spelled as in usage_invocations; NULL where the call was refused before it was routed, and for tools.',
+  requests COMMENT 'Distinct requests of each UTC day, failed and unknown ones included.',
+  failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
+  unknown_requests COMMENT 'Requests without any status: nobody saw the answer.',
+  error_rate COMMENT 'Failed requests by requests; NULL without requests.',
+  input_tokens COMMENT 'Tokens of prompts, cached ones included.',
+  output_tokens COMMENT 'Tokens of answers, reasoning included.',
+  total_tokens COMMENT 'Tokens of prompts and answers.',
+  cache_read_input_tokens COMMENT 'Input tokens read from the provider\'s cache.',
+  cache_hit_ratio COMMENT 'Input tokens read from the provider\'s cache by input tokens; NULL without input tokens.',
+  users COMMENT 'Distinct requesters, service principals included.'
+)
+COMMENT 'One row for each UTC day, coding agent and model: requests, tokens, users. By gateway_batch.'
+AS
 WITH calls AS (
   SELECT *
   FROM {schema}.usage_cells
@@ -54,7 +56,7 @@ counted AS (
   FROM requests
   GROUP BY day, coding_agent, model
 ),
-users AS (
+distinct_values AS (
   SELECT
     day,
     coding_agent,
@@ -78,5 +80,7 @@ SELECT
   cache_read_input_tokens / nullif(input_tokens, 0) AS cache_hit_ratio,
   users
 FROM counted
-JOIN users
-  ON counted.day <=> users.day AND counted.coding_agent <=> users.coding_agent AND counted.model <=> users.model
+JOIN distinct_values
+  ON counted.day <=> distinct_values.day
+  AND counted.coding_agent <=> distinct_values.coding_agent
+  AND counted.model <=> distinct_values.model

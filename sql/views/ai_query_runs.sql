@@ -101,10 +101,12 @@ sent AS (
     input_tokens,
     output_tokens,
     total_tokens,
-    coalesce(input_tokens, 0) AS given,
-    coalesce(output_tokens, 0) AS answered,
-    coalesce(token_details.cache_read_input_tokens, 0) AS cache_read,
-    coalesce(token_details.cache_creation_input_tokens, 0) AS cache_created,
+    coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
+    token_details.cache_read_input_tokens AS cache_read_input_tokens,
+    token_details.cache_creation_input_tokens AS cache_creation_input_tokens,
+    CASE WHEN input_tokens IS NOT NULL
+      THEN greatest(input_tokens - coalesce(token_details.cache_read_input_tokens, 0)
+        - coalesce(token_details.cache_creation_input_tokens, 0), 0) END AS plain_input_tokens,
     event_time AS started_at,
     event_time + make_dt_interval(0, 0, 0, coalesce(latency_ms, 0) / 1000.0) AS ended_at
   FROM {usage_table}
@@ -113,11 +115,12 @@ sent AS (
 priced AS (
   SELECT
     sent.*,
-    sent.total_tokens IS NOT NULL AND price IS NULL AS has_no_price,
-    CAST(greatest(given - cache_read - cache_created, 0) AS DECIMAL(15, 0)) * price.input
-      + CAST(cache_read AS DECIMAL(15, 0)) * coalesce(price.cache_read, price.input)
-      + CAST(cache_created AS DECIMAL(15, 0)) * coalesce(price.cache_creation, price.input)
-      + CAST(answered AS DECIMAL(15, 0)) * coalesce(price.output, 0) AS millionths_usd
+    CASE WHEN has_tokens THEN
+      try_cast(coalesce(plain_input_tokens, 0) AS DECIMAL(15, 0)) * price.input
+      + try_cast(coalesce(cache_read_input_tokens, 0) AS DECIMAL(15, 0)) * coalesce(price.cache_read, price.input)
+      + try_cast(coalesce(cache_creation_input_tokens, 0) AS DECIMAL(15, 0)) * coalesce(price.cache_creation, price.input)
+      + try_cast(coalesce(output_tokens, 0) AS DECIMAL(15, 0)) * price.output
+    END AS millionths_usd
   FROM sent
   LEFT JOIN prices USING (application_id, query_execution_id, endpoint_name)
 ),
@@ -136,7 +139,7 @@ attempts AS (
     sum(input_tokens) AS input_tokens,
     sum(output_tokens) AS output_tokens,
     sum(total_tokens) AS total_tokens,
-    count_if(has_no_price) AS without_price,
+    count_if(has_tokens AND millionths_usd IS NULL) AS without_price,
     sum(millionths_usd) AS millionths_usd,
     min(started_at) AS started_at,
     max(ended_at) AS ended_at

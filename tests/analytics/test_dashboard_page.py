@@ -131,7 +131,7 @@ def figures(page: Page, days: tuple[date, date], chosen: Mapping[str, Sequence[s
     choice = dict(chosen) | {
         name: (day - date(1970, 1, 1)).days for name, day in zip(("from", "to"), days, strict=True)
     }
-    asked = [[dataset.dimensions, dataset.measures, dataset.only.value] for dataset in DATASETS]
+    asked = [[dataset.dimensions, dataset.measures, dataset.only.column] for dataset in DATASETS]
     return [
         {
             tuple(map(dated, dataset.dimensions, key)): dict(zip(dataset.measures, values, strict=True))

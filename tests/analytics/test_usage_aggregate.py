@@ -29,6 +29,7 @@ from tests.analytics.usage_views import (
     make,
     one,
     only_views,
+    rows_of,
 )
 
 pytestmark = pytest.mark.timeout(1800)
@@ -63,7 +64,8 @@ def aggregated(spark: SparkSession, usage: Usage) -> Iterator[str]:
 @pytest.mark.parametrize("view", [view for view in read_views() if view.name not in BASE], ids=lambda view: view.name)
 def test_views_have_the_same_figures_where_days_come_from_it(usage: Usage, aggregated: str, view: View) -> None:
     """`test_views` plans each view down to the table's rows."""
-    found = usage.spark.sql(view.query(usage.table, aggregated)).toArrow().to_pylist()
+    usage.spark.sql(view.statement(usage.table, aggregated, BEFORE))
+    found = rows_of(usage.spark, f"{aggregated}.{view.name}")
     assert_same(view.name, found, usage.wanted(view.name), nearly_before=BEFORE)
 
 
@@ -159,7 +161,8 @@ def test_a_table_without_rows_has_views_without_rows_and_an_aggregate_without_da
         gb.create_views(spark, table, schema)
     with kept_in_memory(spark, schema):
         for view in read_views():
-            assert spark.sql(view.query(table, schema)).isEmpty(), view.name
+            spark.sql(view.statement(table, schema))
+            assert spark.table(f"{schema}.{view.name}").isEmpty(), view.name
     with only_views("usage_invocations", "usage_cells"):
         assert refresh(spark, schema, after(FIRST)) == Refreshed((), 0, FIRST + timedelta(days=1))
     assert by_day(spark, schema) == {}

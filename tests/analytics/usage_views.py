@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,13 @@ from tests.usage_days import usage_days, write_delta
 ROWS = int(os.environ.get("USAGE_VIEWS_ROWS", "6000"))
 FIRST, DAYS = date(2026, 8, 3), 60
 VIEWS = [view.name for view in read_views()]
+COMMENTS = {
+    view.name: {
+        name: text.replace("\\'", "'") for name, text in re.findall(r"^  (\w+) COMMENT '(.+)'(?:,|$)", view.text, re.M)
+    }
+    for view in read_views()
+}
+"""What each view's file says of its columns, in order."""
 OF_ROWS = {"usage_cells", "usage_costs", "usage_distributions"}
 """Views of the table's rows; without an aggregate they have one for each."""
 BASE = ("usage_invocations", *sorted(OF_ROWS))
@@ -169,11 +177,11 @@ def assert_same(view: str, found: list[Record], wanted: list[Figures], *, nearly
     """The same rows, and in them the same figures; percentiles of the days before one are near."""
     assert len(found) == len(wanted)
     if view in OF_ROWS:
-        names = [name for name, _ in next(each.columns for each in read_views() if each.name == view)]
+        names = list(COMMENTS[view])
         assert list(found[0]) == names if found else not wanted
         assert Counter(canonical(row, names) for row in found) == Counter(canonical(row, names) for row in wanted)
         return
-    columns = [name for name, _ in next(each.columns for each in read_views() if each.name == view)]
+    columns = list(COMMENTS[view])
     keys = ["invocation_id"] if "invocation_id" in columns else [name for name in columns if name in KEYS]
 
     def key(row: Record) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 
 import gateway_batch as gb
 from gateway_batch.usage.arrow import SCHEMA
-from gateway_batch.usage_report.report import FIGURES
+from gateway_batch.usage_report.report import REPORTED
 from tests.usage_days import usage_days, write_delta
 
 from .command import command
@@ -53,18 +53,18 @@ def test_rows_and_figures_are_those_that_the_command_prints(warehouse: Path, by:
     frame = gb.usage_frame(by, warehouse=warehouse)
     printed = command("usage", "--by", by, "--warehouse", str(warehouse), "--json")
     lines = [json.loads(line) for line in printed.stdout.splitlines()]
-    assert list(frame.columns) == [by, *FIGURES] == list(lines[0])
+    assert list(frame.columns) == [by, *REPORTED] == list(lines[0])
     assert len(frame) == len(lines) > 1
     for (_, row), line in zip(frame.iterrows(), lines, strict=True):
-        assert {name: None if pd.isna(row[name]) else row[name] for name in FIGURES} == {
-            name: line[name] for name in FIGURES
+        assert {name: None if pd.isna(row[name]) else row[name] for name in REPORTED} == {
+            name: line[name] for name in REPORTED
         }
 
 
 def test_columns_have_pandas_types_for_counts_rates_and_times(warehouse: Path) -> None:
     types = gb.usage_frame("day", warehouse=warehouse).dtypes.astype(str).to_dict()
     assert types["day"] == "datetime64[us, UTC]"
-    assert {types[name] for name in FIGURES} == {"int64", "float64", "object"}
+    assert {types[name] for name in REPORTED} == {"int64", "float64", "object"}
     assert [name for name, kind in types.items() if kind == "object"] == ["priced_cost_usd"]
     assert str(gb.usage_frame("status", warehouse=warehouse)["status"].dtype) == "Int64"
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,33 +15,57 @@ from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS
 from gateway_batch.spark.analytics.view_files import View, read_views
 from gateway_batch.spark.analytics.views import READ_COLUMNS, names_views, statements
 from gateway_batch.usage.record import MIRRORED_COLUMNS
+from scripts.write_sql import outdated, rendered
 
 FOLDERS = ("views", "views/databricks")
 ALL = [view for folder in FOLDERS for view in read_views(folder)]
 GOLDEN = Path(__file__).parent.parent / "golden" / "cost_models_daily.sql"
 
 
+def texts(view: View) -> list[str]:
+    return [text for text in (view.text, view.with_aggregate) if text is not None]
+
+
+def test_the_files_are_what_their_templates_make() -> None:
+    """Written by scripts/write_sql.py."""
+    assert rendered().keys() >= {Path("views/10_usage_invocations.sql"), Path("tables/usage_daily.sql")}
+    assert outdated() == []
+
+
 @pytest.mark.parametrize("view", ALL, ids=lambda view: view.name)
 def test_a_view_says_what_its_rows_and_columns_are(view: View) -> None:
-    assert view.comment.startswith("One row for each ")
-    names = [name for name, _ in view.columns]
-    assert len(names) == len(set(names)) > 1
-    assert all(text.endswith(".") for _, text in view.columns)
+    for text in texts(view):
+        comment = re.search(r"^COMMENT '(.+) By gateway_batch\.'\nAS$", text, re.MULTILINE)
+        assert comment is not None
+        assert comment[1].startswith("One row for each ")
+        assert text.startswith("-- One row for each ")
+        columns = re.findall(r"^  (\w+) COMMENT '(.+)'(?:,|$)", text, re.MULTILINE)
+        assert len(columns) == len(dict(columns)) > 1
+        assert [name for name, meaning in columns if not meaning.endswith(".")] == []
 
 
 def test_a_view_reads_only_what_is_made_before_it() -> None:
-    made = {"prices", CELLS, DISTRIBUTIONS}
+    made = {"prices"}
     for view in ALL:
-        read = set(re.findall(r"^(?!--).*\{schema\}\.(\w+)", view.text, re.MULTILINE))
-        assert read <= made, view.name
+        for text in texts(view):
+            read = set(re.findall(r"^ *(?:.+ )?(?:FROM|JOIN) \{schema\}\.(\w+)", text, re.MULTILINE))
+            assert read <= made | ({CELLS, DISTRIBUTIONS} if text == view.with_aggregate else set()), view.name
         made.add(view.name)
+
+
+def test_only_the_views_that_the_others_read_have_days_from_the_aggregate() -> None:
+    assert [view.name for view in ALL if view.with_aggregate] == ["usage_cells", "usage_distributions"]
+    for view in ALL:
+        alone, both = (view.statement("t", "s", day) for day in (None, date(2026, 8, 3)))
+        assert "usage_daily" not in alone.partition("\nAS\n")[2]
+        assert ("WHERE day < DATE'2026-08-03'" in both) == (view.with_aggregate is not None)
 
 
 def test_only_one_view_reads_the_usage_table_and_only_mirrored_columns() -> None:
     read = [view.name for view in ALL if re.search(r"^FROM \{usage_table\}", view.text, re.MULTILINE)]
     assert read == ["usage_invocations"]
     assert set(READ_COLUMNS) <= set(MIRRORED_COLUMNS)
-    assert not any("client_metadata" in view.text for view in ALL)
+    assert not any("client_metadata" in text for view in ALL for text in texts(view))
 
 
 def test_a_statement_is_pinned() -> None:
@@ -69,7 +94,7 @@ def test_statements_are_written_in_the_order_in_which_they_can_run(tmp_path: Pat
     names = [file.stem[3:] for file in sorted(tmp_path.iterdir())]
     assert names == ["prices", *(view.name for view in read_views())]
     text = (tmp_path / "01_usage_invocations.sql").read_text(encoding="utf-8")
-    assert "CREATE OR REPLACE VIEW `x`.`y`.`usage_invocations` (" in text
+    assert "CREATE OR REPLACE VIEW `x`.`y`.usage_invocations (" in text
     assert text.endswith("FROM `system`.`ai_gateway`.`usage`;\n")
 
 

@@ -1,14 +1,20 @@
 "use strict";
 // Figures of the usage under filters, for each value of some dimensions: what `datasets.py` computes in SQL.
 //
+// What a figure is comes with the page, from `gateway_batch/figures`: each measure's `computed`, and `failed_from`.
 // Money is a BigInt of 10**-12 dollars, counts are whole numbers, and what is not known is null.
+
+// Where the page has the values of a column that has percentiles.
+const SPREADS = { latency_ms: "latencies", time_to_first_byte_ms: "first_bytes" };
 
 class Engine {
   // `usage` is what Unpack gives; `spread` = {growth, merged} says what a bucket of latencies stands for.
-  constructor(usage, { spread, filters, nones }) {
+  constructor(usage, { spread, definition, nones }) {
     this.usage = usage;
     this.spread = spread;
-    this.filters = filters;
+    this.filters = definition.filters;
+    this.measures = definition.measures;
+    this.failedFrom = definition.failed_from;
     this.nones = nones;
     this.tagSets = usage.values.request_tags;
   }
@@ -43,7 +49,8 @@ class Engine {
     return values.map((tags) => tags.filter(([, value]) => value !== null).map(([key, value]) => `${key}=${value}`));
   }
 
-  // Cells that are left: `choice` has `from`, `to` (days) and for each filter's name an array of texts, empty for all.
+  // Cells that are left: `choice` has `from`, `to` (days) and for each filter's name an array of texts, empty for all;
+  // `only` is a column that has to have a value other than false, or null.
   select(choice, only) {
     const { columns, values, cells } = this.usage;
     const tests = [];
@@ -55,9 +62,7 @@ class Engine {
       const passes = this._textsByCode(filter).map((texts) => texts.some((text) => chosen.has(text)));
       tests.push([columns[filter.column], passes]);
     }
-    if (only === "is_mcp") tests.push([columns.is_mcp, values.is_mcp.map((value) => value === true)]);
-    if (only === "coding_agent IS NOT NULL")
-      tests.push([columns.coding_agent, values.coding_agent.map((value) => value !== null)]);
+    if (only) tests.push([columns[only], values[only].map((value) => value !== null && value !== false)]);
     const selected = [];
     for (let cell = 0; cell < cells; cell++) {
       let passes = true;
@@ -76,36 +81,35 @@ class Engine {
   figures(selected, dimensions, measures) {
     if (dimensions.includes("hour_of_day")) return this._byHour(selected);
     const rows = this._rows(selected, dimensions);
-    const figures = {};
+    const known = {};
+    const figure = (name) => (known[name] ??= this._figure(rows, this.measures[name].computed, figure));
+    return { keys: rows.keys, figures: Object.fromEntries(measures.map((name) => [name, figure(name)])) };
+  }
+
+  // `computed` is a figure's definition; `figure` gives others by their names.
+  _figure(rows, computed, figure) {
     const count = rows.keys.length;
-    const wanted = new Set(measures);
-    const sum = (name) => this._summed(rows, count, name);
-    let requests = null,
-      costs = null;
-    const ofRequests = () => (requests ??= this._requests(rows, count));
-    const ofCosts = () => (costs ??= this._costs(rows, count));
-    const ratio = (above, below) => above.map((value, i) => (below[i] ? value / below[i] : null));
-    for (const name of wanted) {
-      const percent = /^(latency|time_to_first_byte)_p(\d+)_ms$/.exec(name);
-      if (percent) {
-        const spread = percent[1] === "latency" ? "latencies" : "first_bytes";
-        const of = (rows[spread] ??= this._spreads(rows, count, this.usage.spreads[spread]));
-        figures[name] = of.map((buckets) => this._percentile(buckets, Number(percent[2])));
-      } else if (name === "requests") figures[name] = ofRequests().requests;
-      else if (name === "failed_requests") figures[name] = ofRequests().failed;
-      else if (name === "unknown_requests") figures[name] = ofRequests().unknown;
-      else if (name === "error_rate") figures[name] = ratio(ofRequests().failed, ofRequests().requests);
-      else if (name === "cache_hit_ratio") figures[name] = ratio(sum("cache_read_input_tokens"), sum("input_tokens"));
-      else if (name === "users") figures[name] = this._distinct(rows, count, "requester");
-      else if (name === "active_days") figures[name] = this._distinct(rows, count, "day");
-      else if (name === "priced_cost_usd") figures[name] = ofCosts().cost;
-      else if (name === "untagged_cost_usd")
-        figures[name] = ofCosts().cost.map((cost, i) => (cost === null ? null : ofCosts().untagged[i]));
-      else if (name === "untagged_share")
-        figures[name] = ofCosts().cost.map((cost, i) => (cost ? Number(ofCosts().untagged[i]) / Number(cost) : null));
-      else figures[name] = sum(name);
+    switch (computed.kind) {
+      case "requests":
+        return (rows.requests ??= this._requests(rows, count))[computed.outcome];
+      case "sum":
+        return this._summed(rows, count, computed.column);
+      case "cost":
+        return (rows.costs ??= this._costs(rows, count))[computed.column];
+      case "distinct":
+        return this._distinct(rows, count, computed.column);
+      case "percentile": {
+        const spread = SPREADS[computed.column];
+        const buckets = (rows[spread] ??= this._spreads(rows, count, this.usage.spreads[spread]));
+        return buckets.map((each) => this._percentile(each, computed.percent));
+      }
+      case "ratio": {
+        const below = figure(computed.below);
+        return figure(computed.above).map((value, i) => (below[i] ? Number(value) / Number(below[i]) : null));
+      }
+      default:
+        throw new Error(`no such figure: ${computed.kind}`);
     }
-    return { keys: rows.keys, figures };
   }
 
   // Rows by the values of the dimensions; a cell with several tags is in several rows, which `entries` lists.
@@ -176,15 +180,15 @@ class Engine {
   _requests({ cells, rows }, count) {
     const { columns, values, groups } = this.usage;
     const statuses = values.status_code;
-    const failed = statuses.map((status) => status !== null && status >= 400);
+    const failed = statuses.map((status) => status !== null && status >= this.failedFrom);
     const answered = statuses.map((status) => status !== null);
     const result = {
-      requests: new Array(count).fill(0),
+      any: new Array(count).fill(0),
       failed: new Array(count).fill(0),
       unknown: new Array(count).fill(0),
     };
     const add = (row, requests, isFailed, isAnswered) => {
-      result.requests[row] += requests;
+      result.any[row] += requests;
       if (isFailed) result.failed[row] += requests;
       if (!isAnswered) result.unknown[row] += requests;
     };
@@ -241,10 +245,8 @@ class Engine {
       }
     }
     const whole = (of, row) => (BigInt(of[0][row]) * 1000000n + BigInt(of[1][row])) * 1000000n + BigInt(of[2][row]);
-    return {
-      cost: isKnown.map((known, row) => (known ? whole(cost, row) : null)),
-      untagged: isKnown.map((_, row) => whole(untagged, row)),
-    };
+    const known = (of) => isKnown.map((is, row) => (is ? whole(of, row) : null));
+    return { cost_usd: known(cost), untagged_cost_usd: known(untagged) };
   }
 
   _distinct({ cells, rows }, count, column) {

@@ -40,7 +40,7 @@ async function main() {
   ]);
   document.head.append(el("script", { text: new TextDecoder().decode(library) }));
   const nones = Object.fromEntries(Object.values(definition.dimensions).map((each) => [each.name, each.none]));
-  const engine = new Engine(usage, { spread: about.spread, filters: definition.filters, nones });
+  const engine = new Engine(usage, { spread: about.spread, definition, nones });
   const state = new State({
     first: Unpack.dayNumber(about.first_day),
     last: Unpack.dayNumber(about.last_day),

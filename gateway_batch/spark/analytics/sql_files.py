@@ -6,9 +6,8 @@ from pathlib import Path
 
 
 def read_sql(folder: str, name: str) -> str:
-    """The text of `sql/<folder>/<name>.sql`, its comment lines left out."""
-    lines = (sql_folder(folder) / f"{name}.sql").read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if not line.startswith("--"))
+    """The text of `sql/<folder>/<name>.sql`, with `{name}` for what is known where it runs."""
+    return (sql_folder(folder) / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def sql_folder(folder: str) -> Path:

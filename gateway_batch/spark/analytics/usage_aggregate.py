@@ -11,30 +11,28 @@ from gateway_batch.spark.session.sql_text import quoted
 CELLS, DISTRIBUTIONS = "usage_daily", "usage_daily_distributions"
 """The tables of the aggregate."""
 
-CELL_COLUMNS = (
-    "workspace_id", "endpoint_name", "service_name", "model", "destination_type", "requester", "requester_type",
-    "api_type", "source", "request_tags", "status_code", "coding_agent", "is_mcp", "mcp_server_type", "mcp_method",
-    "mcp_tool",
-)  # fmt: skip
-"""What tells the cells of a day apart."""
-
 
 def cells_query(schema: str, days: Sequence[date]) -> str:
     """The rows that `usage_daily` has of some days, computed from the usage table's; `days` are in order."""
-    return read_sql("aggregates", CELLS).format(schema=quoted(schema), cell=_cell_hash(), of_days=_of(days))
+    return read_sql("aggregates", CELLS).format(schema=quoted(schema), of_days=_of(days))
 
 
 def distributions_query(schema: str, days: Sequence[date]) -> str:
     """Day, cell, and distributions of some days' cells, computed from the usage table's rows."""
-    return read_sql("aggregates", "distributions").format(schema=quoted(schema), cell=_cell_hash(), of_days=_of(days))
+    return read_sql("aggregates", "distributions").format(schema=quoted(schema), of_days=_of(days))
 
 
 def distributions_with_cells(schema: str, days: Sequence[date]) -> str:
     """The rows that `usage_daily_distributions` has of some days, of which `usage_daily` has rows already."""
     listed = ", ".join(f"DATE'{day}'" for day in days)
     return read_sql("aggregates", DISTRIBUTIONS).format(
-        schema=quoted(schema), days=f"day IN ({listed})", distributions=distributions_query(schema, days)
+        schema=quoted(schema), days=f"day IN ({listed})", of_days=_of(days)
     )
+
+
+def costs_query(schema: str, cells: str) -> str:
+    """The rows that `usage_costs` would have, had `usage_cells` those of another relation, named as in SQL."""
+    return read_sql("aggregates", "costs").format(schema=quoted(schema), cells=cells)
 
 
 def _of(days: Sequence[date]) -> str:
@@ -43,12 +41,6 @@ def _of(days: Sequence[date]) -> str:
         f"(event_time >= {midnight(first)} AND event_time < {midnight(last + timedelta(days=1))})"
         for first, last in _runs(days)
     )
-
-
-def _cell_hash() -> str:
-    """A hash passes over NULLs, so that it is told where they are. Tags in another order may make another cell."""
-    columns = [f"{name}, isnull({name})" for name in CELL_COLUMNS if name != "request_tags"]
-    return f"xxhash64({', '.join(columns)}, map_keys(request_tags), map_values(request_tags), isnull(request_tags))"
 
 
 def _runs(days: Iterable[date]) -> Iterator[tuple[date, date]]:

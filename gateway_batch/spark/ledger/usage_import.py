@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from gateway_batch.apis.replies import kind_of_status
 from gateway_batch.errors import ConfigError, LedgerError
+from gateway_batch.figures.outcomes import FAILED_FROM
 from gateway_batch.spark.delta_tables.lock import table_lock
 from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
 from gateway_batch.spark.ledger.gateway_ledger import Ledger, is_table, read_ledger
@@ -153,7 +154,7 @@ def _error_kind(status: Column) -> Column:
     for code in range(400, 500):
         if (kind := kind_of_status(code)) is not usual:
             found = found.when(status == code, kind.value)
-    return found.when(status >= 400, usual.value)
+    return found.when(status >= FAILED_FROM, usual.value)
 
 
 def _merge(spark: SparkSession, table: str, view: str) -> int:

@@ -3,14 +3,16 @@
 -- From system.billing, which exists on Databricks only and is up to 12 hours late. Dollars are by list price, without your
 -- discounts. Corrections are in it: retractions are negative. External models are billed by their providers, and not here.
 -- In workspaces that have the Beta spelling of the column, usage_metadata.ai_gateway_endpoint_name, put it in twice below.
---
--- Columns:
--- day: Day of usage, as system.billing.usage has it.
--- workspace_id: Workspace.
--- endpoint_name: Endpoint, or the service's three-part name.
--- run_as: User or service principal that it is billed for.
--- dbus: Databricks units.
--- list_usd: US dollars by list price; NULL where a unit has no list price.
+CREATE OR REPLACE VIEW {schema}.billing_daily (
+  day COMMENT 'Day of usage, as system.billing.usage has it.',
+  workspace_id COMMENT 'Workspace.',
+  endpoint_name COMMENT 'Endpoint, or the service\'s three-part name.',
+  run_as COMMENT 'User or service principal that it is billed for.',
+  dbus COMMENT 'Databricks units.',
+  list_usd COMMENT 'US dollars by list price; NULL where a unit has no list price.'
+)
+COMMENT 'One row for each UTC day, workspace, endpoint and principal that Databricks billed for AI Gateway: DBUs and US dollars. By gateway_batch.'
+AS
 WITH billed AS (
   SELECT
     bill.usage_date AS day,

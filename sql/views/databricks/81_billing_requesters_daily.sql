@@ -4,14 +4,16 @@
 -- tags, nor always requesters. Tokens of input and output weigh the same. An endpoint that was billed on a day without
 -- tokens in the usage table has a row without a requester, with all its dollars. Endpoints are joined by name: one
 -- called by a plain name and billed by its service's is not shared out.
---
--- Columns:
--- day: UTC date.
--- endpoint_name: Endpoint.
--- requester: User or service principal; NULL where nobody's tokens are known.
--- total_tokens: Tokens of the requester; NULL where nobody's are known.
--- token_share: These by all tokens of the day and endpoint.
--- list_usd: That share of the dollars by list price; NULL where these are not known.
+CREATE OR REPLACE VIEW {schema}.billing_requesters_daily (
+  day COMMENT 'UTC date.',
+  endpoint_name COMMENT 'Endpoint.',
+  requester COMMENT 'User or service principal; NULL where nobody\'s tokens are known.',
+  total_tokens COMMENT 'Tokens of the requester; NULL where nobody\'s are known.',
+  token_share COMMENT 'These by all tokens of the day and endpoint.',
+  list_usd COMMENT 'That share of the dollars by list price; NULL where these are not known.'
+)
+COMMENT 'One row for each UTC day, endpoint and requester: a share of what Databricks billed for the endpoint. By gateway_batch.'
+AS
 WITH tokens AS (
   SELECT day, endpoint_name, requester, sum(total_tokens) AS total_tokens
   FROM {schema}.usage_invocations

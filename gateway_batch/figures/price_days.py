@@ -1,0 +1,63 @@
+"""Which price of the table of prices holds for an endpoint's and a model's tokens on a UTC day."""
+
+from __future__ import annotations
+
+from gateway_batch.figures.dialects import Dialect
+
+_LEVELS = (
+    ("of_both", "{rows}.endpoint_name = of_both.endpoint_name AND {rows}.model = of_both.model"),
+    ("of_endpoint", "{rows}.endpoint_name = of_endpoint.endpoint_name AND of_endpoint.model IS NULL"),
+    ("of_model", "of_model.endpoint_name IS NULL AND {rows}.model = of_model.model"),
+)
+
+PRICE = f"coalesce({', '.join(f'{level}.price' for level, _ in _LEVELS)})"
+"""SQL: the price of a row after `joins`: of its endpoint and model, else of the endpoint, else of the model."""
+
+
+def price_days(dialect: Dialect, prices: str, more: tuple[str, ...] = ()) -> str:
+    """SQL: the prices of a table of prices with the days on which each holds, from `first_day` to before `last_day`.
+
+    Days are whole: from that of valid_from on, to before that of valid_to or of the next price of the same endpoint and
+    model; of several that begin on a day, the last one holds. `price` is a struct.
+
+    Args:
+        dialect: of the engine.
+        prices: the table.
+        more: columns that the struct has beside the prices.
+    """
+    named = {name: f"{name}_usd_per_million" for name in ("input", "output", "cache_read", "cache_creation")}
+    fields = ",\n    ".join(dialect.fields(named | {name: name for name in more}))
+    return f"""\
+SELECT
+  endpoint_name,
+  model,
+  first_day,
+  least(last_day, lead(first_day) OVER (PARTITION BY endpoint_name, model ORDER BY first_day)) AS last_day,
+  {dialect.struct}(
+    {fields}) AS price
+FROM (
+  SELECT
+    *,
+    row_number() OVER (
+      PARTITION BY endpoint_name, model, first_day
+      ORDER BY valid_from DESC NULLS LAST, added_at DESC NULLS LAST) AS newest
+  FROM (
+    SELECT
+      *,
+      {dialect.day("valid_from")} AS first_day,
+      {dialect.day("valid_to")} AS last_day
+    FROM {prices}
+  )
+  WHERE last_day IS NULL OR last_day > first_day
+)
+WHERE newest = 1"""
+
+
+def joins(rows: str, days: str) -> str:
+    """SQL: joins of rows that have `day`, `endpoint_name` and `model` with the relation of `price_days`."""
+    return "\n".join(
+        f"LEFT JOIN {days} AS {level}\n"
+        f"  ON {condition.format(rows=rows)}\n"
+        f"  AND {rows}.day >= {level}.first_day AND ({level}.last_day IS NULL OR {rows}.day < {level}.last_day)"
+        for level, condition in _LEVELS
+    )

@@ -1,0 +1,33 @@
+"""The tokens of an invocation, and the model that they are of."""
+
+from __future__ import annotations
+
+from gateway_batch.figures.dialects import Dialect
+
+COUNTS = ("input_tokens", "output_tokens", "total_tokens")
+"""What an invocation has tokens by, if any of them is known. Input includes cached tokens, output reasoning."""
+
+_PREFIXES, _SEPARATORS = r"^(system\.ai\.)?(databricks-)?", "[ ._]+"
+
+
+def has_tokens(*counts: str) -> str:
+    """SQL: whether any tokens are known, so that the invocation cost something."""
+    return f"coalesce({', '.join(counts or COUNTS)}) IS NOT NULL"
+
+
+def plain_input(given: str, read: str, created: str) -> str:
+    """SQL: input tokens neither read from the provider's cache nor written to it; NULL where no input is known."""
+    return (
+        f"CASE WHEN {given} IS NOT NULL\n"
+        f"    THEN greatest({given} - coalesce({read}, 0)\n"
+        f"      - coalesce({created}, 0), 0) END"
+    )
+
+
+def model(name: str, dialect: Dialect) -> str:
+    """SQL: a model's name in one spelling.
+
+    Small letters, - for blanks, dots and underscores, without Databricks' prefixes.
+    """
+    bare = dialect.replaced(f"lower({dialect.trimmed(name)})", _PREFIXES, "")
+    return dialect.replaced(bare, _SEPARATORS, "-")
