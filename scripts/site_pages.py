@@ -53,7 +53,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def link(found: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, found[2]))
         here = target if target in ROOT_PAGES else target.removeprefix("docs/")
-        text = _title(ROOT / target) if found[1] == posixpath.basename(target) else found[1]
+        text = _title(ROOT / target) if posixpath.basename(found[1]) == posixpath.basename(target) else found[1]
         return f"[{text}]({posixpath.relpath(here, posixpath.dirname(source) or '.')}{found[3] or ''})"
 
     return _LINK.sub(link, markdown)
