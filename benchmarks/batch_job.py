@@ -88,10 +88,11 @@ def _measure(options: Options, console: Console) -> Report:
         machine=machine,
         versions=describe_versions(),
         notes=[
-            "Live heap is what a full collection leaves when the job has ended, the session still open. What those in "
-            "mid-job left of the old generation has Spark's blocks in it, which it keeps as long as it has room.",
-            "Spark remembers fifty past queries for its UI in both runs, not a thousand: that memory grows until it is "
-            "full, whatever the queries are. With a thousand the live heap was 172 and 221 MB.",
+            "Live heap is what a full collection leaves when the job has ended and the session is still open. "
+            "Collections during the job leave Spark's blocks in the old generation, as Spark keeps them while it "
+            "has room.",
+            "Spark keeps fifty past queries for its UI in both runs, not a thousand: that memory grows to its bound "
+            "whatever the queries are. With a thousand, the live heap was 172 and 221 MB.",
             "Planning is the time until the first row is sent: reading the source, hashing each request, and writing "
             "down the rows to be answered.",
         ],

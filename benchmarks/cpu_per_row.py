@@ -33,7 +33,7 @@ def _measure(options: Options, console: Console) -> Report:
         void=comparison.void,
         notes=[
             *notes(comparison),
-            "The server's CPU is in neither. Flushes in the background during a query count in all processes.",
+            'The server\'s CPU is not included. "All processes" includes background flushes during a query.',
         ],
         measured=comparison.as_json(),
     )

@@ -65,8 +65,8 @@ def _measure(options: Options, console: Console) -> Report:
         if limit_s / seconds >= CONTROL_AT_LEAST
         else f"the runs without the ledger reached only {limit_s / seconds:.1%} of the limit: the machine was busy",
         notes=[
-            "Both sides make records; what that costs, measured alone, is in the goal's figure. The flush to the "
-            "table is in cpu_per_row."
+            "Both sides make records. The cost of making them is measured separately and added to the goal's figure. "
+            "The flush to the table is in cpu_per_row."
         ],
         measured={
             "kept": [asdict(cost) for cost in kept],

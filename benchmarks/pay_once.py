@@ -186,8 +186,8 @@ def _measure(options: Options, console: Console) -> Report:
         machine=machine,
         versions=describe_versions(),
         notes=[
-            "The control is the same query in the same session with cache=off, once: what Spark evaluates. A prompt is "
-            "distinct by the body that the server saw."
+            "The control is one run of the same query in the same session with cache=off; it counts Spark's "
+            "evaluations. Prompts are distinct if the bodies that the server saw are."
         ],
         measured={
             "cached": {name: [asdict(paid) for paid in runs] for name, runs in cached.items()},

@@ -38,8 +38,8 @@ def _measure(name: str, in_flight: int, latency: Latency, goal: float, options: 
 def notes(comparison: Comparison) -> list[str]:
     """What the figures depend on."""
     return [
-        f"In flight over mean latency is {comparison.load.limit:,.0f} rows/s; where answers come at once, raw client "
-        f"loop and server carry {max(comparison.reach):,.0f} on this machine. The loop is held against the lower.",
+        f"In flight over mean latency is {comparison.load.limit:,.0f} rows/s; without latency, raw client loop and "
+        f"server reach {max(comparison.reach):,.0f} on this machine. The limit of the loop is the lower figure.",
         f"Other processes kept {comparison.others_cores:.2f} cores busy meanwhile.",
     ]
 

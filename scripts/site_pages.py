@@ -23,16 +23,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 from write_reference import GROUPS, OURS  # noqa: E402
 
 ROOT_PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+LISTED = {"Notebooks": "notebooks", "Decisions": "decisions"}
 PYTHON = "python.md"
 _LINK = re.compile(r"\[([^]\[]+)\]\(([\w./-]+\.md)(#[\w.-]+)?\)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Lists the decisions in the menu, in their order."""
+    """Lists the pages of these folders in the menu, behind those that it has."""
     assert config.nav is not None
-    (decisions,) = (entry["Decisions"] for entry in config.nav if "Decisions" in entry)
-    folder = Path(config.docs_dir, "decisions")
-    decisions += sorted(f"decisions/{page.name}" for page in folder.glob("[0-9]*.md"))
+    for name, folder in LISTED.items():
+        (entries,) = (entry[name] for entry in config.nav if name in entry)
+        pages = sorted(f"{folder}/{page.name}" for page in Path(config.docs_dir, folder).glob("*.md"))
+        entries += [page for page in pages if page not in entries]
     return config
 
 
@@ -53,7 +55,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def link(found: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, found[2]))
         here = target if target in ROOT_PAGES else target.removeprefix("docs/")
-        text = _title(ROOT / target) if found[1] == posixpath.basename(target) else found[1]
+        text = _title(ROOT / target) if posixpath.basename(found[1]) == posixpath.basename(target) else found[1]
         return f"[{text}]({posixpath.relpath(here, posixpath.dirname(source) or '.')}{found[3] or ''})"
 
     return _LINK.sub(link, markdown)
@@ -77,7 +79,7 @@ def _directive(name: str, thing: griffe.Object | griffe.Alias) -> str:
     """A name with its public members, in their order; without those that only the package calls."""
     shown = thing.exports or [
         member.name
-        for member in thing.members.values()
+        for member in (thing.all_members if thing.is_class else thing.members).values()
         if (member.is_function or member.has_docstring)
         and member.is_public
         and not member.is_special

@@ -234,8 +234,8 @@ def _report(runs: dict[str, list[Run]], failed: dict[str, str], options: Options
         notes=[
             f"Each run is a new process, warmed up by {_WARM_UP_ROWS:,} rows. CPU is that of all its processes over "
             "the run, not the server's. ai_query also records its requests in its ledger; the others record nothing.",
-            "Packed rows are answered after the same 50 ms as one row, which no model does: 16 requests of 18 have "
-            "288 rows under way, and so they are held against as many of ours. At 64 rows under way nobody can exceed "
+            "Packed rows are answered after the same 50 ms as one row, as no model would: 16 requests of 18 rows are "
+            "288 rows in flight, so they are compared with 256 of ours. With 64 rows in flight, the limit is "
             f"{load.limit:,.0f} rows/s.",
             *(f"{name}: {reason}." for name, reason in failed.items()),
         ],
