@@ -171,8 +171,7 @@ class GatewayConfig(BaseSettings):
     )
     transport: TransportName = Field(
         default="pyreqwest",
-        description="HTTP library of workers and `gb.Client`: `pyreqwest`, or `httpx`, which speaks HTTP/1.1 only and "
-        "takes several times the CPU",
+        description="HTTP library of workers and `gb.Client`: `pyreqwest`; or `httpx`, at several times the CPU",
     )
 
     cache: Annotated[str, AfterValidator(check_cache)] = Field(

@@ -100,7 +100,7 @@ class _Pool:
 
 
 class HttpxTransport:
-    """Sends through httpx; as `ReqwestTransport`, but for HTTP/1.1 alone. Use it on one event loop, after any fork.
+    """Sends through httpx, as `ReqwestTransport` does. Make it and use it on one event loop, after any fork.
 
     A pool of httpx goes through all its connections at each request, so connections are spread over small pools.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import count
 
-from gateway_batch.devgateway.models.prose import keywords, sentences
+from gateway_batch.devgateway.models.prose import keywords
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d{3})*(?:\.\d+)?(?![\w])")
 _PROPER = re.compile(r"\b[A-Z][\w'\u2019-]+(?: [A-Z][\w'\u2019-]+)+|(?<=[a-z,;] )[A-Z][\w'\u2019-]+")
@@ -47,11 +47,6 @@ class Facts:
     def proper_names(self) -> list[str]:
         """Capitalised words in the middle of a sentence, and runs of them anywhere."""
         return list(dict.fromkeys(_PROPER.findall(self.text)))
-
-    @cached_property
-    def phrases(self) -> list[str]:
-        """The sentences."""
-        return sentences(self.text)
 
     @cached_property
     def keywords(self) -> list[str]:
