@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import griffe
@@ -16,25 +17,30 @@ import gateway_batch
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 WRITTEN = "Written by `scripts/write_reference.py` from the code."
-GATEWAY_USAGE = "spark.gateway.Usage"
-CALL_OPTIONS = ["engine.call_options.QueryOptions", "engine.call_options.CallOptions"]
+CALL_OPTIONS = [
+    "engine.call_options.QueryOptions", "engine.call_options.CallOptions", "engine.call_options.Progress",
+]  # fmt: skip
+PANDAS = ["pandas.AiAccessor", "pandas.configure", "pandas.shared_client"]
 GROUPS = {
-    "In a Spark session": ["register_ai_query", "Gateway", GATEWAY_USAGE, "local_session"],
+    "In a Spark session": ["register_ai_query", "Gateway", "Savings", "Counts", "Usage", "Maintained", "local_session"],
     "Columns": ["functions"],
-    "Without Spark": ["Client", *CALL_OPTIONS, "Image", "ResponseFormat"],
+    "Without Spark": ["Client", *CALL_OPTIONS, "Answer", "TokenUsage", "Image", "ResponseFormat"],
+    "In pandas": PANDAS,
     "Batch jobs and estimates": [
-        "BatchJob", "run_batch", "BatchReport", "estimate_batch", "estimate_query", "Estimate", "CallEstimate",
+        "BatchJob", "run_batch", "BatchReport", "Status", "estimate_batch", "estimate_query", "Estimate", "Interval",
+        "CallEstimate",
     ],
-    "Usage": ["create_views", "refresh_usage", "write_dashboard"],
+    "Usage": ["usage_frame", "create_views", "refresh_usage", "Refreshed", "write_dashboard"],
     "Settings": ["GatewayConfig", "EndpointConfig"],
     "Errors": [
-        "GatewayBatchError", "AiFunctionError", "ConfigError", "CallError", "MalformedError", "RejectedError",
-        "UnreachableError", "LedgerError",
+        "GatewayBatchError", "AiFunctionError", "ConfigError", "CallError", "ErrorKind", "MalformedError",
+        "RejectedError", "UnreachableError", "LedgerError",
     ],
 }  # fmt: skip
+UNDESCRIBED = {"__version__"}
 OURS = {
     "Gateway.column", "GatewayConfig.settings_customise_sources", "GatewayConfig.tokens", "GatewayConfig.credentials",
-    "GatewayConfig.credential_of", "GatewayConfig.coordination_reference", "BatchJob.inputs",
+    "GatewayConfig.credential_of", "GatewayConfig.coordination_reference", "BatchJob.inputs", "Interval.plus",
 }  # fmt: skip
 """Methods that other modules of the package call, and nobody else."""
 OPTIONS = {"returns_multiple_items": False}
@@ -64,7 +70,8 @@ def _example(found: re.Match[str]) -> str:
 def python() -> str:
     """The page of the public names."""
     named = {name for names in GROUPS.values() for name in names}
-    assert {name for name in named if "." not in name} == set(gateway_batch.__all__), named ^ set(gateway_batch.__all__)
+    public = set(gateway_batch.__all__) - UNDESCRIBED
+    assert {name for name in named if "." not in name} == public, named ^ public
     package = griffe.load("gateway_batch", search_paths=[ROOT], docstring_parser="google", docstring_options=OPTIONS)
     parts = [f"# Python\n\n{WRITTEN} `import gateway_batch as gb` imports no Spark; names are loaded when first used."]
     for group, names in GROUPS.items():
@@ -85,12 +92,18 @@ def _described(thing: griffe.Object) -> list[str]:
         parts.append(_signature(str(thing.signature())))
     parts += _sections(thing)
     if isinstance(thing, griffe.Class):
-        for member in thing.members.values():
+        for member in _members(thing):
             if isinstance(member, griffe.Function) and member.is_public and not member.is_special:
                 name = f"{thing.name}.{member.name}"
                 if name not in OURS:
                     parts += [f"#### `{name}`", _signature(member.signature()), *_sections(member)]
     return parts
+
+
+def _members(thing: griffe.Class) -> Iterator[griffe.Object]:
+    """Those of its bases in the package first."""
+    for owner in (*thing.mro(), thing):
+        yield from (member for member in owner.members.values() if isinstance(member, griffe.Object))
 
 
 def _signature(text: str) -> str:

@@ -17,7 +17,7 @@ Ask = Callable[[Sequence[str], Report | None], Sequence[Any]]
 
 
 class AiAccessor:
-    """Models asked about the texts of a Series, as `series.ai`.
+    """Asks models about the texts of a Series: `series.ai`, once `gateway_batch.pandas` is imported.
 
     Texts that are the same are asked once. A missing value (None, NaN, NA) sends nothing, and its result is None.
     Index and name are kept. Each HTTP attempt has its row in the usage ledger, as the calls of `gateway_batch.Client`

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from gateway_batch.config import WAREHOUSE
 from gateway_batch.usage_report.keys import Key, Kind, key_of
 from gateway_batch.usage_report.period import period_of
 from gateway_batch.usage_report.place import find_table
@@ -25,7 +24,7 @@ def usage_frame(
     until: str | datetime | None = None,
     *,
     limit: int | None = None,
-    warehouse: str | Path = WAREHOUSE,
+    warehouse: str | Path = "spark-warehouse",
     usage_table: str | None = None,
 ) -> pd.DataFrame:
     """Requests, failures, tokens, latencies and costs from the usage table, without Spark.

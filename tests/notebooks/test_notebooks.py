@@ -17,6 +17,10 @@ SAID = {
         r"0 planned, 0 answered, 0 requests, 0 USD",
     ],
     "extraction_and_search": [r"<td>48213</td>\s*<td>2026-10-02</td>\s*<td>mara@example.com</td>", "shutil.copytree"],
+    "pandas_series": [
+        r"<td>claude-sonnet-4-5-stand-in</td>\s*<td>5</td>\s*<td>0</td>",
+        'databricks-gpt-5-4 <progress value="5" max="5">',
+    ],
     "quickstart": [r"<td>14</td>\s*<td>6</td>\s*<td>6</td>"],
     "usage_and_cost": [r"<td>answered</td>\s*<td>50</td>", "each request is in both, with the same tokens and status"],
 }
