@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -45,9 +46,13 @@ class Price:
             usage.output_tokens,
             usage.cache_read_tokens,
             usage.cache_creation_tokens,
-            {"input": self.input, "output": self.output, "cache_read": self.cache_read,
-             "cache_creation": self.cache_creation},
-        )  # fmt: skip
+            _in_order(self),
+        )
+
+
+@functools.lru_cache(1024)
+def _in_order(price: Price) -> tuple[float, ...]:
+    return costs.in_order(asdict(price))
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,23 +44,24 @@ def complete(prices: Mapping[str, Money | None]) -> dict[str, Money | None]:
     return found
 
 
+def in_order(prices: Mapping[str, float | None]) -> tuple[float, ...]:
+    """The complete prices in the order of `PARTS`, for `cost_usd`; one that is not known is 0."""
+    known = complete(prices)
+    return tuple(known[part.price] or 0.0 for part in PARTS)
+
+
 def cost_usd(
     input_tokens: int | None,
     output_tokens: int | None,
     cache_read_tokens: int | None,
     cache_creation_tokens: int | None,
-    prices: Mapping[str, float | None],
+    prices: tuple[float, ...],
 ) -> float:
-    """Dollars of one request; tokens that are not known cost nothing, nor do those without a price."""
+    """Dollars of one request, by prices of `in_order`; tokens that are not known cost nothing."""
     read, created = cache_read_tokens or 0, cache_creation_tokens or 0
-    counts = {
-        "plain_input_tokens": max(0, (input_tokens or 0) - read - created),
-        "cache_read_input_tokens": read,
-        "cache_creation_input_tokens": created,
-        "output_tokens": output_tokens or 0,
-    }
-    known = complete(prices)
-    return sum(counts[part.tokens] * (known[part.price] or 0.0) for part in PARTS) / 1e6
+    plain = max(0, (input_tokens or 0) - read - created)
+    counts = (plain, read, created, output_tokens or 0)
+    return sum(count * price for count, price in zip(counts, prices, strict=True)) / 1e6
 
 
 def price_fields(price: str) -> dict[str, str]:
