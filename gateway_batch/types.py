@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -44,27 +45,28 @@ class Price:
 
     def cost_usd(self, usage: TokenUsage) -> float:
         """Of one request; tokens that were not reported cost nothing."""
-        return self._cost(usage, float, 0.0)
+        return _cost_usd(usage, _in_order(self))
 
     def exact_cost_usd(self, usage: TokenUsage) -> Decimal:
         """As `cost_usd`, without rounding."""
-        return self._cost(usage, lambda price: Decimal(str(price)), Decimal(0))
+        return _cost_usd(usage, _exactly_in_order(self))
 
-    def _cost(self, usage: TokenUsage, number: Callable[[float], Number], zero: Number) -> Number:
-        prices = {
-            "input": self.input,
-            "output": self.output,
-            "cache_read": self.cache_read,
-            "cache_creation": self.cache_creation,
-        }
-        return costs.cost_usd(
-            usage.input_tokens,
-            usage.output_tokens,
-            usage.cache_read_tokens,
-            usage.cache_creation_tokens,
-            {name: number(price) for name, price in prices.items() if price is not None},
-            zero,
-        )
+
+def _cost_usd(usage: TokenUsage, prices: tuple[Number, ...]) -> Number:
+    return costs.cost_usd(
+        usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_creation_tokens, prices
+    )
+
+
+@functools.lru_cache(1024)
+def _in_order(price: Price) -> tuple[float, ...]:
+    return costs.in_order(asdict(price), 0.0)
+
+
+@functools.lru_cache(1024)
+def _exactly_in_order(price: Price) -> tuple[Decimal, ...]:
+    exact = {name: None if value is None else Decimal(str(value)) for name, value in asdict(price).items()}
+    return costs.in_order(exact, Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,26 +46,24 @@ def complete(prices: Mapping[str, Money | None]) -> dict[str, Money | None]:
     return found
 
 
+def in_order(prices: Mapping[str, Number | None], unknown: Number) -> tuple[Number, ...]:
+    """The complete prices in the order of `PARTS`, for `cost_usd`; `unknown` stands for one that is not known."""
+    known = complete(prices)
+    return tuple(unknown if (price := known[part.price]) is None else price for part in PARTS)
+
+
 def cost_usd(
     input_tokens: int | None,
     output_tokens: int | None,
     cache_read_tokens: int | None,
     cache_creation_tokens: int | None,
-    prices: Mapping[str, Number],
-    zero: Number,
+    prices: tuple[Number, ...],
 ) -> Number:
-    """Dollars of one request; tokens that are not known cost nothing, nor do those without a price."""
+    """Dollars of one request, by prices of `in_order`; tokens that are not known cost nothing."""
     read, created = cache_read_tokens or 0, cache_creation_tokens or 0
-    counts = {
-        "plain_input_tokens": max(0, (input_tokens or 0) - read - created),
-        "cache_read_input_tokens": read,
-        "cache_creation_input_tokens": created,
-        "output_tokens": output_tokens or 0,
-    }
-    known = complete(prices)
-    millionths = zero
-    for part in PARTS:
-        millionths += counts[part.tokens] * (known[part.price] or zero)
+    plain = max(0, (input_tokens or 0) - read - created)
+    of_input, of_read, of_created, of_output = prices
+    millionths = plain * of_input + read * of_read + created * of_created + (output_tokens or 0) * of_output
     return millionths / 1_000_000
 
 

@@ -10,6 +10,9 @@ _LEVELS = (
     ("of_model", "of_model.endpoint_name IS NULL AND {rows}.model = of_model.model"),
 )
 
+COLUMNS = {name: f"{name}_usd_per_million" for name in ("input", "output", "cache_read", "cache_creation")}
+"""The columns of the table of prices that have the prices, by the prices' names."""
+
 PRICE = f"coalesce({', '.join(f'{level}.price' for level, _ in _LEVELS)})"
 """SQL: the price of a row after `joins`: of its endpoint and model, else of the endpoint, else of the model."""
 
@@ -25,8 +28,7 @@ def price_days(dialect: Dialect, prices: str, more: tuple[str, ...] = ()) -> str
         prices: the table.
         more: columns that the struct has beside the prices.
     """
-    named = {name: f"{name}_usd_per_million" for name in ("input", "output", "cache_read", "cache_creation")}
-    fields = ",\n    ".join(dialect.fields(named | {name: name for name in more}))
+    fields = ",\n    ".join(dialect.fields(COLUMNS | {name: name for name in more}))
     return f"""\
 SELECT
   endpoint_name,

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 import gateway_batch as gb
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.analytics.prices import fill_prices
+from gateway_batch.spark.analytics.run_view import create_run_view
 from gateway_batch.spark.analytics.view_files import read_views
 from gateway_batch.spark.analytics.views import create_first_view
 from gateway_batch.usage.record import MIRRORED_COLUMNS
@@ -109,6 +110,22 @@ def test_list_prices_are_added_once_and_again_only_when_they_change(spark: Spark
     costs = {row["model"]: row["cost_usd"] for row in rows_of(spark, f"{schema}.usage_costs")}
     assert costs["my-own"] is None
     assert costs["o4-mini"] == Decimal("0.000011")  # its own price began after the listed one
+
+
+def test_a_query_s_cost_is_unknown_where_any_of_its_tokens_have_no_price(spark: SparkSession) -> None:
+    table = "views_runs.usage"
+    counts = {"input only": {"input_tokens": 3}, "total only": {"total_tokens": 3}, "none": {}}
+    tables = [
+        one(
+            invocation_id=query, request_id=query, endpoint_name="no price", status_code=200, **known,
+            client_metadata={"application_id": "app", "query_execution_id": query, "outcome": "answered"},
+        )
+        for query, known in counts.items()
+    ]  # fmt: skip
+    make(spark, table, [pa.concat_tables(tables)])
+    view = create_run_view(spark, table)
+    found = {row["query_execution_id"]: row["cost_usd"] for row in rows_of(spark, view)}
+    assert found == {"input only": None, "total only": None, "none": 0}
 
 
 def test_a_missing_table_or_column_or_a_wrong_name_is_said(spark: SparkSession) -> None:

@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 
 from pyspark.sql import SparkSession
 
+from gateway_batch.figures.dialects import SPARK
+from gateway_batch.figures.price_days import COLUMNS
 from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.spark.ledger.usage_table import create_table, usage_ddl
 from gateway_batch.spark.session.sql_text import literal, quoted
@@ -93,11 +95,7 @@ def _last_prices(spark: SparkSession, schema: str) -> dict[str, TokenPrice | Non
           model,
           bool_and(source <=> {literal(LISTED)}) AS is_listed,
           max_by(
-            struct(
-              input_usd_per_million AS input,
-              output_usd_per_million AS output,
-              cache_read_usd_per_million AS cache_read,
-              cache_creation_usd_per_million AS cache_creation),
+            struct({", ".join(SPARK.fields(COLUMNS))}),
             struct(valid_from, added_at)) AS price
         FROM {quoted(schema)}.{NAME}
         WHERE endpoint_name IS NULL AND model IS NOT NULL
