@@ -19,7 +19,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "images" / "terminal.svg"
 WIDTH = 104
 QUERY = """
   SELECT product, ai_query('databricks-gpt-5-4', 'Summarize: ' || review) AS summary
-  FROM VALUES ('kettle', 'Boils in two minutes and pours well. The lid is loose after a month, though.'),
+  FROM VALUES ('kettle', 'Boils in two minutes and pours well. The lid is loose, though.'),
               ('lamp', 'A warm light, easy to set up, and lovely on the desk. I would buy it again.'),
               ('tent', 'Kept us dry through two nights of rain. The poles are heavy.')
   AS reviews(product, review)"""
