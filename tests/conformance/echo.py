@@ -12,7 +12,11 @@ from typing import Any
 BODIES: list[dict[str, Any]] = []
 WRITTEN: list[str] = []
 TAGS: list[dict[str, str]] = []
-"""What the server has got, the same as it was written, and the request tags that came with it; clear before a test."""
+HEADERS: list[dict[str, str]] = []
+"""What the server has got, as it was written, its request tags, and all its headers, named in lower case.
+
+Clear before a test.
+"""
 
 TAGS_HEADER = "databricks-ai-gateway-request-tags"
 
@@ -30,6 +34,7 @@ class _Echo(BaseHTTPRequestHandler):
         body = json.loads(written)
         BODIES.append(body)
         WRITTEN.append(written)
+        HEADERS.append({name.lower(): value for name, value in self.headers.items()})
         TAGS.append(json.loads(self.headers.get(TAGS_HEADER, "{}")))
         prompt = _prompt(body)
         raw = self.path.startswith("/raw")

@@ -25,6 +25,7 @@ from gateway_batch.spark.ledger.driver_delta_writer import DriverDeltaWriter
 from gateway_batch.spark.ledger.usage_table import record_type, usage_ddl
 from gateway_batch.usage.record import MIRRORED_COLUMNS
 from gateway_batch.usage.spool import SpoolWriter
+from tests.conformance.echo import HEADERS
 from tests.crashes import dies_before
 from tests.spark.conftest import MODEL, SHARED_LEDGER, Register, own_classes, own_rows
 
@@ -48,6 +49,19 @@ def test_flush_commits_each_request_once(spark: SparkSession, gateway: gb.Gatewa
     events = [row.event_id for row in own_rows(gateway).select("client_metadata.event_id").collect()]
     assert len(events) == len(set(events)) == 40
     assert own_classes(gateway, server) == {}
+
+
+@pytest.mark.usefixtures("texts")
+def test_workers_send_through_httpx_where_it_is_set(
+    spark: SparkSession, register_shared: Register, echo_server: str
+) -> None:
+    HEADERS.clear()
+    gateway = register_shared(transport="httpx", endpoints={"echo": {"base_url": echo_server}})
+    spark.sql("SELECT ai_query('echo', text_column) FROM my_table").collect()
+    assert {headers.get("connection") for headers in HEADERS} == {"keep-alive"}  # pyreqwest leaves it out
+    assert gateway.usage.flush() == 40
+    sent = {headers["x-client-request-id"] for headers in HEADERS}
+    assert {row.invocation_id for row in own_rows(gateway).select("invocation_id").collect()} == sent
 
 
 def test_the_table_mirrors_the_columns_of_databricks(spark: SparkSession, gateway: gb.Gateway) -> None:

@@ -22,8 +22,8 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.local_files.locks import locked
 from gateway_batch.response_cache import AnswerScope, HostAnswerStore
 from gateway_batch.response_cache.store import Outbox
+from gateway_batch.transport import Transport, open_transport
 from gateway_batch.transport.redis_connection import connect
-from gateway_batch.transport.reqwest import ReqwestTransport
 from tests.redis_server import RedisServer, redis_running
 from tests.waiting import WITHIN_S
 
@@ -41,19 +41,19 @@ def server() -> Iterator[LeaseServer]:
 Open = Callable[[], Any]
 
 
-@pytest.fixture(params=["host", "driver", "redis"])
+@pytest.fixture(params=["host", "driver", "driver-httpx", "redis"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path, redis: RedisServer, server: LeaseServer) -> Open:
     """Opens one more connection to one lease state."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[LeaseStore]:
-        transport = None
+        transport: Transport | None = None
         if request.param == "host":
             state: LeaseStore = HostLeaseStore(tmp_path / "limits.sqlite")
         elif request.param == "redis":
             state = RedisLeaseStore(connect(redis.url), f"limits:{tmp_path.name}")
         else:
-            transport = ReqwestTransport("test")
+            transport = open_transport("httpx" if request.param == "driver-httpx" else "pyreqwest", "test")
             state = DriverLeaseStore(server.url, tmp_path.name, server.token, transport.send)
         try:
             yield state
@@ -188,7 +188,7 @@ def unreachable(open_: Callable[[], Awaitable[LeaseStore]]) -> str:
 
 def test_the_drivers_service_wants_its_token(server: LeaseServer) -> None:
     async def open_() -> LeaseStore:
-        return DriverLeaseStore(server.url, "limits", "guessed", ReqwestTransport("test").send)
+        return DriverLeaseStore(server.url, "limits", "guessed", open_transport("pyreqwest", "test").send)
 
     assert "401" in unreachable(open_)
 
@@ -198,7 +198,7 @@ def test_a_driver_that_is_gone_is_said(server: LeaseServer) -> None:
     gone.close()
 
     async def open_() -> LeaseStore:
-        return DriverLeaseStore(gone.url, "limits", gone.token, ReqwestTransport("test").send)
+        return DriverLeaseStore(gone.url, "limits", gone.token, open_transport("pyreqwest", "test").send)
 
     said = unreachable(open_)
     assert "the driver doesn't answer" in said

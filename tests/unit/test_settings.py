@@ -170,6 +170,7 @@ def test_a_table_name_that_could_be_anything_else_is_refused(name: str) -> None:
         ("max_attempts", 101),
         ("flush_interval", -0.1),
         ("cache_quota_mb", 0),
+        ("transport", "requests"),
     ],
 )
 def test_a_value_out_of_range_is_one_clear_error(setting: str, value: object) -> None:
