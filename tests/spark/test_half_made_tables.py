@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from chispa.schema_comparer import assert_schema_equality
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
@@ -67,7 +68,8 @@ def test_every_table_that_the_package_makes_is_made_whole(
         table = spark.catalog.getTable(f"{SCHEMA}.{name}")
         assert table.description, name
         assert table.tableType == "MANAGED", name
-    assert spark.table(f"{SCHEMA}.usage").schema.simpleString() == record_type(spark).simpleString()
+    usage = spark.table(f"{SCHEMA}.usage").schema
+    assert_schema_equality(usage, record_type(spark), ignore_nullable=True, ignore_metadata=True)
 
 
 def test_several_make_one_whole_at_once(spark: SparkSession, leave: Leave) -> None:

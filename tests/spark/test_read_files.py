@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from chispa import assert_df_equality
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
 
@@ -32,7 +33,7 @@ def test_a_format_is_told_by_the_ending_and_options_by_name(spark: SparkSession,
     query = (
         f"SELECT * FROM read_files('{tmp_path}/mails.csv', header => true, sep => ';', schema => 'id INT, body STRING')"
     )
-    assert [tuple(row) for row in spark.sql(query).collect()] == [(1, "hello")]
+    assert_df_equality(spark.sql(query), spark.createDataFrame([(1, "hello")], "id INT, body STRING"))
 
 
 @pytest.mark.parametrize(
