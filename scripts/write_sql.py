@@ -1,7 +1,8 @@
-"""Writes the files of `sql/` from their templates in `sql/templates`. `--check` only tells whether they are up to date.
+"""Renders the files of `sql/` from `sql/templates`. `--check` writes nothing and fails if a file is out of date.
 
-A template is named as its file, `.jinja` after it; `macros` has what several of them share. What a figure is they take
-from `gateway_batch.figures`. The files have `{schema}` and the like for names that are known where a view is made.
+A template has its file's path and name, with `.jinja` at the end; `macros` holds what several templates share. Figures
+and dimensions come from `gateway_batch.figures`. The rendered files keep `{schema}` and similar placeholders, which the
+package fills in when it makes a view.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ PERCENTILES = [name for name, figure in FIGURES.items() if isinstance(figure.com
 
 
 def rendered() -> dict[Path, str]:
-    """Every file that has a template, by its path under `sql/`."""
+    """The text of every file that has a template, by its path under `sql/`."""
     environment = _environment()
     names = sorted(name for name in environment.list_templates() if not name.startswith("macros/"))
     return {Path(name.removesuffix(_ENDING)): _rendered(environment, name) for name in names}
 
 
 def outdated() -> list[Path]:
-    """Files under `sql/` that are not as their templates have them, or have none."""
+    """Files under `sql/` that differ from their templates, or have no template."""
     there = {file.relative_to(SQL): file.read_text(encoding="utf-8") for file in SQL.rglob("*.sql")}
     made = rendered()
     return sorted(path for path in there.keys() | made.keys() if there.get(path) != made.get(path))
@@ -89,7 +90,7 @@ def _pairs(columns: Iterable[Column]) -> list[tuple[str, str]]:
 
 
 def _split(figures: Sequence[str]) -> list[list[str]]:
-    """Figures by the relation that they are computed from, with those that ratios are made of, and without ratios."""
+    """Names of figures for each `Relation`, each ratio replaced by the two figures that it divides."""
     parts: dict[str, None] = {}
     for name in figures:
         computed = FIGURES[name].computed
@@ -106,12 +107,12 @@ def _named(columns: dict[str, str]) -> list[str]:
 
 
 def _computed(figures: Iterable[str]) -> list[str]:
-    """Figures as columns, where they have all their parts in one relation."""
+    """Figures as columns of a query over their relation."""
     return [f"{FIGURES[name].computed.sql} AS {name}" for name in figures]
 
 
 def _percentile_arrays(figures: Iterable[str]) -> list[str]:
-    """All percentiles of a column as one array, named as the column: Spark sorts its values once."""
+    """One array per column with all its percentiles, named as the column, so that Spark sorts the values once."""
     return [
         f"{percentiles.percentiles(column, percents, dialects.SPARK)} AS {column}"
         for column, percents in _percents(figures).items()
@@ -119,7 +120,7 @@ def _percentile_arrays(figures: Iterable[str]) -> list[str]:
 
 
 def _shown(figures: Sequence[str]) -> list[str]:
-    """Figures as columns over those of the relations that `_split` has them from."""
+    """Figures as columns of the last query of a roll-up, over the columns of `_computed` and `_percentile_arrays`."""
     percents = _percents(figures)
     return [_shown_figure(name, percents) for name in figures]
 
@@ -144,7 +145,7 @@ def _percents(figures: Iterable[str]) -> dict[str, list[int]]:
 
 
 def _known(figures: Iterable[str]) -> str:
-    """The condition that a row of the distributions has one of the columns of some percentiles."""
+    """The condition that a row of usage_distributions has a value for any of these percentiles."""
     conditions = [f"{column} IS NOT NULL" for column in _percents(figures)]
     return f"({' OR '.join(conditions)})" if len(conditions) > 1 else conditions[0]
 

@@ -1,12 +1,12 @@
-"""What each figure of usage is: the one place that says what a request, a failed request, a cost or a percentile is.
+"""Defines each usage figure once: a request, a failed request, a token cost, a percentile.
 
-- `outcomes`: how a row of the usage table ended. `tokens`: its tokens, and the model that they are of.
-- `costs`: what tokens cost. `price_days`: by which price.
-- `percentiles`: percentiles, and the buckets that they come from in the aggregate.
-- `dimensions`: what figures are given for each value of. `cells`: columns of the views that have these.
-- `definitions`: the figures themselves, each with its meaning and how it is computed.
-- `dialects`: what Spark and DuckDB spell differently.
+- `outcomes`: how an invocation ended. `tokens`: its tokens and its model.
+- `costs`: what tokens cost. `price_days`: which price applies on which day.
+- `percentiles`: percentiles, and the latency buckets of the aggregate.
+- `dimensions`: the columns that figures are grouped by. `cells`: the columns of the base views and their tables.
+- `definitions`: every figure, with its meaning and its SQL.
+- `dialects`: the differences between Spark SQL and DuckDB.
 
-The views (`sql/templates`), the dashboards, the report without Spark and batch jobs take their expressions from here.
-Nothing here knows Spark, DuckDB or the rest of the package: it is text and numbers.
+The views (`sql/templates`), both dashboards, the report without Spark and batch jobs take their expressions from here.
+The room imports neither Spark nor DuckDB nor any other part of the package; it only builds text and adds numbers.
 """

@@ -1,4 +1,4 @@
-"""Columns of the views that the others are made of: `usage_cells` and `usage_distributions`, and of their tables."""
+"""Columns of the base views `usage_cells` and `usage_distributions`, and of the tables of the aggregate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FOLLOWING = {
         Column("is_failed", "BOOLEAN", f"Whether it is {FAILED_FROM} or more."),
     ),
 }
-"""What says more of a dimension, right after it."""
+"""Flags derived from a dimension, which follow it."""
 
 CELL = Column("cell", "BIGINT", "Hash of the dimensions, from workspace_id on; NULL for a row of the usage table.")
 
@@ -48,7 +48,7 @@ CELLS = (
     Column("invocations_with_tokens", "BIGINT", "Of these, with tokens, so that they cost something."),
     *SUMS,
 )  # fmt: skip
-"""Of the view `usage_cells` and of the table `usage_daily`, in order."""
+"""The columns of the view `usage_cells` and of the table `usage_daily`, in order."""
 
 _BUCKETS = "ARRAY<STRUCT<bucket: INT, invocations: BIGINT>>"
 
@@ -62,7 +62,7 @@ SPREADS = (
     Column("first_bytes", _BUCKETS, "The same by time to the first byte."),
     Column("hours", _BUCKETS, "Invocations by hour of the UTC day."),
 )
-"""Of the table `usage_daily_distributions`, in order."""
+"""The columns of the table `usage_daily_distributions`, in order."""
 
 MEANINGS = {column.name: column.meaning for column in (*CELLS, WEEKDAY, HOUR_OF_DAY, *TIMES, *TAG)}
 
@@ -74,4 +74,4 @@ _NOT_PRICED = {
 }
 
 PRICED = tuple(column for column in CELLS if column.name not in _NOT_PRICED)
-"""Of `CELLS`, those that the view `usage_costs` has too."""
+"""The columns of `CELLS` that the view `usage_costs` keeps."""

@@ -1,4 +1,4 @@
-"""What tokens cost: each kind of token times its price, which is in US dollars a million."""
+"""What tokens cost: each kind of token times its price. Prices are in US dollars per million tokens."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Number = TypeVar("Number", float, Decimal)
 
 @dataclass(frozen=True, slots=True)
 class PricedPart:
-    """Tokens that have one price.
+    """A kind of token with a price of its own.
 
     Attributes:
-        tokens: name of their number.
-        price: name of their price.
-        else_as: name of the price that they have without one of their own; empty: the cost is unknown.
+        tokens: name of the count.
+        price: name of the price.
+        else_as: name of the price to use when this one is missing; empty: the cost is unknown then.
     """
 
     tokens: str
@@ -34,11 +34,11 @@ PARTS = (
     PricedPart("cache_creation_input_tokens", "cache_creation", else_as="input"),
     PricedPart("output_tokens", "output"),
 )
-"""All of an invocation's tokens: input includes cached tokens, so these are taken out; output includes reasoning."""
+"""Every token of an invocation, once. Cached tokens are part of the input, so plain input leaves them out."""
 
 
 def complete(prices: Mapping[str, Money | None]) -> dict[str, Money | None]:
-    """Prices by name, those that are missing filled in where others stand for them."""
+    """All prices by name; a missing one is replaced by its `else_as`, and is None without that."""
     found = {}
     for part in PARTS:
         own = prices.get(part.price)
@@ -47,7 +47,7 @@ def complete(prices: Mapping[str, Money | None]) -> dict[str, Money | None]:
 
 
 def in_order(prices: Mapping[str, Number | None], unknown: Number) -> tuple[Number, ...]:
-    """The complete prices in the order of `PARTS`, for `cost_usd`; `unknown` stands for one that is not known."""
+    """The complete prices in the order of `PARTS`, for `cost_usd`; an unknown one is `unknown`."""
     known = complete(prices)
     return tuple(unknown if (price := known[part.price]) is None else price for part in PARTS)
 
@@ -59,7 +59,7 @@ def cost_usd(
     cache_creation_tokens: int | None,
     prices: tuple[Number, ...],
 ) -> Number:
-    """Dollars of one request, by prices of `in_order`; tokens that are not known cost nothing."""
+    """US dollars of one request, with prices as `in_order` returns them; unknown counts are 0."""
     read, created = cache_read_tokens or 0, cache_creation_tokens or 0
     plain = max(0, (input_tokens or 0) - read - created)
     of_input, of_read, of_created, of_output = prices
@@ -68,7 +68,7 @@ def cost_usd(
 
 
 def price_fields(price: str) -> dict[str, str]:
-    """SQL: the complete prices in a struct, NULL where they are not known."""
+    """SQL: the complete prices, read from a struct; NULL where unknown."""
     return {
         part.price: f"coalesce({price}.{part.price}, {price}.{part.else_as})"
         if part.else_as
@@ -78,27 +78,27 @@ def price_fields(price: str) -> dict[str, str]:
 
 
 def millionths_usd(dialect: Dialect, prices: Mapping[str, str], tokens: Mapping[str, str] | None = None) -> list[str]:
-    """SQL: millionths of a dollar, as terms to be added up; NULL where a price is not known.
+    """SQL: the terms whose sum is the cost in millionths of a dollar; NULL where a price is unknown.
 
     Args:
         dialect: of the engine.
-        prices: each price, complete, as SQL.
-        tokens: numbers of tokens as SQL, by the names of `PARTS`; None: columns of these names. NULL counts as 0.
+        prices: SQL of each complete price.
+        tokens: SQL of each count, by the names in `PARTS`; None: the columns of these names. NULL counts as 0.
     """
     named = {part.tokens: part.tokens for part in PARTS} if tokens is None else tokens
     return [f"{dialect.whole_tokens(f'coalesce({named[part.tokens]}, 0)')} * {prices[part.price]}" for part in PARTS]
 
 
 def as_usd(millionths: str) -> str:
-    """Spark SQL: millionths of a dollar in dollars, to 12 places."""
+    """Spark SQL: millionths of a dollar as dollars, with 12 decimal places."""
     return f"CAST(CAST({millionths} AS DECIMAL(28, 6)) * 0.000001BD AS DECIMAL(24, 12))"
 
 
 def is_unpriced(cost: str = "cost_usd") -> str:
-    """SQL: whether there are tokens, by the column `has_tokens`, and no cost of them."""
+    """SQL: whether a row has tokens (column `has_tokens`) but no cost."""
     return f"has_tokens AND {cost} IS NULL"
 
 
 def unpriced(count: str, cost: str = "cost_usd") -> str:
-    """SQL: a number of tokens or invocations where these are unpriced, else 0."""
+    """SQL: a count of tokens or invocations if the row is unpriced, else 0."""
     return f"CASE WHEN {is_unpriced(cost)} THEN {count} ELSE 0 END"

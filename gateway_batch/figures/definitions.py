@@ -1,9 +1,9 @@
-"""The figures: name, meaning, and how each is computed.
+"""Every figure: its name, its meaning, and how it is computed.
 
-A figure is an aggregate over one of three relations, whose columns the views share. `requests` has a row for each group
-of requests in the values of some dimensions, with sums of their invocations (`grouped_columns`); `cells` is the rows of
-`usage_cells` or `usage_costs`; `spreads` those of `usage_distributions`. SQL is Spark's, and where it has sums and
-counts only, DuckDB's too. The web page computes the same from the `computed` of each figure.
+A figure aggregates one of three relations. `requests` has one row per group of requests and combination of dimensions,
+with the sums of its invocations (`grouped_columns`). `cells` has the rows of `usage_cells` or `usage_costs`, and
+`spreads` those of `usage_distributions`. The SQL is Spark's; sums and counts run in DuckDB too. The web page computes
+its figures from `Figure.as_data`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway_batch.figures import outcomes, percentiles
 
 
 class Relation(StrEnum):
-    """What a figure is computed from."""
+    """The relation that a figure aggregates."""
 
     REQUESTS = "requests"
     CELLS = "cells"
@@ -25,7 +25,7 @@ class Relation(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Which requests; the value is SQL over the relation `requests`."""
+    """Which requests to count; the value is a condition on the relation `requests`."""
 
     ANY = "true"
     FAILED = "is_failed"
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """How many requests. Each counts once on a day, whatever of its invocations is left."""
+    """The number of requests. A request counts once per day, whichever of its invocations a filter leaves."""
 
     outcome: Outcome = Outcome.ANY
 
@@ -51,7 +51,7 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """A sum; 0 where nothing is known. `known` names a column of spreads without which a row does not count."""
+    """A sum; 0 where nothing is known. `known` names a column of `spreads` that must not be NULL."""
 
     column: str
     known: str = ""
@@ -60,7 +60,7 @@ class Sum:
 
     @property
     def relation(self) -> Relation:
-        """What it is over."""
+        """The relation that it aggregates."""
         return Relation.SPREADS if self.known else Relation.REQUESTS
 
     @property
@@ -77,7 +77,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A sum of dollars: NULL where no tokens are priced, and never 0 then."""
+    """A sum of dollars: NULL, not 0, where no tokens have a price."""
 
     column: str = "cost_usd"
 
@@ -99,7 +99,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class WholeCost:
-    """A sum of dollars: NULL where some of the tokens have no price."""
+    """A sum of dollars: NULL where any of the tokens have no price."""
 
     kind: ClassVar[str] = "whole_cost"
     relation: ClassVar[Relation] = Relation.REQUESTS
@@ -109,7 +109,7 @@ class WholeCost:
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """How many values a column has, NULL left out."""
+    """The number of distinct values of a column, NULL left out."""
 
     column: str
 
@@ -129,7 +129,7 @@ class Distinct:
 
 @dataclass(frozen=True, slots=True)
 class Extreme:
-    """The least or the greatest value of a column; `which` is `min` or `max`."""
+    """The lowest or highest value of a column; `which` is `min` or `max`."""
 
     which: str
     column: str
@@ -150,7 +150,7 @@ class Extreme:
 
 @dataclass(frozen=True, slots=True)
 class Percentile:
-    """A percentile of a column of times."""
+    """A percentile of a time column."""
 
     column: str
     percent: int
@@ -171,11 +171,11 @@ class Percentile:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A figure by another; NULL where that is 0.
+    """One figure divided by another; NULL where that is 0.
 
     Attributes:
-        above, below: names of figures of one relation.
-        is_money: whether they are dollars, so that decimals are divided.
+        above, below: names of two figures of the same relation.
+        is_money: whether they are dollars: a quotient of decimals would be rounded.
     """
 
     above: str
@@ -186,7 +186,7 @@ class Ratio:
 
     @property
     def relation(self) -> Relation:
-        """What both are over."""
+        """The relation that both aggregate."""
         return FIGURES[self.above].computed.relation
 
     @property
@@ -196,12 +196,12 @@ class Ratio:
 
     @property
     def sql(self) -> str:
-        """Over the relation."""
+        """The quotient of the two aggregates."""
         return self._of(FIGURES[self.above].computed.sql, FIGURES[self.below].computed.sql)
 
     @property
     def of_figures(self) -> str:
-        """Over columns that have the two figures."""
+        """The quotient of two columns that hold the figures."""
         return self._of(self.above, self.below)
 
     def _of(self, above: str, below: str) -> str:
@@ -209,7 +209,7 @@ class Ratio:
         return f"CAST({above} AS DOUBLE)\n    / CAST({below} AS DOUBLE)" if self.is_money else f"{above} / {below}"
 
     def value(self, above: float, below: float) -> float | None:
-        """Of two numbers."""
+        """The quotient of two numbers; None where `below` is 0."""
         return above / below if below else None
 
 
@@ -221,10 +221,10 @@ class Figure:
     """A figure.
 
     Attributes:
-        name: of its column, everywhere.
-        meaning: what it is, without the period at the end.
-        null: where it is NULL; empty where it never is.
-        computed: how.
+        name: of its column, in every view and table.
+        meaning: a sentence without its period.
+        computed: how it is computed.
+        null: when it is NULL; empty for a figure that never is.
     """
 
     name: str
@@ -234,12 +234,12 @@ class Figure:
 
     @property
     def comment(self) -> str:
-        """What the column says."""
+        """The comment on its column."""
         return f"{self.meaning}; NULL {self.null}." if self.null else f"{self.meaning}."
 
     @property
     def as_data(self) -> dict[str, Any]:
-        """How it is computed, for who computes it without SQL."""
+        """How it is computed, as JSON values for the web page."""
         outcome = {"outcome": self.computed.outcome.name.lower()} if isinstance(self.computed, Requests) else {}
         return {"kind": self.computed.kind, **asdict(self.computed), **outcome}
 
@@ -258,28 +258,29 @@ _ALL = (
     Figure("failed_requests", f"Requests with an invocation of status {outcomes.FAILED_FROM} or more",
            Requests(Outcome.FAILED)),
     Figure("unknown_requests", "Requests without any status: nobody saw the answer", Requests(Outcome.UNKNOWN)),
-    Figure("error_rate", "Failed requests by requests", Ratio("failed_requests", "requests"), "without requests"),
-    Figure("invocations", "Rows of the usage table, of fallbacks and guardrails too", Sum("invocations")),
-    Figure("answered_invocations", "Invocations with a status, which the percentiles are of",
+    Figure("error_rate", "Failed requests divided by requests", Ratio("failed_requests", "requests"),
+           "without requests"),
+    Figure("invocations", "Rows of the usage table, fallbacks and guardrails included", Sum("invocations")),
+    Figure("answered_invocations", "Invocations with a status, over which percentiles are computed",
            Sum("answered_invocations")),
     Figure("input_tokens", "Tokens of prompts, cached ones included", Sum("input_tokens")),
     Figure("output_tokens", "Tokens of answers, reasoning included", Sum("output_tokens")),
     Figure("total_tokens", "Tokens of prompts and answers", Sum("total_tokens")),
     Figure("cache_read_input_tokens", "Input tokens read from the provider's cache", Sum("cache_read_input_tokens")),
-    Figure("cache_hit_ratio", "Input tokens read from the provider's cache by input tokens",
+    Figure("cache_hit_ratio", "Input tokens read from the provider's cache, divided by input tokens",
            Ratio("cache_read_input_tokens", "input_tokens"), "without input tokens"),
     Figure("users", "Distinct requesters, service principals included", Distinct("requester")),
     Figure("active_days", "Distinct UTC days with an invocation", Distinct("day")),
     Figure("first_day", "First of these days", Extreme("min", "day"), "where no row has a time"),
     Figure("last_day", "Last of these days", Extreme("max", "day"), "where no row has a time"),
     Figure("cost_usd", "US dollars by the table of prices", WholeCost(), "if some of the tokens have no price"),
-    Figure("priced_cost_usd", "US dollars, by the table of prices, of the tokens that have a price", Cost(),
+    Figure("priced_cost_usd", "US dollars of the tokens with a price, by the table of prices", Cost(),
            "if none has"),
-    Figure("unpriced_invocations", "Invocations with tokens that have no price", Sum("unpriced_invocations")),
-    Figure("unpriced_tokens", "Tokens that have no price, and are not in the cost", Sum("unpriced_tokens")),
-    Figure("untagged_cost_usd", "US dollars of requests that carry no tag", Cost("untagged_cost_usd"),
+    Figure("unpriced_invocations", "Invocations whose tokens have no price", Sum("unpriced_invocations")),
+    Figure("unpriced_tokens", "Tokens without a price, which are not in the cost", Sum("unpriced_tokens")),
+    Figure("untagged_cost_usd", "US dollars of requests without a tag", Cost("untagged_cost_usd"),
            "if no tokens have a price"),
-    Figure("untagged_share", "Part of the cost whose requests carry no tag",
+    Figure("untagged_share", "Share of the cost whose requests carry no tag",
            Ratio("untagged_cost_usd", "priced_cost_usd", is_money=True), "where nothing is priced, or all is free"),
     *(_percentile(column, what, percent) for column, what in _WHATS.items() for percent in percentiles.PERCENTS),
     Figure("invocations_by_hour", "Rows of the usage table that have a time", Sum("invocations", known="hour_of_day")),
@@ -294,7 +295,7 @@ _OF_REQUEST_GROUP = {
     "is_answered": "bool_or(is_answered)",
 }
 UNTAGGED_COST_USD = "CASE WHEN NOT is_tagged THEN cost_usd END"
-"""SQL: what a row's tokens cost, if it carries no tag."""
+"""SQL: the cost of a row that carries no tag; NULL of others."""
 
 _OTHER_COLUMNS = {
     "answered_invocations": "sum(invocations) FILTER (WHERE is_answered)",
@@ -303,10 +304,10 @@ _OTHER_COLUMNS = {
 
 
 def grouped_columns(names: Iterable[str]) -> dict[str, str]:
-    """Spark SQL: the columns of the relation `requests` that some figures need, over rows of `usage_cells`.
+    """Spark SQL: the columns of the relation `requests` that some figures need, by name.
 
-    The rows are grouped by day, request group, and what the figures are by. A request failed if one of its invocations
-    that are left did, and is unknown if none of these has a status.
+    They aggregate rows of `usage_cells` grouped by day, request group and dimensions. A request failed if any of these
+    invocations did; it is unknown if none of them has a status.
     """
     wanted = [FIGURES[name].computed for name in names]
     columns = dict.fromkeys(column for each in wanted if each.relation is Relation.REQUESTS for column in each.columns)
@@ -318,5 +319,5 @@ COST_COLUMNS = frozenset({"cost_usd", "unpriced_tokens", "unpriced_invocations",
 
 
 def has_costs(names: Iterable[str]) -> bool:
-    """Whether one of these figures is of what tokens cost."""
+    """Whether any of these figures needs the columns of `usage_costs`."""
     return any(column in COST_COLUMNS for name in names for column in FIGURES[name].computed.columns)

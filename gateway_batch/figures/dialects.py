@@ -1,4 +1,4 @@
-"""What Spark SQL and DuckDB spell differently in the expressions of a figure."""
+"""The differences between Spark SQL and DuckDB that the figures' expressions meet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DAY_S, HOUR_S = 86_400, 3_600
 
 
 class Dialect(Protocol):
-    """How an engine spells it. Arguments and results are SQL."""
+    """How an engine writes an expression. Arguments and results are SQL."""
 
     @property
     def struct(self) -> str:
@@ -29,21 +29,21 @@ class Dialect(Protocol):
         ...
 
     def whole_tokens(self, count: str) -> str:
-        """A number of tokens as a decimal that can be multiplied with a price."""
+        """A token count as a decimal, to be multiplied by a price."""
         ...
 
     def replaced(self, text: str, pattern: str, by: str) -> str:
-        """A text with each match of a regular expression replaced; `pattern` and `by` are no SQL."""
+        """A text with each match of a regular expression replaced; `pattern` and `by` are plain text, not SQL."""
         ...
 
     def trimmed(self, text: str) -> str:
-        """A text without blanks at its ends; other white space stays."""
+        """A text without spaces at its ends; other white space stays."""
         ...
 
     def percentiles(self, column: str, shares: Sequence[float], count: str) -> str:
-        """An array of a column's values at some shares, interpolated between the two nearest; NULL left out.
+        """An array of quantiles of a column, each interpolated between the two nearest values; NULL is left out.
 
-        A row stands for `count` values, if the engine's rows are counted.
+        `count` is the column that says how many values a Spark row stands for. In DuckDB each row is one value.
         """
         ...
 
@@ -61,7 +61,7 @@ class _Spark:
         return [f"{column} AS {name}" for name, column in columns.items()]
 
     def whole_tokens(self, count: str) -> str:
-        return f"try_cast({count} AS DECIMAL(15, 0))"  # more than any call has: its cost is unknown, and no error
+        return f"try_cast({count} AS DECIMAL(15, 0))"  # a larger count makes the cost NULL; CAST would raise
 
     def replaced(self, text: str, pattern: str, by: str) -> str:
         escaped = pattern.replace("\\", "\\\\")
@@ -100,7 +100,7 @@ class _DuckDB:
         return f"trim({text}, ' ')"
 
     def percentiles(self, column: str, shares: Sequence[float], count: str) -> str:
-        return f"quantile_cont({column}, [{', '.join(map(str, shares))}])"  # a row is one value: nothing to count
+        return f"quantile_cont({column}, [{', '.join(map(str, shares))}])"
 
 
 SPARK: Dialect = _Spark()

@@ -1,4 +1,4 @@
-"""What figures are given for each value of: columns of the views, and what tells the cells of the aggregate apart."""
+"""The dimensions: columns that figures are grouped by, in the views and in the aggregate."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ DIMENSIONS = (
     Column("mcp_method", "STRING", "Its JSON-RPC method, such as tools/call."),
     Column("mcp_tool", "STRING", "Its tool; NULL for other methods and other calls."),
 )  # fmt: skip
-"""What tells the cells of a day apart, in the views' order."""
+"""Every dimension, in the views' order. A cell of the aggregate is a day's combination of them."""
 
 TAG = (
     Column("tag_key", "STRING", "Key of the tag; NULL for invocations without tags."),
     Column("tag_value", "STRING", "Value of the tag; NULL for invocations without tags."),
 )
-"""What request tags are, one at a time."""
+"""The columns of a view with one row per request tag."""
 
 NAMES = tuple(column.name for column in DIMENSIONS)
 
 
 def hashed() -> list[str]:
-    """Spark SQL: what the cell of a row is the hash of.
+    """Spark SQL: the arguments of the hash that identifies a row's cell.
 
-    A hash passes over NULLs, so it is told where they are. Tags in another order may make another cell.
+    xxhash64 skips NULLs, so each column's isnull is hashed too. Tags in another order may give another cell.
     """
     columns = [f"{name}, isnull({name})" for name in NAMES if name != "request_tags"]
     return [*columns, "map_keys(request_tags), map_values(request_tags), isnull(request_tags)"]
 
 
 def is_same(left: str, right: str, names: Iterable[str]) -> list[str]:
-    """Spark SQL: conditions, one a column, that rows of two relations are of the same values."""
+    """Spark SQL: one condition per column that joins rows of two relations with equal values, NULL included."""
     return [f"{left}.{name} <=> {right}.{name}" for name in names]
 
 

@@ -1,18 +1,18 @@
-"""How an invocation ended, by its HTTP status; SQL is the same in Spark and DuckDB."""
+"""How an invocation ended, by its HTTP status. Spark and DuckDB share this SQL."""
 
 from __future__ import annotations
 
 FAILED_FROM = 400
-"""The least status of a failed invocation."""
+"""The lowest status of a failed invocation."""
 
 FAILED = f"status_code >= {FAILED_FROM}"
-"""It failed; NULL where the status is not known."""
+"""The invocation failed; NULL where its status is unknown."""
 
 ANSWERED = "status_code IS NOT NULL"
-"""There is a status. Latencies are of such invocations only: those of others say when the caller gave up."""
+"""The invocation has a status. Only these have a latency: the others' times say when the caller gave up."""
 
 UNKNOWN = "status_code IS NULL"
-"""There is no status: nobody saw the answer. It is not a failed one."""
+"""The invocation has no status, as nobody saw the answer. It does not count as failed."""
 
 IS_FAILED = f"coalesce({FAILED}, false)"
-"""`FAILED` as a column that is never NULL."""
+"""`FAILED`, false instead of NULL."""

@@ -1,6 +1,6 @@
-"""Percentiles of latencies: interpolated at (n - 1) p between the two nearest values, over answered invocations.
+"""Latency percentiles: interpolated at (n - 1) p between the two nearest values, over answered invocations.
 
-The aggregate keeps latencies in buckets, from which percentiles are within half a bucket.
+The aggregate keeps latencies in buckets, so percentiles from it are exact to half a bucket.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from collections.abc import Sequence
 from gateway_batch.figures.dialects import Dialect
 
 PERCENTS = (50, 90, 95, 99)
-"""The percentiles that views and dashboards give."""
+"""The percentiles of the views and dashboards."""
 
 TIMES = ("latency_ms", "time_to_first_byte_ms")
-"""What has percentiles: milliseconds to the end of an answer, and to its first byte."""
+"""The columns with percentiles: milliseconds to the end of an answer, and to its first byte."""
 
 GROWTH = 1.04
-"""Each bucket ends at so many times its begin: bucket b stands for GROWTH ** b milliseconds, within 2%."""
+"""Width of a bucket: bucket b stands for GROWTH ** b milliseconds, to within 2%."""
 
 
 def percentiles(column: str, percents: Sequence[int], dialect: Dialect) -> str:
-    """SQL: an array of the percentiles of a column, over rows that stand for `invocations` values each."""
+    """SQL: an array of percentiles of a column. A row counts `invocations` times in Spark, once in DuckDB."""
     return dialect.percentiles(column, [percent / 100 for percent in percents], "invocations")
 
 
 def percentile(column: str, percent: int) -> str:
-    """Spark SQL: one of `percentiles`."""
+    """Spark SQL: a single percentile, as in `percentiles`."""
     return f"percentile({column}, {percent / 100}, invocations)"
 
 

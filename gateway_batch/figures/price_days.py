@@ -1,4 +1,4 @@
-"""Which price of the table of prices holds for an endpoint's and a model's tokens on a UTC day."""
+"""Which row of the table of prices applies to an endpoint and a model on a UTC day."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _LEVELS = (
 )
 
 COLUMNS = {name: f"{name}_usd_per_million" for name in ("input", "output", "cache_read", "cache_creation")}
-"""The columns of the table of prices that have the prices, by the prices' names."""
+"""The column of the table of prices for each price."""
 
 PRICE = f"coalesce({', '.join(f'{level}.price' for level, _ in _LEVELS)})"
 """SQL: the price of a row after `joins`: of its endpoint and model, else of the endpoint, else of the model."""
 
 
 def price_days(dialect: Dialect, prices: str, more: tuple[str, ...] = ()) -> str:
-    """SQL: the prices of a table of prices with the days on which each holds, from `first_day` to before `last_day`.
+    """SQL: the prices of a table of prices, each with the days on which it applies: `first_day` to before `last_day`.
 
-    Days are whole: from that of valid_from on, to before that of valid_to or of the next price of the same endpoint and
-    model; of several that begin on a day, the last one holds. `price` is a struct.
+    A price applies from the whole day of valid_from until the day of valid_to, or of the next price for the same
+    endpoint and model. If several begin on one day, the last one applies. `price` is a struct.
 
     Args:
         dialect: of the engine.
         prices: the table.
-        more: columns that the struct has beside the prices.
+        more: further columns to put into the struct.
     """
     fields = ",\n    ".join(dialect.fields(COLUMNS | {name: name for name in more}))
     return f"""\

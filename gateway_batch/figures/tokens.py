@@ -1,22 +1,22 @@
-"""The tokens of an invocation, and the model that they are of."""
+"""The tokens of an invocation, and its model."""
 
 from __future__ import annotations
 
 from gateway_batch.figures.dialects import Dialect
 
 COUNTS = ("input_tokens", "output_tokens", "total_tokens")
-"""What an invocation has tokens by, if any of them is known. Input includes cached tokens, output reasoning."""
+"""The token counts of an invocation. Input includes cached tokens, output includes reasoning."""
 
 _PREFIXES, _SEPARATORS = r"^(system\.ai\.)?(databricks-)?", "[ ._]+"
 
 
 def has_tokens(*counts: str) -> str:
-    """SQL: whether any tokens are known, so that the invocation cost something."""
+    """SQL: whether any token count is known, so that the invocation cost something."""
     return f"coalesce({', '.join(counts or COUNTS)}) IS NOT NULL"
 
 
 def plain_input(given: str, read: str, created: str) -> str:
-    """SQL: input tokens neither read from the provider's cache nor written to it; NULL where no input is known."""
+    """SQL: input tokens neither read from the provider's cache nor written to it; NULL if the input is unknown."""
     return (
         f"CASE WHEN {given} IS NOT NULL\n"
         f"    THEN greatest({given} - coalesce({read}, 0)\n"
@@ -25,9 +25,6 @@ def plain_input(given: str, read: str, created: str) -> str:
 
 
 def model(name: str, dialect: Dialect) -> str:
-    """SQL: a model's name in one spelling.
-
-    Small letters, - for blanks, dots and underscores, without Databricks' prefixes.
-    """
+    """SQL: a model's name in lower case, with - for spaces, dots and underscores, without Databricks' prefixes."""
     bare = dialect.replaced(f"lower({dialect.trimmed(name)})", _PREFIXES, "")
     return dialect.replaced(bare, _SEPARATORS, "-")

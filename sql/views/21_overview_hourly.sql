@@ -10,7 +10,7 @@ CREATE OR REPLACE VIEW {schema}.overview_hourly (
   requests COMMENT 'Distinct requests of the hour, failed and unknown ones included.',
   failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
   unknown_requests COMMENT 'Requests without any status: nobody saw the answer.',
-  error_rate COMMENT 'Failed requests by requests; NULL without requests.',
+  error_rate COMMENT 'Failed requests divided by requests; NULL without requests.',
   input_tokens COMMENT 'Tokens of prompts, cached ones included.',
   output_tokens COMMENT 'Tokens of answers, reasoning included.',
   total_tokens COMMENT 'Tokens of prompts and answers.'

@@ -2,7 +2,7 @@
 CREATE OR REPLACE VIEW {schema}.performance_status_daily (
   day COMMENT 'UTC date; NULL for rows without a time.',
   status_code COMMENT 'Final HTTP status; NULL where it is not known.',
-  invocations COMMENT 'Rows of the usage table, of fallbacks and guardrails too.',
+  invocations COMMENT 'Rows of the usage table, fallbacks and guardrails included.',
   share COMMENT 'Of the day\'s invocations, 0 to 1.',
   requests COMMENT 'Requests with such an invocation; one may have several statuses.'
 )

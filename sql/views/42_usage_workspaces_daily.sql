@@ -7,12 +7,12 @@ CREATE OR REPLACE VIEW {schema}.usage_workspaces_daily (
   requests COMMENT 'Distinct requests of each UTC day, failed and unknown ones included.',
   failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
   unknown_requests COMMENT 'Requests without any status: nobody saw the answer.',
-  error_rate COMMENT 'Failed requests by requests; NULL without requests.',
+  error_rate COMMENT 'Failed requests divided by requests; NULL without requests.',
   input_tokens COMMENT 'Tokens of prompts, cached ones included.',
   output_tokens COMMENT 'Tokens of answers, reasoning included.',
   total_tokens COMMENT 'Tokens of prompts and answers.',
   cache_read_input_tokens COMMENT 'Input tokens read from the provider\'s cache.',
-  cache_hit_ratio COMMENT 'Input tokens read from the provider\'s cache by input tokens; NULL without input tokens.',
+  cache_hit_ratio COMMENT 'Input tokens read from the provider\'s cache, divided by input tokens; NULL without input tokens.',
   users COMMENT 'Distinct requesters, service principals included.'
 )
 COMMENT 'One row for each UTC day and workspace: requests, tokens, cache hit ratio. By gateway_batch.'

@@ -5,11 +5,11 @@
 CREATE OR REPLACE VIEW {schema}.cost_daily (
   day COMMENT 'UTC date; NULL for rows without a time.',
   cost_usd COMMENT 'US dollars by the table of prices; NULL if some of the tokens have no price.',
-  priced_cost_usd COMMENT 'US dollars, by the table of prices, of the tokens that have a price; NULL if none has.',
-  unpriced_invocations COMMENT 'Invocations with tokens that have no price.',
-  unpriced_tokens COMMENT 'Tokens that have no price, and are not in the cost.',
-  untagged_cost_usd COMMENT 'US dollars of requests that carry no tag; NULL if no tokens have a price.',
-  untagged_share COMMENT 'Part of the cost whose requests carry no tag; NULL where nothing is priced, or all is free.'
+  priced_cost_usd COMMENT 'US dollars of the tokens with a price, by the table of prices; NULL if none has.',
+  unpriced_invocations COMMENT 'Invocations whose tokens have no price.',
+  unpriced_tokens COMMENT 'Tokens without a price, which are not in the cost.',
+  untagged_cost_usd COMMENT 'US dollars of requests without a tag; NULL if no tokens have a price.',
+  untagged_share COMMENT 'Share of the cost whose requests carry no tag; NULL where nothing is priced, or all is free.'
 )
 COMMENT 'One row for each UTC day: what its tokens cost, and the share of that which carries no request tag. By gateway_batch.'
 AS

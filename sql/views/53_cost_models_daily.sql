@@ -5,9 +5,9 @@ CREATE OR REPLACE VIEW {schema}.cost_models_daily (
   day COMMENT 'UTC date; NULL for rows without a time.',
   model COMMENT 'Model that answered, spelled as in usage_invocations; NULL where the call was refused before it was routed, and for tools.',
   cost_usd COMMENT 'US dollars by the table of prices; NULL if some of the tokens have no price.',
-  priced_cost_usd COMMENT 'US dollars, by the table of prices, of the tokens that have a price; NULL if none has.',
-  unpriced_invocations COMMENT 'Invocations with tokens that have no price.',
-  unpriced_tokens COMMENT 'Tokens that have no price, and are not in the cost.'
+  priced_cost_usd COMMENT 'US dollars of the tokens with a price, by the table of prices; NULL if none has.',
+  unpriced_invocations COMMENT 'Invocations whose tokens have no price.',
+  unpriced_tokens COMMENT 'Tokens without a price, which are not in the cost.'
 )
 COMMENT 'One row for each UTC day and model: what its tokens cost. By gateway_batch.'
 AS

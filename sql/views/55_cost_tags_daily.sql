@@ -7,9 +7,9 @@ CREATE OR REPLACE VIEW {schema}.cost_tags_daily (
   tag_key COMMENT 'Key of the tag; NULL for invocations without tags.',
   tag_value COMMENT 'Value of the tag; NULL for invocations without tags.',
   cost_usd COMMENT 'US dollars by the table of prices; NULL if some of the tokens have no price.',
-  priced_cost_usd COMMENT 'US dollars, by the table of prices, of the tokens that have a price; NULL if none has.',
-  unpriced_invocations COMMENT 'Invocations with tokens that have no price.',
-  unpriced_tokens COMMENT 'Tokens that have no price, and are not in the cost.'
+  priced_cost_usd COMMENT 'US dollars of the tokens with a price, by the table of prices; NULL if none has.',
+  unpriced_invocations COMMENT 'Invocations whose tokens have no price.',
+  unpriced_tokens COMMENT 'Tokens without a price, which are not in the cost.'
 )
 COMMENT 'One row for each UTC day and request tag, key and value: what its tokens cost. By gateway_batch.'
 AS

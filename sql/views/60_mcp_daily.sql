@@ -8,7 +8,7 @@ CREATE OR REPLACE VIEW {schema}.mcp_daily (
   requests COMMENT 'Distinct requests of each UTC day, failed and unknown ones included.',
   failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
   unknown_requests COMMENT 'Requests without any status: nobody saw the answer.',
-  error_rate COMMENT 'Failed requests by requests; NULL without requests.',
+  error_rate COMMENT 'Failed requests divided by requests; NULL without requests.',
   users COMMENT 'Distinct requesters, service principals included.',
   latency_p50_ms COMMENT 'Milliseconds to the end of the answer, median; NULL where no invocation has a status.',
   latency_p95_ms COMMENT 'Milliseconds to the end of the answer, 95th percentile; NULL where no invocation has a status.'

@@ -1,7 +1,7 @@
-"""The views of `sql/views`: a file is the statement that makes a view, under a comment that says what its rows are.
+"""The views of `sql/views`. Each file is the statement that creates a view, under a comment that describes it.
 
-Files are numbered: a view reads only what comes before it. A view that has days from the aggregate, where there is one,
-has a second file in `with_aggregate`. The files are made from `sql/templates` by scripts/write_sql.py.
+Files are numbered, and a view reads only what comes before it. A view that reads the aggregate, if there is one, has a
+second file in `with_aggregate`. scripts/write_sql.py renders the files from `sql/templates`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class View:
     Attributes:
         name: without its schema.
         text: the statement, with `{usage_table}` and `{schema}` for those names.
-        with_aggregate: the same for a schema that has the aggregate, with `{complete_before}` for the day before which
-            days are read from there; None for a view that reads no rows of the usage table by itself.
+        with_aggregate: the statement for a schema with the aggregate: days before `{complete_before}` come from there.
+            None for a view that is the same either way.
     """
 
     name: str
