@@ -85,4 +85,7 @@ def _directive(name: str, thing: griffe.Object | griffe.Alias) -> str:
         and not member.is_special
         and f"{name}.{member.name}" not in OURS
     ]
-    return f"::: gateway_batch.{name}\n    options:\n      members: {json.dumps([str(each) for each in shown])}"
+    members = [str(each) for each in shown]
+    inherited = [each for each in members if each not in thing.members]
+    options = {"members": members, "inherited_members": inherited}
+    return f"::: gateway_batch.{name}\n    options: {json.dumps(options)}"
