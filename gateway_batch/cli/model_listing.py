@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway_batch.errors import UnreachableError
+from gateway_batch.errors import ConfigError, UnreachableError
 from gateway_batch.transport.control_calls import get
 
 _SHOWN = 5
@@ -34,7 +34,7 @@ def _listed(base_url: str, headers: dict[str, str], within_s: float) -> tuple[li
     try:
         reply = get(f"{base_url}/models", headers, within_s)
         page = orjson.loads(reply.body) if reply.status == 200 else None
-    except (UnreachableError, orjson.JSONDecodeError):
+    except (ConfigError, UnreachableError, orjson.JSONDecodeError):
         return [], False
     return _names(page), isinstance(page, dict) and not (page.get("has_more") or page.get("nextPageToken"))
 

@@ -106,12 +106,15 @@ class HttpxTransport:
 
     Args:
         user_agent: the User-Agent of every request.
+
+    Raises:
+        ConfigError: httpx can't use the proxy that the environment names.
     """
 
     def __init__(self, user_agent: str) -> None:
         self._user_agent = user_agent
         self._certificates = trusted_certificates()
-        self._pools: list[_Pool] = []
+        self._pools = [self._open_pool()]
         self._closed = False
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
@@ -135,9 +138,13 @@ class HttpxTransport:
         for pool in self._pools:
             if pool.in_flight < _REQUESTS_PER_POOL:
                 return pool
-        client = httpx.AsyncClient(verify=self._certificates, limits=_NO_LIMITS, cookies=_no_cookies())
-        self._pools.append(_Pool(client, HttpxClientTransport(client, self._user_agent)))
+        self._pools.append(self._open_pool())
         return self._pools[-1]
+
+    def _open_pool(self) -> _Pool:
+        with proxy_errors():
+            client = httpx.AsyncClient(verify=self._certificates, limits=_NO_LIMITS, cookies=_no_cookies())
+        return _Pool(client, HttpxClientTransport(client, self._user_agent))
 
 
 def check_client(client: object) -> None:
@@ -163,6 +170,15 @@ def _no_cookies() -> CookieJar:
 
 def _encoded(headers: dict[str, str]) -> dict[bytes, bytes]:
     return {name.lower().encode(): value.encode() for name, value in headers.items()}
+
+
+@contextmanager
+def proxy_errors() -> Iterator[None]:
+    """Raises what httpx finds wrong with a proxy of the environment, as it opens a client, as `ConfigError`."""
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise ConfigError(f"httpx can't use the proxy of the environment: {error}") from None
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from typing import ClassVar
 import pytest
 import trustme
 
-from gateway_batch.errors import ErrorKind, UnreachableError
+from gateway_batch.errors import ConfigError, ErrorKind, UnreachableError
+from gateway_batch.transport import open_transport
+from gateway_batch.transport.control_calls import get
 from gateway_batch.types import HttpReply, HttpRequest
 from tests.waiting import WITHIN_S
 
@@ -108,3 +110,14 @@ def test_no_proxy_is_kept_to(open_transport: Opener, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         assert post(f"http://127.0.0.1:{port}/direct", open_transport).status == 200
     assert Answers.asked == ["/direct"]
+
+
+@pytest.mark.parametrize(("proxy", "reason"), [("socks5://127.0.0.1:9", "socksio"), ("gopher://127.0.0.1:9", "gopher")])
+def test_a_proxy_that_httpx_has_no_means_for_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigError, match=f"httpx can't use the proxy of the environment: .*{reason}"):
+        open_transport("httpx", "tests")
+    with pytest.raises(ConfigError, match=reason):
+        get("http://127.0.0.1:9/v1/models", {}, WITHIN_S)
