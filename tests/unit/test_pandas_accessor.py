@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -234,3 +237,22 @@ def test_a_client_for_tests_needs_no_network(tmp_path: Path) -> None:
     with Client(config, open_transport=lambda: FakeTransport(echo)) as client:
         ai.configure(client=client)
         assert list(pd.Series(["a"]).ai.query(MODEL)) == ["a"]
+
+
+def test_a_notebook_has_a_bar_of_its_own(tmp_path: Path) -> None:
+    """In a process of its own, as IPython changes the one it is started in."""
+    cell = """
+from IPython.utils.capture import capture_output
+from gateway_batch.pandas.progress_bar import progress_bar
+with capture_output() as seen, progress_bar("a <model>", 3, shown=None) as report:
+    for done in (1, 2, 3):
+        report(done, 3)
+for output in seen.outputs:
+    print(output.data["text/plain"], output.data["text/html"], sep=" | ")
+"""
+    script = f"from IPython.core.interactiveshell import InteractiveShell as S\nS.instance().run_cell({cell!r})"
+    notebook = {**os.environ, "IPYTHONDIR": str(tmp_path), "DATABRICKS_RUNTIME_VERSION": "17.3"}  # as rich knows one
+    done = subprocess.run([sys.executable, "-c", script], env=notebook, capture_output=True, text=True)
+    shown = done.stdout.splitlines()
+    assert shown[0] == 'a <model>: 0 of 3 | a &lt;model&gt; <progress value="0" max="3"></progress> 0 of 3', done.stderr
+    assert [line.partition(" | ")[0] for line in shown[1:]] == ["a <model>: 1 of 3", "a <model>: 3 of 3"]
