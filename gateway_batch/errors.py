@@ -146,23 +146,61 @@ class MalformedError(CallError):
     """The gateway answered 2xx with a body that its API doesn't promise."""
 
 
-_ROW_CLASSES = {
-    ErrorKind.NOT_JSON: (
-        "AI_FUNCTION_JSON_PARSE_ERROR",
-        "Error occurred while parsing the JSON response for function {function}: {error}",
-    ),
-    ErrorKind.INVALID_RESPONSE: (
-        "AI_FUNCTION_INVALID_HTTP_RESPONSE",
-        "Invalid HTTP response for function {function}: {error}",
-    ),
+MESSAGES = {
+    "AI_FUNCTION_HTTP_REQUEST_ERROR": "Error occurred while making an HTTP request for function {function}: {error}",
+    "AI_FUNCTION_INVALID_HTTP_RESPONSE": "Invalid HTTP response for function {function}: {error}",
+    "AI_FUNCTION_JSON_PARSE_ERROR": "Error occurred while parsing the JSON response for function {function}: {error}",
+    "AI_FUNCTION_HTTP_PARSE_CAST_ERROR": "Failed to parse model output when casting to the specified returnType: "
+    '"{return_type}", response JSON was: "{response}". Please update the returnType to match the contents of the type '
+    "represented by the response JSON and then retry the query again. Exception: {why}",
+    "AI_FUNCTION_INVALID_MAX_WORDS": "The maximum number of words must be a non-negative integer, but got {words}.",
+    "AI_FUNCTION_INVALID_MODEL_PARAMETERS": "The provided model parameters ({parameters}) are invalid in the AI_QUERY "
+    'function for serving endpoint "{endpoint}". {why}',
+    "AI_FUNCTION_INVALID_RESPONSE_FORMAT_TYPE": 'AI function "{function}" requires a valid {form} string for the '
+    'responseFormat parameter, but found: "{text}". Exception: {why}',
+    "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT": "Found unsupported response format. It is for chat models, and "
+    "{endpoint} is none.",
+    "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.JSON_STRING": "Found unsupported response format. AI function: "
+    '"{function}" does not support the type "{kind}" of the following response format: "{text}". Supported types of '
+    "the response format are: {types}.",
+    "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.DDL_STRING": "Found unsupported response format. AI function: "
+    '"{function}" does not support the following response format: "{text}". {why}',
+    "AI_FUNCTION_UNSUPPORTED_RETURN_TYPE": 'The returnType "{text}" of ai_query can\'t be used: {why}. Use a SQL type '
+    "such as STRING, DOUBLE, ARRAY<STRING> or STRUCT<name: STRING, score: DOUBLE>.",
 }
-_REQUEST_ERROR = (
-    "AI_FUNCTION_HTTP_REQUEST_ERROR",
-    "Error occurred while making an HTTP request for function {function}: {error}",
-)
+"""The texts of the classes of errors that only AI functions have, by class, or by class and sub-condition."""
+
+CONNECT_MESSAGES = {
+    "AI_FUNCTION_INVALID_MODEL_PARAMETERS.INVALID_PARAMETER_DATA_TYPE": 'The "modelParameters" parameter of {function} '
+    "must be JSON text in SQL on Spark Connect, as in '{{\"temperature\": 0.1}}', or "
+    "to_variant_object(named_struct(...)), but it is no JSON: {error}",
+    "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.DDL_STRING": "Found unsupported response format. In SQL on Spark Connect, "
+    '{function} does not take DDL: "{text}". Give a JSON schema, as in \'{{"type": "json_schema", ...}}\', or use '
+    "gateway_batch.functions.ai_query, which takes DDL there too.",
+    "AI_FUNCTION_UNSUPPORTED_RETURN_TYPE": 'The returnType "{text}" of {function} can\'t be had in SQL on Spark '
+    "Connect, where the result is STRING: use gateway_batch.functions.ai_query(..., returnType=...), or from_json on "
+    "the result.",
+}
+"""Those of SQL on Spark Connect, where it can do less."""
+
+_ROW_CLASSES = {
+    ErrorKind.NOT_JSON: "AI_FUNCTION_JSON_PARSE_ERROR",
+    ErrorKind.INVALID_RESPONSE: "AI_FUNCTION_INVALID_HTTP_RESPONSE",
+}
+
+
+def ai_function_error(error_class: str, **values: object) -> AiFunctionError:
+    """An error with the text of its class; `values` are what the text names."""
+    text = MESSAGES.get(error_class) or MESSAGES[error_class.partition(".")[0]]
+    return AiFunctionError(error_class, text.format(**values))
+
+
+def connect_error(error_class: str, **values: object) -> AiFunctionError:
+    """As `ai_function_error`, with the text that the class has in SQL on Spark Connect."""
+    return AiFunctionError(error_class, CONNECT_MESSAGES[error_class].format(**values))
 
 
 def as_ai_function_error(error: CallError, function: str) -> AiFunctionError:
     """The SQL form of a failed call, by Databricks' error conditions (`AI_FUNCTION_*`)."""
-    error_class, template = _ROW_CLASSES.get(error.kind, _REQUEST_ERROR)
-    return AiFunctionError(error_class, template.format(function=function, error=error))
+    error_class = _ROW_CLASSES.get(error.kind, "AI_FUNCTION_HTTP_REQUEST_ERROR")
+    return ai_function_error(error_class, function=function, error=error)

@@ -21,8 +21,8 @@ run() {
     "$place/venv/bin/gateway-batch" "$@" >"$place/out" 2>&1 || { cat "$place/out" >&2; printf 'wheel: gateway-batch %s failed\n' "$*" >&2; exit 1; }
 }
 run demo --rows 200
-grep -q 'The books agree' "$place/out" || { cat "$place/out" >&2; exit 1; }
-said "the demo answered 200 rows, and its books agree"
+grep -q 'The usage table reconciles' "$place/out" || { cat "$place/out" >&2; exit 1; }
+said "the demo answered 200 rows, and its usage table reconciles"
 run usage --by tag:step --warehouse demo/warehouse
 run views render --usage-table system.ai_gateway.usage --schema main.ai_gateway --output views
 [ "$(find views -name '*.sql' | wc -l)" -ge 20 ] || { echo 'wheel: views are missing' >&2; exit 1; }

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-from gateway_batch.admission.adaptive_throttle import AdaptiveThrottle
 from gateway_batch.admission.amount import NOTHING, ONE_REQUEST, Amount
 from gateway_batch.admission.lease_client import LeaseClient
 from gateway_batch.admission.request_size import Estimator, Size
 from gateway_batch.admission.shared_throttle import PrivateThrottleStates, ThrottleStates
+from gateway_batch.admission.throttle_after_429 import AdaptiveThrottle
 from gateway_batch.errors import ErrorKind, UnreachableError
 from gateway_batch.types import TokenUsage
 

@@ -218,7 +218,7 @@ def _reconcile(spark: SparkSession, registered: Gateway, development: RunningGat
     Raises:
         ConfigError: the usage table and the gateway's record differ.
     """
-    from gateway_batch.cli.report import classes_table
+    from gateway_batch.cli.terminal_tables import classes_table
     from gateway_batch.spark.ledger.reconcile import count_classes
 
     found = count_classes(spark, registered.usage.table, development.ledger)

@@ -9,7 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from gateway_batch.cli import job_options as options
+from gateway_batch.cli import job_options
 from gateway_batch.cli.console import output
 from gateway_batch.spark.files.bad_input import BadInput
 
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
 
 def estimate(
-    source: Annotated[str | None, options.SOURCE] = None,
-    key: Annotated[list[str] | None, options.KEY] = None,
-    out: Annotated[str | None, options.OUTPUT] = None,
-    endpoint: Annotated[str | None, options.ENDPOINT] = None,
+    source: Annotated[str | None, job_options.SOURCE] = None,
+    key: Annotated[list[str] | None, job_options.KEY] = None,
+    out: Annotated[str | None, job_options.OUTPUT] = None,
+    endpoint: Annotated[str | None, job_options.ENDPOINT] = None,
     sql: Annotated[str | None, typer.Option(help="Any query with ai_query, in the place of a batch job.")] = None,
-    prompt: options.Prompt = None,
-    request: options.Request = None,
-    return_type: options.ReturnType = None,
-    response_format: options.ResponseFormat = None,
-    model_parameters: options.ModelParameters = None,
-    request_tags: options.RequestTags = None,
-    inputs: options.Inputs = None,
-    bad_input: options.BadInputs = BadInput.FAIL,
-    retry_errors: options.RetryErrors = False,
-    max_rows: options.MaxRows = None,
+    prompt: job_options.Prompt = None,
+    request: job_options.Request = None,
+    return_type: job_options.ReturnType = None,
+    response_format: job_options.ResponseFormat = None,
+    model_parameters: job_options.ModelParameters = None,
+    request_tags: job_options.RequestTags = None,
+    inputs: job_options.Inputs = None,
+    bad_input: job_options.BadInputs = BadInput.FAIL,
+    retry_errors: job_options.RetryErrors = False,
+    max_rows: job_options.MaxRows = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Requests to send, whose answers are kept in the output.")
     ] = None,
     output_tokens: Annotated[
         int | None, typer.Option(min=0, help="Tokens of an answer, where no sample measures them.")
     ] = None,
-    gateway: options.Gateway = "auto",
-    warehouse: options.Warehouse = options.HERE,
+    gateway: job_options.Gateway = "auto",
+    warehouse: job_options.Warehouse = job_options.HERE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Estimate what gateway-batch run with the same options, or a query, would send and cost.
@@ -59,17 +59,17 @@ def estimate(
     if sql is not None:
         if any((source, key, out, endpoint, prompt, request, sample, retry_errors, max_rows)):
             raise typer.BadParameter(
-                "stands alone: a query says by itself what is asked of which rows", param_hint="--sql"
+                "cannot be combined with batch-job options (--source, --key, ...)", param_hint="--sql"
             )
-        with options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config):
+        with job_options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config):
             _estimate_query(spark, config, sql, output_tokens, as_json)
         return
     if not (source and key and out and endpoint):
         raise typer.BadParameter("a batch job needs --source, --key, --output and --endpoint; any query, --sql")
-    job = options.JobOptions(
+    job = job_options.JobOptions(
         source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
     ).job(bad_input)
-    with options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config):
+    with job_options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config):
         found = estimate_batch(
             spark,
             job,

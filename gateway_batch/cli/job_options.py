@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway_batch.cli.console import errors
-from gateway_batch.cli.options import gateway_choice, json_object, named_path
+from gateway_batch.cli.option_values import gateway_choice, json_object, named_path
 from gateway_batch.spark.files.bad_input import BadInput, Faults
 
 if TYPE_CHECKING:

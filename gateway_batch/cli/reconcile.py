@@ -38,7 +38,7 @@ def reconcile(
 
     Example: gateway-batch reconcile demo/devgateway.sqlite --warehouse demo/warehouse
     """
-    from gateway_batch.cli.report import as_table, classes_table
+    from gateway_batch.cli.terminal_tables import as_table, classes_table
     from gateway_batch.spark.ledger.reconcile import count_classes
 
     with ledger_in(warehouse, usage_table) as (spark, ours):

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gateway_batch.cli import job_options as options
+from gateway_batch.cli import job_options
 from gateway_batch.cli.console import errors, output, styled
 from gateway_batch.spark.files.bad_input import BadInput
 
@@ -23,20 +23,20 @@ _LINE_EVERY_S = 30.0
 
 
 def run(
-    source: options.Source,
-    key: options.Keys,
-    out: options.Output,
-    endpoint: options.Endpoint,
-    prompt: options.Prompt = None,
-    request: options.Request = None,
-    return_type: options.ReturnType = None,
-    response_format: options.ResponseFormat = None,
-    model_parameters: options.ModelParameters = None,
-    request_tags: options.RequestTags = None,
-    inputs: options.Inputs = None,
-    bad_input: options.BadInputs = BadInput.FAIL,
-    retry_errors: options.RetryErrors = False,
-    max_rows: options.MaxRows = None,
+    source: job_options.Source,
+    key: job_options.Keys,
+    out: job_options.Output,
+    endpoint: job_options.Endpoint,
+    prompt: job_options.Prompt = None,
+    request: job_options.Request = None,
+    return_type: job_options.ReturnType = None,
+    response_format: job_options.ResponseFormat = None,
+    model_parameters: job_options.ModelParameters = None,
+    request_tags: job_options.RequestTags = None,
+    inputs: job_options.Inputs = None,
+    bad_input: job_options.BadInputs = BadInput.FAIL,
+    retry_errors: job_options.RetryErrors = False,
+    max_rows: job_options.MaxRows = None,
     fail_if: Annotated[
         str | None, typer.Option(help="End with exit code 1 where this holds: 'error_rate > 0.05'.")
     ] = None,
@@ -44,8 +44,8 @@ def run(
         float | None, typer.Option(min=0, help="Refuse to start if the estimate is above this, in US dollars.")
     ] = None,
     chunk_rows: Annotated[int, typer.Option(min=1, help="Rows of a commit.")] = 20_000,
-    gateway: options.Gateway = "auto",
-    warehouse: options.Warehouse = options.HERE,
+    gateway: job_options.Gateway = "auto",
+    warehouse: job_options.Warehouse = job_options.HERE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Answer the rows of a table that are new or changed, into a table with one row for each key.
@@ -60,11 +60,11 @@ def run(
     from gateway_batch.jobs.report import Status
     from gateway_batch.jobs.run import run_batch
 
-    job = options.JobOptions(
+    job = job_options.JobOptions(
         source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
     ).job(bad_input)
     with (
-        options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config),
+        job_options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config),
         _Shown(errors if as_json else output) as shown,
     ):
         if max_cost is not None:

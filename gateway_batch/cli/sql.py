@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gateway_batch.cli.console import errors, output
 from gateway_batch.cli.job_options import BadInputs, make_views
-from gateway_batch.cli.options import gateway_choice, named_path
+from gateway_batch.cli.option_values import gateway_choice, named_path
 from gateway_batch.local_files.outputs import Made, check_output, staging_folder
 from gateway_batch.spark.files.bad_input import BadInput
 

@@ -1,6 +1,6 @@
 """One call with its policy: limits, attempts, retries, and the record of each attempt.
 
-`InferenceClient.infer` holds the only loop over attempts in the package.
+`RequestExecutor.infer` holds the only loop over attempts in the package.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class CallPolicy:
     row_deadline_s: float = 900.0
 
 
-class InferenceClient:
+class RequestExecutor:
     """Sends calls. Belongs to one event loop.
 
     Args:

@@ -22,7 +22,7 @@ import uvloop
 
 from gateway_batch.admission.coordination import CoordinationConfig, limits_of, open_limiter
 from gateway_batch.config import Credentials, GatewayConfig, TransportName, is_redis
-from gateway_batch.engine.request_executor import CallPolicy, InferenceClient
+from gateway_batch.engine.request_executor import CallPolicy, RequestExecutor
 from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import LedgerError
 from gateway_batch.response_cache import AnswerScope, SingleFlight
@@ -215,7 +215,7 @@ class Runtime:
         if os.getpid() != self._process:
             raise RuntimeError("the client was made before this process was forked: make one in each process")
 
-    def _open(self, credentials: Credentials, open_transport: Callable[[], Transport]) -> InferenceClient:
+    def _open(self, credentials: Credentials, open_transport: Callable[[], Transport]) -> RequestExecutor:
         settings = self.settings
         spool_dir = Path(settings.spool_dir)
         written_to = local_folder_for(spool_dir, settings.spool_local_dir) if settings.ships else spool_dir
@@ -232,7 +232,7 @@ class Runtime:
         policy = CallPolicy(
             RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
         )
-        return InferenceClient(
+        return RequestExecutor(
             self._transport,
             self._spool,
             self._limiter,

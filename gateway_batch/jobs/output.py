@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as t
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.jobs.plan import RESULT_COLUMNS
+from gateway_batch.jobs.pending_rows import RESULT_COLUMNS
 from gateway_batch.jobs.template import quoted_column
 from gateway_batch.local_files.locks import locked
 from gateway_batch.spark.delta_tables.creation import make_table, needs_column_mapping

@@ -27,7 +27,7 @@ from gateway_batch.errors import ConfigError
 from gateway_batch.jobs import history
 from gateway_batch.jobs import output as tables
 from gateway_batch.jobs.fail_if import FailIf
-from gateway_batch.jobs.plan import (
+from gateway_batch.jobs.pending_rows import (
     UNSENT,
     RowInputs,
     answers_sql,

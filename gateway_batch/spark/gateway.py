@@ -25,7 +25,7 @@ from gateway_batch.spark.ledger.gateway_ledger import Ledger
 from gateway_batch.spark.ledger.reconcile import reconcile
 from gateway_batch.spark.ledger.usage_import import import_ledger
 from gateway_batch.spark.session.session_kind import is_classic
-from gateway_batch.spark.sql_functions.session_backend import SessionFunctions
+from gateway_batch.spark.sql_functions.session_backend import SessionBackend
 from gateway_batch.spark.worker.partition import FUNCTION
 from gateway_batch.usage.shipping import local_folder_for
 
@@ -208,7 +208,7 @@ class Gateway:
         return total(self._functions.counts().values())
 
     def column(self, task: TaskFunction | None, data: Mapping[str, Column], constants: Mapping[str, Any]) -> Column:
-        """A call as a Column, for `gateway_batch.functions`; see `SessionFunctions.column`."""
+        """A call as a Column, for `gateway_batch.functions`; see `SessionBackend.column`."""
         return self._functions.column(self.name if task is None else task.name, task, data, constants)
 
     def _install(self, tasks: bool) -> None:
@@ -348,7 +348,7 @@ def registration_of(function: str, name: str | None) -> Gateway:
     return found
 
 
-def _kind_of(spark: SparkSession) -> type[SessionFunctions]:
+def _kind_of(spark: SparkSession) -> type[SessionBackend]:
     """Each kind needs packages of its own: py4j the one, gRPC the other."""
     if is_classic(spark):
         from gateway_batch.spark.sql_functions.classic import ClassicFunctions

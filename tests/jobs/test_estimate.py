@@ -1,6 +1,6 @@
 """Estimates of batch jobs against what the run then takes, on three kinds of input.
 
-What is assumed without a sample is in `tests/unit/test_assumed.py`, what a sample says of the rest in
+What is assumed without a sample is in `tests/unit/test_request_counts.py`, what a sample says of the rest in
 `test_extrapolation.py`.
 """
 

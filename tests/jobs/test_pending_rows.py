@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import gateway_batch as gb
-from gateway_batch.jobs.plan import pending_sql
+from gateway_batch.jobs.pending_rows import pending_sql
 from gateway_batch.jobs.source import check_keys, read_source
 from gateway_batch.spark.session.temporary_view import as_view
 from tests.spark.conftest import MODEL

@@ -12,7 +12,7 @@ import pytest
 
 from gateway_batch.admission import HostSlots, Limiter
 from gateway_batch.config import Credentials
-from gateway_batch.engine.request_executor import CallPolicy, InferenceClient
+from gateway_batch.engine.request_executor import CallPolicy, RequestExecutor
 from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import (
     CallError,
@@ -38,7 +38,7 @@ Answer = HttpReply | Exception | float
 class Bench:
     """A client and all that it works with."""
 
-    client: InferenceClient
+    client: RequestExecutor
     transport: FakeTransport
     spool_dir: Path
     naps: list[float]
@@ -102,7 +102,7 @@ def player(folder: Path) -> Callable[..., Any]:
             transport = FakeTransport(answer)
             spool = SpoolWriter(folder / "spool", loop.call_soon)
             limiter = Limiter(HostSlots(folder / "slots", ceiling), ceiling, loop.time, lambda: 0.5)
-            client = InferenceClient(
+            client = RequestExecutor(
                 transport,
                 spool,
                 limiter,

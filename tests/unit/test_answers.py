@@ -14,7 +14,7 @@ from gateway_batch.spark.calls.call_plan import CallPlan
 from gateway_batch.spark.worker.answers import NULL, column_writer
 from gateway_batch.types import ResponseFormat
 
-from .test_plan import plan_of
+from .test_call_plan import plan_of
 
 SCHEMA = {
     "type": "object",

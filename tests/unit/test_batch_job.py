@@ -11,7 +11,7 @@ import pytest
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.jobs.fail_if import FailIf
-from gateway_batch.jobs.plan import chunks_of
+from gateway_batch.jobs.pending_rows import chunks_of
 from gateway_batch.jobs.report import BatchReport, Chunk, added
 from gateway_batch.jobs.run import BatchJob
 from gateway_batch.jobs.template import find_column, prompt_sql

@@ -54,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*RUN, "--warehouse", "file.csv/warehouse"), 1, "file.csv/warehouse"),
         (("sql", "SELECT 1", "--input", "x=nowhere.csv"), 1, "no such file or folder: nowhere.csv"),
         (("estimate", "--sql", "SELECT 1", "--input", "x=nowhere.csv"), 1, "no such file or folder: nowhere.csv"),
-        (("estimate", "--sql", "SELECT 1", "--key", "title"), 2, "a query says by itself"),
+        (("estimate", "--sql", "SELECT 1", "--key", "title"), 2, "cannot be combined with batch-job options"),
         (("estimate", "--key", "title"), 2, "--source, --key, --output and --endpoint"),
         *(
             ((*words.split(), "--warehouse", "nowhere"), 1, "no such folder: nowhere")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import types as t
 
-from gateway_batch.errors import AiFunctionError
+from gateway_batch.errors import ai_function_error
 from gateway_batch.spark.calls.call_plan import Shape
 from gateway_batch.spark.calls.classification import classify
 from gateway_batch.spark.calls.extraction import fields_of, schema_of_fields
@@ -89,10 +89,7 @@ def _similarity(constants: Constants) -> Asked:
 def _summarize(constants: Constants) -> Asked:
     words = constants.integer("max_words", _DEFAULT_WORDS)
     if words < 0:
-        raise AiFunctionError(
-            "AI_FUNCTION_INVALID_MAX_WORDS",
-            f"The maximum number of words must be a non-negative integer, but got {words}.",
-        )
+        raise ai_function_error("AI_FUNCTION_INVALID_MAX_WORDS", words=words)
     return _text_of("summary", prompt("ai_summarize", length=f", in at most {words} words" if words else ""))
 
 

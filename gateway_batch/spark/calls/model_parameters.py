@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway_batch.apis import api_for
-from gateway_batch.errors import AiFunctionError
+from gateway_batch.errors import AiFunctionError, ai_function_error
 from gateway_batch.types import Task
 
 _NUMBERS: dict[str, tuple[tuple[type, ...], str, str, Callable[[Any], bool]]] = {
@@ -93,11 +93,8 @@ def _check_parameter(name: str, value: Any, parameters: dict[str, Any], endpoint
 
 
 def _invalid(parameters: Any, endpoint: str, condition: str, what: str) -> AiFunctionError:
-    return AiFunctionError(
-        f"AI_FUNCTION_INVALID_MODEL_PARAMETERS.{condition}",
-        f"The provided model parameters ({_render(parameters)}) are invalid in the AI_QUERY function for serving "
-        f'endpoint "{endpoint}". {what}',
-    )
+    error_class = f"AI_FUNCTION_INVALID_MODEL_PARAMETERS.{condition}"
+    return ai_function_error(error_class, parameters=_render(parameters), endpoint=endpoint, why=what)
 
 
 def _render(value: Any) -> str:

@@ -12,7 +12,7 @@ from pyspark.sql import types as t
 from gateway_batch.apis import task_of
 from gateway_batch.config import SCORING, GatewayConfig, resolve_service
 from gateway_batch.engine.runtime import RuntimeSettings
-from gateway_batch.errors import AiFunctionError, ConfigError
+from gateway_batch.errors import ConfigError, ai_function_error
 from gateway_batch.spark.calls.ai_functions import FAIL_ON_ERROR, TaskFunction
 from gateway_batch.spark.calls.call_plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.spark.calls.classification import Classifier, classifier_of
@@ -203,10 +203,7 @@ class Planner:
         if text is None:
             return None
         if task_of(service.api) is not Task.CHAT:
-            raise AiFunctionError(
-                "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT",
-                f"Found unsupported response format. It is for chat models, and {service.endpoint} is none.",
-            )
+            raise ai_function_error("AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT", endpoint=service.endpoint)
         return parse_response_format(text, AI_QUERY.function, self.parse_type)
 
     def _answer_type(self, ddl: str | None, service: Service) -> t.DataType:

@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.errors import PySparkException
 from pyspark.sql import types as t
 
-from gateway_batch.errors import AiFunctionError
+from gateway_batch.errors import AiFunctionError, ai_function_error
 from gateway_batch.json_data.json_schemas import SchemaFault, validator_of
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.sql_types.json_schema import UnsupportedTypeError, json_schema
@@ -51,11 +51,8 @@ def _of_json(text: str, function: str) -> ResponseFormat | None:
     if kind in ("text", "json_object"):
         return _of_type(kind)
     if kind != "json_schema":
-        raise AiFunctionError(
-            "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.JSON_STRING",
-            f'Found unsupported response format. AI function: "{function}" does not support the type "{kind}" of the '
-            f'following response format: "{text}". Supported types of the response format are: {", ".join(_TYPES)}.',
-        )
+        error_class = "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.JSON_STRING"
+        raise ai_function_error(error_class, function=function, kind=kind, text=text, types=", ".join(_TYPES))
     return _of_envelope(wanted.get("json_schema"), text, function)
 
 
@@ -95,16 +92,10 @@ def _of_ddl(text: str, function: str, parse_type: Callable[[str], t.DataType]) -
 
 
 def _invalid(text: str, function: str, form: str, why: str) -> AiFunctionError:
-    return AiFunctionError(
-        "AI_FUNCTION_INVALID_RESPONSE_FORMAT_TYPE",
-        f'AI function "{function}" requires a valid {form} string for the responseFormat parameter, but found: '
-        f'"{text}". Exception: {why}',
-    )
+    error_class = "AI_FUNCTION_INVALID_RESPONSE_FORMAT_TYPE"
+    return ai_function_error(error_class, function=function, form=form, text=text, why=why)
 
 
 def _unsupported_ddl(text: str, function: str, why: str) -> AiFunctionError:
-    return AiFunctionError(
-        "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.DDL_STRING",
-        f'Found unsupported response format. AI function: "{function}" does not support the following response '
-        f'format: "{text}". {why}',
-    )
+    error_class = "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.DDL_STRING"
+    return ai_function_error(error_class, function=function, text=text, why=why)

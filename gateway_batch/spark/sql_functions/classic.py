@@ -24,7 +24,7 @@ from gateway_batch.spark.session.interrupt import cancel_jobs_on_interrupt
 from gateway_batch.spark.session.jvm import jvm_of
 from gateway_batch.spark.session.session_kind import runs_on_one_host
 from gateway_batch.spark.sql_functions.driver_leases import lease_server_of
-from gateway_batch.spark.sql_functions.session_backend import SessionFunctions
+from gateway_batch.spark.sql_functions.session_backend import SessionBackend
 from gateway_batch.spark.sql_functions.spool_probe import check_spool_is_shared
 from gateway_batch.spark.sql_functions.sql_function import CallBuilder, install, install_table_function, uninstall
 from gateway_batch.spark.worker.partition import FUNCTION
@@ -33,7 +33,7 @@ _registrations = itertools.count(1)
 _installed: set[str] = set()
 
 
-class ClassicFunctions(SessionFunctions):
+class ClassicFunctions(SessionBackend):
     """The functions of one registration in a classic session.
 
     Args:

@@ -30,14 +30,14 @@ from gateway_batch.spark.session.session_kind import runs_on_one_host
 from gateway_batch.spark.sql_functions import connect_sql
 from gateway_batch.spark.sql_functions.arrow_udf import arrow_function
 from gateway_batch.spark.sql_functions.connect_worker import make_planning_function, no_ddl, utc
-from gateway_batch.spark.sql_functions.session_backend import SessionFunctions
+from gateway_batch.spark.sql_functions.session_backend import SessionBackend
 from gateway_batch.spark.sql_functions.spool_probe import check_spool_is_shared
 from gateway_batch.spark.sql_types.record_json import OPTIONS
 from gateway_batch.spark.worker.partition import FUNCTION, make_function
 from gateway_batch.types import Task
 
 
-class ConnectFunctions(SessionFunctions):
+class ConnectFunctions(SessionBackend):
     """The functions of one registration in a Spark Connect session.
 
     Args:

@@ -17,7 +17,7 @@ from pyspark.sql import types as t
 
 from gateway_batch.apis import task_of
 from gateway_batch.config import Credentials, resolve_service
-from gateway_batch.errors import AiFunctionError
+from gateway_batch.errors import AiFunctionError, connect_error
 from gateway_batch.spark.calls.ai_functions import TASKS
 from gateway_batch.spark.calls.call_plan import CallPlan, Input
 from gateway_batch.spark.calls.planning import CONSTANTS, Planner
@@ -64,12 +64,8 @@ def answer_texts(planner: Planner, batches: Iterator[Columns]) -> Iterator[pa.Ar
 
 def no_ddl(ddl: str) -> t.DataType:
     """The planner's `parse_type` here, where nothing parses DDL: only `responseFormat` comes to it."""
-    raise AiFunctionError(
-        "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.DDL_STRING",
-        f'Found unsupported response format. In SQL on Spark Connect, {AI_QUERY.function} does not take DDL: "{ddl}". '
-        'Give a JSON schema, as in \'{"type": "json_schema", ...}\', or use gateway_batch.functions.ai_query, which '
-        "takes DDL there too.",
-    )
+    error_class = "AI_FUNCTION_UNSUPPORTED_RESPONSE_FORMAT.DDL_STRING"
+    raise connect_error(error_class, function=AI_QUERY.function, text=ddl)
 
 
 def utc() -> str:
@@ -137,11 +133,7 @@ def _check_return_type(given: Any) -> None:
         return
     if not isinstance(given, str):
         raise mismatch(AI_QUERY.function, "returnType", "STRING", constant_of(given).sql_type)
-    raise AiFunctionError(
-        "AI_FUNCTION_UNSUPPORTED_RETURN_TYPE",
-        f'The returnType "{given}" of {AI_QUERY.function} can\'t be had in SQL on Spark Connect, where the result is '
-        "STRING: use gateway_batch.functions.ai_query(..., returnType=...), or from_json on the result.",
-    )
+    raise connect_error("AI_FUNCTION_UNSUPPORTED_RETURN_TYPE", function=AI_QUERY.function, text=given)
 
 
 def _parameters(given: Any) -> Any:
@@ -151,11 +143,8 @@ def _parameters(given: Any) -> Any:
     try:
         return orjson.loads(given)
     except orjson.JSONDecodeError as error:
-        raise AiFunctionError(
-            "AI_FUNCTION_INVALID_MODEL_PARAMETERS.INVALID_PARAMETER_DATA_TYPE",
-            f'The "modelParameters" parameter of {AI_QUERY.function} must be JSON text in SQL on Spark Connect, as in '
-            f"'{{\"temperature\": 0.1}}', or to_variant_object(named_struct(...)), but it is no JSON: {error}",
-        ) from None
+        error_class = "AI_FUNCTION_INVALID_MODEL_PARAMETERS.INVALID_PARAMETER_DATA_TYPE"
+        raise connect_error(error_class, function=AI_QUERY.function, error=error) from None
 
 
 def _is_record(planner: Planner, constants: Constants, requests: pa.Array) -> bool:

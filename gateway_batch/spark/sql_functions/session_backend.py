@@ -15,7 +15,7 @@ from gateway_batch.response_cache.process_cache import savings_of
 from gateway_batch.spark.calls.ai_functions import TaskFunction
 
 
-class SessionFunctions(ABC):
+class SessionBackend(ABC):
     """The functions of one registration in a session. `task` is None for `ai_query`, under whatever name."""
 
     scope: str

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 from pyspark.sql import types as t
 
-from gateway_batch.errors import AiFunctionError
+from gateway_batch.errors import AiFunctionError, ai_function_error
 from gateway_batch.json_data import exact_json
 
 _DECIMALS = [Context(prec=max(1, digits), rounding=ROUND_HALF_UP) for digits in range(39)]
@@ -64,11 +64,7 @@ def arrow_type(data_type: t.DataType) -> pa.DataType:
 
 def unsupported_return_type(text: str, why: str) -> AiFunctionError:
     """The error of a returnType that can't be used."""
-    return AiFunctionError(
-        "AI_FUNCTION_UNSUPPORTED_RETURN_TYPE",
-        f'The returnType "{text}" of ai_query can\'t be used: {why}. Use a SQL type such as STRING, DOUBLE, '
-        "ARRAY<STRING> or STRUCT<name: STRING, score: DOUBLE>.",
-    )
+    return ai_function_error("AI_FUNCTION_UNSUPPORTED_RETURN_TYPE", text=text, why=why)
 
 
 def answer_reader(data_type: t.DataType, time_zone: str) -> Convert:
@@ -95,12 +91,7 @@ def answer_reader(data_type: t.DataType, time_zone: str) -> Convert:
 def does_not_fit(type_name: str, answer: Any, why: str) -> AiFunctionError:
     """The error of an answer that is not what was asked for. The answer stays out of it."""
     size = f"<{len(answer)} characters, not shown>" if isinstance(answer, str) else "<not shown>"
-    return AiFunctionError(
-        "AI_FUNCTION_HTTP_PARSE_CAST_ERROR",
-        f'Failed to parse model output when casting to the specified returnType: "{type_name}", response JSON was: '
-        f'"{size}". Please update the returnType to match the contents of the type represented by the response JSON '
-        f"and then retry the query again. Exception: {why}",
-    )
+    return ai_function_error("AI_FUNCTION_HTTP_PARSE_CAST_ERROR", return_type=type_name, response=size, why=why)
 
 
 class _MismatchError(Exception):

@@ -23,7 +23,7 @@ from gateway_batch.spark.worker.answers import NULL, Formatted, column_writer
 from gateway_batch.spark.worker.call_details import DETAILED, with_details
 from gateway_batch.spark.worker.cancelling import HEARTBEAT_S, ended_by_exception, flusher
 from gateway_batch.spark.worker.rows import request_reader
-from gateway_batch.spark.worker.task_counts import Tally
+from gateway_batch.spark.worker.task_counts import TaskCounts
 from gateway_batch.spark.worker.worker_runtime import runtime_for
 from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, InferenceResult, RecordRequest, Task
 from gateway_batch.usage.attempts import Caller
@@ -75,27 +75,27 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
     """
     runtime = runtime_for(plan.runtime, credentials)
     caller = _caller(plan)
-    tally = Tally(plan, caller)
-    read, to_column = request_reader(plan), column_writer(plan, tally.failed)
+    counts = TaskCounts(plan, caller)
+    read, to_column = request_reader(plan), column_writer(plan, counts.failed)
     requests = map(lambda columns: read(columns if isinstance(columns, tuple) else (columns,)), batches)
     answered = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
     flush = flusher()
     with ended_by_exception():
         try:
-            tally.watch(single_flight := _single_flight(plan, runtime))
-            call = Call(plan, runtime, caller, single_flight, tally)
+            counts.watch(single_flight := _single_flight(plan, runtime))
+            call = Call(plan, runtime, caller, single_flight, counts)
             with contextlib.closing(answered(call, requests)) as batches_of_answers:
                 for answers in batches_of_answers:
                     column = to_column(answers or [])
-                    tally.rows += len(column)
+                    counts.rows += len(column)
                     yield column
                     flush()
-            tally.complete = True
+            counts.complete = True
         except CallError as error:
-            tally.failed[error.kind.value] += 1
+            counts.failed[error.kind.value] += 1
             raise as_ai_function_error(error, plan.function) from None
         finally:
-            runtime.end_task(task_line(tally.summary()) if tally.has_done_anything else None)
+            runtime.end_task(task_line(counts.summary()) if counts.has_done_anything else None)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Call:
     runtime: Runtime
     caller: Caller
     single_flight: SingleFlight | None
-    tally: Tally
+    counts: TaskCounts
 
 
 def _answer_each(call: Call, batches: Batches) -> Answers:
@@ -130,7 +130,7 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
         if isinstance(request, CallError):
             raise request
         if single_flight is None:
-            call.tally.sent += 1
+            call.counts.sent += 1
             return await value_of(request)
         try:
             return await single_flight.answer(keys.of(request), in_flight.send, value_of, request)
@@ -156,7 +156,7 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
         if single_flight is None:
-            call.tally.sent += len(request.texts)
+            call.counts.sent += len(request.texts)
         answers = await (embedder.embed(request) if single_flight is None else once(request, single_flight))
         failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
         if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept

@@ -13,7 +13,7 @@ from gateway_batch.usage.attempts import Caller, new_event_id
 from gateway_batch.usage.task_summary import TaskSummary, TokenPrice
 
 
-class Tally:
+class TaskCounts:
     """Of one call in one task. Written by the task's thread, but for `sent`, which is the event loop's.
 
     Args:

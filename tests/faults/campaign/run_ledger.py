@@ -1,4 +1,4 @@
-"""What a run's ledger says against the gateway's: design 5.6, and that no attempt has two rows. Pure."""
+"""A run's ledger against the gateway's, by the classes of `reconcile`; no attempt may have two rows. Pure."""
 
 from __future__ import annotations
 

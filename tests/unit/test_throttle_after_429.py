@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.admission import HostSlots, Limiter
-from gateway_batch.admission.adaptive_throttle import AdaptiveThrottle
 from gateway_batch.admission.shared_throttle import CELLS, PrivateThrottleStates, SharedThrottleState
+from gateway_batch.admission.throttle_after_429 import AdaptiveThrottle
 
 from .virtual_time import now, run
 
