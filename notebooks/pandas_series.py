@@ -46,7 +46,7 @@ reviews
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC With `fail_on_error=False` a call that fails has its error beside an empty result, and the others have their
+# MAGIC With `fail_on_error=False` a call that fails has its error next to an empty result, and the others have their
 # MAGIC answers. `details=True` adds what each call took; 105 and 106 share one, so they have the same event id.
 
 # COMMAND ----------
@@ -89,7 +89,7 @@ known.to_frame().assign(likeness=likeness).nlargest(3, "likeness")
 # MAGIC ## What was used
 # MAGIC
 # MAGIC `configure` closes the client, which hands its records over at once; a flush commits them to the usage table, as
-# MAGIC `gateway-batch usage flush` does. `create_views` puts a table of list prices beside it.
+# MAGIC `gateway-batch usage flush` does. `create_views` puts a table of list prices next to it.
 
 # COMMAND ----------
 

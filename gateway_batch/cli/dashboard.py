@@ -17,7 +17,7 @@ def dashboard(
         "ai_gateway.usage"
     ),
     schema: Annotated[str, typer.Option(help="Schema of the aggregate and of the table of prices.")] = "ai_gateway",
-    days: Annotated[int, typer.Option(min=1, help="So many days, the last of them with usage.")] = 56,
+    days: Annotated[int, typer.Option(min=1, help="Days, the last of them with usage.")] = 56,
     max_bytes: Annotated[
         int, typer.Option(min=1, help="Of the file: above it, what is used least is shown as one.")
     ] = 3_000_000,

@@ -46,7 +46,7 @@ BadInputs = Annotated[
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="Try rows again whose error would repeat itself, too.")
 ]
-MaxRows = Annotated[int | None, typer.Option(min=1, help="So many rows at most.")]
+MaxRows = Annotated[int | None, typer.Option(min=1, help="Rows at most.")]
 Gateway = Annotated[
     str, typer.Option(help="env: the configured one; dev: a development gateway; auto: env if configured.")
 ]

@@ -39,7 +39,7 @@ def usage(
     ] = None,
     until: Annotated[str | None, typer.Option(help="Before this time, given likewise.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="So many rows at most: those of most requests, or the latest.")
+        int | None, typer.Option(min=1, help="Rows at most: those of most requests, or the latest.")
     ] = None,
     warehouse: Warehouse = _HERE,
     usage_table: Annotated[

@@ -97,7 +97,7 @@ def _caption(report: Report, rows: list[Figures], period: Period) -> str:
     if len(rows) < (values := len(report.rows)):
         lines.append(f"{len(rows):,} of {values:,} values are shown; the last line is of all of them")
     if not report.has_prices:
-        lines.append("no table prices beside it, so no costs: gateway-batch views deploy makes one")
+        lines.append("no table prices next to it, so no costs: gateway-batch views deploy makes one")
     elif total.unpriced_tokens:
         lines.append(f"+ and {_short(total.unpriced_tokens)} tokens in all that have no price")
     return "\n".join(lines)

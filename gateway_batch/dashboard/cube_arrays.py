@@ -126,7 +126,7 @@ def merged(cube: FlatCube) -> FlatCube:
 
 
 def coarsened(cube: FlatCube, factor: int) -> FlatCube:
-    """So many neighbouring buckets of latencies made one; hours stay."""
+    """Neighbouring buckets of latencies merged into one; hours stay."""
     coarse = {
         name: _merged_spread(spread.cells, np.floor_divide(spread.buckets, factor), spread.counts)
         for name, spread in cube.spreads.items()

@@ -1,4 +1,4 @@
-"""From the cells that the usage table is grouped into, to those of a page, which tells less apart."""
+"""From the cells that the usage table is grouped into, to those of a page, which has fewer dimensions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway_batch.dashboard.cube import CELLS, GROUPS
 Numbers = npt.NDArray[np.int64]
 
 KEYS = CELLS.names[1 : CELLS.names.index("invocations")]
-"""What the cells of a page are told apart by."""
+"""Dimensions of the cells of a page."""
 
 SUMS = CELLS.names[CELLS.names.index("invocations") : CELLS.names.index("hours")]
 SPREADS = ("hours", "latencies", "first_bytes")

@@ -155,7 +155,7 @@ FILTERS = (
     Filter("tags", "Tag", "request_tags"),
     Filter("statuses", "Status", "status_code"),
 )
-"""Beside the range of days, which is named `days`."""
+"""Besides the range of days, which is named `days`."""
 
 _VOLUME = ("requests", "error_rate", "input_tokens", "output_tokens", "cache_hit_ratio", "users", "priced_cost_usd")
 _COSTS = ("priced_cost_usd", "total_tokens", "unpriced_tokens", "requests")

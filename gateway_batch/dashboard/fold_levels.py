@@ -22,7 +22,7 @@ class Folded:
 
     Attributes:
         cube: the smaller one.
-        merged: so many buckets of latencies are one.
+        merged: buckets of latencies that are one.
         values: how many values of a dimension are one now.
     """
 
@@ -68,7 +68,7 @@ def _coarser(start: Folded) -> Iterator[Folded]:
 
 
 def _keep(start: Folded, name: str, count: int) -> Folded:
-    """With only so many values of a dimension, those with the most invocations; the others are one."""
+    """With a limited number of values of a dimension, those with the most invocations; the others are one."""
     coded = start.cube.coded[name]
     uses = np.bincount(coded.codes, weights=start.cube.sums["invocations"], minlength=len(coded.values))
     uses[0] = np.inf  # what has no value stays apart

@@ -1,6 +1,6 @@
 """Datasets of the Databricks dashboard: the queries of `datasets`, in the form in which widgets show them.
 
-A tile's has the figures of the period before beside. A table's is ordered, a chart's by a dimension has its greatest
+A tile's also has the figures of the period before. A table's is ordered, a chart's by a dimension has its greatest
 values only, and a missing value is written as what it means. Names of views have no schema: the dashboard fills it in.
 """
 
@@ -26,7 +26,7 @@ from gateway_batch.dashboard.definition import (
 from gateway_batch.dashboard.measures import MEASURES
 
 COLOURS = 8
-"""So many values of a dimension have a colour of their own; the others are one together."""
+"""Values of a dimension that have a colour of their own; the others are one together."""
 
 OTHERS = "(others)"
 BEFORE = "_before"

@@ -37,7 +37,8 @@ from gateway_batch.figures.percentiles import GROWTH
 TITLE = "AI gateway usage"
 MAX_BYTES = 3_000_000
 
-_SCRIPTS = ("dom", "format", "unpack", "engine", "state", "charts", "filters", "widgets", "main")
+_SCRIPTS = ("dom", "format", "unpack", "engine", "state", "charts", "filters", "parts", "tables", "widgets", "main")
+_STYLES = ("theme", "filters", "cards", "tables", "media")
 _NOTHING = {Only.ALL: "usage", Only.MCP: "MCP calls", Only.AGENTS: "calls of coding agents"}
 _NAMES = {
     "requester": ("requester", "requesters"),
@@ -83,7 +84,7 @@ def _filled(cube: UsageCube, shown: Folded, data: bytes) -> str:
     return Template(_web("page.html")).substitute(
         policy=f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
         "form-action 'none'",
-        style=_web("page.css"),
+        style="\n".join(_web(f"{name}.css") for name in _STYLES),
         about=_json(_about(cube, shown)),
         definition=_json(_definition()),
         usage=base64.b64encode(data).decode(),

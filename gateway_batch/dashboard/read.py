@@ -48,7 +48,7 @@ def read_cube(
         spark: a session that may make tables and views in the schema.
         usage_table: ours, or `system.ai_gateway.usage`.
         schema: that of the aggregate and the prices; made, if it is missing.
-        days: so many at most, from the first to the last with usage.
+        days: at most, from the first to the last with usage.
         now: the time, for tests.
 
     Raises:

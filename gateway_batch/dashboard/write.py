@@ -32,7 +32,7 @@ def write_dashboard(
         path: of the file; it is replaced when the new one is complete.
         usage_table: ours, or `system.ai_gateway.usage`.
         schema: that of the aggregate and of the table of prices.
-        days: so many days, the last of them with usage.
+        days: number of days, the last of them with usage.
         max_bytes: of the file, as for `render_page`.
 
     Returns:

@@ -17,7 +17,7 @@ class Dialect(Protocol):
         ...
 
     def units_since_1970(self, time: str, unit_s: int) -> str:
-        """Whole units of so many seconds from 1970 to a time, UTC; negative before."""
+        """Whole units of a number of seconds from 1970 to a time, UTC; negative before."""
         ...
 
     def day(self, time: str) -> str:

@@ -21,7 +21,7 @@ RESULT_COLUMNS = {
     "result": "The answer; NULL where the row failed, or had nothing to ask.",
     "error_class": "Class of the row's error, AI_FUNCTION_...; NULL where it has none.",
     "error_kind": "Why it failed, as in the usage table; does_not_fit where the answer is not of the type asked for.",
-    "error_message": "The row's error as ai_query tells it.",
+    "error_message": "The row's error, as ai_query reports it.",
     "is_retryable": "Whether the next run tries the row again.",
     "model": "The model that answered, as it names itself.",
     "input_tokens": "Tokens of the prompt, as reported or estimated; NULL where several rows share a request.",
@@ -31,7 +31,7 @@ RESULT_COLUMNS = {
     "request_hash": "Hash of all that was asked: a row whose hash is another now is asked again.",
     "answered_at": "When the row was answered.",
 }
-"""What an output table has beside its keys, with what it means."""
+"""Columns of an output table besides its keys, with what they mean."""
 
 RETRYABLE = ("connect", "disconnect", "timeout", "deadline", "cancelled", "conflict", "rate_limit", "server", "budget",
              "not_json")  # fmt: skip
@@ -111,10 +111,10 @@ def pending_sql(
         output: the output table, quoted; None: there is none yet.
         keys: names of key columns.
         inputs: what a call takes.
-        chunk_rows: so many rows at most have one number.
+        chunk_rows: rows that have the same number, at most.
         retry_errors: whether failed rows are answered that would fail the same way.
-        max_rows: so many at most.
-        sample: so many different requests, with all their rows, chosen by their hashes: as good as by chance.
+        max_rows: at most.
+        sample: number of distinct requests, with all their rows, chosen by their hashes: as good as at random.
     """
     named = pending_keys(keys)
     taken = [*named, *inputs.columns, "request_hash"]
@@ -161,7 +161,7 @@ def repeated_sql(pending: str, keys: Sequence[str]) -> str:
 
 
 def chunks_of(counts: Sequence[tuple[int, int]], chunk_rows: int) -> list[list[int]]:
-    """Chunk numbers in groups that together have so many rows at most, if not one number alone has more.
+    """Chunk numbers in groups that together have a limited number of rows, if not one number alone has more.
 
     Args:
         counts: number and rows of each.

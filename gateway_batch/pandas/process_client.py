@@ -67,5 +67,5 @@ def shared_client() -> Client:
 
 
 def shows_progress() -> bool | None:
-    """What `configure` was told of progress bars."""
+    """What `configure` was given for progress bars."""
     return _shared.progress

@@ -21,7 +21,7 @@ from gateway_batch.spark.analytics.run_view import RunView
 from gateway_batch.spark.calls.ai_functions import TASKS, TaskFunction
 from gateway_batch.spark.calls.scope import is_stage, remove_stale
 from gateway_batch.spark.ledger.drain import UsageDrain
-from gateway_batch.spark.ledger.gateway_ledger import Ledger
+from gateway_batch.spark.ledger.gateway_record import Ledger
 from gateway_batch.spark.ledger.reconcile import reconcile
 from gateway_batch.spark.ledger.usage_import import import_ledger
 from gateway_batch.spark.session.session_kind import is_classic

@@ -18,7 +18,7 @@ from gateway_batch.usage.record import Int32
 from gateway_batch.usage.segment import Kind, line_of, read_lines_of
 
 UNFIT = "does_not_fit"
-"""Beside the `ErrorKind`s: why a row failed whose answer is not of the type or schema asked for."""
+"""Besides the `ErrorKind`s: why a row failed whose answer is not of the type or schema asked for."""
 
 _MICRO = Decimal("0.000001")
 _TOO_MUCH = 1e12

@@ -8,6 +8,6 @@
 
 from gateway_batch.usage_report.keys import Key, key_of
 from gateway_batch.usage_report.period import ALWAYS, Period, period_of
-from gateway_batch.usage_report.place import Place, find_table, place_of
+from gateway_batch.usage_report.table_location import Place, find_table, place_of
 
 __all__ = ["ALWAYS", "Key", "Period", "Place", "find_table", "key_of", "period_of", "place_of"]

@@ -10,8 +10,8 @@ import pandas as pd
 
 from gateway_batch.usage_report.keys import Key, Kind, key_of
 from gateway_batch.usage_report.period import period_of
-from gateway_batch.usage_report.place import find_table
 from gateway_batch.usage_report.report import REPORTED, Figures, KeyValue, usage_report
+from gateway_batch.usage_report.table_location import find_table
 
 _REALS = ("error_rate", "cache_hit_ratio", "latency_p50_ms", "latency_p95_ms")
 _MONEY = "priced_cost_usd"
@@ -37,7 +37,7 @@ def usage_frame(
         since: from this time on: `30m`, `24h`, `7d` or `2w` ago, a UTC date, an ISO time, or a datetime; UTC without
             a zone.
         until: before this time, given likewise.
-        limit: so many rows at most: those of most requests, or the latest.
+        limit: rows at most: those of most requests, or the latest.
         warehouse: folder of the tables of `local_session`.
         usage_table: the usage table, or the folder or URL of one; None: the setting's.
 

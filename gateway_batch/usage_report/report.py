@@ -18,8 +18,8 @@ from gateway_batch.figures.definitions import FIGURES, Ratio
 from gateway_batch.usage_report import statements
 from gateway_batch.usage_report.keys import Key, Kind
 from gateway_batch.usage_report.period import Period
-from gateway_batch.usage_report.place import Place
 from gateway_batch.usage_report.source import make_prices, make_records, open_database, open_table
+from gateway_batch.usage_report.table_location import Place
 
 KeyValue = str | int | date | datetime | None
 
@@ -101,7 +101,7 @@ class Report:
     has_prices: bool
 
     def first_rows(self, limit: int | None) -> list[Figures]:
-        """So many rows at most: those of most requests, or of the latest days or hours; None: all."""
+        """Rows at most: those of most requests, or of the latest days or hours; None: all."""
         if limit is None:
             return self.rows
         return self.rows[-limit:] if self.key.is_time else self.rows[:limit]

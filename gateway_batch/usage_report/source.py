@@ -19,8 +19,8 @@ from deltalake.schema import Field, StructType
 
 from gateway_batch.errors import ConfigError
 from gateway_batch.usage_report.period import Period
-from gateway_batch.usage_report.place import Place
 from gateway_batch.usage_report.statements import COLUMNS, NO_PRICES, OF_KEYS, PRICE_COLUMNS, projection
+from gateway_batch.usage_report.table_location import Place
 
 _PLAIN_READER_VERSION, _MOST_READER_VERSION = 1, 3
 _FEATURES = {"columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
@@ -72,7 +72,7 @@ def make_records(
         database: where to.
         table: its log.
         place: where it is.
-        column: of `OF_KEYS`, to be read beside; empty for none.
+        column: of `OF_KEYS`, to be read besides; empty for none.
         period: files without rows of it may be left out.
 
     Raises:

@@ -39,7 +39,7 @@ OF_KEYS = {
     "source": "invocation_metadata.source",
     "error_kind": "client_metadata.error_kind",
 }
-"""What a report by some keys reads beside."""
+"""What a report by some keys reads besides."""
 
 PRICE_COLUMNS = (
     "endpoint_name", "model", "valid_from", "valid_to", "input_usd_per_million", "output_usd_per_million",

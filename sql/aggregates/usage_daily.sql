@@ -3,7 +3,7 @@
 -- Each cell has a row with its sums and the requests that have a single invocation on the day. Requests with several are
 -- grouped by all the cells that they have an invocation in, their shape; a cell has a row without sums for each of its
 -- shapes. So each request counts once, whatever rows are added up, and sums do too. Only the few invocations whose
--- request's hash comes twice are looked at by request. Cells and shapes are told apart by hashes of 64 bits.
+-- request's hash comes twice are looked at by request. Cells and shapes are distinguished by hashes of 64 bits.
 WITH invocations AS (
   SELECT
     *,

@@ -5,8 +5,10 @@ The views are those of single rows, which `test_views` holds against plain Pytho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -98,9 +100,33 @@ class Rows:
         return f"SELECT {columns} FROM ({left}){grouped}"
 
 
+FIGURES = """
+([choice, datasets]) => datasets.map(([dimensions, measures, only]) => {
+  const { engine } = usagePage;
+  const { keys, figures } = engine.figures(engine.select(choice, only), dimensions, measures);
+  const plain = (value) => (typeof value === "bigint" ? Format.exact(value) : value);
+  return keys.map((key, i) => [key, measures.map((name) => plain(figures[name][i]))]);
+})"""
+
+
 def _condition(name: str, column: str, chosen: Sequence[str]) -> str:
     listed = ", ".join("'" + text.replace("'", "''") + "'" for text in chosen)
     if column == "request_tags":
         tags = "list_transform(map_entries(request_tags), lambda tag: tag.key || '=' || tag.value)"
         return f"list_has_any({tags}, [{listed}])"
     return f"coalesce({column}::VARCHAR, '{DIMENSIONS[column].none}') IN ({listed})"
+
+
+def dated(name: str, value: Any) -> Any:
+    """A key's part, days as dates."""
+    return date(1970, 1, 1) + timedelta(days=value) if name == "day" else value
+
+
+def is_same(name: str, found: Any, wanted: Any) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    if isinstance(wanted, Decimal):
+        return Decimal(found) == wanted
+    if name.endswith("_ms"):
+        return math.isclose(found, wanted, rel_tol=0.02, abs_tol=1)
+    return math.isclose(found, wanted, rel_tol=1e-12)

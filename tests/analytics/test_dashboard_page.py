@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
@@ -25,7 +24,7 @@ from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.datasets import Dataset, dataset_of, merged
 from gateway_batch.dashboard.definition import PAGES
 from gateway_batch.errors import ConfigError
-from tests.analytics.dashboard_figures import Figures, Rows
+from tests.analytics.dashboard_figures import FIGURES, Figures, Rows, dated, is_same
 from tests.analytics.usage_views import DAYS, FIRST, Usage, make, odd_rows, with_texts
 from tests.browser import Opened, chromium, drawn, opened
 from tests.usage_days.workloads import WORKSPACES
@@ -39,14 +38,6 @@ DATASETS = merged(
 )
 Open = Callable[..., Opened]
 At = Callable[[str], Page]
-
-FIGURES = """
-([choice, datasets]) => datasets.map(([dimensions, measures, only]) => {
-  const { engine } = usagePage;
-  const { keys, figures } = engine.figures(engine.select(choice, only), dimensions, measures);
-  const plain = (value) => (typeof value === "bigint" ? Format.exact(value) : value);
-  return keys.map((key, i) => [key, measures.map((name) => plain(figures[name][i]))]);
-})"""
 
 CHOSEN: list[dict[str, Any]] = [
     {},
@@ -139,21 +130,6 @@ def figures(page: Page, days: tuple[date, date], chosen: Mapping[str, Sequence[s
         }
         for dataset, found in zip(DATASETS, page.evaluate(FIGURES, [choice, asked]), strict=True)
     ]
-
-
-def dated(name: str, value: Any) -> Any:
-    """A key's part, days as dates."""
-    return date(1970, 1, 1) + timedelta(days=value) if name == "day" else value
-
-
-def is_same(name: str, found: Any, wanted: Any) -> bool:
-    if found is None or wanted is None:
-        return found is wanted
-    if isinstance(wanted, Decimal):
-        return Decimal(found) == wanted
-    if name.endswith("_ms"):
-        return math.isclose(found, wanted, rel_tol=0.02, abs_tol=1)
-    return math.isclose(found, wanted, rel_tol=1e-12)
 
 
 @pytest.fixture(scope="module")

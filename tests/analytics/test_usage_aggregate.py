@@ -142,7 +142,7 @@ def test_a_refresh_computes_the_days_that_changed(spark: SparkSession) -> None:
         assert refresh(spark, schema, after(days[16])) == Refreshed((days[1], days[15], days[16]), 5, days[17])
         assert by_day(spark, schema) == {days[0]: 2, days[1]: 2, days[15]: 2, days[16]: 1}
 
-        # As if it had died: both tables are written before the views are told.
+        # As if it had died: both tables are written before the views are made.
         spark.sql(f"DELETE FROM {schema}.usage_refreshes WHERE complete_before > DATE'{days[16]}'")
         gb.create_views(spark, table, schema)
         assert by_day(spark, schema) == {days[0]: 2, days[1]: 2, days[15]: 2, days[16]: 1}, "no day counts twice"

@@ -18,23 +18,9 @@ from pyspark.sql import SparkSession
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage_report import ALWAYS, Period, key_of, place_of
 from gateway_batch.usage_report.report import Figures, Report, usage_report
+from tests.analytics.record_figures import Prices, Record, day_of, hour_of, model_of
 from tests.analytics.usage_views import Usage, records, rows_of
-from tests.analytics.view_figures import (
-    Prices,
-    Record,
-    by,
-    cached,
-    costs,
-    counted,
-    day_of,
-    field,
-    hour_of,
-    latencies,
-    model_of,
-    requester_of,
-    tokens,
-    users,
-)
+from tests.analytics.view_figures import by, cached, costs, counted, field, latencies, requester_of, tokens, users
 from tests.usage_days import write_delta
 
 pytestmark = pytest.mark.timeout(1800)
@@ -91,7 +77,7 @@ def prices(usage: Usage) -> Prices:
 
 @pytest.fixture(scope="module")
 def generated(usage: Usage, prices: Prices) -> Data:
-    """With a table of prices beside it, as Spark writes it."""
+    """With a table of prices next to it, as Spark writes it."""
     period = Period(datetime(2026, 8, 20, tzinfo=UTC), datetime(2026, 9, 10, 12, tzinfo=UTC))
     return Data(usage.folder, priced(usage.rows, prices), period)
 

@@ -27,7 +27,8 @@ from gateway_batch.spark.ledger.usage_table import usage_ddl
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage.price_row import PriceRecord
 from gateway_batch.usage.record import MIRRORED_COLUMNS
-from tests.analytics.view_figures import Figures, Record, figures_of
+from tests.analytics.record_figures import Record
+from tests.analytics.view_figures import Figures, figures_of
 from tests.usage_days import usage_days, write_delta
 
 ROWS = int(os.environ.get("USAGE_VIEWS_ROWS", "6000"))

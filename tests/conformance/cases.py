@@ -1,4 +1,4 @@
-"""The conformance cases: what Databricks documents and what we do, as data (`*.toml` beside this module).
+"""The conformance cases: what Databricks documents and what we do, as data (`*.toml` next to this module).
 
 A case is a SQL statement with its set-up and what has to come of it. Fields:
     name         unique, a few words

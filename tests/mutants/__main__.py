@@ -71,7 +71,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="Whether the tests find each fault.")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these faults, by name or number")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="so many at once, each in a copy of its own")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number at once, each in a copy of its own")
     parser.add_argument("--tree", type=Path, default=ROOT, help="the sources and tests to try; else this checkout")
     return parser.parse_args()
 
@@ -94,7 +94,7 @@ def _copy(tree: Path, target: Path) -> Path:
 
 
 def _environment(copy: Path) -> dict[str, str]:
-    """Without bytecode, which is told from its source's by the second only."""
+    """Without bytecode, which is dated by the second only."""
     return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -22,7 +22,7 @@ import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.gateway import Usage
-from gateway_batch.spark.ledger.gateway_ledger import read_ledger
+from gateway_batch.spark.ledger.gateway_record import read_ledger
 from gateway_batch.spark.ledger.reconcile import Reconciliation, count_classes
 from gateway_batch.spark.ledger.usage_import import days_to_read, others_of
 from gateway_batch.spark.ledger.usage_table import create_usage_table, record_type

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from gateway_batch.transport import redis_connection
 from tests.redis_server import RedisServer, redis_running
 from tests.waiting import WITHIN_S
 
+from .client_bench import Bench, client_bench
 from .executor_bench import player
 from .loop_thread import loop_thread
 from .single_flight_bench import Store
@@ -59,3 +61,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """A scope's answers on this host, and in Redis."""
     url = request.getfixturevalue("redis").url if request.param == "redis" else ""
     return Store(url, tmp_path)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    with client_bench(tmp_path) as bench:
+        yield bench

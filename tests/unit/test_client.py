@@ -3,93 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import tempfile
-import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway_batch import Client, GatewayConfig, Image, ResponseFormat
+from gateway_batch import Client, Image, ResponseFormat
 from gateway_batch.errors import CallError, ConfigError, ErrorKind, RejectedError
 from gateway_batch.transport import FakeTransport
 from gateway_batch.types import HttpReply, HttpRequest
-from gateway_batch.usage.spool import active_dir
-from tests.waiting import WITHIN_S, wait_until
+from tests.unit.client_bench import MODEL, VECTORS, Bench, asked, echo, embed, kinds
 
 from .samples import chat_reply, outcomes, reply, sealed_rows
-
-MODEL = "databricks-gpt-5-4"
-VECTORS = "databricks-gte-large-en"
-
-Answer = Callable[[HttpRequest], Awaitable[HttpReply]]
-
-
-def asked(request: HttpRequest) -> str:
-    return str(json.loads(request.body)["messages"][-1]["content"])
-
-
-async def echo(request: HttpRequest) -> HttpReply:
-    """A chat model that says what it was asked, after a nap; `fail` in it is a 400, `hang` never ends."""
-    text = asked(request)
-    if "hang" in text:
-        await asyncio.sleep(600)
-    if "fail" in text:
-        return reply(400, {"message": f"no: {text}"})
-    await asyncio.sleep(0.001 * (hash(text) % 5))
-    return chat_reply(text)
-
-
-async def embed(request: HttpRequest) -> HttpReply:
-    """Vectors of the texts' lengths; a chat is none of its business."""
-    given = json.loads(request.body).get("input")
-    if given is None:
-        return reply(400, {"message": "no input"})
-    texts = [given] if isinstance(given, str) else given
-    return reply(200, {"data": [{"index": place, "embedding": [len(text)]} for place, text in enumerate(texts)]})
-
-
-class Bench:
-    """Clients of one test, and what they sent and recorded."""
-
-    def __init__(self, folder: Path) -> None:
-        self.spool_dir = folder / "spool"
-        self.clients: list[Client] = []
-        self.sent: list[HttpRequest] = []
-
-    def open(self, answer: Answer = echo, **settings: Any) -> Client:
-        transport = FakeTransport(answer)
-        self.sent = transport.sent
-        given = {"host": "https://h", "token": "t", "spool_dir": str(self.spool_dir), **settings}
-        self.clients.append(Client(GatewayConfig.from_env(**given), open_transport=lambda: transport))
-        return self.clients[-1]
-
-    def body(self) -> Any:
-        """Of the last request."""
-        return json.loads(self.sent[-1].body)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of all its clients, which are closed for it."""
-        for client in self.clients:
-            client.close()
-        return sealed_rows(self.spool_dir)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    bench = Bench(tmp_path)
-    yield bench
-    for client in bench.clients:
-        client.close()
-
-
-def kinds(rows: list[dict[str, Any]]) -> list[str | None]:
-    return [row["client_metadata"].get("error_kind") for row in rows]
 
 
 def test_a_prompt_is_answered_and_recorded(bench: Bench) -> None:
@@ -315,161 +242,6 @@ def test_what_is_allowed_is_not_refused(bench: Bench) -> None:
     image = Image(b"...", "image/png")
     answer = bench.open().query(MODEL, "hi", response_format=ResponseFormat(), images=[image], instructions="Be short.")
     assert "hi" in answer
-
-
-def test_methods_to_await_do_the_same(bench: Bench) -> None:
-    async def main() -> None:
-        async with bench.open() as client:
-            assert await client.aquery(MODEL, "a") == "a"
-            assert await client.aquery_many(MODEL, ["a", "b"]) == ["a", "b"]
-            (failed,) = await client.aquery_many(MODEL, ["fail"], fail_on_error=False)
-            assert isinstance(failed, CallError)
-            with pytest.raises(ConfigError, match="must be text"):
-                await client.aquery(MODEL, 3)  # type: ignore[call-overload]
-        async with bench.open(embed) as client:
-            assert await client.aembed(VECTORS, ["a", "bb"]) == [[1], [2]]
-
-    asyncio.run(main())
-    assert len(bench.rows()) == 5
-
-
-def test_awaited_calls_are_in_flight_together_and_leave_the_callers_loop_free(bench: Bench) -> None:
-    """No call is answered before all are in flight, and the caller's loop has said so."""
-    may_go = threading.Event()
-
-    async def wait_to_go(_: HttpRequest) -> HttpReply:
-        await asyncio.to_thread(may_go.wait, WITHIN_S)
-        assert may_go.is_set()
-        return chat_reply("x")
-
-    async def let_go() -> None:
-        await asyncio.to_thread(wait_until, lambda: len(bench.sent) == 20)
-        may_go.set()
-
-    async def main() -> list[Any]:
-        client = bench.open(wait_to_go)
-        return await asyncio.gather(*(client.aquery(MODEL, "a") for _ in range(20)), let_go())
-
-    assert asyncio.run(main()) == [*["x"] * 20, None]
-
-
-def test_one_client_serves_several_event_loops_and_threads(bench: Bench) -> None:
-    client = bench.open(max_concurrency=3)
-    answers: list[list[str]] = []
-
-    def sync(name: str) -> None:
-        answers.append(client.query_many(MODEL, [f"{name} {n}" for n in range(20)]))
-
-    def awaiting(name: str) -> None:
-        answers.append(asyncio.run(client.aquery_many(MODEL, [f"{name} {n}" for n in range(20)])))
-
-    threads = [threading.Thread(target=target, args=(str(n),)) for n in range(4) for target in (sync, awaiting)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WITHIN_S)
-    assert len(answers) == 8
-    for answer in answers:
-        name = answer[0].split()[0]
-        assert answer == [f"{name} {n}" for n in range(20)]
-
-
-def test_cancelling_the_awaiting_task_stops_the_call_and_records_its_attempt(bench: Bench) -> None:
-    client = bench.open()
-
-    async def main() -> None:
-        call = asyncio.create_task(client.aquery(MODEL, "hang"))
-        many = asyncio.create_task(client.aquery_many(MODEL, ["hang"] * 3))
-        await asyncio.to_thread(wait_until, lambda: len(bench.sent) == 4)
-        call.cancel()
-        many.cancel()
-        assert all(
-            isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(call, many, return_exceptions=True)
-        )
-
-    asyncio.run(main())
-    assert client.query(MODEL, "still open") == "still open"
-    assert kinds(bench.rows()) == [*["cancelled"] * 4, None]
-
-
-def test_a_time_limit_around_an_awaited_call_works(bench: Bench) -> None:
-    async def main() -> None:
-        loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
-
-        async def hang(_: HttpRequest) -> HttpReply:
-            loop.call_soon_threadsafe(limit.reschedule, loop.time())
-            await asyncio.sleep(600)
-            raise AssertionError
-
-        async with bench.open(hang) as client:
-            with pytest.raises(TimeoutError):
-                async with limit:
-                    await client.aquery(MODEL, "hi")
-
-    asyncio.run(main())
-    assert kinds(bench.rows()) == ["cancelled"]
-
-
-def test_a_closed_client_refuses_calls(bench: Bench) -> None:
-    client = bench.open()
-    client.close()
-    client.close()
-    with pytest.raises(RuntimeError, match="the client is closed"):
-        client.query(MODEL, "hi")
-    with pytest.raises(RuntimeError, match="the client is closed"):
-        asyncio.run(client.aquery(MODEL, "hi"))
-
-
-def test_closing_ends_the_calls_of_other_threads_and_records_them(bench: Bench) -> None:
-    client = bench.open()
-    ends: list[BaseException] = []
-
-    def call(work: Callable[[], object]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            ends.append(error)
-
-    calls: list[Callable[[], object]] = [
-        lambda: client.query(MODEL, "hang"),
-        lambda: client.query_many(MODEL, ["hang"] * 5),
-        lambda: asyncio.run(client.aquery(MODEL, "hang")),
-    ]
-    threads = [threading.Thread(target=call, args=(work,)) for work in calls]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: len(bench.sent) == 7)
-    client.close()
-    for thread in threads:
-        thread.join(WITHIN_S)
-    assert [str(end) for end in ends] == ["the client was closed while this call was under way"] * 3
-    assert kinds(bench.rows()) == ["cancelled"] * 7
-
-
-def test_an_interrupted_wait_stops_the_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = bench.open()
-
-    def interrupt(*_: object) -> None:
-        wait_until(lambda: bench.sent)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("concurrent.futures.Future.result", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            client.query(MODEL, "hang")
-    assert client.query(MODEL, "still open") == "still open"
-    assert kinds(bench.rows()) == ["cancelled", None]
-
-
-def test_a_client_that_is_dropped_is_closed(bench: Bench) -> None:
-    before = set(threading.enumerate())
-    bench.open().query(MODEL, "hi")
-    bench.clients.clear()
-    gc.collect()
-    wait_until(lambda: all(each in before or each.name != "gateway_batch" for each in threading.enumerate()))
-    assert len(sealed_rows(bench.spool_dir)) == 1
-    (folder,) = active_dir(bench.spool_dir).iterdir()
-    assert [path.name for path in folder.iterdir()] == ["lock"]
 
 
 def test_a_token_is_not_shown(bench: Bench) -> None:

@@ -10,10 +10,9 @@ import pytest
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import Answer, HttpReply, HttpRequest, TokenUsage
 
+from .client_bench import MODEL, VECTORS, Bench
+from .client_bench import embed as plain_embed
 from .samples import chat_reply, reply
-from .test_client import MODEL, VECTORS, Bench
-from .test_client import bench as bench
-from .test_client import embed as plain_embed
 
 
 async def finished(_: HttpRequest) -> HttpReply:

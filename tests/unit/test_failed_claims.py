@@ -30,12 +30,12 @@ def fail_and_let_another_claim(url: str, folder: Path) -> None:
 
     async def main() -> str:
         async with open_store(url, scope_in(folder)) as store:
-            flights = SingleFlight(store, keep_failures=True)
+            single_flight = SingleFlight(store, keep_failures=True)
             with pytest.raises(CallError, match="overloaded"):
-                await flights.answer(A, fail)
-            await flights.flush()
+                await single_flight.answer(A, fail)
+            await single_flight.flush()
             said = await asyncio.to_thread(claimed_elsewhere, url, folder)
-            await flights.close()
+            await single_flight.close()
             return said
 
     assert asyncio.run(main()) == "held\nkept\n"

@@ -65,7 +65,7 @@ def limiters(store: Store, limits: Limits, count: int) -> list[Limiter]:
 async def work(
     limiter: Limiter, calls: int, traffic: Traffic, takes_s: float = 0.05, tokens: int = 100, lanes: int = 64
 ) -> None:
-    """So many calls, in lanes."""
+    """Calls, some at a time."""
     left = iter(range(calls))
     usage = TokenUsage(tokens // 2, tokens - tokens // 2, tokens)
 

@@ -21,8 +21,7 @@ from gateway_batch import Client, GatewayConfig
 from gateway_batch.errors import ConfigError, RejectedError
 from gateway_batch.transport import FakeTransport
 
-from .test_client import MODEL, VECTORS, Bench, asked, echo, embed
-from .test_client import bench as bench
+from .client_bench import MODEL, VECTORS, Bench, asked, echo, embed
 
 INDEX = pd.Index(["x", "y", "y", "z"], name="id")
 

@@ -19,7 +19,7 @@ from .virtual_time import now, run
 
 
 @dataclass
-class Told:
+class Reported:
     """When a service was asked, and what it answered."""
 
     accepted: list[float] = field(default_factory=list)
@@ -52,7 +52,9 @@ class TokenBucket:
         return max(1.0, math.ceil(wait_s)) if self.whole_seconds else wait_s
 
 
-async def call_for(seconds: float, limiter: Limiter, service: TokenBucket, reported: Told, lanes: int = 128) -> None:
+async def call_for(
+    seconds: float, limiter: Limiter, service: TokenBucket, reported: Reported, lanes: int = 128
+) -> None:
     """Keeps calling a service, with more calls at hand than the limiter lets through."""
     until = now() + seconds
 
@@ -89,7 +91,7 @@ def simulate(tmp_path: Path, scene: Callable[[Limiter], Awaitable[None]], ceilin
 def test_a_rate_limit_is_used_to_the_full_with_few_429s(
     tmp_path: Path, rate: float, whole_seconds: bool, latency_s: float
 ) -> None:
-    reported, service = Told(), TokenBucket(rate, rate, latency_s, whole_seconds)
+    reported, service = Reported(), TokenBucket(rate, rate, latency_s, whole_seconds)
     reach = min(rate, 64 / latency_s)
     simulate(tmp_path, lambda limiter: call_for(60, limiter, service, reported))
     assert sum(5 <= at < 60 for at in reported.accepted) >= 0.95 * 55 * reach
@@ -97,7 +99,7 @@ def test_a_rate_limit_is_used_to_the_full_with_few_429s(
 
 
 class SharedBoards:
-    """Boards of the members of one process: each has its number."""
+    """States of the members of one process: each has its number."""
 
     def __init__(self, cells: list[float], member: int) -> None:
         self._cells, self._member = cells, member
@@ -114,11 +116,11 @@ class Members:
 
     def __init__(self, service: TokenBucket) -> None:
         self.service = service
-        self.reported: list[Told] = []
+        self.reported: list[Reported] = []
         self._cells = [0.0] * CELLS
 
     async def run(self, seconds: float, start: float = 0.0) -> None:
-        member, reported = len(self.reported), Told()
+        member, reported = len(self.reported), Reported()
         self.reported.append(reported)
         await asyncio.sleep(start)
         limiter = Limiter(None, 32, now, lambda: 0.5, SharedBoards(self._cells, member))
@@ -172,14 +174,14 @@ def test_a_task_that_follows_another_goes_on_with_its_rate() -> None:
 
 
 def test_a_service_that_spaces_its_calls_is_used_well(tmp_path: Path) -> None:
-    reported, service = Told(), TokenBucket(50.0, 1.0, 0.05)
+    reported, service = Reported(), TokenBucket(50.0, 1.0, 0.05)
     simulate(tmp_path, lambda limiter: call_for(120, limiter, service, reported))
     assert sum(60 <= at < 120 for at in reported.accepted) >= 0.7 * 60 * 50
     assert len(reported.refused) <= 0.02 * (len(reported.accepted) + len(reported.refused))
 
 
 def test_a_pace_grows_again_when_the_service_bears_more(tmp_path: Path) -> None:
-    reported, service = Told(), TokenBucket(20.0, 20.0, 0.05)
+    reported, service = Reported(), TokenBucket(20.0, 20.0, 0.05)
 
     async def scene(limiter: Limiter) -> None:
         await call_for(20, limiter, service, reported)
@@ -271,7 +273,7 @@ def test_one_call_is_always_allowed() -> None:
 
 
 def fail(throttle: AdaptiveThrottle, at: float, calls: int) -> list[bool]:
-    """So many rows' calls fail together; says of each whether it counts."""
+    """Calls of several rows fail together; says of each whether it counts."""
     for _ in range(calls):
         throttle.sent(at)
     counted = [throttle.failed(at, at, next(rows)) for _ in range(calls)]

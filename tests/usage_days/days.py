@@ -31,7 +31,7 @@ def usage_days(
 
     Args:
         rows: in all, shared out to the days as their weekdays are busy.
-        days: so many, from `first` on.
+        days: number of days, from `first` on.
         first: a UTC date.
         seed: other seeds give other rows of the same kind.
         client_metadata: with our own column; else exactly the columns of `system.ai_gateway.usage`.
@@ -129,7 +129,7 @@ def _sizes(rows: int) -> list[int]:
 
 
 def _batch(day: date, rows: int, bursts: list[Burst], rng: np.random.Generator) -> pa.Table:
-    """So many rows of a day: calls, and the further rows that some of them have."""
+    """Rows of a day: calls, and the further rows that some of them have."""
     day_us = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
     extra = round(rows * (_FALLBACKS + _JUDGED))
     weights = np.array([each.weight * WEEK[each.hours][day.weekday()] for each in WORKLOADS])

@@ -47,7 +47,7 @@ class Burst:
 def calls_of(
     workload: Workload, count: int, day_us: int, bursts: Iterable[Burst], rng: np.random.Generator
 ) -> pa.Table:
-    """So many calls of a workload on a day, one row each, not sorted."""
+    """Calls of a workload on a day, one row each, not sorted."""
     shares = np.array(HOURS[workload.hours], dtype=float)
     hours = rng.choice(24, size=count, p=shares / shares.sum())
     times = day_us + hours * _HOUR_US + rng.integers(0, _HOUR_US // 1000, count) * 1000
@@ -71,7 +71,7 @@ def with_fallbacks(calls: pa.Table, share: float, workload: Workload, rng: np.ra
 
 
 def judged(calls: pa.Table, count: int, rng: np.random.Generator) -> pa.Table:
-    """Rows of the guardrail's judge for so many of the calls."""
+    """Rows of the guardrail's judge for some of the calls."""
     chosen = np.sort(rng.choice(len(calls), size=min(count, len(calls)), replace=False))
     of = calls.select(["event_time", "request_id", "requester", "requester_type", "workspace_id"]).take(
         pa.array(chosen)
@@ -85,7 +85,7 @@ def judged(calls: pa.Table, count: int, rng: np.random.Generator) -> pa.Table:
 
 
 def uuids(count: int, rng: np.random.Generator) -> pa.Array:
-    """So many random UUIDs, as texts."""
+    """Random UUIDs, as texts."""
     data = rng.integers(0, 256, size=(count, 16), dtype=np.uint8)
     data[:, 6] = (data[:, 6] & 0x0F) | 0x40
     data[:, 8] = (data[:, 8] & 0x3F) | 0x80

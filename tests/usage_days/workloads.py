@@ -39,7 +39,7 @@ class Workload:
         weight: calls on an ordinary day, against the other workloads'.
         hours: a key of `HOURS` and `WEEK`.
         models: names that the destination goes by in `destination_model`.
-        people: so many requesters, the first ones more often; 0 for a service principal.
+        people: number of requesters, the first ones more often; 0 for a service principal.
         tags: the request tags its calls have, each as often as the others.
         input_tokens, output_tokens: medians; 0 for none.
         first_byte_ms, token_ms: latency is the first and so much for each output token.

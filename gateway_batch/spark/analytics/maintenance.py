@@ -1,4 +1,4 @@
-"""Keeping the usage table and the tables beside it in order: few files, no rows or files without need."""
+"""Keeps the usage table and the tables next to it in order: few files, no rows or files without need."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def maintain(spark: SparkSession, table: str, keep_days: int | None = None) -> M
     """Deletes old rows, joins small files (OPTIMIZE), and removes files that no version needs (VACUUM).
 
     Versions of the last seven days, Delta's own default, stay readable. Records may be committed meanwhile. The same is
-    done to the summaries of tasks beside it. Of an aggregate beside it no rows are deleted: a refresh leaves out days
+    done to the summaries of tasks next to it. Of an aggregate no rows are deleted: a refresh leaves out days
     that the table has no longer.
 
     Args:

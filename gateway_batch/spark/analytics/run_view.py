@@ -1,4 +1,4 @@
-"""The view `ai_query_runs`, beside the usage table: what each query execution of ai_query did, cost and was spared."""
+"""The view `ai_query_runs`, next to the usage table: what each query execution of ai_query did, cost and was spared."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RunView:
         self._is_done = False
 
     def make(self) -> None:
-        """Makes view and tables; a session that may not have them is told once why, and goes on without."""
+        """Makes view and tables; a session that may not have them is warned once, and works without."""
         if self._is_done:
             return
         self._is_done = True

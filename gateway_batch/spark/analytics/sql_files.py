@@ -1,4 +1,4 @@
-"""SQL that is kept in files: beside the package in a wheel, in the repository's `sql/` otherwise."""
+"""SQL that is kept in files: inside the package in a wheel, in the repository's `sql/` otherwise."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The tables `usage_daily` and `usage_daily_distributions` have the days that ended some hours ago. A refresh compares how
 many rows each of the last days has here and there, and computes those anew that differ. Where the rest of the table has
-not as many rows as the aggregate says, which the table's log tells without reading it, all days are compared: rows of
+not as many rows as the aggregate says, which the table's log says without reading it, all days are compared: rows of
 long ago were added or deleted.
 """
 
@@ -165,7 +165,7 @@ def _note(spark: SparkSession, usage_table: str, schema: str, until: date, chang
 
 
 def _portions(changed: Mapping[date, int]) -> Iterator[list[date]]:
-    """Days in order, as many at a time as have so many rows."""
+    """Days in order, as many at a time as have a given number of rows."""
     days: list[date] = []
     rows = 0
     for day in sorted(changed):

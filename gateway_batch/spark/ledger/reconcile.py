@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from gateway_batch.spark.ledger.gateway_ledger import Ledger, read_ledger
+from gateway_batch.spark.ledger.gateway_record import Ledger, read_ledger
 from gateway_batch.spark.ledger.usage_import import IMPORTED, imported_key
 from gateway_batch.spark.ledger.usage_table import create_usage_table
 from gateway_batch.spark.session.sql_text import quoted

@@ -16,7 +16,7 @@ from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.figures.outcomes import FAILED_FROM
 from gateway_batch.spark.delta_tables.lock import table_lock
 from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
-from gateway_batch.spark.ledger.gateway_ledger import Ledger, is_table, read_ledger
+from gateway_batch.spark.ledger.gateway_record import Ledger, is_table, read_ledger
 from gateway_batch.spark.ledger.usage_table import add_missing_columns, create_usage_table
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS

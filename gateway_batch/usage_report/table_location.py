@@ -19,7 +19,7 @@ class Place:
     Attributes:
         name: of the table, as people gave it.
         location: its folder, or a URL of it.
-        prices: those of the table of prices beside it.
+        prices: those of the table of prices next to it.
         is_named: whether it is known by a table's name, not by its folder.
     """
 
