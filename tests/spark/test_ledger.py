@@ -301,7 +301,7 @@ def test_drains_without_a_lock_do_not_commit_a_segment_twice(
 def test_records_reach_the_table_without_a_call_while_a_query_keeps_every_core_busy(
     spark: SparkSession, register_shared: Register, server: RunningGateway
 ) -> None:
-    rows = 800
+    rows = 3_000  # over a minute at this latency: the machine may be slow, and the query must not end first
     gateway = register_shared(flush_interval=0.2, max_concurrency=16)
     spark.range(1).selectExpr(f"ai_query('{MODEL}', 'to start the workers')").collect()
     server.configure(latency_ms=400)
@@ -313,7 +313,7 @@ def test_records_reach_the_table_without_a_call_while_a_query_keeps_every_core_b
     assert query.is_alive(), "no record reached the table before the query ended"
     server.configure(latency_ms=None)
     query.join()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while gateway.usage.committed < 1 + rows and time.monotonic() < until:
         time.sleep(0.05)
     assert own_rows(gateway).count() == 1 + rows
