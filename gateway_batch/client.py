@@ -82,7 +82,7 @@ class Client(BlockingMethods, AwaitedMethods):
         if http_client is not None:
             if open_transport is not None:
                 raise ConfigError("http_client: can't be given together with open_transport")
-            open_transport = _sending_through(http_client)
+            open_transport = _sending_through(http_client, self.config.max_answer_mb << 20)
         self._runtime = _open_runtime(self.config, self.application_id, open_transport)
         self._calls = ClientCalls(self.config, self._runtime, caller)
         self._finish = weakref.finalize(self, _close, self._runtime, os.getpid())
@@ -122,11 +122,11 @@ class Client(BlockingMethods, AwaitedMethods):
         await self.aclose()
 
 
-def _sending_through(http_client: httpx.AsyncClient) -> Callable[[], Transport]:
+def _sending_through(http_client: httpx.AsyncClient, most_bytes: int) -> Callable[[], Transport]:
     from gateway_batch.transport.httpx_transport import HttpxClientTransport, check_client
 
     check_client(http_client)
-    return lambda: HttpxClientTransport(http_client, USER_AGENT)
+    return lambda: HttpxClientTransport(http_client, USER_AGENT, most_bytes)
 
 
 def _open_runtime(

@@ -16,9 +16,10 @@ from pathlib import Path
 import orjson
 
 from gateway_batch.apis.anthropic_messages import VERSION as ANTHROPIC_VERSION
+from gateway_batch.apis.reading import hide_secret
 from gateway_batch.cli.model_listing import listing_says
-from gateway_batch.config import GatewayConfig, TransportName, is_redis, redis_url, resolve_service, spool_folder
-from gateway_batch.errors import ConfigError, UnreachableError
+from gateway_batch.config import GatewayConfig, is_redis, redis_url, resolve_service, spool_folder
+from gateway_batch.errors import CallError, ConfigError
 from gateway_batch.transport import open_transport, redis_connection
 from gateway_batch.types import HttpReply, HttpRequest, Service
 from gateway_batch.version import USER_AGENT
@@ -62,12 +63,13 @@ def _check_endpoint(config: GatewayConfig, endpoint: str) -> Check:
     except ConfigError as error:
         return Check(name, False, str(error))
     try:
-        headers = _headers(config, service)
+        token = None if service.credential is None else config.credentials().resolve(service.credential)
+        headers = _headers(service, token)
         body = orjson.dumps({"model": service.model})
-        reply = asyncio.run(_send(HttpRequest(service.url, body, headers), config.transport))
+        reply = hide_secret(asyncio.run(_send(HttpRequest(service.url, body, headers), config)), token)
     except ConfigError as error:
         return Check(name, False, str(error))
-    except UnreachableError as error:
+    except CallError as error:
         return Check(name, False, f"{service.url}: {error}")
     ok, says = _verdict(service, reply)
     base_url = config.endpoints[endpoint].base_url if endpoint in config.endpoints else None
@@ -76,17 +78,16 @@ def _check_endpoint(config: GatewayConfig, endpoint: str) -> Check:
     return Check(name, ok, says)
 
 
-def _headers(config: GatewayConfig, service: Service) -> dict[str, str]:
+def _headers(service: Service, token: str | None) -> dict[str, str]:
     """Those of its calls that a server may insist on."""
     headers = {"anthropic-version": ANTHROPIC_VERSION} if service.api == "anthropic/v1/messages" else {}
-    if service.credential is not None:
-        token = config.credentials().resolve(service.credential)
+    if token is not None:
         headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
     return headers
 
 
-async def _send(request: HttpRequest, transport_name: TransportName) -> HttpReply:
-    transport = open_transport(transport_name, USER_AGENT)
+async def _send(request: HttpRequest, config: GatewayConfig) -> HttpReply:
+    transport = open_transport(config.transport, USER_AGENT, config.max_answer_mb << 20)
     try:
         return await transport.send(request, _WITHIN_S)
     finally:

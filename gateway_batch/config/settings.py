@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -44,6 +45,18 @@ def check_table_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+){0,2}", name):
         raise ValueError("is not a table name such as ai_gateway.usage")
     return name
+
+
+def _check_text(value: Any) -> None:
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("holds half of a surrogate pair, or bytes that are no UTF-8") from None
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_text(key)
+            _check_text(inner)
 
 
 def _tags(value: Any) -> Any:
@@ -169,6 +182,16 @@ class GatewayConfig(BaseSettings):
     max_attempts: int = Field(
         default=5, ge=1, le=100, description="HTTP attempts of a row; answers 429 are not counted"
     )
+    max_retry_after: float = Field(
+        default=300.0,
+        gt=0,
+        le=604_800,
+        description="Seconds that a service is waited for at most before it is asked again, whatever its `Retry-After` "
+        "says",
+    )
+    max_answer_mb: int = Field(
+        default=64, ge=1, le=1024, description="MB of an answer, unpacked; a larger one is an error of its row"
+    )
     transport: TransportName = Field(
         default="pyreqwest",
         description="HTTP library of workers and `gb.Client`: `pyreqwest`; or `httpx`, at several times the CPU",
@@ -219,6 +242,13 @@ class GatewayConfig(BaseSettings):
     )
     account_id: str | None = Field(default=None, description="The usage table's `account_id`")
     workspace_id: str | None = Field(default=None, description="The usage table's `workspace_id`")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_texts(cls, value: Any) -> Any:
+        """Refuses text that can't be written anywhere, as bytes of an environment that are no UTF-8 become."""
+        _check_text(value)
+        return value
 
     @classmethod
     def settings_customise_sources(

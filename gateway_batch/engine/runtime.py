@@ -56,6 +56,8 @@ class RuntimeSettings:
         ships: whether records are written to a folder of the host first, and copied to the spool folder.
         spool_local_dir: that folder; None: one in the host's temporary folder.
         transport: the HTTP library.
+        max_retry_after_s: of a service's `Retry-After`.
+        max_answer_mb: of an answer, unpacked.
     """
 
     scope: str
@@ -70,6 +72,8 @@ class RuntimeSettings:
     spool_local_dir: str | None = None
     event_id_tag: str | None = None
     transport: TransportName = "pyreqwest"
+    max_retry_after_s: float = 300.0
+    max_answer_mb: int = 64
 
     @property
     def workers(self) -> int:
@@ -108,6 +112,8 @@ class RuntimeSettings:
             spool_local_dir=config.spool_local_dir,
             event_id_tag=config.event_id_tag,
             transport=config.transport,
+            max_retry_after_s=config.max_retry_after,
+            max_answer_mb=config.max_answer_mb,
         )
 
 
@@ -230,7 +236,10 @@ class Runtime:
         )
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
         policy = CallPolicy(
-            RetryPolicy(attempts=settings.max_attempts), settings.request_timeout_s, settings.row_deadline_s
+            RetryPolicy(attempts=settings.max_attempts),
+            settings.request_timeout_s,
+            settings.row_deadline_s,
+            settings.max_retry_after_s,
         )
         return RequestExecutor(
             self._transport,
@@ -243,7 +252,7 @@ class Runtime:
         )
 
     def _over_the_network(self) -> Transport:
-        return transport_named(self.settings.transport, USER_AGENT)
+        return transport_named(self.settings.transport, USER_AGENT, self.settings.max_answer_mb << 20)
 
     def _rotate(self) -> None:
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)

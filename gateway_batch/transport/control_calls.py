@@ -8,7 +8,13 @@ import time
 import httpx
 
 from gateway_batch.errors import ErrorKind, UnreachableError
-from gateway_batch.transport.httpx_transport import proxy_errors, trusted_certificates, unreachable_errors
+from gateway_batch.transport.httpx_transport import (
+    PACKINGS,
+    is_packed_as_asked,
+    proxy_errors,
+    trusted_certificates,
+    unreachable_errors,
+)
 from gateway_batch.types import HttpReply
 from gateway_batch.version import USER_AGENT
 
@@ -27,7 +33,8 @@ def get(url: str, headers: dict[str, str], within_s: float) -> HttpReply:
         ConfigError: httpx can't use the proxy that the environment names.
         UnreachableError: no whole answer arrived in time, or it is larger than 8 MiB.
     """
-    return asyncio.run(_get(url, {"accept": "application/json", "user-agent": USER_AGENT, **headers}, within_s))
+    own = {"accept": "application/json", "accept-encoding": PACKINGS, "user-agent": USER_AGENT}
+    return asyncio.run(_get(url, {**own, **headers}, within_s))
 
 
 async def _get(url: str, headers: dict[str, str], within_s: float) -> HttpReply:
@@ -35,6 +42,8 @@ async def _get(url: str, headers: dict[str, str], within_s: float) -> HttpReply:
         client = httpx.AsyncClient(verify=trusted_certificates(), timeout=within_s)
     with unreachable_errors():
         async with asyncio.timeout(within_s), client, client.stream("GET", url, headers=headers) as response:
+            if not is_packed_as_asked(response):
+                raise UnreachableError(ErrorKind.DISCONNECT, "the answer's content-encoding is none that was asked for")
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk

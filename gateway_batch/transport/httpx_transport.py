@@ -16,9 +16,13 @@ from weakref import WeakSet
 
 import httpx
 
-from gateway_batch.errors import ConfigError, ErrorKind, UnreachableError
-from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS
+from gateway_batch.errors import ConfigError, ErrorKind, MalformedError, UnreachableError
+from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS, MOST_BYTES, bytes_to_read, check_size
 from gateway_batch.types import HttpReply, HttpRequest
+
+PACKINGS = "gzip, deflate"
+"""Those that grow a piece of an answer by a bounded factor as it is unpacked."""
+_UNPACKED = frozenset({"gzip", "deflate", "identity", ""})
 
 _OPENED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
 _REQUESTS_PER_POOL = 4
@@ -34,11 +38,13 @@ class HttpxClientTransport:
     Args:
         client: used on the event loop that `send` runs on.
         user_agent: the User-Agent of every request.
+        most_bytes: of an answer's body, unpacked.
     """
 
-    def __init__(self, client: httpx.AsyncClient, user_agent: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, user_agent: str, most_bytes: int = MOST_BYTES) -> None:
         self._client = client
-        self._headers = {**JSON_HEADERS, "user-agent": user_agent}
+        self._headers = {**JSON_HEADERS, "user-agent": user_agent, "accept-encoding": PACKINGS}
+        self._most_bytes = most_bytes
         self._connections = _Connections()
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
@@ -47,6 +53,7 @@ class HttpxClientTransport:
         Raises:
             RuntimeError: the client is closed.
             UnreachableError: no whole answer arrived.
+            MalformedError: the answer is too large, or packed in a way that was not asked for.
         """
         headers = _encoded(self._headers) | _encoded(request.headers)
         with unreachable_errors():
@@ -59,12 +66,28 @@ class HttpxClientTransport:
                 extensions={"trace": self._connections.watch()},
             )
             async with asyncio.timeout(timeout_s):
-                response = await self._client.send(built, follow_redirects=False)
-        return HttpReply(response.status_code, response.headers, response.content, time.time())
+                response = await self._client.send(built, follow_redirects=False, stream=True)
+                try:
+                    body = await self._body(response)
+                finally:
+                    await response.aclose()
+        return HttpReply(response.status_code, response.headers, body, time.time())
 
     async def close(self) -> None:
         """Closes the connections, which belong to this event loop; the client stays open and can make others."""
         await self._connections.close()
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        if not is_packed_as_asked(response):
+            what = "the answer's content-encoding is none that was asked for (gzip or deflate)"
+            raise MalformedError(ErrorKind.INVALID_RESPONSE, what, status=response.status_code)
+        body, most = bytearray(), bytes_to_read(response.status_code, self._most_bytes)
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) >= most:
+                break
+        check_size(response.status_code, len(body), self._most_bytes)
+        return bytes(body[:most])
 
 
 class _Connections:
@@ -106,13 +129,15 @@ class HttpxTransport:
 
     Args:
         user_agent: the User-Agent of every request.
+        most_bytes: of an answer's body, unpacked.
 
     Raises:
         ConfigError: httpx can't use the proxy that the environment names.
     """
 
-    def __init__(self, user_agent: str) -> None:
+    def __init__(self, user_agent: str, most_bytes: int = MOST_BYTES) -> None:
         self._user_agent = user_agent
+        self._most_bytes = most_bytes
         self._certificates = trusted_certificates()
         self._pools = [self._open_pool()]
         self._closed = False
@@ -144,7 +169,12 @@ class HttpxTransport:
     def _open_pool(self) -> _Pool:
         with proxy_errors():
             client = httpx.AsyncClient(verify=self._certificates, limits=_NO_LIMITS, cookies=_no_cookies())
-        return _Pool(client, HttpxClientTransport(client, self._user_agent))
+        return _Pool(client, HttpxClientTransport(client, self._user_agent, self._most_bytes))
+
+
+def is_packed_as_asked(response: httpx.Response) -> bool:
+    """Whether an answer has one content-encoding of `PACKINGS`, or none."""
+    return response.headers.get("content-encoding", "identity").strip().lower() in _UNPACKED
 
 
 def check_client(client: object) -> None:

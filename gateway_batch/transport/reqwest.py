@@ -16,10 +16,10 @@ from pyreqwest.exceptions import (
     RequestTimeoutError,
 )
 from pyreqwest.http import HeaderMap
-from pyreqwest.request import ConsumedRequest
+from pyreqwest.request import StreamRequest
 
 from gateway_batch.errors import ErrorKind, UnreachableError
-from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS
+from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS, MOST_BYTES, bytes_to_read, check_size
 from gateway_batch.types import HttpReply, HttpRequest
 
 
@@ -28,14 +28,19 @@ class ReqwestTransport:
 
     Args:
         user_agent: the User-Agent of every request.
+        most_bytes: of an answer's body, unpacked.
     """
 
-    def __init__(self, user_agent: str) -> None:
+    def __init__(self, user_agent: str, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._client = (
             ClientBuilder()
             .user_agent(user_agent)
             .follow_redirects(False)  # a redirected request would be a second, unrecorded one
             .referer(False)
+            .http1_ignore_invalid_headers_in_responses(True)
+            .http1_allow_spaces_after_header_name_in_responses(True)
+            .http1_allow_obsolete_multiline_headers_in_responses(True)
             .connect_timeout(timedelta(seconds=CONNECT_TIMEOUT_S))
             .default_headers(JSON_HEADERS)
             .build()
@@ -44,24 +49,25 @@ class ReqwestTransport:
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
         """The whole answer, whatever its status."""
         try:
-            response = await self._build(request, timeout_s).send()
-            body = bytes(await response.bytes())
+            async with self._build(request, timeout_s) as response:
+                body = await response.body_reader.read(bytes_to_read(response.status, self._most_bytes)) or b""
+                check_size(response.status, len(body), self._most_bytes)
         except PyreqwestError as error:
             raise _unreachable(error) from None  # the cause's text holds the URL, and that may hold a name or a key
-        return HttpReply(response.status, _ReadableHeaders(response.headers), body, time.time())
+        return HttpReply(response.status, _ReadableHeaders(response.headers), bytes(body), time.time())
 
     async def close(self) -> None:
         """Closes the pool; a process must do so before it ends."""
         await self._client.close()
 
-    def _build(self, request: HttpRequest, timeout_s: float) -> ConsumedRequest:
+    def _build(self, request: HttpRequest, timeout_s: float) -> StreamRequest:
         try:
             return (
                 self._client.post(request.url)
                 .headers(request.headers)
                 .body_bytes(request.body)
                 .timeout(timedelta(seconds=timeout_s))
-                .build()
+                .build_streamed()
             )
         except ValueError:  # its text holds the URL or the header's value
             raise UnreachableError(ErrorKind.BAD_REQUEST, "the request can't be built") from None

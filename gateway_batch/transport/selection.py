@@ -9,24 +9,30 @@ from concurrent.futures import Future
 from typing import assert_never
 
 from gateway_batch.config import TransportName
-from gateway_batch.transport.base import Transport
+from gateway_batch.transport.base import MOST_BYTES, Transport
 
 _REQWEST = "gateway_batch.transport.reqwest"
 _importing = threading.Lock()
 
 
-def open_transport(name: TransportName, user_agent: str) -> Transport:
-    """A transport of this process: use it on one event loop, after any fork."""
+def open_transport(name: TransportName, user_agent: str, most_bytes: int = MOST_BYTES) -> Transport:
+    """A transport of this process: use it on one event loop, after any fork.
+
+    Args:
+        name: of the library.
+        user_agent: the User-Agent of every request.
+        most_bytes: of an answer's body, unpacked; more is an error.
+    """
     match name:
         case "pyreqwest":
             _import_on_a_lasting_thread(_REQWEST)
             from gateway_batch.transport.reqwest import ReqwestTransport
 
-            return ReqwestTransport(user_agent)
+            return ReqwestTransport(user_agent, most_bytes)
         case "httpx":
             from gateway_batch.transport.httpx_transport import HttpxTransport
 
-            return HttpxTransport(user_agent)
+            return HttpxTransport(user_agent, most_bytes)
     assert_never(name)
 
 

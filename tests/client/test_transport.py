@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway_batch.errors import ErrorKind, UnreachableError
+from gateway_batch.errors import ErrorKind, MalformedError, UnreachableError
 from gateway_batch.transport import Transport
 from gateway_batch.types import HttpReply, HttpRequest
 from tests.waiting import WITHIN_S
@@ -21,6 +21,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 10
 LONG = b"x" * 300_000
 MANY = 100
 SQUEEZED = gzip.compress(b"helloworld")
+BOMB = gzip.compress(b"x" * 100_000_000)
 ODD = {
     "moved": b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
     "broken": b"HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops",
@@ -29,6 +30,12 @@ ODD = {
     + b"helloworld",
     "gzip": HEAD.replace(b"10", b"%d\r\ncontent-encoding: gzip" % len(SQUEEZED)) + SQUEEZED,
     "not gzip": HEAD.replace(b"10", b"10\r\ncontent-encoding: gzip") + b"helloworld",
+    "odd head": HEAD.replace(b"content-length", b"x y: 3\r\nx-a : 4\r\nno colon\r\nretry-after: 7\r\ncontent-length")
+    + b"helloworld",
+    "brotli": HEAD.replace(b"10", b"10\r\ncontent-encoding: br, gzip") + b"helloworld",
+    "bomb": HEAD.replace(b"10", b"%d\r\ncontent-encoding: gzip" % len(BOMB)) + BOMB,
+    "large": HEAD.replace(b"10", b"3000000") + b"x" * 3_000_000,
+    "large refusal": b"HTTP/1.1 500 Oops\r\ncontent-length: 3000000\r\n\r\n" + b"x" * 3_000_000,
     "not HTTP": b"SSH-2.0-OpenSSH_9.2 private\r\n\r\n",
 }
 
@@ -183,6 +190,49 @@ def test_a_compressed_answer_is_unpacked(open_transport: Opener) -> None:
             return (await send(transport, url, "gzip")).body
 
     assert asyncio.run(main()) == b"helloworld"
+
+
+@pytest.mark.parametrize("wanted", ["bomb", "large"])
+def test_an_answer_that_is_too_large_is_not_read_on(open_transport: Opener, wanted: str) -> None:
+    async def main() -> tuple[MalformedError, bytes]:
+        async with pieces(open_transport) as (_, transport, url):
+            with pytest.raises(MalformedError, match="larger than 2 MB unpacked, the setting max_answer_mb") as caught:
+                await send(transport, url, wanted)
+            return caught.value, (await send(transport, url, "whole")).body
+
+    error, next_body = asyncio.run(main())
+    assert (error.kind, error.status) == (ErrorKind.INVALID_RESPONSE, 200)
+    assert next_body == b"helloworld"
+
+
+def test_of_a_large_refusal_the_begin_is_read(open_transport: Opener) -> None:
+    async def main() -> HttpReply:
+        async with pieces(open_transport) as (_, transport, url):
+            return await send(transport, url, "large refusal")
+
+    reply = asyncio.run(main())
+    assert (reply.status, len(reply.body)) == (500, 1 << 20)
+
+
+@pytest.mark.parametrize("open_transport", [OPENERS["httpx"], OPENERS["http_client"]], ids=["httpx", "http_client"])
+def test_httpx_unpacks_only_what_it_asked_for(open_transport: Opener) -> None:
+    async def main() -> int | None:
+        async with pieces(open_transport) as (_, transport, url):
+            with pytest.raises(MalformedError, match="content-encoding") as caught:
+                await send(transport, url, "brotli")
+            return caught.value.status
+
+    assert asyncio.run(main()) == 200
+
+
+@pytest.mark.parametrize("open_transport", [OPENERS["pyreqwest"]], ids=["pyreqwest"])
+def test_lines_of_a_head_that_are_no_headers_hide_no_other(open_transport: Opener) -> None:
+    async def main() -> HttpReply:
+        async with pieces(open_transport) as (_, transport, url):
+            return await send(transport, url, "odd head")
+
+    reply = asyncio.run(main())
+    assert (reply.body, reply.headers.get("retry-after"), reply.headers.get("x-a")) == (b"helloworld", "7", "4")
 
 
 def test_a_header_that_is_not_ascii_hides_no_other(open_transport: Opener) -> None:

@@ -12,6 +12,7 @@ from gateway_batch.transport.reqwest import ReqwestTransport
 from gateway_batch.types import HttpReply, HttpRequest
 
 AGENT = "tests/1"
+MOST_BYTES = 2 << 20
 
 Opener = Callable[[], Transport]
 
@@ -21,7 +22,7 @@ class ThroughAClient:
 
     def __init__(self) -> None:
         self._client = httpx.AsyncClient()
-        self._transport = HttpxClientTransport(self._client, AGENT)
+        self._transport = HttpxClientTransport(self._client, AGENT, MOST_BYTES)
 
     async def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
         return await self._transport.send(request, timeout_s)
@@ -32,7 +33,7 @@ class ThroughAClient:
 
 
 OPENERS: dict[str, Opener] = {
-    "pyreqwest": lambda: ReqwestTransport(AGENT),
-    "httpx": lambda: HttpxTransport(AGENT),
+    "pyreqwest": lambda: ReqwestTransport(AGENT, MOST_BYTES),
+    "httpx": lambda: HttpxTransport(AGENT, MOST_BYTES),
     "http_client": ThroughAClient,
 }

@@ -141,6 +141,20 @@ def test_a_base_url_of_an_endpoint_is_checked_as_well() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"request_tags": {"team": "\ud800"}},
+        {"request_tags": {"\ud800": "x"}},
+        {"requester": "b\udcff"},
+        {"endpoints": {"a": {"model": "\ud800"}}},
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused_by_name(settings: dict[str, Any]) -> None:
+    (name,) = settings
+    assert refusal(**settings) == f"{name}: holds half of a surrogate pair, or bytes that are no UTF-8"
+
+
 @pytest.mark.parametrize("tags", [{"team": 1}, {"team": None}, {1: "x"}, {"team": ["a"]}])
 def test_tags_map_strings_to_strings(tags: dict[Any, Any]) -> None:
     assert refusal(request_tags=tags).startswith("request_tags: must map strings to strings")
