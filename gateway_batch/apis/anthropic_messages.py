@@ -87,6 +87,10 @@ class AnthropicMessages:
         why = _refusal(body) if ending == "refusal" else _WHY_EMPTY.get(ending or "")
         return text_result(reply, paid, text, why_empty=why, where="content[].text")
 
+    def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
+        """What the answer says of its tokens."""
+        return _usage(body, reply)
+
 
 def _blocks(call: InferenceRequest) -> list[JsonObject]:
     """Images come first, as Anthropic advises; an empty text block would be refused."""

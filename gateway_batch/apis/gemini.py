@@ -74,6 +74,10 @@ class Gemini:
                 text = why = None
         return text_result(reply, paid, text, why_empty=why, where="candidates[0].content.parts[].text")
 
+    def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
+        """What the answer says of its tokens."""
+        return _usage(body, reply)
+
 
 def _parts(call: InferenceRequest) -> list[JsonObject]:
     """Images come first, as Google advises for one image."""

@@ -6,7 +6,17 @@ import orjson
 
 from gateway_batch.apis.replies import check_error, check_policy, invalid_response, json_object
 from gateway_batch.apis.requests import json_request
-from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, JsonObject, RecordRequest, Service, Task
+from gateway_batch.types import (
+    NO_USAGE,
+    HttpReply,
+    HttpRequest,
+    InferenceResult,
+    JsonObject,
+    RecordRequest,
+    Service,
+    Task,
+    TokenUsage,
+)
 
 
 class MlflowScoring:
@@ -38,3 +48,7 @@ class MlflowScoring:
                 raise invalid_response(reply, f"{len(several)} predictions for one record")
             case prediction:
                 return InferenceResult(prediction)
+
+    def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
+        """Nothing: custom models have no tokens."""
+        return NO_USAGE

@@ -84,6 +84,10 @@ class OpenAIChat:
                 return text_result(reply, paid, _text(message.get("content")), why_empty=why, where=_WHERE)
         return text_result(reply, paid, None, why_empty=None, where=_WHERE)
 
+    def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
+        """What the answer says of its tokens."""
+        return _usage(body, reply)
+
 
 def _parts(call: InferenceRequest) -> list[JsonObject]:
     pictures = [{"type": "image_url", "image_url": {"url": image.data_url}} for image in call.images]

@@ -62,6 +62,10 @@ class OpenAIEmbeddings:
             raise invalid_response(reply, "two vectors at data have the same index", paid)
         return InferenceResult(vectors, paid.usage, paid.model)
 
+    def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
+        """What the answer says of its tokens."""
+        return _usage(body, reply)
+
 
 def _vector(entry: Any) -> list[float] | None:
     match entry:

@@ -85,6 +85,10 @@ class OpenAIResponses:
         why = why or _why_incomplete(body)
         return text_result(reply, paid, text, why_empty=why, where="output[].content[].text")
 
+    def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
+        """What the answer says of its tokens."""
+        return _usage(body, reply)
+
 
 def _parts(call: InferenceRequest) -> list[JsonObject]:
     pictures = [{"type": "input_image", "image_url": image.data_url, "detail": "auto"} for image in call.images]

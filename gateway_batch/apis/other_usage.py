@@ -1,4 +1,4 @@
-"""What an answer says of its use beyond the token counts that have columns: the service tier, and any other number."""
+"""What an answer says of its use beyond its token counts: the service tier, any other number, counts that can't be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+from gateway_batch.apis.replies import as_count
 from gateway_batch.types import HttpReply, JsonObject, TokenUsage
 
 MOST_ENTRIES = 32
@@ -32,10 +33,11 @@ _KINDS = frozenset({int, float, _Number})
 def with_others(
     usage: TokenUsage, body: JsonObject, name: str, counted: frozenset[str], reply: HttpReply
 ) -> TokenUsage:
-    """The usage with the service tier, if it is a short word, and the numbers of its block that no column has.
+    """The usage with the service tier, if it is a short word, and the numbers of its block that no column takes.
 
-    Of these, the first 32 are kept whose path is a word of at most 128 characters: as they are written in the answer.
-    Never any other text, as a gateway may echo what it was sent.
+    These are numbers that no column is for, and counts that no request can have. The first 32 are kept whose path is a
+    word of at most 128 characters: as they are written in the answer. Never any other text, as a gateway may echo what
+    it was sent.
 
     Args:
         usage: the counts.
@@ -48,12 +50,12 @@ def with_others(
     if not isinstance(block, dict):
         block = {}
     if tier is None:
-        if block.keys() <= counted:
+        if block.keys() <= counted and not any(map(_is_no_count, block.values())):
             return usage
         tier = block.get("service_tier")
     numbers: dict[str, Any] = {}
     _gather(block, "", numbers)
-    found = {path: number for path, number in numbers.items() if path not in counted}
+    found = {path: number for path, number in numbers.items() if path not in counted or _is_no_count(number)}
     if float in map(type, found.values()):
         found = _as_written(found, name, reply.body)
     tier = tier if isinstance(tier, str) and _TIER.fullmatch(tier) else None
@@ -67,6 +69,10 @@ def with_others(
         service_tier=tier,
         other=_few(found),
     )
+
+
+def _is_no_count(number: Any) -> bool:
+    return type(number) in _KINDS and as_count(number) is None
 
 
 def _gather(value: dict[str, Any] | list[Any], above: str, found: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from gateway_batch.apis.mlflow_scoring import MlflowScoring
 from gateway_batch.apis.openai_chat import OpenAIChat
 from gateway_batch.apis.openai_embeddings import OpenAIEmbeddings
 from gateway_batch.apis.openai_responses import OpenAIResponses
-from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, Service, Task
+from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, JsonObject, Service, Task, TokenUsage
 
 Call = TypeVar("Call", contravariant=True)
 
@@ -40,6 +40,10 @@ class Api(Protocol[Call]):
             RejectedError: the status is not 2xx, or a policy refused the call.
             MalformedError: a 2xx whose body this API doesn't promise.
         """
+        ...
+
+    def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
+        """What a body says of its tokens, whatever else it says; `reply` is what it was read from."""
         ...
 
 

@@ -1,19 +1,16 @@
-"""What every API's answers have in common: JSON bodies, error bodies, waiting hints."""
+"""What every API's answers have in common: JSON bodies, error bodies, token counts."""
 
 from __future__ import annotations
 
-import email.utils
-import math
-import re
-from collections.abc import Mapping
-from datetime import UTC
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from gateway_batch.apis.retry_hints import retry_after_s, retry_info_s
 from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
-from gateway_batch.json_data import exact_json
+from gateway_batch.figures.tokens import MOST_TOKENS
+from gateway_batch.json_data import lenient_json
 from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
 CUT = "max_tokens was reached before any text"
@@ -68,10 +65,10 @@ def json_object(reply: HttpReply, *, exact: bool = False) -> JsonObject:
     if not 200 <= reply.status < 300:
         raise rejection(reply)
     try:
-        body = exact_json.loads(reply.body, exact=exact)
+        body = lenient_json.loads(reply.body, exact=exact)
     except orjson.JSONDecodeError as error:
         raise MalformedError(
-            ErrorKind.NOT_JSON,
+            ErrorKind.INVALID_RESPONSE if "ecursion" in str(error) else ErrorKind.NOT_JSON,
             f"the answer is not JSON ({error}; {len(reply.body)} bytes, "
             f"content type {reply.headers.get('content-type', 'not given')})",
             status=reply.status,
@@ -120,7 +117,7 @@ def rejection(reply: HttpReply) -> RejectedError:
         f"{reply.status}: {message}",
         status=reply.status,
         request_id=reply.request_id,
-        retry_after_s=_retry_info_s(body) if wait_s is None else wait_s,
+        retry_after_s=retry_info_s(body) if wait_s is None else wait_s,
     )
 
 
@@ -186,7 +183,7 @@ def kind_of_status(status: int) -> ErrorKind:
 def _json(reply: HttpReply) -> Any:
     """The body of a refused call; an object where the body is a list that has one first. None if it is not JSON."""
     try:
-        body = orjson.loads(reply.body)
+        body = lenient_json.loads(reply.body, exact=False)
     except orjson.JSONDecodeError:
         return None
     match body:
@@ -228,91 +225,28 @@ def _redirected(reply: HttpReply) -> str | None:
     return f"redirected to {target[:_MESSAGE_LIMIT]}, which is not followed: give that address"
 
 
-def _retry_info_s(body: Any) -> float | None:
-    """Google's `google.rpc.RetryInfo` in an error's details: seconds as `"3.5s"`."""
-    match body:
-        case {"error": {"details": [*details]}}:
-            delays = (detail.get("retryDelay") for detail in details if isinstance(detail, dict))
-            return next((float(d[:-1]) for d in delays if isinstance(d, str) and _SECONDS.fullmatch(d)), None)
-    return None
-
-
-_SECONDS = re.compile(r"\d{1,12}(\.\d{1,9})?s", re.ASCII)
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$")
-
-
-def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait that the server asked for, None if it named none.
-
-    Reads `retry-after-ms`, `retry-after` (seconds, an epoch time, an HTTP date or a duration as `30s`) and, without
-    those, the longest `x-ratelimit-reset-*` of a quota whose `x-ratelimit-remaining-*` is not above zero.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    after = headers.get("retry-after")
-    if after is not None:
-        return _wait_s(after, now)
-    resets = [
-        wait
-        for name, value in headers.items()
-        if name.startswith("x-ratelimit-reset")
-        and (_number(headers.get(name.replace("-reset", "-remaining", 1))) or 0) <= 0
-        and (wait := _wait_s(value, now)) is not None
-    ]
-    return max(resets, default=None)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text) if text is not None else None
-    except ValueError:
-        return None
-    return value if value is not None and 0 <= value < float("inf") else None
-
-
-def _until_date(text: str, now: float) -> float | None:
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - now)
-
-
-def _wait_s(text: str, now: float) -> float | None:
-    """Seconds, an epoch time, an HTTP date, or a duration such as `1m30s` or `20ms`."""
-    seconds = _number(text)
-    if seconds is not None:
-        if seconds > 1e11:  # an epoch time in milliseconds
-            seconds /= 1000
-        return max(0.0, seconds - now) if seconds > 1e9 else seconds
-    parts = _DURATION.match(text.strip())
-    if parts and any(parts.groups()):
-        hours, minutes, secs, milliseconds = (float(part or 0) for part in parts.groups())
-        total = hours * 3600 + minutes * 60 + secs + milliseconds / 1000
-        return total if math.isfinite(total) else None
-    return _until_date(text, now)
-
-
 def count(block: Any, *path: str) -> int | None:
-    """A non-negative whole number at a path of nested objects, None where there is none."""
+    """The count at a path of nested objects; None where there is none, or one that no request can have."""
     for key in path:
         block = block.get(key) if isinstance(block, dict) else None
-    if isinstance(block, float) and block.is_integer():  # as 10.0
-        block = int(block)
-    return block if isinstance(block, int) and not isinstance(block, bool) and 0 <= block < 2**63 else None
+    return as_count(block)
+
+
+def as_count(value: Any) -> int | None:
+    """A whole number from 0 to `MOST_TOKENS`, also as 10.0; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
 
 
 def sum_of(*counts: int | None) -> int | None:
-    """The counts together; None if one is not reported, or if no BIGINT holds the sum."""
+    """The counts together; None if one is not reported, or if no request can have so many."""
     total = 0
     for number in counts:
         if number is None:
             return None
         total += number
-    return total if total < 2**63 else None
+    return as_count(total)
 
 
 def string(value: Any) -> str | None:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from gateway_batch.admission import Limiter, Size, Slot
 from gateway_batch.apis import api_for
+from gateway_batch.apis.reading import hide_secret, read_answer
 from gateway_batch.config import Credentials
 from gateway_batch.engine.retry import OF_THE_SERVICE, RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
@@ -50,11 +51,13 @@ class CallPolicy:
     Attributes:
         request_timeout_s: of one HTTP attempt.
         row_deadline_s: of all attempts of a call, waiting included.
+        max_retry_after_s: a service is waited for at most, whatever it asks for.
     """
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     request_timeout_s: float = 120.0
     row_deadline_s: float = 900.0
+    max_retry_after_s: float = 300.0
 
 
 class RequestExecutor:
@@ -105,7 +108,8 @@ class RequestExecutor:
             ConfigError: the service's token can't be resolved.
         """
         asked = api_for(service.api).build(call, service)
-        request = self._authorized(asked, call, service, caller)
+        token = self._token(service)
+        request = _addressed(asked, call, service, caller, token)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
         deadline = self._clock() + self._policy.row_deadline_s
         # A host's services share one URL, and each has limits of its own, for each key.
@@ -118,7 +122,7 @@ class RequestExecutor:
             try:
                 async with slot:
                     record = self._intend(request, call, service, caller, attempt, slot)
-                    return await self._attempt(service, call, request, record, slot, deadline)
+                    return await self._attempt(service, call, request, record, slot, deadline, token)
             except CallError as error:
                 failure = _out_of_time(failure) if error.kind is ErrorKind.DEADLINE and failure else error
             if failure.kind is ErrorKind.RATE_LIMIT:
@@ -128,9 +132,9 @@ class RequestExecutor:
                 continue  # the next slot comes when the service wants it, or the deadline does
             if failure.kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
                 renewed += 1
-                newer = self._authorized(asked, call, service, caller)
-                if newer.headers != request.headers:  # it expired on the way
-                    request = newer
+                newer = self._token(service)
+                if newer != token:  # it expired on the way
+                    token, request = newer, _addressed(asked, call, service, caller, newer)
                     continue
             if slot.service_is_down:
                 continue  # the next slot comes when it is back, or to probe it
@@ -140,14 +144,8 @@ class RequestExecutor:
                 raise failure
             await self._sleep(delay_s)
 
-    def _authorized(self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller) -> HttpRequest:
-        headers = {**request.headers, SOURCE_HEADER: caller.source}
-        if service.credential is not None:
-            token = self._credentials.resolve(service.credential)
-            headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
-        if call.tags:
-            headers[TAGS_HEADER] = json.dumps(dict(call.tags))
-        return HttpRequest(request.url, request.body, headers)
+    def _token(self, service: Service) -> str | None:
+        return None if service.credential is None else self._credentials.resolve(service.credential)
 
     def _intend(
         self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot
@@ -172,7 +170,14 @@ class RequestExecutor:
         return record
 
     async def _attempt(
-        self, service: Service, call: AnyRequest, request: HttpRequest, record: UsageRecord, slot: Slot, deadline: float
+        self,
+        service: Service,
+        call: AnyRequest,
+        request: HttpRequest,
+        record: UsageRecord,
+        slot: Slot,
+        deadline: float,
+        token: str | None,
     ) -> InferenceResult:
         started = self._clock()
         assert record.invocation_id is not None
@@ -181,9 +186,11 @@ class RequestExecutor:
             headers[TAGS_HEADER] = json.dumps(record.request_tags)
         timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
         try:
-            reply = await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s)
+            reply = hide_secret(
+                await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s), token
+            )
             attempts.note_reply(record, reply, self._milliseconds(started))
-            result: InferenceResult = api_for(service.api).parse(reply)
+            result = read_answer(api_for(service.api), reply)
             attempts.note_result(record, result, call)
             attempts.note_destination(record, service)
             slot.used(result.usage)  # as reported: an estimate binds no limit
@@ -191,6 +198,8 @@ class RequestExecutor:
             return _recorded(result, record)
         except CallError as error:
             error.event_id = record.invocation_id
+            if error.retry_after_s is not None:
+                error.retry_after_s = min(error.retry_after_s, self._policy.max_retry_after_s)
             attempts.note_failure(record, error, self._milliseconds(started))
             if error.paid is not None:
                 attempts.note_result(record, error.paid)
@@ -209,6 +218,18 @@ class RequestExecutor:
 
     def _milliseconds(self, since: float) -> int:
         return round((self._clock() - since) * 1000)
+
+
+def _addressed(
+    request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, token: str | None
+) -> HttpRequest:
+    """A request with the headers that say who sends it."""
+    headers = {**request.headers, SOURCE_HEADER: caller.source}
+    if token is not None:
+        headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
+    if call.tags:
+        headers[TAGS_HEADER] = json.dumps(dict(call.tags))
+    return HttpRequest(request.url, request.body, headers)
 
 
 def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:

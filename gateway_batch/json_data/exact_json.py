@@ -14,6 +14,9 @@ import orjson
 _LONG = re.compile(rb"\d[\d.]{15}")
 """Fewer digits are what they were after a float."""
 
+_LONGEST_INT = 4_300
+"""Digits that Python makes an int of."""
+
 _NO_JSON = (ValueError, RecursionError, ArithmeticError)
 
 
@@ -73,9 +76,13 @@ def _written(value: Any) -> str:
 
 def _loaded(text: bytes, number: Callable[[str], float | Decimal]) -> Any:
     """The value; a text that is no JSON, or has half a surrogate pair in it, raises one of `_NO_JSON`."""
-    found = json.loads(text.decode(), parse_float=number, parse_constant=Decimal)
+    found = json.loads(text.decode(), parse_int=_whole, parse_float=number, parse_constant=Decimal)
     json.dumps(found, ensure_ascii=False, default=float).encode()
     return found
+
+
+def _whole(written: str) -> int | Decimal:
+    return int(written) if len(written) <= _LONGEST_INT else Decimal(written)
 
 
 def _finite(written: str) -> float | Decimal:

@@ -204,6 +204,7 @@ def note_failure(record: UsageRecord, error: CallError, latency_ms: int) -> None
     """The attempt failed, with an answer or without."""
     assert record.client_metadata is not None
     record.client_metadata.error_kind = error.kind.value
-    if record.client_metadata.outcome != ANSWERED:
-        record.client_metadata.outcome = NO_ANSWER
+    if record.client_metadata.outcome != ANSWERED:  # of an answer that was not read to its end the status is known
+        record.client_metadata.outcome = NO_ANSWER if error.status is None else ANSWERED
+        record.status_code = error.status
         record.latency_ms = latency_ms

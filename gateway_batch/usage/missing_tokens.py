@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway_batch.figures.tokens import MOST_TOKENS
 from gateway_batch.types import AnyRequest, EmbeddingRequest, InferenceRequest, TokenUsage
 
 PROVIDER = "provider"
 ESTIMATED = "estimated"
-
-_MOST = 2**63 - 1
 
 Counts = tuple[int | None, int | None, int | None, str | None]
 """Input, output and total tokens, and where they are from: None where none are known."""
@@ -47,7 +46,7 @@ def fill_missing_tokens(reported: TokenUsage, call: AnyRequest, answer: Any) -> 
         input_tokens, source = tokens_of(length), ESTIMATED
     if output_tokens is None:
         output_tokens, source = tokens_of(len(answer)) if isinstance(answer, str) else 0, ESTIMATED
-    if total is None and input_tokens + output_tokens <= _MOST:
+    if total is None and input_tokens + output_tokens <= MOST_TOKENS:
         total = input_tokens + output_tokens
     return input_tokens, output_tokens, total, source
 

@@ -11,8 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway_batch.apis import API_TYPES, api_for, task_of
-from gateway_batch.apis.replies import retry_after_s
+from gateway_batch.apis.reading import read_answer
+from gateway_batch.apis.retry_hints import retry_after_s
 from gateway_batch.errors import CallError
+from gateway_batch.figures.tokens import MOST_TOKENS
 from gateway_batch.types import HttpReply, InferenceResult, Task, TokenUsage
 
 APIS = [api for api in API_TYPES if api not in ("openai/v1/chat/completions", "openai/v1/embeddings")]
@@ -94,7 +96,7 @@ def check_counts(usage: TokenUsage) -> None:
         usage.cache_creation_tokens,
         usage.reasoning_tokens,
     )
-    assert all(count is None or 0 <= count < 2**63 for count in counts), "a count that no BIGINT holds"
+    assert all(count is None or 0 <= count <= MOST_TOKENS for count in counts)
     assert usage.other is None or 0 < len(usage.other) <= 32
     for path, number in (usage.other or {}).items():
         assert 0 < len(path) <= 128
@@ -119,7 +121,7 @@ def test_any_answer_is_a_result_or_a_call_error(api: str, examples: int) -> None
     def check(status: int, headers: dict[str, str], body: bytes) -> None:
         outcome: InferenceResult | CallError
         try:
-            outcome = api_for(api).parse(HttpReply(status, headers, body, 1.8e9))
+            outcome = read_answer(api_for(api), HttpReply(status, headers, body, 1.8e9))
         except CallError as error:
             outcome = error
         if isinstance(outcome, CallError):
@@ -144,7 +146,7 @@ BODY_OF: dict[str, dict[str, Any]] = {
 }
 COUNTED = ["prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "cache_read_input_tokens"]
 COUNTED += ["promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount"]
-MOST = dict.fromkeys(COUNTED, 2**63 - 1)
+MOST = dict.fromkeys(COUNTED, MOST_TOKENS)
 
 
 @settings(max_examples=300, deadline=None)

@@ -193,7 +193,7 @@ def test_a_prediction_may_be_no_number(written: str) -> None:
     assert str(value) == written
 
 
-@pytest.mark.parametrize("body", [b'{"predictions": [NaN}', b'{"predictions": [NaN, "\\ud800"]}', b"NaN" + b"[" * 9999])
+@pytest.mark.parametrize("body", [b'{"predictions": [NaN}', b"NaN" + b"[" * 9999])
 def test_what_is_no_json_with_nan_either_is_none(body: bytes) -> None:
     with pytest.raises(MalformedError) as caught:
         api_for("mlflow/v1/invocations").parse(HttpReply(200, {}, body))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway_batch.figures.tokens import MOST_TOKENS
 from gateway_batch.types import NO_USAGE, AnyRequest, EmbeddingRequest, InferenceRequest, RecordRequest, TokenUsage
 from gateway_batch.usage.missing_tokens import fill_missing_tokens, tokens_of
 
@@ -55,6 +56,6 @@ def test_a_custom_model_has_no_tokens() -> None:
     assert fill_missing_tokens(TokenUsage(total_tokens=7), record, 0.5) == (None, None, 7, "provider")
 
 
-def test_a_sum_that_no_column_holds_is_none() -> None:
-    most = 2**63 - 1
-    assert fill_missing_tokens(TokenUsage(input_tokens=most), PROMPT, "z" * 11) == (most, 3, None, "estimated")
+def test_a_sum_that_no_request_can_have_is_none() -> None:
+    usage = TokenUsage(input_tokens=MOST_TOKENS)
+    assert fill_missing_tokens(usage, PROMPT, "z" * 11) == (MOST_TOKENS, 3, None, "estimated")

@@ -10,6 +10,7 @@ import pytest
 
 from gateway_batch.apis import api_for
 from gateway_batch.errors import RejectedError
+from gateway_batch.figures.tokens import MOST_TOKENS
 from gateway_batch.types import HttpReply, InferenceResult, TokenUsage
 from gateway_batch.usage.attempts import note_reply, note_result
 from gateway_batch.usage.segment import Kind, encode
@@ -51,6 +52,18 @@ def test_numbers_without_a_column_are_kept_by_their_path() -> None:
         "server_tool_use.of.1.n": "-3",
         "prompt_tokens_details.image_tokens": "5",
     }
+
+
+@pytest.mark.parametrize("number", [MOST_TOKENS + 1, 2**63 - 1, 2**63, 10**30, 1e300, -1, 2.5])
+def test_a_count_that_no_request_can_have_is_kept_here_and_counted_nowhere(number: float) -> None:
+    flat = read(answer("").replace('"prompt_tokens": 11', f'"prompt_tokens": {number}').replace(", }", "}"))
+    assert (flat.input_tokens, flat.output_tokens, flat.total_tokens) == (None, 4, 15)
+    assert flat.other is not None
+    assert float(flat.other["prompt_tokens"]) == float(number)
+    nested = read(answer(f'"prompt_tokens_details": {{"cached_tokens": {number}}}'))
+    assert (nested.input_tokens, nested.cache_read_tokens) == (11, None)
+    assert nested.other is not None
+    assert float(nested.other["prompt_tokens_details.cached_tokens"]) == float(number)
 
 
 def test_only_numbers_are_kept() -> None:
@@ -122,12 +135,17 @@ def test_the_largest_outcome_fits_the_room_set_aside_for_it() -> None:
     intent = record("e")
     before = len(encode(Kind.INTENT, intent))
     usage = {f"{'k' * 124}{number:04}": 10**18 + number for number in range(40)}
-    counts = {"prompt_tokens": 2**62, "completion_tokens": 2**61, "total_tokens": 2**63 - 1}
+    counted = ("prompt_tokens", "completion_tokens", "total_tokens")
+    cached = ("cache_creation_input_tokens", "cache_read_input_tokens")
     body = {
         "model": "\x01" * 5_000,
         "service_tier": "t" * 64,
         "choices": [{"message": {"content": "x"}}],
-        "usage": {**counts, **usage, "cache_creation_input_tokens": 2**62, "cache_read_input_tokens": 2**62},
+        "usage": {
+            **dict.fromkeys(counted, MOST_TOKENS),
+            **usage,
+            **dict.fromkeys(cached, MOST_TOKENS),
+        },
     }
     answered = reply(200, body, x_request_id='"' * 5_000, content_type="ÿ" * 5_000)
     note_reply(intent, answered, 10**9)

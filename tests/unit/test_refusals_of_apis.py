@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway_batch.apis import API_TYPES, api_for
-from gateway_batch.apis.replies import retry_after_s
+from gateway_batch.apis.retry_hints import retry_after_s
 from gateway_batch.errors import ErrorKind, RejectedError
 from gateway_batch.types import (
     HttpReply,
@@ -216,6 +216,13 @@ NOW = 1_792_580_000.0  # Wed, 21 Oct 2026 10:53:20 GMT
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "2678400"}, 2678400.0),
+        ({"retry-after": "2678401"}, None),
+        ({"retry-after": "1e308"}, None),
+        ({"retry-after": "99999h"}, None),
+        ({"retry-after": "Fri, 31 Dec 3000 23:59:59 GMT"}, None),
+        ({"retry-after-ms": "1e300"}, None),
+        ({"x-ratelimit-reset-tokens": "1e9s", "x-ratelimit-reset-requests": "9"}, 9.0),
         ({"retry-after": "Wed, 21 Oct 2026 10:54:20 GMT"}, 60.0),
         ({"retry-after": "Wed, 21 Oct 2026 12:54:20 +0200"}, 60.0),
         ({"retry-after": "Wednesday, 21-Oct-26 10:54:20 GMT"}, 60.0),

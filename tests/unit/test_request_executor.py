@@ -22,7 +22,7 @@ from gateway_batch.errors import (
 from gateway_batch.transport import FakeTransport
 from gateway_batch.types import HttpReply, HttpRequest, InferenceResult
 from gateway_batch.usage.segment import Kind, event_id, read_lines
-from tests.unit.executor_bench import DOWN, FAST, Bench, Script
+from tests.unit.executor_bench import DOWN, FAST, SECRET, Bench, Script
 
 from .samples import CHAT, active_segments, chat_reply, no_file_longer_than, reply
 from .virtual_time import now
@@ -329,3 +329,45 @@ def test_a_call_between_two_attempts_holds_no_slot(play: Any) -> None:
 
     answered_at, _ = play(scene, [reply(503, {}, retry_after="30"), chat_reply("x")], ceiling=1)
     assert answered_at < 1.0
+
+
+def test_no_wait_that_a_server_asks_for_is_longer_than_the_setting(play: Any) -> None:
+    async def scene(bench: Bench) -> tuple[float, list[float]]:
+        await bench.infer()
+        return bench.sent_at[-1], bench.naps
+
+    policy, hint = CallPolicy(FAST, max_retry_after_s=90.0), {"retry_after": "86400"}
+    (sent_at, _), _ = play(scene, [too_many(**hint), chat_reply("x")], policy)
+    assert 90.0 <= sent_at < 90.1
+    (_, naps), _ = play(scene, [reply(503, {}, **hint), chat_reply("x")], policy)
+    assert naps == [90.5]
+
+
+def test_an_answer_that_was_not_read_on_is_recorded_with_its_status_and_not_asked_for_again(play: Any) -> None:
+    too_large = MalformedError(ErrorKind.INVALID_RESPONSE, "the answer is larger than 64 MB", status=200)
+    failure, rows = play(lambda bench: bench.failure(), [too_large])
+    assert failure is too_large
+    assert reported(rows) == [("answered", "invalid_response", 200)]
+
+
+def test_an_answer_that_cant_be_read_is_recorded_with_its_tokens(play: Any) -> None:
+    body = b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}\n\n'
+    failure, (row,) = play(lambda bench: bench.failure(), [HttpReply(200, {}, body)])
+    assert failure.kind is ErrorKind.INVALID_RESPONSE
+    assert (row["client_metadata"]["error_kind"], row["total_tokens"]) == ("invalid_response", 9)
+
+
+def test_tokens_that_no_request_can_have_are_estimated(play: Any) -> None:
+    answer = json.loads(chat_reply("hello").body) | {"usage": {"prompt_tokens": 2**63 - 1, "completion_tokens": 1}}
+    _, (row,) = play(lambda bench: bench.infer("a" * 39), [reply(200, answer)])
+    assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (10, 1, 11)
+    assert row["client_metadata"]["token_source"] == "estimated"
+    assert row["client_metadata"]["other_usage"] == {"prompt_tokens": str(2**63 - 1)}
+
+
+def test_a_token_that_a_refusal_echoes_is_in_no_error_and_no_record(play: Any) -> None:
+    service = replace(CHAT, credential="value:token")
+    echo = reply(403, {"message": f"{SECRET} is not allowed"}, x_request_id=f"for {SECRET}", content_type=SECRET)
+    failure, rows = play(lambda bench: bench.failure(service), [echo])
+    assert "*** is not allowed" in str(failure)
+    assert SECRET not in f"{failure} {failure.request_id} {rows}"
