@@ -68,7 +68,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         autoescape=False,
     )
-    made.filters |= {"literal": literal, "prefixed": _prefixed}
+    made.filters |= {"literal": literal, "prefixed": _prefixed, "possible": tokens.possible}
     made.globals |= {
         "cells": cells, "costs": costs, "definitions": definitions, "dimensions": dimensions, "outcomes": outcomes,
         "percentiles": percentiles, "price_days": price_days, "tokens": tokens, "spark": dialects.SPARK,

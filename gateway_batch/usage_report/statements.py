@@ -212,7 +212,11 @@ def invocations(key: Key, period: Period) -> str:
 def projection(names: Iterable[str]) -> str:
     """Columns of a usage table by the names of `COLUMNS` and `OF_KEYS`, for DuckDB and DataFusion alike."""
     sources = COLUMNS | OF_KEYS
-    return ", ".join(f"{_column(sources[name])} AS {name}" for name in names)
+    return ", ".join(f"{_value(name, _column(sources[name]))} AS {name}" for name in names)
+
+
+def _value(name: str, column: str) -> str:
+    return tokens.possible(column) if name.endswith("_tokens") else column
 
 
 def _column(path: str) -> str:

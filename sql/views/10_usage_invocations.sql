@@ -8,6 +8,7 @@
 -- - The error rate is failed requests by requests.
 -- - Tokens are what the table has, NULL counted as 0: failed calls have none. Estimated ones count as reported ones do,
 --   as the table does not tell them apart. input_tokens includes what the provider read from its cache.
+--   A count above 100,000,000 is taken for unknown: no invocation has so many.
 -- - The cache hit ratio is input tokens read from the provider's cache by input tokens.
 -- - A latency is one of an invocation that has a status_code, failed ones and guardrails' included.
 -- - Days, hours and weekdays are UTC, whatever the session's time zone.
@@ -84,12 +85,12 @@ SELECT
   input_tokens,
   output_tokens,
   total_tokens,
-  token_details.cache_read_input_tokens AS cache_read_input_tokens,
-  token_details.cache_creation_input_tokens AS cache_creation_input_tokens,
+  cache_read_input_tokens,
+  cache_creation_input_tokens,
   CASE WHEN input_tokens IS NOT NULL
-    THEN greatest(input_tokens - coalesce(token_details.cache_read_input_tokens, 0)
-      - coalesce(token_details.cache_creation_input_tokens, 0), 0) END AS plain_input_tokens,
-  token_details.output_reasoning_tokens AS output_reasoning_tokens,
+    THEN greatest(input_tokens - coalesce(cache_read_input_tokens, 0)
+      - coalesce(cache_creation_input_tokens, 0), 0) END AS plain_input_tokens,
+  output_reasoning_tokens,
   coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
   coalesce(
     service_type = 'MCP_SERVICE',
@@ -106,4 +107,14 @@ SELECT
     ELSE session_metadata.coding_agent
   END AS coding_agent,
   session_metadata.client_session_id AS client_session_id
-FROM {usage_table}
+FROM (
+  SELECT
+    CASE WHEN input_tokens BETWEEN 0 AND 100000000 THEN input_tokens END AS input_tokens,
+    CASE WHEN output_tokens BETWEEN 0 AND 100000000 THEN output_tokens END AS output_tokens,
+    CASE WHEN total_tokens BETWEEN 0 AND 100000000 THEN total_tokens END AS total_tokens,
+    CASE WHEN token_details.cache_read_input_tokens BETWEEN 0 AND 100000000 THEN token_details.cache_read_input_tokens END AS cache_read_input_tokens,
+    CASE WHEN token_details.cache_creation_input_tokens BETWEEN 0 AND 100000000 THEN token_details.cache_creation_input_tokens END AS cache_creation_input_tokens,
+    CASE WHEN token_details.output_reasoning_tokens BETWEEN 0 AND 100000000 THEN token_details.output_reasoning_tokens END AS output_reasoning_tokens,
+    * EXCEPT (input_tokens, output_tokens, total_tokens)
+  FROM {usage_table}
+)

@@ -98,15 +98,12 @@ sent AS (
     client_metadata.notebook_path,
     client_metadata.outcome = 'unknown' AS is_unknown,
     client_metadata.error_kind,
-    input_tokens,
-    output_tokens,
-    total_tokens,
-    coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
-    token_details.cache_read_input_tokens AS cache_read_input_tokens,
-    token_details.cache_creation_input_tokens AS cache_creation_input_tokens,
-    CASE WHEN input_tokens IS NOT NULL
-      THEN greatest(input_tokens - coalesce(token_details.cache_read_input_tokens, 0)
-        - coalesce(token_details.cache_creation_input_tokens, 0), 0) END AS plain_input_tokens,
+    CASE WHEN input_tokens BETWEEN 0 AND 100000000 THEN input_tokens END AS input_tokens,
+    CASE WHEN output_tokens BETWEEN 0 AND 100000000 THEN output_tokens END AS output_tokens,
+    CASE WHEN total_tokens BETWEEN 0 AND 100000000 THEN total_tokens END AS total_tokens,
+    CASE WHEN token_details.cache_read_input_tokens BETWEEN 0 AND 100000000 THEN token_details.cache_read_input_tokens END AS cache_read_input_tokens,
+    CASE WHEN token_details.cache_creation_input_tokens BETWEEN 0 AND 100000000 THEN token_details.cache_creation_input_tokens END AS cache_creation_input_tokens,
+    CASE WHEN token_details.output_reasoning_tokens BETWEEN 0 AND 100000000 THEN token_details.output_reasoning_tokens END AS output_reasoning_tokens,
     event_time AS started_at,
     event_time + make_dt_interval(0, 0, 0, coalesce(latency_ms, 0) / 1000.0) AS ended_at
   FROM {usage_table}
@@ -115,6 +112,10 @@ sent AS (
 priced AS (
   SELECT
     sent.*,
+    coalesce(input_tokens, output_tokens, total_tokens) IS NOT NULL AS has_tokens,
+    CASE WHEN input_tokens IS NOT NULL
+      THEN greatest(input_tokens - coalesce(cache_read_input_tokens, 0)
+        - coalesce(cache_creation_input_tokens, 0), 0) END AS plain_input_tokens,
     CASE WHEN has_tokens THEN
       try_cast(coalesce(plain_input_tokens, 0) AS DECIMAL(15, 0)) * price.input
       + try_cast(coalesce(cache_read_input_tokens, 0) AS DECIMAL(15, 0)) * coalesce(price.cache_read, price.input)

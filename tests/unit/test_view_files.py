@@ -62,7 +62,7 @@ def test_only_the_views_that_the_others_read_have_days_from_the_aggregate() -> N
 
 
 def test_only_one_view_reads_the_usage_table_and_only_mirrored_columns() -> None:
-    read = [view.name for view in ALL if re.search(r"^FROM \{usage_table\}", view.text, re.MULTILINE)]
+    read = [view.name for view in ALL if re.search(r"^ *FROM \{usage_table\}", view.text, re.MULTILINE)]
     assert read == ["usage_invocations"]
     assert set(READ_COLUMNS) <= set(MIRRORED_COLUMNS)
     assert not any("client_metadata" in text for view in ALL for text in texts(view))
@@ -95,7 +95,7 @@ def test_statements_are_written_in_the_order_in_which_they_can_run(tmp_path: Pat
     assert names == ["prices", *(view.name for view in read_views())]
     text = (tmp_path / "01_usage_invocations.sql").read_text(encoding="utf-8")
     assert "CREATE OR REPLACE VIEW `x`.`y`.usage_invocations (" in text
-    assert text.endswith("FROM `system`.`ai_gateway`.`usage`;\n")
+    assert text.endswith("FROM `system`.`ai_gateway`.`usage`\n);\n")
 
 
 def test_statements_are_json_where_a_program_reads_them() -> None:
