@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
+
 from gateway_batch.devgateway.ask import Ask
-from gateway_batch.pricing.token_counts import PER_IMAGE, PER_MESSAGE, count_tokens, encoding
+from gateway_batch.pricing.token_counts import PER_IMAGE, PER_MESSAGE, count_tokens, encode, encoding
 
 
 def input_tokens(ask: Ask) -> int:
@@ -14,5 +16,5 @@ def input_tokens(ask: Ask) -> int:
 
 def cut(text: str, tokens: int) -> str:
     """The first tokens of a text, without a torn character at the end."""
-    kept: bytes = encoding().decode_bytes(encoding().encode_ordinary(text)[:tokens])
+    kept: bytes = encoding().decode_bytes(list(islice(chain.from_iterable(encode(text)), tokens)))
     return kept.decode(errors="ignore")
