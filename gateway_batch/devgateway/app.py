@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway_batch.devgateway.control import control_routes
 from gateway_batch.devgateway.oauth import oauth_routes
+from gateway_batch.devgateway.own_site import OwnSite
 from gateway_batch.devgateway.pages import page_routes
 from gateway_batch.devgateway.refusals import Refusal, databricks_error, openai_error
 from gateway_batch.devgateway.route import ModelRoute
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> Starlette:
     models = [Route(path, ModelRoute(state, wire), methods=["POST"]) for path, wire in _WIRES.items()]
     app = Starlette(
         routes=[*models, *page_routes(state), *oauth_routes(state), *control_routes(state)],
-        middleware=[Middleware(Marked)],
+        middleware=[Middleware(Marked), Middleware(OwnSite, has_token=settings.token is not None)],
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_http_exception},
         lifespan=lifespan,
     )

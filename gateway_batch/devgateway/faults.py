@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from gateway_batch.devgateway.patterns import is_found
 from gateway_batch.devgateway.settings import Fault
 
 
@@ -34,7 +34,7 @@ class Script:
         return (
             (rule.times is None or self._fired[number] < rule.times)
             and (rule.times_per_prompt is None or seen < rule.times_per_prompt)
-            and (rule.match is None or re.search(rule.match, prompt) is not None)
+            and (rule.match is None or is_found(rule.match, prompt))
             and (rule.share is None or _chance(number, prompt, seen) < rule.share)
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -18,6 +17,7 @@ from pydantic import (
 )
 
 from gateway_batch.devgateway.ask import Kind
+from gateway_batch.devgateway.patterns import is_found
 from gateway_batch.errors import ConfigError
 
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -32,7 +32,7 @@ class Fault(_Strict):
     """One rule of a fault script. The first rule that applies to a request decides, later ones don't see it.
 
     Attributes:
-        match: regular expression searched in the prompt; None applies to all.
+        match: regular expression of RE2, searched in the prompt's first 100,000 characters; None applies to all.
         share: of the matching requests, 0 to 1; decided by prompt and by how often it was seen, so that a run
             repeats itself however its requests interleave.
         times: how often the rule may fire in all.
@@ -66,9 +66,9 @@ class Fault(_Strict):
     @classmethod
     def _check_match(cls, match: str | None) -> str | None:
         try:
-            re.compile(match or "")
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
+            is_found(match or "", "")
+        except ValueError as error:
+            raise ValueError(f"not a regular expression of RE2: {error}") from error
         return match
 
     @model_validator(mode="after")

@@ -42,6 +42,37 @@ def test_stats_know_the_most_in_flight(gateway: RunningGateway) -> None:
     assert gateway.stats()["max_in_flight"] == 6
 
 
+def refused_by(gateway: RunningGateway, **headers: str) -> bool:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    url = f"{gateway.host}/devgateway/settings"
+    return httpx.post(url, json={"latency_ms": None}, headers=named, trust_env=False).status_code == 403
+
+
+def test_what_a_page_of_another_site_sends_is_refused(open_gateway: RunningGateway) -> None:
+    own = open_gateway.host
+    assert not refused_by(open_gateway)
+    assert not refused_by(open_gateway, origin=own, sec_fetch_site="same-origin")
+    assert not refused_by(open_gateway, host=own.removeprefix("http://").replace("127.0.0.1", "localhost"))
+    assert refused_by(open_gateway, origin="https://evil.example")
+    assert refused_by(open_gateway, origin="null")
+    assert refused_by(open_gateway, origin="http://127.0.0.1:1")
+    assert refused_by(open_gateway, sec_fetch_site="cross-site")
+    assert refused_by(open_gateway, host="evil.example", origin="http://evil.example")
+
+
+def test_a_pattern_of_any_form_is_searched_in_linear_time(open_gateway: RunningGateway) -> None:
+    open_gateway.configure(faults=[{"match": "(a+)+$", "status": 418}])
+    try:
+        model = "system.ai.gpt-5-4"
+        answers = [
+            httpx.post(f"{open_gateway.host}/ai-gateway/{CHAT}", json=ask(text, model), trust_env=False, timeout=30)
+            for text in ("a" * 50_000 + "b", "b" + "a" * 50)
+        ]
+    finally:
+        open_gateway.configure(faults=[])
+    assert [answer.status_code for answer in answers] == [200, 418]
+
+
 def test_reset_forgets_the_counts(gateway: RunningGateway, post: Post) -> None:
     post(CHAT, ask("a"))
     gateway.reset()
