@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway_batch.usage_report import Period
 
 _KEY_WIDTH, _EDGES = 20, 4
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _UNITS = ("", "k", "M", "G", "T", "P", "E")
 
 
@@ -33,13 +34,20 @@ def json_lines(report: Report, rows: list[Figures]) -> Iterator[str]:
 
 
 def csv_text(report: Report, rows: list[Figures]) -> str:
-    """A line for each row under one of names; an empty field is NULL."""
+    """A line for each row under one of names; an empty field is NULL.
+
+    A key that a spreadsheet would take for a formula has an apostrophe before it: keys come from callers and servers.
+    """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([report.key.name, *REPORTED])
     for row in rows:
-        writer.writerow([_plain(row.key), *_values(row).values()])
+        writer.writerow([_no_formula(_plain(row.key)), *_values(row).values()])
     return text.getvalue()
+
+
+def _no_formula(key: Any) -> Any:
+    return f"'{key}" if isinstance(key, str) and key.startswith(_FORMULA) else key
 
 
 def usage_table(report: Report, rows: list[Figures], *, name: str, period: Period, width: int) -> Table:
