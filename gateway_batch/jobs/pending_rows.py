@@ -154,10 +154,15 @@ def counts_sql(pending: str, keys: Sequence[str]) -> str:
     return f"SELECT chunk, count(*) AS rows, max(rows) AS most\nFROM (\n{by_key}\n)\nGROUP BY chunk"
 
 
-def repeated_sql(pending: str, keys: Sequence[str]) -> str:
-    """The query for keys that several rows have, and for how many; arguments as of `counts_sql`."""
-    listed = ", ".join(pending_keys(keys))
-    return f"SELECT {listed}, count(*)\nFROM {pending}\nGROUP BY {listed}\nHAVING count(*) > 1"
+def repeated_sql(rows: str, keys: Sequence[str]) -> str:
+    """The query for keys that several rows have, and for how many.
+
+    Args:
+        rows: a table or view, quoted.
+        keys: its key columns, quoted.
+    """
+    listed = ", ".join(keys)
+    return f"SELECT {listed}, count(*)\nFROM {rows}\nGROUP BY {listed}\nHAVING count(*) > 1"
 
 
 def chunks_of(counts: Sequence[tuple[int, int]], chunk_rows: int) -> list[list[int]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pyspark.errors import AnalysisException, IllegalArgumentException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -26,6 +26,7 @@ from gateway_batch.config import GatewayConfig, check_table_name, resolve_servic
 from gateway_batch.errors import ConfigError
 from gateway_batch.jobs import history
 from gateway_batch.jobs import output as tables
+from gateway_batch.jobs.chunk_counts import count_answers
 from gateway_batch.jobs.fail_if import FailIf
 from gateway_batch.jobs.pending_rows import (
     UNSENT,
@@ -43,10 +44,11 @@ from gateway_batch.jobs.progress import NotebookBar, in_notebook
 from gateway_batch.jobs.progress_reporter import ProgressReporter
 from gateway_batch.jobs.report import BatchReport, Chunk, Status, added
 from gateway_batch.jobs.source import check_keys, read_source
-from gateway_batch.jobs.template import prompt_sql
+from gateway_batch.jobs.template import prompt_sql, quoted_column
 from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.spark import functions
 from gateway_batch.spark.calls.scope import remove_run
+from gateway_batch.spark.delta_tables.conflicts import commit, is_conflict
 from gateway_batch.spark.files.bad_input import BadInput, faults_for
 from gateway_batch.spark.gateway import Gateway, register_ai_query
 from gateway_batch.spark.session.messages import first_line
@@ -251,10 +253,11 @@ class _Run:
             ConfigError: two rows have the same key.
         """
         with _planning(source) as view:
+            self._check_keys(view, list(map(quoted_column, self._keys)))
             tables.write_pending(self._spark, self._job.output, run_id, pending(view))
         chunks = self._spark.sql(counts_sql(self._pending_table, self._keys)).collect()
-        if any(row["most"] > 1 for row in chunks):
-            self._refuse_keys()
+        if any(row["most"] > 1 for row in chunks):  # the source changed meanwhile, or is another at each reading
+            self._check_keys(self._pending_table, pending_keys(self._keys))
         return sorted((row["chunk"], row["rows"]) for row in chunks)
 
     def answer(self, groups: Sequence[Sequence[int]]) -> Generator[Chunk, None, None]:
@@ -296,7 +299,7 @@ class _Run:
 
     def _keep(self, group: Sequence[int]) -> tuple[DataFrame, Chunk]:
         answers = self._asked(group).localCheckpoint()
-        return answers, _counted(answers, has_price=self._price is not None)
+        return answers, count_answers(answers, has_price=self._price is not None)
 
     def _asked(self, group: Sequence[int]) -> DataFrame:
         rows = self._pending().where(F.col("chunk").isin(list(group)))
@@ -305,12 +308,14 @@ class _Run:
     def _commit(self, group: Sequence[int], answers: DataFrame) -> None:
         try:
             self._merge(answers)
-        except WRITE_ERRORS:
+        except WRITE_ERRORS as error:
+            if is_conflict(error):  # the pending rows and the kept answers stay for the next run
+                raise
             self._merge(self._asked(group))
 
     def _merge(self, answers: DataFrame) -> None:
         sent = answers.where(~F.coalesce(F.col("error_kind").isin(*UNSENT), F.lit(False)))
-        tables.merge(self._spark, self._job.output, key_columns(self._keys), sent)
+        commit(lambda: tables.merge(self._spark, self._job.output, key_columns(self._keys), sent))
 
     def _answers(self, pending: DataFrame) -> DataFrame:
         """Pending rows as rows of the output table."""
@@ -339,11 +344,13 @@ class _Run:
     def _pending(self) -> DataFrame:
         return self._spark.table(self._pending_table)
 
-    def _refuse_keys(self) -> NoReturn:
-        *found, rows = self._spark.sql(repeated_sql(self._pending_table, self._keys)).head(1)[0]
-        values = ", ".join(f"{key} = {value!r}" for key, value in zip(self._keys, found, strict=True))
-        tables.drop_pending(self._spark, self._job.output)
-        raise ConfigError(f"keys: {rows:,} rows of the source have {values}: name columns that identify its rows")
+    def _check_keys(self, rows: str, columns: list[str]) -> None:
+        """Refuses rows of which two have the same key; `columns` have the keys, quoted."""
+        for *found, count in self._spark.sql(repeated_sql(rows, columns)).head(1):
+            values = ", ".join(f"{key} = {value!r}" for key, value in zip(self._keys, found, strict=True))
+            if rows == self._pending_table:
+                tables.drop_pending(self._spark, self._job.output)
+            raise ConfigError(f"keys: {count:,} rows of the source have {values}: name columns that identify its rows")
 
     @property
     def _pending_table(self) -> str:
@@ -362,31 +369,6 @@ def _planning(source: DataFrame) -> Iterator[str]:
             yield view
     except (AnalysisException, IllegalArgumentException) as error:
         raise ConfigError(f"the job can't be planned: {first_line(error)}") from None
-
-
-def _counted(answers: DataFrame, *, has_price: bool) -> Chunk:
-    """What became of answers; computes them."""
-    rows = (
-        answers.groupBy("error_kind")
-        .agg(
-            F.count("*").alias("rows"),
-            F.sum("input_tokens").alias("input_tokens"),
-            F.sum("output_tokens").alias("output_tokens"),
-            F.sum("cost_usd").alias("cost_usd"),
-        )
-        .collect()
-    )
-    counted = [row for row in rows if row["error_kind"] not in UNSENT]
-    input_tokens, output_tokens = (sum(row[name] or 0 for row in counted) for name in ("input_tokens", "output_tokens"))
-    known = has_price or not (input_tokens or output_tokens)
-    return Chunk(
-        rows=sum(row["rows"] for row in counted),
-        unsent=sum(row["rows"] for row in rows) - sum(row["rows"] for row in counted),
-        errors={row["error_kind"]: row["rows"] for row in counted if row["error_kind"] is not None},
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cost_usd=sum((row["cost_usd"] or 0 for row in counted), start=0) if known else None,  # type: ignore[arg-type]
-    )
 
 
 def _check_output(job: BatchJob) -> None:

@@ -4,7 +4,6 @@ Which rows a run takes up is in `test_pending_rows`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,47 +25,9 @@ from gateway_batch.jobs.run import BatchJob, run_batch
 from gateway_batch.spark.functions import ddl_of
 from tests.spark.conftest import MODEL, TOKEN, Count
 
-ROWS, SCHEMA = 24, "batch_jobs"
-LAKES = f"{SCHEMA}.lakes"
+from .lake_jobs import LAKES, ROWS, SCHEMA, Run, answers, config, job, lakes, run
 
-Run = Callable[..., gb.BatchReport]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def lakes(spark: SparkSession) -> Iterator[None]:
-    """A schema with texts, three times eight, and the usage of all tests."""
-    spark.sql(f"CREATE SCHEMA {SCHEMA}")
-    texts = spark.range(0, ROWS, 1, 3).selectExpr("id", "'Lake ' || id || ' is deep.' AS body")
-    texts.write.format("delta").saveAsTable(LAKES)
-    yield
-    spark.sql(f"DROP SCHEMA {SCHEMA} CASCADE")
-
-
-@pytest.fixture
-def config(server: RunningGateway, spool_dir: Path) -> gb.GatewayConfig:
-    return gb.GatewayConfig.from_env(
-        host=server.host, token=TOKEN, spool_dir=str(spool_dir), usage_table=f"{SCHEMA}.usage", max_attempts=1
-    )
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> BatchJob:
-    """A job with an output of the test's own."""
-    output = f"{SCHEMA}.answers_{abs(hash(str(tmp_path))):x}"
-    return BatchJob(source=LAKES, output=output, keys=["id"], endpoint=MODEL, prompt="Summarize: {body}")
-
-
-@pytest.fixture
-def run(spark: SparkSession, config: gb.GatewayConfig, job: BatchJob) -> Run:
-    def once(**options: Any) -> gb.BatchReport:
-        asked = options.pop("job", job)
-        return run_batch(spark, asked, options.pop("config", config), **options)
-
-    return once
-
-
-def answers(spark: SparkSession, job: BatchJob) -> DataFrame:
-    return spark.table(job.output)
+__all__ = ["config", "job", "lakes", "run"]
 
 
 def test_each_row_is_answered_once_with_what_it_took_and_again_if_it_changes(
@@ -114,52 +75,9 @@ def test_each_row_is_answered_once_with_what_it_took_and_again_if_it_changes(
     assert len(later) == answers(spark, job).count() == ROWS + 2
     assert {id_ for id_, row in rows.items() if later[id_].event_id != row.event_id} == {0, 10, 20}
     assert (later[ROWS + 1].result, later[ROWS + 1].error_class) == (None, None)
-
-
-def test_a_job_that_is_interrupted_and_then_dies_goes_on_without_paying_again(
-    spark: SparkSession, run: Run, job: BatchJob, requests: Count, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is interrupted when a chunk is answered, and dies before another that is answered can be committed."""
-    job = replace(job, source=f"SELECT * FROM {LAKES} WHERE id < 16")
-    seen: list[gb.BatchReport] = []
-
-    def interrupt(report: gb.BatchReport) -> None:
-        seen.append(report)
-        if report.rows:
-            raise KeyboardInterrupt
-
-    def fail(*_: Any) -> None:
-        raise OSError("no space left on device")
-
-    def interrupted() -> None:
-        with pytest.raises(KeyboardInterrupt):
-            run(job=job, chunk_rows=4, on_progress=interrupt)
-
-    def died() -> None:
-        with pytest.raises(OSError, match="no space left"):
-            run(job=job, chunk_rows=4)
-
-    assert requests(interrupted) == seen[-1].rows == answers(spark, job).count() == 4
-    with monkeypatch.context() as patched:
-        patched.setattr(tables, "merge", fail)
-        assert requests(died) == 8
-    assert answers(spark, job).count() == 4
-    first = tables.unfinished_run(spark, job.output)
-    assert requests(lambda: seen.append(run(job=job, chunk_rows=4))) == 4
-    report = seen[-1]
-    assert (report.run_id, report.planned, report.requests, report.saved) == (first, 12, 4, 8)
-    assert answers(spark, job).select("id").distinct().count() == answers(spark, job).count() == 16
-
-    runs = spark.table(f"{SCHEMA}.ai_batch_runs").where(F.col("output") == job.output).orderBy("started_at").collect()
-    assert [(row.status, row.rows, row.left) for row in runs] == [
-        ("interrupted", 4, 12), ("failed", 4, 8), ("completed", 12, 0)
-    ]  # fmt: skip
-    assert {row.run_id for row in runs} == {first}
-    last = runs[-1].asDict()
-    of_report = {name: value for name, value in report.as_json().items() if name not in ("started_at", "seconds")}
-    assert {name: last[name] for name in of_report} == {**of_report, "cost_usd": report.cost_usd}
-    assert last["seconds"] >= report.seconds > 0
-    assert last["ended_at"] > last["started_at"]
+    twice = f"SELECT * FROM {LAKES} UNION ALL VALUES (3, 'Lake 3 is deep after all.')"
+    with pytest.raises(ConfigError, match="keys: 2 rows of the source have id = 3: name columns"):
+        run(job=replace(job, source=twice))
 
 
 def test_a_schema_that_takes_no_history_stops_no_run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -14,6 +13,7 @@ from pyspark.sql import functions as F
 from gateway_batch.apis.replies import kind_of_status
 from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.figures.outcomes import FAILED_FROM
+from gateway_batch.spark.delta_tables.conflicts import commit
 from gateway_batch.spark.delta_tables.lock import table_lock
 from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
 from gateway_batch.spark.ledger.gateway_record import Ledger, is_table, read_ledger
@@ -29,7 +29,6 @@ IMPORTED = "imported"
 
 _KEY = ("request_id", "invocation_id")
 _NEEDED = (*_KEY, "user_agent")
-_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 _log = logging.getLogger(__name__)
 
@@ -166,12 +165,4 @@ def _merge(spark: SparkSession, table: str, view: str) -> int:
         f"AND ours.client_metadata.outcome = '{IMPORTED}' "
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f'theirs.{name}' for name in names)})"
     )
-    for pause_s in _PAUSES_S:
-        try:
-            return int(spark.sql(statement).collect()[0]["num_inserted_rows"])
-        except WRITE_ERRORS as error:
-            if "DELTA_CONCURRENT" not in str(error):
-                raise
-            _log.info("the usage table was written meanwhile; the import is tried again")
-        time.sleep(pause_s)
-    return int(spark.sql(statement).collect()[0]["num_inserted_rows"])
+    return commit(lambda: int(spark.sql(statement).collect()[0]["num_inserted_rows"]))
