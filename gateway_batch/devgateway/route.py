@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from gateway_batch.devgateway import tags
-from gateway_batch.devgateway.ask import DENIED, Answer, Ask, JsonObject, Kind
+from gateway_batch.devgateway.ask import DENIED, Answer, Ask, JsonObject, Kind, TokenCounts
 from gateway_batch.devgateway.catalogue import Service
 from gateway_batch.devgateway.credentials import check_credentials
 from gateway_batch.devgateway.delivery import Delivery
@@ -113,6 +113,10 @@ class ModelRoute:
     def _deliver(self, exchange: Exchange, fault: Fault | None) -> Delivery:
         if fault is None:
             return self._say(exchange)
+        delivery = self._deliver_fault(exchange, fault)
+        return replace(delivery, headers={**delivery.headers, **fault.headers})
+
+    def _deliver_fault(self, exchange: Exchange, fault: Fault) -> Delivery:
         if fault.status is not None:
             raise _scripted(fault, fault.status)
         if fault.disconnect:
@@ -121,7 +125,8 @@ class ModelRoute:
             return Delivery(status=200, content_type="text/html", frames=(_PAGE,))
         if fault.policy:
             return self._deny(exchange, fault)
-        return self._say(exchange, cut=fault.truncate)
+        said = self._say(_with_tokens(exchange, fault.tokens), cut=fault.truncate)
+        return said if said.tokens is None else replace(said, tokens=exchange.answer.tokens)
 
     def _say(self, exchange: Exchange, *, cut: bool = False) -> Delivery:
         if exchange.ask.stream:
@@ -176,6 +181,12 @@ class ModelRoute:
         self._state.ledger.write(receipt.usage(), receipt.client_request_id)
 
 
+def _with_tokens(exchange: Exchange, tokens: int | None) -> Exchange:
+    if tokens is None:
+        return exchange
+    return replace(exchange, answer=replace(exchange.answer, tokens=TokenCounts(tokens, tokens)))
+
+
 def _parsed(body: bytes) -> object:
     try:
         return orjson.loads(body)
@@ -184,6 +195,6 @@ def _parsed(body: bytes) -> object:
 
 
 def _scripted(fault: Fault, status: int) -> Refusal:
-    headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
+    headers = fault.headers if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}", **fault.headers}
     message = fault.message or f"Scripted fault: {status}."
     return Refusal(status, message, error_code=fault.error_code, headers=headers)

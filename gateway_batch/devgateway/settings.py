@@ -42,6 +42,8 @@ class Fault(_Strict):
         truncate: close it in the middle of the body.
         not_json: answer 200 with a page of HTML.
         policy: answer 200 with a policy denial.
+        tokens: what the answer says of each of its token counts, whatever they are; its own record has the true ones.
+        headers: of the answer, besides its own ones; characters beyond Latin-1 become `?`.
         latency_ms: in place of the service's own; alone it only slows down.
         retry_after: seconds in the `Retry-After` header.
         error_code: in place of the status' usual one.
@@ -57,6 +59,8 @@ class Fault(_Strict):
     truncate: bool = False
     not_json: bool = False
     policy: bool = False
+    tokens: int | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
     latency_ms: Milliseconds | None = None
     retry_after: float | None = Field(default=None, ge=0)
     error_code: str | None = None
@@ -76,8 +80,10 @@ class Fault(_Strict):
         effects = (self.status is not None, self.disconnect, self.truncate, self.not_json, self.policy)
         if sum(effects) > 1:
             raise ValueError("a fault is one of status, disconnect, truncate, not_json and policy")
-        if not any(effects) and self.latency_ms is None:
-            raise ValueError("a fault needs one of status, disconnect, truncate, not_json, policy and latency_ms")
+        if not any(effects) and self.latency_ms is None and self.tokens is None and not self.headers:
+            raise ValueError(
+                "a fault needs one of status, disconnect, truncate, not_json, policy, tokens, headers and latency_ms"
+            )
         return self
 
 

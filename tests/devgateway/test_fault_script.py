@@ -153,6 +153,17 @@ def test_a_services_own_script_decides_first(gateway: RunningGateway, post: Post
     assert [post(CHAT, body).status_code for body in (other, other, ASK)] == [503, 500, 500]
 
 
+def test_an_answer_may_have_any_headers_and_token_counts(gateway: RunningGateway, post: Post) -> None:
+    gateway.configure(faults=[{"tokens": 2**63 - 1, "headers": {"x-name": "café", "retry-after": "never"}}])
+    answer = post(CHAT, ASK)
+    assert answer.json()["usage"]["completion_tokens"] == 2**63 - 1
+    assert (b"x-name", "café".encode("latin-1")) in answer.headers.raw
+    assert gateway.stats()["requests"] == 1
+    gateway.configure(faults=[{"status": 429, "retry_after": 1, "headers": {"retry-after": "1e308"}}])
+    refusal = post(CHAT, ASK)
+    assert (refusal.status_code, refusal.headers["retry-after"]) == (429, "1e308")
+
+
 def test_reset_starts_the_script_again(gateway: RunningGateway, post: Post) -> None:
     gateway.configure(faults=[{"status": 503, "times": 1}])
     assert [post(CHAT, ASK).status_code for _ in range(2)] == [503, 200]
