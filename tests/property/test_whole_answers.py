@@ -22,7 +22,15 @@ from gateway_batch.engine.request_executor import CallPolicy, RequestExecutor
 from gateway_batch.engine.retry import RETRYABLE, RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.transport import open_transport
-from gateway_batch.types import EmbeddingRequest, InferenceRequest, InferenceResult, RecordRequest, Service, Task
+from gateway_batch.types import (
+    AnyRequest,
+    EmbeddingRequest,
+    InferenceRequest,
+    InferenceResult,
+    RecordRequest,
+    Service,
+    Task,
+)
 from gateway_batch.usage.record import UsageRecord
 from tests.unit.samples import CALLER
 
@@ -33,7 +41,7 @@ SEED = os.environ.get("FUZZ_SEED", "1")
 SECRET = "dapi-0123456789abcdef"
 AT_ONCE = 64
 MOST_BYTES = 1 << 20
-CALLS = {
+CALLS: dict[Task, AnyRequest] = {
     Task.CHAT: InferenceRequest("what?"),
     Task.EMBEDDINGS: EmbeddingRequest(("what?",)),
     Task.SCORING: RecordRequest({"a": 1}),
