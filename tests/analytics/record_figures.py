@@ -55,6 +55,17 @@ def tags_of(row: Record) -> list[tuple[str | None, str | None]]:
     return list(row["request_tags"] or []) or [(None, None)]
 
 
+def with_possible_tokens(row: Record) -> Record:
+    """A record in which counts that no request can have are unknown."""
+    found = {name: _possible(row[name]) for name in ("input_tokens", "output_tokens", "total_tokens")}
+    details = row["token_details"] and {name: _possible(count) for name, count in row["token_details"].items()}
+    return {**row, **found, "token_details": details}
+
+
+def _possible(count: int | None) -> int | None:
+    return count if count is not None and 0 <= count <= 100_000_000 else None
+
+
 def detail(row: Record, name: str) -> int | None:
     found: int | None = (row["token_details"] or {}).get(name)
     return found

@@ -51,11 +51,12 @@ ODD = [
     odd(request_id="a", status_code=503, latency_ms=9, request_tags=TAGS, endpoint_name="e'1"),
     odd(request_id="a", event_time=NEXT_DAY, status_code=200, destination_model=" GPT 5.4 ", input_tokens=7),
     odd(request_id="b"),
-    odd(request_id="b", status_code=200, destination_model="system.ai.databricks-gpt_5.4", output_tokens=10**14),
+    odd(request_id="b", status_code=200, destination_model="system.ai.databricks-gpt_5.4", output_tokens=10**8),
     odd(request_id="c", endpoint_name="risk-llm", destination_model="Llama 3.3 70B", input_tokens=100, output_tokens=3),
     odd(request_id="c", destination_model="llama-3-3-70b", input_tokens=100, event_time=NOON,
         token_details={"cache_read_input_tokens": 60, "cache_creation_input_tokens": 70}),
     odd(status_code=500, total_tokens=4),
+    *(odd(request_id="d", total_tokens=2**63 - 1, input_tokens=-1, output_tokens=2**63 - 1) for _ in range(2)),
     odd(request_id="y9999", event_time=datetime(9999, 12, 31, 23, tzinfo=UTC), status_code=404),
     odd(request_id="y1969", event_time=datetime(1969, 12, 31, 23, 30, tzinfo=UTC), status_code=None),
 ]  # fmt: skip

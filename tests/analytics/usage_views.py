@@ -27,7 +27,7 @@ from gateway_batch.spark.ledger.usage_table import usage_ddl
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage.price_row import PriceRecord
 from gateway_batch.usage.record import MIRRORED_COLUMNS
-from tests.analytics.record_figures import Record
+from tests.analytics.record_figures import Record, with_possible_tokens
 from tests.analytics.view_figures import Figures, figures_of
 from tests.usage_days import usage_days, write_delta
 
@@ -170,8 +170,7 @@ def rows_of(spark: SparkSession, table: str) -> list[Record]:
 
 
 def records(table: pa.Table) -> list[Record]:
-    rows: list[Record] = table.select(READ_COLUMNS).to_pylist()
-    return rows
+    return [with_possible_tokens(row) for row in table.select(READ_COLUMNS).to_pylist()]
 
 
 def assert_same(view: str, found: list[Record], wanted: list[Figures], *, nearly_before: date = date.min) -> None:
@@ -252,7 +251,18 @@ ODD = {
         one(request_id="t2", request_tags=[("null value", None)]),
     ],
     "large_tokens": [
-        one(request_id="large", destination_model="gpt-5.4", input_tokens=tokens) for tokens in (0, 10**12, 10**14)
+        one(request_id="large", destination_model="gpt-5.4", input_tokens=tokens) for tokens in (0, 10**8, 10**14)
+    ],
+    "impossible_tokens": [
+        one(
+            request_id=f"impossible {tokens}",
+            destination_model="gpt-5.4",
+            input_tokens=tokens,
+            output_tokens=5,
+            total_tokens=tokens,
+            token_details={"cache_read_input_tokens": tokens, "output_reasoning_tokens": tokens},
+        )
+        for tokens in (10**8 + 1, 2**63 - 1, 2**63 - 1, -1)
     ],
     "odd_models": [
         one(request_id=name, destination_model=name)

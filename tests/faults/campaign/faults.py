@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from gateway_batch.spark.ledger.drain import UsageDrain
 from tests.faults.campaign import disks, plan
@@ -22,6 +23,26 @@ _MOMENTS = (
     ("killed after its commit", "_delta_log/*.json"),
 )
 """What a kill of a drain waits for: a new file of the table's."""
+_HOSTILE: list[dict[str, Any]] = [
+    {"share": 0.04, "tokens": 2**63 - 1},
+    {"share": 0.04, "tokens": -1},
+    {"share": 0.04, "headers": {"x-name": "caf\xe9", "x-ratelimit-reset-requests": "99999999999d"}},
+    {"share": 0.01, "status": 429, "headers": {"retry-after": "1e308"}},
+    {"share": 0.04, "not_json": True},
+    {"share": 0.04, "truncate": True},
+]
+_STRANGERS: list[tuple[str, bytes | None]] = [
+    ("notes.txt", b"hello"),
+    ("sealed/notes.txt", b"hello"),
+    ("sealed/" + "x" * 200, b""),
+    ("sealed/caf\udce9", b"\x00" * 4096),
+    ("sealed/nowhere", None),
+    ("active/core", b"\x00" * 4096),
+    ("drain/notes.txt", b"hello"),
+    ("drain/manifest.json", b"{}"),
+    ("drain/nowhere", None),
+]
+"""Names and contents; None is a link to nowhere."""
 
 
 def kill_worker(target: Target, fault: Fault) -> str:
@@ -159,6 +180,37 @@ def drop_executors(target: Target, fault: Fault) -> str:
     return f"killed {sum(kill_tree(pid) for pid in executors)} processes"
 
 
+def hostile_answers(target: Target, fault: Fault) -> str:
+    """For a while a fifth of the answers are hostile: in their counts, their headers, their waits or their form."""
+    target.server.configure(faults=[*_HOSTILE, *target.plan.gateway_faults])
+    time.sleep(2 * fault.seconds)
+    target.server.configure(faults=target.plan.gateway_faults)
+    return "answered"
+
+
+def strangers(target: Target, fault: Fault) -> str:
+    """Files that are not of the spool come into its folders, and stay; a drain comes too."""
+    with target.disk:
+        for folder in target.written_to():
+            for name, content in _STRANGERS:
+                path = folder / name
+                if path not in target.strangers and path.parent.is_dir():
+                    target.strangers.add(path)
+                    _put_stranger(path, content)
+    target.flush()
+    return "came"
+
+
+def locks_gone(target: Target, fault: Fault) -> str:
+    """A cleaner of old files takes the lock files away, those of the living too; a drain comes meanwhile."""
+    with target.disk:
+        locks = [path for folder in target.written_to() for path in folder.rglob("lock")]
+        for path in locks:
+            path.unlink(missing_ok=True)
+    target.flush()
+    return f"{len(locks)} were taken away" if locks else NOBODY
+
+
 FAULTS: dict[str, Callable[[Target, Fault], str]] = {
     plan.KILL_WORKER: kill_worker,
     plan.STOP_WORKER: stop_worker,
@@ -172,6 +224,9 @@ FAULTS: dict[str, Callable[[Target, Fault], str]] = {
     plan.KILL_DRIVER: kill_driver,
     plan.KILL_EXECUTOR: kill_executor,
     plan.DROP_EXECUTORS: drop_executors,
+    plan.HOSTILE_ANSWERS: hostile_answers,
+    plan.STRANGERS: strangers,
+    plan.LOCKS_GONE: locks_gone,
 }
 NEED_A_DRAIN = frozenset({plan.KILL_DRAIN, plan.DRAINS_AT_ONCE})
 
@@ -188,6 +243,13 @@ def _wait_for_sealed(spool_dir: Path) -> Path | None:
 
 def _files(folder: Path, pattern: str) -> set[Path]:
     return set(folder.glob(pattern)) if pattern else set()
+
+
+def _put_stranger(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.symlink_to("/nowhere")
+    else:
+        path.write_bytes(content)
 
 
 def _put(source: Path, target: Path) -> None:

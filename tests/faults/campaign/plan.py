@@ -21,6 +21,9 @@ DELAYED_FILE = "delayed_file"
 KILL_DRIVER = "kill_driver"
 KILL_EXECUTOR = "kill_executor"
 DROP_EXECUTORS = "drop_executors"
+HOSTILE_ANSWERS = "hostile_answers"
+STRANGERS = "strangers"
+LOCKS_GONE = "locks_gone"
 
 KINDS = {
     LOCAL: (
@@ -34,8 +37,20 @@ KINDS = {
         REPEATED_FILE,
         DELAYED_FILE,
         KILL_DRIVER,
+        HOSTILE_ANSWERS,
+        STRANGERS,
+        LOCKS_GONE,
     ),
-    CLUSTER: (KILL_WORKER, KILL_DRAIN, DRAINS_AT_ONCE, KILL_EXECUTOR, DROP_EXECUTORS),
+    CLUSTER: (
+        KILL_WORKER,
+        KILL_DRAIN,
+        DRAINS_AT_ONCE,
+        KILL_EXECUTOR,
+        DROP_EXECUTORS,
+        HOSTILE_ANSWERS,
+        STRANGERS,
+        LOCKS_GONE,
+    ),
 }
 OF_FILES = frozenset({REPEATED_FILE, DELAYED_FILE})
 OF_DISKS = frozenset({DISK_FULL, READ_ONLY})
@@ -92,6 +107,17 @@ class Plan:
     def kinds(self) -> frozenset[str]:
         """Of its faults."""
         return frozenset(fault.kind for fault in self.faults)
+
+    @property
+    def gateway_faults(self) -> list[dict[str, Any]]:
+        """What the gateway does wrong all the time."""
+        what: tuple[dict[str, Any], ...] = ({"status": 500}, {"disconnect": True})
+        return [{"share": share} | each for share, each in zip(self.wrong, what, strict=True) if share]
+
+    @property
+    def may_cut_off(self) -> bool:
+        """Whether the gateway breaks connections off."""
+        return self.wrong[1] > 0 or HOSTILE_ANSWERS in self.kinds
 
     @property
     def may_fail(self) -> bool:

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,8 @@ def _play(place: Place, plan: Plan, folder: Path) -> dict[str, Any]:
         target.gateway.close()
         mark()
         found = _count(target, server)
-        cut_off = plan.wrong[1] > 0 or target.kills > 0 or plan.may_fail
-        met = [*target.wrong, *left]
+        cut_off = plan.may_cut_off or target.kills > 0 or plan.may_fail
+        met = [*target.wrong, *left, *target.missing_strangers()]
         wrong = met + run_ledger.complaints(found, most_unknown=target.most_unknown, may_cut_off=cut_off)
         if wrong:
             _keep(target.spool_dir, folder / "spool_at_the_end")
@@ -115,14 +115,12 @@ def _prepare(
     ]
     for drain in drains:
         stack.callback(drain.kill)
-    return server, config, Target(plan, place, folder, spool_dir, gateway, drains)
+    return server, config, Target(plan, place, folder, spool_dir, server, gateway, drains)
 
 
 def _gateway_settings(plan: Plan, folder: Path) -> Settings:
-    what: tuple[dict[str, Any], ...] = ({"status": 500}, {"disconnect": True})
-    faults = [{"share": share} | each for share, each in zip(plan.wrong, what, strict=True) if share]
     given = {"port": 0, "token": _TOKEN, "ledger": folder / "gateway.sqlite", "latency_ms": plan.latency_ms}
-    return Settings.model_validate({**given, "faults": faults})
+    return Settings.model_validate({**given, "faults": plan.gateway_faults})
 
 
 def _config(plan: Plan, server: RunningGateway, spool_dir: Path) -> dict[str, Any]:
@@ -214,7 +212,7 @@ def _drain(target: Target) -> list[str]:
         _let_hosts_copy(target, until)
     while True:
         target.usage.flush()
-        left = [path for folder in {target.spool_dir, *target.written_to()} for path in _segments(folder)]
+        left = _left(target)
         if not left or time.monotonic() > until:
             return [f"left in the spool: {', '.join(path.name for path in left)}"] if left else []
         time.sleep(0.1)
@@ -225,14 +223,15 @@ def _let_hosts_copy(target: Target, until: float) -> None:
     while True:
         target.place.restore()
         query(target.spark, _ROWS_TO_COPY_BY, _ROWS_TO_COPY_BY).collect()
-        if not any(_segments(folder) for folder in target.written_to()) or time.monotonic() > until:
+        if not _left(target, target.written_to()) or time.monotonic() > until:
             return
 
 
-def _segments(spool_dir: Path) -> list[Path]:
-    """All files but locks: what a spool folder still holds."""
-    found = [path for part in ("active", "sealed") for path in (spool_dir / part).rglob("*")]
-    return [path for path in found if path.name != "lock" and path.is_file()]
+def _left(target: Target, folders: Iterable[Path] | None = None) -> list[Path]:
+    """What spool folders, all by default, still hold: all files but locks and strangers."""
+    folders = {target.spool_dir, *target.written_to()} if folders is None else folders
+    found = [path for folder in folders for part in ("active", "sealed") for path in (folder / part).rglob("*")]
+    return [path for path in found if path.name != "lock" and path.is_file() and path not in target.strangers]
 
 
 def _count(target: Target, server: RunningGateway) -> run_ledger.RunLedger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from urllib.parse import unquote, urlparse
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
+from gateway_batch.devgateway import RunningGateway
 from gateway_batch.spark.gateway import Usage
 from gateway_batch.usage.shipping import local_folder_for
 from tests.faults.campaign.drain_process import DrainProcess, say
@@ -29,12 +31,14 @@ class Target:
         disk: held by what ails the folder's disk, one thing at a time, and by what puts a file there.
         kills: processes that were killed with requests in flight.
         wrong: what was seen to be wrong so far.
+        strangers: files that were put into the spool and are not of it.
     """
 
     plan: Plan
     place: Place
     folder: Path
     spool_dir: Path
+    server: RunningGateway
     gateway: gb.Gateway
     drains: list[DrainProcess]
     driver: subprocess.Popen[bytes] | None = None
@@ -42,6 +46,7 @@ class Target:
     disk: threading.Lock = field(default_factory=threading.Lock)
     kills: int = 0
     wrong: list[str] = field(default_factory=list)
+    strangers: set[Path] = field(default_factory=set)
 
     @property
     def spark(self) -> SparkSession:
@@ -71,6 +76,11 @@ class Target:
     def most_unknown(self) -> int:
         """How many requests may have been in flight at the kills."""
         return self.kills * self.plan.concurrency
+
+    def missing_strangers(self) -> list[str]:
+        """What is wrong if a stranger's file is gone."""
+        gone = [path.name for path in sorted(self.strangers) if not os.path.lexists(path)]
+        return [f"strangers are gone: {', '.join(gone)}"] if gone else []
 
     def flush(self) -> None:
         """Flushes once, and notes it if it ends in a wrong way."""
