@@ -29,6 +29,11 @@ class Amount:
         """The larger of each."""
         return cls(max(one.requests, other.requests), max(one.tokens, other.tokens), max(one.cost_usd, other.cost_usd))
 
+    @classmethod
+    def least(cls, one: Self, other: Self) -> Self:
+        """The smaller of each."""
+        return cls(min(one.requests, other.requests), min(one.tokens, other.tokens), min(one.cost_usd, other.cost_usd))
+
 
 NOTHING = Amount()
 ONE_REQUEST = Amount(1)

@@ -17,12 +17,17 @@ _SPARE = 16
 _SOONEST = 0.2  # of the time until the lease is to be renewed
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
 _LEAVE_WITHIN_S = 2.0
+_BEARS_REFUSALS_S = 10.0
 
 _log = logging.getLogger(__name__)
 
 
 class LeaseStoreUnreachableError(Exception):
     """The store can't be reached now; its text says why, and names no secret."""
+
+
+class LeaseStoreRefusedError(LeaseStoreUnreachableError):
+    """The store was reached and is of no use: waiting alone won't help. Its text says why, and names no secret."""
 
 
 class LeaseStore(Protocol):
@@ -33,6 +38,7 @@ class LeaseStore(Protocol):
 
         Raises:
             LeaseStoreUnreachableError: not now.
+            LeaseStoreRefusedError: nor later, unless somebody sees to it.
         """
         ...
 
@@ -44,7 +50,8 @@ class LeaseStore(Protocol):
 class LeaseClient:
     """Renews this process's lease now and then, and says at once whether a request may be sent.
 
-    Without an answer for `LASTS_S` the lease has lapsed: nothing is sent until there is one. Belongs to one event loop.
+    Without an answer for `LASTS_S` the lease has lapsed: nothing is sent until there is one. After `_BEARS_REFUSALS_S`
+    of refusals those that wait are refused as well. Belongs to one event loop.
 
     Args:
         limits: in force.
@@ -81,7 +88,8 @@ class LeaseClient:
         self._need = ONE_REQUEST
         self._hurry = asyncio.Event()
         self._renewing: asyncio.Task[None] | None = None
-        self._unreachable = False
+        self._trouble: LeaseStoreUnreachableError | None = None
+        self._refused_since: float | None = None
 
     def take(self, need: Amount) -> bool:
         """Takes an allowance, and a slot, for one request; False if there is none to have now."""
@@ -123,7 +131,10 @@ class LeaseClient:
 
     @property
     def refusal(self) -> CallError | None:
-        """Why nothing more is sent at all; None while there is something left."""
+        """Why nothing more is sent at all; None while there is something left, or may be soon."""
+        since = self._refused_since if isinstance(self._trouble, LeaseStoreRefusedError) else None
+        if since is not None and self._has_lapsed(since + _BEARS_REFUSALS_S):
+            return CallError(ErrorKind.BUDGET, f"nothing is sent, as the limits can't be asked for: {self._trouble}")
         spent = None if self._lease is None else self._lease.refusal
         if spent is None or self._lease is None:
             return None
@@ -138,6 +149,13 @@ class LeaseClient:
             ErrorKind.BUDGET, f"the budget is spent: {spent} is {limit:,}, and {values[spent]}; nothing more is sent"
         )
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be sent for now, where the store is the cause."""
+        if self._trouble is None or not self._has_lapsed(0.0):
+            return None
+        return f"the limits can't be asked for: {self._trouble}"
+
     def release(self) -> None:
         """Gives back what is not in use, soon, and renews no more until the next `take`."""
         self._sent_lately = 0
@@ -148,14 +166,20 @@ class LeaseClient:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
-        if self._requests_made:
+        if self._requests_made and self._refused_since is None:
             self._waiting = self._sent_lately = 0
-            with contextlib.suppress(LeaseStoreUnreachableError, TimeoutError):
+            try:
                 async with asyncio.timeout(_LEAVE_WITHIN_S):
                     if self._unanswered is not None:
                         await self._store.exchange(self._unanswered)
                     await self._store.exchange(self._next_request())
+            except Exception as error:  # the store drops a member that is not heard of
+                _log.debug("the last use was not reported: %s", type(error).__name__)
         await self._store.close()
+
+    def _has_lapsed(self, at: float) -> bool:
+        """Whether a time is over, and the lease too."""
+        return self._clock() >= max(at, self._lapses_at)
 
     def _spare(self) -> int:
         return 2 * self._sent_lately + (_SPARE if self._waiting else 0)
@@ -185,12 +209,14 @@ class LeaseClient:
                 lease = await self._store.exchange(request)
                 break
             except LeaseStoreUnreachableError as error:
-                self._warn(error)
-                await asyncio.sleep(pause_s)
-                pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
-        self._unanswered = None
-        if self._unreachable:
-            self._unreachable = False
+                self._note(error)
+            except Exception as error:
+                self._note(LeaseStoreRefusedError(f"their store failed with {type(error).__name__}"))
+            await asyncio.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+        self._unanswered = self._refused_since = None
+        if self._trouble is not None:
+            self._trouble = None
             _log.warning("the limits' store answers again")
         if requested_at >= self._lapses_at:
             self._allowance = 0  # what was kept has lapsed
@@ -218,17 +244,19 @@ class LeaseClient:
             sent=self._sent,
             settled=self._settled,
             estimated=self._estimated,
-            in_flight=self._in_flight,
+            in_flight=Amount.most(NOTHING, self._in_flight),  # sums of fractions end a little off
             kept=self._allowance,
             waiting=self._waiting,
             spare=spare,
-            need=self._need,
+            need=Amount.most(NOTHING, self._need),
         )
         self._sent = self._settled = self._estimated = NOTHING
         self._sent_lately = 0
         return request
 
-    def _warn(self, error: LeaseStoreUnreachableError) -> None:
-        if not self._unreachable:
-            self._unreachable = True
+    def _note(self, error: LeaseStoreUnreachableError) -> None:
+        if self._trouble is None:
             _log.warning("nothing more is sent until the limits' store answers again: %s", error)
+        self._trouble = error
+        if isinstance(error, LeaseStoreRefusedError) and self._refused_since is None:
+            self._refused_since = self._clock()

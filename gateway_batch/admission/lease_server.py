@@ -1,10 +1,12 @@
 """The driver's side of `coordination="driver"`: an HTTP service that leases parts of the limits to workers.
 
 `POST /<name>` takes a `LeaseRequest` as JSON and answers with a `Lease`, to those who present the token.
+`lease_connections` bounds what others can do.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import secrets
 import socket
@@ -14,15 +16,19 @@ import time
 import orjson
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway_batch.admission.lease_connections import MOST_HEAD_BYTES, LeaseConnection
+from gateway_batch.admission.lease_json import LeaseFormError, request_of
 from gateway_batch.admission.lease_stores import MemoryLeaseStore
-from gateway_batch.admission.leases import request_of
 from gateway_batch.errors import ConfigError
 
 _START_WITHIN_S = 10.0
+_BACKLOG = 256
+_MOST_BODY_BYTES = 64 << 10
+_CLOSE = {"connection": "close"}
 
 
 class LeaseServer:
@@ -44,7 +50,17 @@ class LeaseServer:
         self.token = secrets.token_urlsafe(32)
         self._states = MemoryLeaseStore()
         app = Starlette(routes=[Route("/{name}", self._answer, methods=["POST"])])
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app,
+            http=LeaseConnection,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            backlog=_BACKLOG,
+            h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+            timeout_graceful_shutdown=1,
+        )
         self._server = uvicorn.Server(config)
         listener = _listen(bind)
         port = listener.getsockname()[1]
@@ -67,13 +83,30 @@ class LeaseServer:
     async def _answer(self, request: Request) -> Response:
         given = request.headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
-            return Response(status_code=401)
+            return Response(status_code=401, headers=_CLOSE)
+        request.state.connection.is_known = True
+        body = await _body(request)
+        if body is None:
+            return Response(status_code=413, headers=_CLOSE)
         try:
-            lease_request = request_of(orjson.loads(await request.body()))
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            return Response(status_code=400)
+            lease_request = request_of(body)
+        except LeaseFormError as error:
+            return Response(str(error), status_code=400)
         lease = self._states.exchange(request.path_params["name"], lease_request)
         return Response(orjson.dumps(lease), media_type="application/json")
+
+
+async def _body(request: Request) -> bytes | None:
+    """A request's body; None if it is larger than any lease request, or its sender is gone."""
+    parts, size = [], 0
+    with contextlib.suppress(ClientDisconnect):
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
+            if size > _MOST_BODY_BYTES:
+                return None
+        return b"".join(parts)
+    return None
 
 
 def _listen(bind: str) -> socket.socket:

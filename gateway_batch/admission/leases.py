@@ -13,7 +13,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -22,6 +21,12 @@ from gateway_batch.admission.amount import NOTHING, Amount
 LASTS_S = 5.0
 LOST_AFTER_S = 10.0
 
+MOST = 1e18
+"""No amount is larger: sums stay numbers that JSON has."""
+
+BUDGETS = ("max_requests", "max_total_tokens", "max_cost_usd")
+
+_ALL = Amount(MOST, MOST, MOST)
 _EVERY_S, _EVERY_S_PER_MEMBER, _EVERY_S_AT_MOST = 0.2, 0.01, 2.0
 _BURST_S = 0.5
 _MINUTE_S = 61.0  # what a bucket holds comes on top: so no 60 s see more than a minute's worth
@@ -172,40 +177,6 @@ class LeaseState:
         """To keep it."""
         return orjson.dumps(self)
 
-    @classmethod
-    def of_json(cls, kept: bytes | None) -> LeaseState:
-        """A state that was kept; a new one where none was."""
-        if kept is None:
-            return cls()
-        known = orjson.loads(kept)
-        return cls(
-            known["id"],
-            {key: Flow(**flow) for key, flow in known["flows"].items()},
-            {key: Amount(**amount) for key, amount in known["spent"].items()},
-            {key: _member_of(member) for key, member in known["members"].items()},
-        )
-
-
-def request_of(known: dict[str, Any]) -> LeaseRequest:
-    """A request from its JSON object.
-
-    Raises:
-        KeyError, TypeError: it is none.
-    """
-    amounts = ("spent_before", "sent", "settled", "estimated", "in_flight", "need")
-    return LeaseRequest(
-        **known | {"limits": Limits(**known["limits"])} | {name: Amount(**known[name]) for name in amounts}
-    )
-
-
-def lease_of(known: dict[str, Any]) -> Lease:
-    """A lease from its JSON object.
-
-    Raises:
-        KeyError, TypeError: it is none.
-    """
-    return Lease(**known | {"spent": Amount(**known["spent"])})
-
 
 def exchange(state: LeaseState, request: LeaseRequest, now: float) -> Lease:
     """Counts what a member reports, and grants what it may do; changes the state.
@@ -226,17 +197,18 @@ def exchange(state: LeaseState, request: LeaseRequest, now: float) -> Lease:
         state.spent[request.budget] = Amount.most(state.spent.get(request.budget, NOTHING), request.spent_before)
     used_tokens = request.sent.tokens + request.settled.tokens - request.estimated.tokens
     flow = _drained(state, limits, now, request.sent.requests, used_tokens, empty=lost_its_state)
-    spent = state.spent[request.budget] = state.spent.get(request.budget, NOTHING) + request.settled
+    spent = _spend(state, request.budget, request.settled)
     member = state.members.setdefault(request.member, Member(limits.flow, request.budget))
     member.number, member.seen_at = request.number, now
     member.wants_slots, member.waiting = request.wants_slots, request.waiting
-    member.in_flight, member.granted = request.in_flight, request.need.times(request.kept)
+    member.in_flight = request.in_flight
+    member.granted = Amount.least(request.need.times(request.kept), _ALL)
     slots = _slots(state, member, limits.concurrency)
     member.slots = max(request.in_use, slots)
     if slots:
         member.served_at = now
     requests = _requests(state, member, request, flow)
-    member.granted += request.need.times(requests)
+    member.granted = Amount.least(member.granted + request.need.times(requests), _ALL)
     refusal = _spent_budget(spent, limits)
     every_s = min(_EVERY_S_AT_MOST, max(_EVERY_S, _EVERY_S_PER_MEMBER * len(state.members)))
     member.answer = Lease(state.id, slots, requests, spent, refusal, every_s)
@@ -246,12 +218,17 @@ def exchange(state: LeaseState, request: LeaseRequest, now: float) -> Lease:
 def _drop_lost(state: LeaseState, now: float) -> None:
     """Forgets members that were not heard of for long; what they may have sent counts as sent."""
     for name, member in list(state.members.items()):
-        if now - member.seen_at > LOST_AFTER_S:
+        if abs(now - member.seen_at) > LOST_AFTER_S:  # seen by a clock that is another one now, if later
             del state.members[name]
-            state.spent[member.budget] = state.spent.get(member.budget, NOTHING) + member.in_flight + member.granted
+            _spend(state, member.budget, member.in_flight + member.granted)
             if (flow := state.flows.get(member.flow)) is not None:
-                flow.requests -= member.granted.requests
-                flow.tokens -= member.granted.tokens
+                flow.requests = max(-MOST, flow.requests - member.granted.requests)
+                flow.tokens = max(-MOST, flow.tokens - member.granted.tokens)
+
+
+def _spend(state: LeaseState, budget: str, more: Amount) -> Amount:
+    spent = state.spent[budget] = Amount.least(state.spent.get(budget, NOTHING) + more, _ALL)
+    return spent
 
 
 def _drained(state: LeaseState, limits: Limits, now: float, requests: float, tokens: float, *, empty: bool) -> Flow:
@@ -262,8 +239,8 @@ def _drained(state: LeaseState, limits: Limits, now: float, requests: float, tok
     if flow is None:
         flow = state.flows[limits.flow] = Flow(0 if empty else most_requests, 0 if empty else most_tokens, now)
     minutes = max(0.0, now - flow.filled_at) / _MINUTE_S
-    flow.requests = min(most_requests, flow.requests + minutes * requests_a_minute - requests)
-    flow.tokens = min(most_tokens, flow.tokens + minutes * tokens_a_minute - tokens)
+    flow.requests = max(-MOST, min(most_requests, flow.requests + minutes * requests_a_minute - requests))
+    flow.tokens = max(-MOST, min(most_tokens, flow.tokens + minutes * tokens_a_minute - tokens))
     flow.filled_at = now
     return flow
 
@@ -349,7 +326,7 @@ def _share(available: float, member: Member, members: list[Member], wanted: int)
     rivals = sum(1 for each in members if each.waiting and each is not member)
     if available < 1 or (rivals and not member.waiting):
         return 0
-    return min(wanted, max(1, int(available / (rivals + 1))))
+    return min(wanted, max(1, int(min(available, MOST) / (rivals + 1))))
 
 
 def _sum(amounts: Iterable[Amount]) -> Amount:
@@ -357,12 +334,3 @@ def _sum(amounts: Iterable[Amount]) -> Amount:
     for amount in amounts:
         total += amount
     return total
-
-
-def _member_of(known: dict[str, Any]) -> Member:
-    answer = known["answer"]
-    return Member(
-        **known
-        | {"in_flight": Amount(**known["in_flight"]), "granted": Amount(**known["granted"])}
-        | {"answer": None if answer is None else lease_of(answer)}
-    )

@@ -142,7 +142,7 @@ class Limiter:
         now = self._clock()
         opens_at = service.throttle.opens_at(now)
         if deadline <= (now if opens_at is None else opens_at):
-            raise _too_late()
+            raise self._too_late()
         if service.waiting or opens_at != now or not self._take(service, need, now):
             look_at = now + _LOOK_AGAIN_S
             if opens_at is not None and now < opens_at < look_at:
@@ -209,7 +209,7 @@ class Limiter:
                 if waiter.granted.done():
                     self._drop_first(waiting)
                 elif refusal is not None or waiter.deadline <= now:
-                    waiter.granted.set_exception(refusal or _too_late())
+                    waiter.granted.set_exception(refusal or self._too_late())
                     self._drop_first(waiting)
                 elif (opens_at := service.throttle.opens_at(now)) == now and self._take(service, waiter.need, now):
                     waiter.granted.set_result(None)
@@ -244,7 +244,12 @@ class Limiter:
         for service in self._services.values():
             for waiter in service.waiting:
                 if waiter.deadline <= now and not waiter.granted.done():
-                    waiter.granted.set_exception(_too_late())
+                    waiter.granted.set_exception(self._too_late())
+
+    def _too_late(self) -> UnreachableError:
+        waited = "the row's deadline passed while it waited for its turn"
+        trouble = None if self._lease_client is None else self._lease_client.trouble
+        return UnreachableError(ErrorKind.DEADLINE, waited if trouble is None else f"{waited}: {trouble}")
 
 
 class Slot:
@@ -302,7 +307,3 @@ class Slot:
         """It failed in a way that the service may be at fault for; `row` identifies the row of the attempt."""
         counts = self._service.throttle.failed(self._limiter._clock(), self._sent_at, row)
         self.service_is_down = not counts
-
-
-def _too_late() -> UnreachableError:
-    return UnreachableError(ErrorKind.DEADLINE, "the row's deadline passed while it waited for its turn")

@@ -23,6 +23,8 @@ _FIRST_MEMBER, _A_MEMBER = 8, 4
 _JOINED_AT, _BURST, _LET_THROUGH, _RATE = range(_A_MEMBER)
 _MOST_MEMBERS = 512
 _SPARE_FOR_S = 1.0  # a task's end is often another one's begin
+_MOST = 1e12
+_LOCK_WITHIN_S, _FIRST_LOCK_WITHIN_S = 0.02, 1.0  # calls wait meanwhile
 _CLOCKS_DIFFER_S = 0.02  # an event loop reads its clock once a turn
 
 CELLS = _FIRST_MEMBER + _A_MEMBER * _MOST_MEMBERS
@@ -66,24 +68,24 @@ class SharedThrottleState:
     @property
     def bursts(self) -> float:
         """How many bursts of 429s there have been."""
-        return self._cells[_BURSTS]
+        return self._read(_BURSTS)
 
     @property
     def closed_until(self) -> float:
         """Nobody sends before."""
-        return self._cells[_CLOSED_UNTIL]
+        return self._read(_CLOSED_UNTIL)
 
     def refused(self, now: float, sent_at: float) -> None:
         """A call was answered 429: a new burst, unless it was sent before the last one was known."""
         with self._lock():
-            if not self.bursts or sent_at > self._cells[_BURST_AT] + _CLOCKS_DIFFER_S:
-                self._cells[_BURST_BEFORE_AT], self._cells[_BURST_AT] = self._cells[_BURST_AT], now
-                self._cells[_BURSTS] += 1
+            if not self.bursts or sent_at > self._read(_BURST_AT) + _CLOCKS_DIFFER_S:
+                self._cells[_BURST_BEFORE_AT], self._cells[_BURST_AT] = self._read(_BURST_AT), now
+                self._cells[_BURSTS] = self.bursts + 1
 
     def close_until(self, at: float) -> None:
         """Nobody sends before, longer pauses aside."""
         with self._lock():
-            self._cells[_CLOSED_UNTIL] = max(self._cells[_CLOSED_UNTIL], at)
+            self._cells[_CLOSED_UNTIL] = max(self.closed_until, at)
 
     def report(self, let_through: float) -> None:
         """How many calls of this member were let through, up to the last burst, since its last report."""
@@ -100,9 +102,9 @@ class SharedThrottleState:
         reported = [cell for cell in self._members() if self._cells[cell + _BURST] == bursts]
         if bursts < 2 or not reported:
             return 0.0, 0.0
-        first_joined_at = min(self._cells[cell + _JOINED_AT] for cell in reported)
-        over_s = self._cells[_BURST_AT] - max(self._cells[_BURST_BEFORE_AT], first_joined_at)
-        return sum(self._cells[cell + _LET_THROUGH] for cell in reported) / len(reported), over_s
+        first_joined_at = min(self._read(cell + _JOINED_AT) for cell in reported)
+        over_s = self._read(_BURST_AT) - max(self._read(_BURST_BEFORE_AT), first_joined_at)
+        return sum(self._read(cell + _LET_THROUGH) for cell in reported) / len(reported), over_s
 
     def join(self, now: float) -> float | None:
         """Becomes a member that sends.
@@ -112,9 +114,9 @@ class SharedThrottleState:
             known.
         """
         with self._lock():
-            self._cells[_MEMBERS] = max(self._cells[_MEMBERS], self._member + 1)
+            self._cells[_MEMBERS] = max(self._read(_MEMBERS), self._member + 1)
             rate = self._spare(now, 0.0)
-            if not rate and (rates := [rate for cell in self._members() if (rate := self._cells[cell + _RATE])]):
+            if not rate and (rates := [rate for cell in self._members() if (rate := self._read(cell + _RATE)) > 0]):
                 rate = sum(rates) / (len(rates) + 1)
             self._cells[self._mine + _RATE] = rate
             self._cells[self._mine + _JOINED_AT] = now
@@ -126,7 +128,7 @@ class SharedThrottleState:
 
     def take_over(self, now: float) -> float:
         """The rate that members left a while ago, for this one to add to its own; mostly 0."""
-        if not self._cells[_SPARE_RATE] or now < self._cells[_SPARE_AT] + _SPARE_FOR_S:
+        if not self._cells[_SPARE_RATE] or now < self._read(_SPARE_AT) + _SPARE_FOR_S:
             return 0.0
         with self._lock():
             return self._spare(now, _SPARE_FOR_S)
@@ -136,17 +138,22 @@ class SharedThrottleState:
         with self._lock():
             self._cells[self._mine + _RATE] = 0.0
             if rate:
-                self._cells[_SPARE_RATE] += rate
+                self._cells[_SPARE_RATE] = self._read(_SPARE_RATE) + rate
                 self._cells[_SPARE_AT] = now
 
     def _spare(self, now: float, for_s: float) -> float:
-        if now < self._cells[_SPARE_AT] + for_s:
+        if now < self._read(_SPARE_AT) + for_s:
             return 0.0
-        rate, self._cells[_SPARE_RATE] = self._cells[_SPARE_RATE], 0.0
-        return rate
+        rate, self._cells[_SPARE_RATE] = self._read(_SPARE_RATE), 0.0
+        return max(0.0, rate)
+
+    def _read(self, place: int) -> float:
+        """A number, or 0 where another process wrote none, or one beyond all times, counts and rates."""
+        number = self._cells[place]
+        return number if -_MOST <= number <= _MOST else 0.0
 
     def _members(self) -> Iterator[int]:
-        for member in range(int(self._cells[_MEMBERS])):
+        for member in range(min(_MOST_MEMBERS, int(self._read(_MEMBERS)))):
             if member == self._member or self._lives(member):
                 yield _FIRST_MEMBER + _A_MEMBER * member
 
@@ -195,7 +202,7 @@ class HostThrottleStates:
         except OSError as error:
             _log.warning("what a service refuses is not shared with other processes: %s", error)
             return PrivateThrottleStates().of(service)
-        return SharedThrottleState(cells, member, locks.is_locked, lambda: locked(path))
+        return SharedThrottleState(cells, member, locks.is_locked, lambda: _locked_or_not(path))
 
     def close(self) -> None:
         """See `ThrottleStates.close`."""
@@ -204,9 +211,18 @@ class HostThrottleStates:
         self._locks.clear()
 
 
+@contextlib.contextmanager
+def _locked_or_not(path: Path) -> Iterator[None]:
+    """The lock, unless a process that was stopped has it: then a burst may be counted twice, or a rate be lost."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            held.enter_context(locked(path, within_s=_LOCK_WITHIN_S))
+        yield
+
+
 def _shared_cells(path: Path) -> memoryview[float]:
     size = CELLS * 8
-    with locked(path), path.open("r+b") as file:
+    with locked(path, within_s=_FIRST_LOCK_WITHIN_S), path.open("r+b") as file:
         if file.seek(0, os.SEEK_END) < size:
             file.write(bytes(size))  # room that the disk lacked later would end the process
             file.flush()

@@ -232,7 +232,11 @@ class Runtime:
             settings.coordination, shared_dir(settings.scope), credentials, self._transport.send, self.loop.time
         )
         self._response_cache = ResponseCache(
-            settings.coordination, settings.cache_quota_mb << 20, credentials, self.loop.time
+            settings.coordination,
+            settings.cache_quota_mb << 20,
+            credentials,
+            self.loop.time,
+            row_deadline_s=settings.row_deadline_s,
         )
         self._timer = self.loop.call_later(_LOOK_AT_SEGMENT_S, self._rotate)
         policy = CallPolicy(

@@ -12,35 +12,54 @@ import fcntl
 import os
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_MOST_OWNERS = 4096
+MOST_OWNERS = 4096
+_LOOK_AGAIN_S = 0.005
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, where_possible: bool = False, wait: bool = True) -> Iterator[None]:
+def locked(
+    path: Path, *, where_possible: bool = False, wait: bool = True, within_s: float | None = None
+) -> Iterator[None]:
     """Holds a file's lock. The file is made with mode 0600 if missing.
 
     Args:
         path: the file.
         where_possible: whether to continue without the lock on a mount that has none.
         wait: whether to wait for it.
+        within_s: how long it is waited for, in seconds; None: as long as it takes.
 
     Raises:
-        BlockingIOError: another has it, and is not waited for.
+        BlockingIOError: another has it, and is not waited for, or not any longer.
     """
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if wait and within_s is not None:
+                _lock_within(lock, within_s)
+            else:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if not (where_possible and error.errno in _NO_LOCKS):
                 raise
         yield
     finally:
         os.close(lock)
+
+
+def _lock_within(lock: int, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(_LOOK_AGAIN_S)
 
 
 class ByteLocks:
@@ -62,7 +81,7 @@ class ByteLocks:
             return False
         return True
 
-    def lock_any(self, start: int = 0, most: int = _MOST_OWNERS) -> int:
+    def lock_any(self, start: int = 0, most: int = MOST_OWNERS) -> int:
         """Locks the first byte that is free.
 
         Args:

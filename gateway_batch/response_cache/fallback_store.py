@@ -5,38 +5,42 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from gateway_batch.response_cache.pausing_store import PausingStore
 from gateway_batch.response_cache.store import AnswerStore, Found, Outbox, StoreError
-
-_TRY_AGAIN_S = 5.0
 
 _log = logging.getLogger(__name__)
 
 
 class FallbackStore:
-    """Answers in a shared store; while that does not answer, in the host's.
+    """Answers in a shared store; while that does not answer as it should, in the host's.
 
     Args:
         shared: what is asked where it can be.
         host: what is asked for a while after `shared` failed.
         clock: seconds.
+        within_s: how long an exchange with either may take; None: as long as the store lets it.
     """
 
-    def __init__(self, shared: AnswerStore, host: AnswerStore, clock: Callable[[], float]) -> None:
-        self._shared = shared
-        self._host = host
-        self._clock = clock
-        self._host_until = clock()
+    def __init__(
+        self, shared: AnswerStore, host: AnswerStore, clock: Callable[[], float], within_s: float | None = None
+    ) -> None:
+        self._shared = PausingStore(shared, clock, within_s)
+        self._host = PausingStore(host, clock, within_s)
+        self._host_has_claims = False
         self._warned = False
 
     async def exchange(self, outbox: Outbox, wanted: Sequence[bytes]) -> Sequence[Found]:
         """See `AnswerStore.exchange`."""
-        if self._clock() >= self._host_until:
-            try:
-                return await self._shared.exchange(outbox, wanted)
-            except StoreError as error:
-                self._host_until = self._clock() + _TRY_AGAIN_S
-                self._warn(error)
-        return await self._host.exchange(outbox, wanted)
+        try:
+            found = await self._shared.exchange(outbox, wanted)
+        except StoreError as error:
+            self._warn(error)
+            self._host_has_claims = True
+            return await self._host.exchange(outbox, wanted)
+        if self._host_has_claims:
+            self._host_has_claims = False
+            await self._host.close()  # its claims would not be given up one by one any more; it opens again if need be
+        return found
 
     async def close(self) -> None:
         """See `AnswerStore.close`."""

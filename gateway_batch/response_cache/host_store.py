@@ -3,21 +3,28 @@
 A claim says that its owner is at work on a request. An owner is a locked byte of a file, which the kernel lets go with
 the process: the claims of one that died can be taken over at once, and no lease has to time out. Claims have a table of
 their own: it stays small, so that most of what a transaction writes are answers.
+
+What may have to wait is done by a thread of its own: opening the file, and a transaction while another process writes.
+Others are done on the loop, as a thread's turns would cost more than they take. After any failure the file is closed,
+its claims given up, and opened anew by the next exchange.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from gateway_batch.local_files.locks import ByteLocks, locked
+from gateway_batch.local_files.locks import MOST_OWNERS, ByteLocks, locked
 from gateway_batch.response_cache.store import AnswerScope, Claim, Found, Outbox, StoreError
 
-_BUSY_TIMEOUT_S = 30.0
+_BUSY_TIMEOUT_S = 2.0
 _MOST_VALUES = 500
 _CHECKPOINT_PAGES = 4_000
 _LOOK_AT_SIZE_EVERY = 50
@@ -44,22 +51,54 @@ class HostAnswerStore:
         self._full = False
         self._folder = scope.folder
         self._file: _File | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._waiting: Future[Any] | None = None
 
     async def exchange(self, outbox: Outbox, wanted: Sequence[bytes]) -> Sequence[Found]:
         """See `AnswerStore.exchange`."""
-        with _store_errors():
-            file = self._file = self._file or _File(self._folder)
-            if self._is_full(file, outbox):
-                outbox = outbox.without_answers()
-            with file.transaction():
-                file.write(outbox, self._query)
-                return file.claim(wanted, self._query)
+        if self._file is not None and (self._waiting is None or self._waiting.done()):
+            with contextlib.suppress(_LockedError):
+                return self._exchange(outbox, wanted, waits=False)
+        thread = self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="gateway_batch_answers")
+        self._waiting = thread.submit(self._exchange, outbox, wanted, waits=True)
+        try:
+            return await asyncio.wrap_future(self._waiting)
+        except asyncio.CancelledError:  # it may still be done, and nobody hears what it claims
+            self._waiting = thread.submit(self._close)
+            raise
 
     async def close(self) -> None:
         """See `AnswerStore.close`."""
+        if self._file is None and self._thread is None:
+            return
+        thread, self._thread = self._thread or ThreadPoolExecutor(1), None
+        try:
+            await asyncio.wrap_future(thread.submit(self._close))
+        finally:
+            thread.shutdown(wait=False)
+
+    def _exchange(self, outbox: Outbox, wanted: Sequence[bytes], *, waits: bool) -> Sequence[Found]:
+        try:
+            file = self._file = self._file or _File(self._folder)
+            if self._is_full(file, outbox):
+                outbox = outbox.without_answers()
+            with file.transaction(waits=waits):
+                file.write(outbox, self._query)
+                return file.claim(wanted, self._query)
+        except (sqlite3.Error, OSError) as error:
+            if not waits and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise _LockedError from None
+            self._close()
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> None:
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            with contextlib.suppress(sqlite3.Error, OSError):
+                file.close()
 
     def _is_full(self, file: _File, outbox: Outbox) -> bool:
         if not self._full and outbox.answers:
@@ -72,13 +111,19 @@ class HostAnswerStore:
         return self._full
 
 
+class _LockedError(Exception):
+    """Another process writes just now."""
+
+
 class _File:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = folder / "answers.sqlite"
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         self._opening = folder / "opening"
-        with locked(self._opening):  # SQLite doesn't wait for a file whose journal mode another process sets
+        self._owners: ByteLocks | None = None
+        # SQLite doesn't wait for a file whose journal mode another process sets.
+        with locked(self._opening, within_s=_BUSY_TIMEOUT_S):
             self._open(folder)
 
     def _open(self, folder: Path) -> None:
@@ -93,19 +138,23 @@ class _File:
             self._owners = ByteLocks(folder / "owners")
             self._me = self._owners.lock_any()
             self._give_up_all()  # what an owner of the same byte left when it died
+            self._wait_for_locks(0.0)
         except BaseException:
             self._database.close()
+            if self._owners is not None:
+                self._owners.close()
             raise
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             self._give_up_all()
+        assert self._owners is not None
+        self._owners.close()  # what could not be given up is free with it
         try:
-            with locked(self._opening):  # nor for one that the last process closes
+            with locked(self._opening, within_s=_BUSY_TIMEOUT_S):  # nor for one that the last process closes
                 self._database.close()
-        except FileNotFoundError:  # the scope has ended, and its folder is gone
+        except OSError:  # the scope has ended, and its folder is gone, or the lock is another's for too long
             self._database.close()
-        self._owners.close()
 
     def _give_up_all(self) -> None:
         self._database.execute("DELETE FROM claims WHERE owner = ?", (self._me,))
@@ -115,7 +164,9 @@ class _File:
         return self._path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, waits: bool) -> Iterator[None]:
+        if waits:
+            self._wait_for_locks(_BUSY_TIMEOUT_S)
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -124,6 +175,11 @@ class _File:
                 self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
+        if waits:
+            self._wait_for_locks(0.0)
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        self._database.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
     def write(self, outbox: Outbox, query: str) -> None:
         kept: list[tuple[bytes, bytes, str | None]] = [(key, answer, None) for key, answer in outbox.answers]
@@ -148,12 +204,16 @@ class _File:
 
     def _answers(self, keys: Sequence[bytes], query: str) -> dict[bytes, bytes]:
         places = _places("?", keys)
-        statement = f"SELECT key, answer FROM answers WHERE key IN ({places}) AND coalesce(failed_in = ?, TRUE)"
+        answer = "CASE typeof(answer) WHEN 'blob' THEN answer ELSE x'' END"  # one of another type is no answer of ours
+        statement = f"SELECT key, {answer} FROM answers WHERE key IN ({places}) AND coalesce(failed_in = ?, TRUE)"
         return dict(self._database.execute(statement, (*keys, query)))
 
     def _held(self) -> set[bytes]:
         """What living processes are at work on: as many rows as they work on at once."""
-        claims = self._database.execute("SELECT key, owner FROM claims WHERE owner <> ?", (self._me,)).fetchall()
+        assert self._owners is not None
+        form = f"typeof(key) = 'blob' AND typeof(owner) = 'integer' AND owner BETWEEN 0 AND {MOST_OWNERS - 1}"
+        statement = f"SELECT key, owner FROM claims WHERE owner <> ? AND {form}"
+        claims = self._database.execute(statement, (self._me,)).fetchall()
         living = {owner for owner in {owner for _, owner in claims} if self._owners.is_locked(owner)}
         return {key for key, owner in claims if owner in living}
 
@@ -174,11 +234,3 @@ def warn_of_quota(log: logging.Logger, quota_bytes: int) -> None:
         "Raise cache_quota_mb (GATEWAY_BATCH_CACHE_QUOTA_MB) to keep more",
         quota_bytes >> 20,
     )
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{type(error).__name__}: {error}") from error

@@ -19,6 +19,7 @@ from gateway_batch.response_cache import (
     AnswerStore,
     FallbackStore,
     HostAnswerStore,
+    PausingStore,
     RedisAnswerStore,
     SingleFlight,
 )
@@ -36,6 +37,8 @@ from gateway_batch.transport import redis_connection
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+_STORE_HAS_S, _STORE_WITHIN_S = 1.0, 5.0
+
 
 class ResponseCache:
     """Opens scopes one after another. Belongs to one event loop.
@@ -45,15 +48,22 @@ class ResponseCache:
         quota_bytes: of a scope's answers.
         credentials: resolve the URL of a Redis.
         clock: monotonic seconds, the loop's own.
+        row_deadline_s: how long a row waits at most, for identical requests of other rows too.
     """
 
     def __init__(
-        self, coordination: CoordinationConfig, quota_bytes: int, credentials: Credentials, clock: Callable[[], float]
+        self,
+        coordination: CoordinationConfig,
+        quota_bytes: int,
+        credentials: Credentials,
+        clock: Callable[[], float],
+        row_deadline_s: float,
     ) -> None:
         self._coordination = coordination
         self._quota_bytes = quota_bytes
         self._credentials = credentials
         self._clock = clock
+        self._row_deadline_s = row_deadline_s
         self._single_flight: SingleFlight | None = None
         self._scope: AnswerScope | None = None
         self._redis: Redis | None = None
@@ -66,7 +76,9 @@ class ResponseCache:
         """
         if self._single_flight is None or self._scope != scope:
             await self._close_single_flight()
-            self._single_flight = SingleFlight(self._store(scope), keep_failures=bool(scope.query))
+            self._single_flight = SingleFlight(
+                self._store(scope), keep_failures=bool(scope.query), row_deadline_s=self._row_deadline_s
+            )
             self._scope = scope
         return self._single_flight
 
@@ -83,7 +95,7 @@ class ResponseCache:
         """Hands everything over, and closes stores and connection."""
         await self._close_single_flight()
         if self._redis is not None:
-            await self._redis.aclose()
+            await redis_connection.close(self._redis)
 
     async def _close_single_flight(self) -> None:
         if self._single_flight is not None:
@@ -93,13 +105,14 @@ class ResponseCache:
 
     def _store(self, scope: AnswerScope) -> AnswerStore:
         host = HostAnswerStore(scope, self._quota_bytes)
+        within_s = min(_STORE_WITHIN_S, max(_STORE_HAS_S, self._row_deadline_s / 4))
         if not is_redis(self._coordination.backend):
-            return host
+            return PausingStore(host, self._clock, within_s)
         if self._redis is None:
             self._redis = redis_connection.connect(redis_url(self._coordination.backend, self._credentials))
         name = self._coordination.name
         shared = RedisAnswerStore(self._redis, scope, coordination_name=name, quota_bytes=self._quota_bytes)
-        return FallbackStore(shared, host, self._clock)
+        return FallbackStore(shared, host, self._clock, within_s)
 
     async def _count(self, scope: AnswerScope, counts: Counts) -> None:
         """Where several hosts share answers their counts are in Redis, too, and else each host's in its own file."""
@@ -138,7 +151,7 @@ def savings_of(config: GatewayConfig, application_id: str) -> dict[str, Counts]:
         try:
             return await read_shared_savings(redis, savings_key(config.coordination_name, application_id))
         finally:
-            await redis.aclose()
+            await redis_connection.close(redis)
 
     with ThreadPoolExecutor(1) as thread:  # a notebook's own thread has a running loop
         try:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _KEPT_S = 7 * 86_400
+_MOST_DIGITS = 19
 
 
 class Savings(NamedTuple):
@@ -56,11 +57,15 @@ def add_savings(path: Path, execution_id: str, counts: Counts) -> None:
 
 
 def read_savings(path: Path) -> dict[str, Counts]:
-    """Sums of a host's file, by execution id; none where there is no file."""
-    if not path.exists():
+    """Sums of a host's file, by execution id; none where there is no file. Lines of another form don't count."""
+    if not path.is_file():
         return {}
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    return sum_savings((execution_id, Counts(*map(int, counts))) for execution_id, *counts in lines)
+    lines = (line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return sum_savings(
+        (execution_id, Counts(*map(int, counts)))
+        for execution_id, *counts in filter(None, lines)
+        if len(counts) == len(Counts._fields) and all(map(_is_count, counts))
+    )
 
 
 async def add_shared_savings(redis: Redis, key: str, execution_id: str, counts: Counts) -> None:
@@ -77,14 +82,18 @@ async def add_shared_savings(redis: Redis, key: str, execution_id: str, counts: 
 
 
 async def read_shared_savings(redis: Redis, key: str) -> dict[str, Counts]:
-    """An application's counts in Redis, by execution id.
+    """An application's counts in Redis, by execution id. Those of another form, or a later version's, don't count.
 
     Raises:
         RedisError: they can't be read.
     """
     async with asking_redis():
         counts: dict[bytes, bytes] = await redis.hgetall(key)  # type: ignore[assignment]
-    return sum_savings(_of_field(field.decode(), int(count)) for field, count in counts.items())
+        fields = [(field.decode(errors="replace"), count.decode(errors="replace")) for field, count in counts.items()]
+    known = [(*field.rpartition(" ")[::2], count) for field, count in fields if _is_count(count)]
+    return sum_savings(
+        (execution_id, Counts(**{name: int(count)})) for execution_id, name, count in known if name in Counts._fields
+    )
 
 
 def savings_key(coordination_name: str, application_id: str) -> str:
@@ -105,6 +114,5 @@ def total(counts: Iterable[Counts]) -> Counts:
     return Counts(*map(sum, zip(Counts(), *counts, strict=True)))
 
 
-def _of_field(field: str, count: int) -> tuple[str, Counts]:
-    execution_id, _, name = field.rpartition(" ")
-    return execution_id, Counts(**{name: count})
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS

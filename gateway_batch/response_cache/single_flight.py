@@ -1,16 +1,17 @@
-"""Single flight: of identical requests one is sent; the others get its answer, and hold no slot while they wait."""
+"""Single flight: of identical requests one is sent; the others get its outcome, and hold no slot while they wait."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVarTuple, Unpack
 
-import orjson
-
-from gateway_batch.errors import CallError, ErrorKind
-from gateway_batch.json_data import exact_json
+from gateway_batch.errors import CallError, ErrorKind, UnreachableError
+from gateway_batch.response_cache.kept_answers import Fits, NotUnderstoodError, decoded, encoded, encoded_failure
 from gateway_batch.response_cache.store import AnswerStore, Claim, Found, Outbox, StoreError
 
 # Failures that hold for the rest of a query: they would come again the same way, or the attempts that a request has are
@@ -22,12 +23,15 @@ _SOONEST_S, _LATEST_S = 0.002, 0.05
 _PART_OF_A_REQUEST = 0.5
 _ASK_AGAIN_S = 0.05
 
-_EXACT = "exact"
-"""The member of a kept answer that has its JSON as text."""
+_HEARS_WHY_S = 0.25
+"""How long one that waits, past its deadline, hears why the request it waits for failed: as a rule, the deadline's."""
+
+_NOT_SHARED = "answers can't be shared for now, so identical requests may be sent again"
 
 _log = logging.getLogger(__name__)
 
 Outcome = Any | CallError
+Resolved = tuple[Outcome] | None
 Send = Callable[[Sequence[int]], Awaitable[Sequence[Outcome]]]
 Ts = TypeVarTuple("Ts")
 
@@ -38,6 +42,7 @@ class SingleFlight:
     Args:
         store: of the scope, shared with other processes.
         keep_failures: whether a failure is kept as an answer for the rest of the query.
+        row_deadline_s: how long a request is waited for that another row or process has in flight.
 
     Attributes:
         sent: prompts or texts that were sent from here.
@@ -45,57 +50,69 @@ class SingleFlight:
         requests: that had those sent; who sends several texts in one, for `answer_all`, counts it.
     """
 
-    def __init__(self, store: AnswerStore, *, keep_failures: bool) -> None:
+    def __init__(self, store: AnswerStore, *, keep_failures: bool, row_deadline_s: float = math.inf) -> None:
         self._store = store
         self._keep_failures = keep_failures
+        self._row_deadline_s = row_deadline_s
         self._loop = asyncio.get_running_loop()
-        self._in_flight: dict[bytes, asyncio.Future[tuple[Any] | None] | None] = {}
+        self._in_flight: dict[bytes, asyncio.Future[Resolved] | None] = {}
         """Requests that this process is working on; a future where another waits for one."""
         self._asked: dict[bytes, asyncio.Future[Found]] = {}
         self._outbox = Outbox()
         self._timer: asyncio.TimerHandle | None = None
         self._exchange: asyncio.Task[None] | None = None
-        self._warned = False
+        self._warned: set[str] = set()
         self._took_s = 0.0
         self._taken = (0, 0, 0)
         self.sent = 0
         self.saved = 0
         self.requests = 0
 
-    async def answer(self, key: bytes, send: Callable[[Unpack[Ts]], Awaitable[Any]], *arguments: *Ts) -> Any:
+    async def answer(
+        self, key: bytes, send: Callable[[Unpack[Ts]], Awaitable[Any]], *arguments: *Ts, fits: Fits | None = None
+    ) -> Any:
         """The answer to one request: a kept one, or what `send` returns.
 
+        Args:
+            key: of the request.
+            send: sends it; has a deadline of its own.
+            arguments: of `send`.
+            fits: whether a kept value is one that `send` could have returned; None: any is.
+
         Raises:
-            CallError: what `send` raised, or a kept failure.
+            CallError: what `send` raised, here or for an identical request that was waited for, or a kept failure; of
+                kind `deadline` where `row_deadline_s` passed in waiting.
         """
+        deadline = self._loop.time() + self._row_deadline_s
         while key in self._in_flight:
-            if (resolved := await self._answer_in_flight(key)) is not None:
+            if (resolved := await self._outcome_in_flight(key, deadline)) is not None:
                 self.saved += 1
-                return resolved[0]
+                return _value(copy.copy(resolved[0]) if isinstance(resolved[0], CallError) else resolved[0])
         self._in_flight[key] = resolved = None
         try:
             found = await self._ask(key)
             while found is Claim.HELD:
+                if self._loop.time() >= deadline:
+                    raise _held_elsewhere()
                 await asyncio.sleep(_ASK_AGAIN_S)
                 found = await self._ask(key)
-            if found is Claim.MINE:
+            outcome = found if found is Claim.MINE else self._kept(found, fits)
+            if outcome is Claim.MINE:
                 self.sent += 1
                 self.requests += 1
                 started = self._loop.time()
                 try:
-                    value = await send(*arguments)
+                    outcome = await send(*arguments)
                 except CallError as error:
+                    resolved = _shared(error)
                     self._settle(key, error)
                     raise
                 self._took_s = self._loop.time() - started
-                self._settle(key, value)
+                self._settle(key, outcome)
             else:
                 self.saved += 1
-                value = _decoded(found)
-                if isinstance(value, CallError):
-                    raise value
-            resolved = (value,)
-            return value
+            resolved = (outcome,)
+            return _value(outcome)
         except CallError:
             raise
         except BaseException:
@@ -104,21 +121,24 @@ class SingleFlight:
         finally:
             self._resolve(key, resolved)
 
-    async def answer_all(self, keys: Sequence[bytes], send: Send) -> list[Outcome]:
+    async def answer_all(self, keys: Sequence[bytes], send: Send, fits: Fits | None = None) -> list[Outcome]:
         """The answers to several requests; those that nobody has asked go to `send` together.
 
         Args:
             keys: of the requests; the same one may stand twice.
             send: takes places in `keys`; returns their outcomes.
+            fits: whether a kept value is one that `send` could have returned; None: any is.
         """
         found: dict[bytes, Outcome] = {}
+        batch = _Batch(keys, send, fits, found, self._loop.time() + self._row_deadline_s)
         waiting = list(dict.fromkeys(keys))
         self.saved += len(keys) - len(waiting)
         while waiting:
-            if free := [key for key in waiting if key not in self._in_flight]:
-                await self._claim_and_send(free, keys, send, found)
-            else:
-                await self._answer_in_flight(waiting[0])
+            in_flight = {key: self._future(key) for key in waiting if key in self._in_flight}
+            if free := [key for key in waiting if key not in in_flight]:
+                await self._claim_and_send(free, batch)
+            if in_flight:
+                await self._wait_for(in_flight, batch)
             waiting = [key for key in waiting if key not in found]
         return [found[key] for key in keys]
 
@@ -142,31 +162,34 @@ class SingleFlight:
         before, self._taken = self._taken, (self.sent, self.saved, self.requests)
         return self.sent - before[0], self.saved - before[1], self.requests - before[2]
 
-    async def _claim_and_send(
-        self, free: Sequence[bytes], keys: Sequence[bytes], send: Send, found: dict[bytes, Outcome]
-    ) -> None:
+    async def _claim_and_send(self, free: Sequence[bytes], batch: _Batch) -> None:
         """Claims keys and sends those that are ours to send; then waits, with no claim, for those that others hold."""
+        found = batch.found
         self._in_flight |= dict.fromkeys(free)
         unresolved = list(free)
         try:
             while unresolved:
+                is_last = self._loop.time() >= batch.deadline
                 asked = [(key, self._ask(key)) for key in unresolved]
-                stands = {key: await answer for key, answer in asked}
+                stands = {key: self._kept(await answer, batch.fits) for key, answer in asked}
                 if mine := [key for key, stand in stands.items() if stand is Claim.MINE]:
                     self.sent += len(mine)
                     started = self._loop.time()
-                    outcomes = await send([keys.index(key) for key in mine])
+                    outcomes = await batch.send([batch.keys.index(key) for key in mine])
                     self._took_s = self._loop.time() - started
                     for key, outcome in zip(mine, outcomes, strict=True):
                         found[key] = outcome
                         self._settle(key, outcome)
                 for key, stand in stands.items():
-                    if isinstance(stand, bytes):
-                        found[key] = _decoded(stand)
+                    if not isinstance(stand, Claim):
+                        found[key] = stand
                         self.saved += 1
                 unresolved, asked_for = [key for key in unresolved if key not in found], unresolved
                 for key in found.keys() & set(asked_for):
-                    self._resolve(key, None if isinstance(found[key], CallError) else (found[key],))
+                    self._resolve(key, _shared(found[key]))
+                if unresolved and is_last:
+                    found |= {key: _held_elsewhere() for key in unresolved}
+                    return
                 if unresolved:
                     await asyncio.sleep(_ASK_AGAIN_S)
         except BaseException:
@@ -176,16 +199,52 @@ class SingleFlight:
             for key in unresolved:
                 self._resolve(key, None)
 
-    def _answer_in_flight(self, key: bytes) -> asyncio.Future[tuple[Any] | None]:
-        """The answer that this process is waiting for; None if there will be none to share."""
+    async def _wait_for(self, in_flight: dict[bytes, asyncio.Future[Resolved]], batch: _Batch) -> None:
+        """Waits for requests that other calls of this process have in flight; takes outcomes that are shared."""
+        left_s = batch.deadline + _HEARS_WHY_S - self._loop.time()
+        await asyncio.wait(in_flight.values(), timeout=None if math.isinf(left_s) else max(0.0, left_s))
+        for key, future in in_flight.items():
+            if not future.done():
+                batch.found[key] = _held_here()
+            elif (resolved := future.result()) is not None:
+                batch.found[key] = resolved[0]
+                self.saved += 1
+
+    async def _outcome_in_flight(self, key: bytes, deadline: float) -> Resolved:
+        """The outcome that this process is waiting for; None if there will be none to share.
+
+        Raises:
+            UnreachableError: of kind `deadline`, if there is none by then.
+        """
+        future = self._future(key)
+        if math.isinf(deadline):
+            return await asyncio.shield(future)
+        try:
+            async with asyncio.timeout_at(deadline + _HEARS_WHY_S):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise _held_here() from None
+
+    def _future(self, key: bytes) -> asyncio.Future[Resolved]:
+        """Of a request that is in flight."""
         future = self._in_flight[key]
         if future is None:
             future = self._in_flight[key] = self._loop.create_future()
-        return asyncio.shield(future)
+        return future
 
-    def _resolve(self, key: bytes, resolved: tuple[Any] | None) -> None:
+    def _resolve(self, key: bytes, resolved: Resolved) -> None:
         if (future := self._in_flight.pop(key)) is not None:
             future.set_result(resolved)
+
+    def _kept(self, found: Found, fits: Fits | None) -> Outcome:
+        """A request's claim, or its outcome as it was kept; one that is not understood counts as not kept."""
+        if isinstance(found, Claim):
+            return found
+        try:
+            return decoded(found, fits)
+        except NotUnderstoodError as error:
+            self._warn(f"a kept answer is not understood, so its request is sent, and its answer kept instead: {error}")
+            return Claim.MINE
 
     def _ask(self, key: bytes) -> asyncio.Future[Found]:
         """How a request stands. What several callers ask is asked together."""
@@ -195,15 +254,12 @@ class SingleFlight:
 
     def _settle(self, key: bytes, outcome: Outcome) -> None:
         if not isinstance(outcome, CallError):
-            self._outbox.answers.append((key, _encoded(outcome)))
+            if (answer := encoded(outcome)) is not None:
+                self._outbox.answers.append((key, answer))
+            else:
+                self._outbox.released.append(key)
         elif self._keep_failures and outcome.kind in KEPT:
-            failure = {
-                "kind": outcome.kind,
-                "message": str(outcome),
-                "status": outcome.status,
-                "event_id": outcome.event_id,
-            }
-            self._outbox.failures.append((key, orjson.dumps(failure)))
+            self._outbox.failures.append((key, encoded_failure(outcome)))
         else:
             self._outbox.released.append(key)
         self._wake()
@@ -237,7 +293,9 @@ class SingleFlight:
         try:
             stands = await self._store.exchange(outbox, list(asked))
         except StoreError as error:
-            self._warn(error)
+            self._warn(f"{_NOT_SHARED}: {error}")
+        except Exception as error:
+            self._warn(f"{_NOT_SHARED}: their store failed with {type(error).__name__}")
         except BaseException:
             self._outbox.put_back(outbox)
             raise
@@ -249,25 +307,44 @@ class SingleFlight:
             if self._asked or self._outbox:
                 self._wake()
 
-    def _warn(self, error: StoreError) -> None:
-        if not self._warned:
-            self._warned = True
-            _log.warning("answers can't be shared for now, so identical requests may be sent again: %s", error)
+    def _warn(self, text: str) -> None:
+        subject = text.partition(":")[0]
+        if subject not in self._warned:
+            self._warned.add(subject)
+            _log.warning("%s", text)
 
 
-def _encoded(value: Any) -> bytes:
-    try:
-        return orjson.dumps({"value": value})
-    except TypeError:  # Decimals
-        return orjson.dumps({_EXACT: exact_json.dumps(value)})
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one `answer_all` asks, and what it has found so far."""
+
+    keys: Sequence[bytes]
+    send: Send
+    fits: Fits | None
+    found: dict[bytes, Outcome]
+    deadline: float
 
 
-def _decoded(answer: bytes) -> Outcome:
-    kept = orjson.loads(answer)
-    if _EXACT in kept:
-        return exact_json.loads(kept[_EXACT].encode())
-    if "kind" in kept:
-        error = CallError(ErrorKind(kept["kind"]), kept["message"], status=kept["status"])
-        error.event_id = kept["event_id"]
-        return error
-    return kept["value"]
+def _shared(outcome: Outcome) -> Resolved:
+    """What those get who waited for a request: its failure too, unless only its own row was stopped."""
+    return None if isinstance(outcome, CallError) and outcome.kind is ErrorKind.CANCELLED else (outcome,)
+
+
+def _value(outcome: Outcome) -> Any:
+    if isinstance(outcome, CallError):
+        raise outcome
+    return outcome
+
+
+def _held_here() -> UnreachableError:
+    return UnreachableError(
+        ErrorKind.DEADLINE, "the row's deadline passed while another row's identical request was in flight"
+    )
+
+
+def _held_elsewhere() -> UnreachableError:
+    return UnreachableError(
+        ErrorKind.DEADLINE,
+        "the row's deadline passed while another process had the identical request in flight; one that was stopped "
+        "keeps its requests until it continues or ends",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from gateway_batch.transport.redis_connection import connect
 A, B, C, D = (letter * 16 for letter in (b"a", b"b", b"c", b"d"))
 QUOTA = 1 << 30
 LEASE_S = 3.0
+_ROOT = Path(__file__).parents[2]
 
 
 def scope_in(folder: Path, query: str = "3") -> AnswerScope:
@@ -36,6 +38,12 @@ async def open_store(url: str, scope: AnswerScope, quota_bytes: int = QUOTA) -> 
         await store.close()
         if redis is not None:
             await redis.aclose()
+
+
+def claimed_elsewhere(url: str, folder: Path) -> str:
+    """What a process says that claims request A too."""
+    command = [sys.executable, "-m", "tests.unit.answer_stores", url, str(folder)]
+    return subprocess.run(command, input="\n\n", stdout=subprocess.PIPE, text=True, cwd=_ROOT, check=False).stdout
 
 
 async def hold(url: str, folder: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,19 @@ class Store:
     url: str
     folder: Path
 
-    def run(self, work: Callable[[SingleFlight], Awaitable[T]], *, query: str = "3", quota_bytes: int = QUOTA) -> T:
+    def run(
+        self,
+        work: Callable[[SingleFlight], Awaitable[T]],
+        *,
+        query: str = "3",
+        quota_bytes: int = QUOTA,
+        row_deadline_s: float = math.inf,
+    ) -> T:
         """What a process of its own would get: single flight over a store opened anew."""
 
         async def main() -> T:
             async with open_store(self.url, scope_in(self.folder, query), quota_bytes) as opened:
-                single_flight = SingleFlight(opened, keep_failures=bool(query))
+                single_flight = SingleFlight(opened, keep_failures=bool(query), row_deadline_s=row_deadline_s)
                 try:
                     return await work(single_flight)
                 finally:

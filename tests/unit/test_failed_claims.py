@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.response_cache import SingleFlight
 from tests.redis_server import redis_running
-from tests.unit.answer_stores import A, open_store, scope_in
+from tests.unit.answer_stores import A, claimed_elsewhere, open_store, scope_in
 
 
 @pytest.mark.parametrize("place", ["host", "redis"])
@@ -39,10 +37,3 @@ def fail_and_let_another_claim(url: str, folder: Path) -> None:
             return said
 
     assert asyncio.run(main()) == "held\nkept\n"
-
-
-def claimed_elsewhere(url: str, folder: Path) -> str:
-    """What a process says that claims the request too."""
-    command = [sys.executable, "-m", "tests.unit.answer_stores", url, str(folder)]
-    root = Path(__file__).parents[2]
-    return subprocess.run(command, input="\n\n", stdout=subprocess.PIPE, text=True, cwd=root, check=False).stdout

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway_batch.admission import LeaseClient, Limiter, Limits, Size
-from gateway_batch.admission.lease_client import LeaseStoreUnreachableError
+from gateway_batch.admission.lease_client import LeaseStoreRefusedError, LeaseStoreUnreachableError
 from gateway_batch.admission.lease_stores import MemoryLeaseStore
 from gateway_batch.admission.leases import Lease, LeaseRequest
 from gateway_batch.errors import CallError, ErrorKind
@@ -26,6 +26,7 @@ class Store:
     def __init__(self) -> None:
         self._store = MemoryLeaseStore(now)
         self.reachable = True
+        self.fails_with: Exception | None = None
         self.asks = 0
 
     async def exchange(self, request: LeaseRequest) -> Lease:
@@ -33,6 +34,8 @@ class Store:
         if not self.reachable:
             raise LeaseStoreUnreachableError("it is away")
         self.asks += 1
+        if self.fails_with is not None:
+            raise self.fails_with
         return self._store.exchange("limits", request)
 
     async def close(self) -> None:
@@ -185,6 +188,71 @@ def test_without_its_store_nothing_is_sent_for_long_and_then_it_goes_on(caplog: 
     for start in range(0, 60, 2):
         assert sum(start <= at < start + 60 for at in traffic.sent) <= 6000
     assert [record.message for record in caplog.records if "nothing more is sent" in record.message]
+
+
+REFUSALS = [
+    (LeaseStoreRefusedError("its value x is no state of this version"), "its value x is no state of this version"),
+    (TypeError("prompt"), "their store failed with TypeError"),
+]
+
+
+@pytest.mark.parametrize(("failure", "cause"), REFUSALS, ids=["refused", "failed"])
+def test_a_store_that_refuses_fails_the_rows_soon_and_says_why(
+    failure: Exception, cause: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(store: Store) -> tuple[Traffic, float]:
+        store.fails_with = failure
+        traffic, made = Traffic(), limiters(store, Limits(8, requests_per_minute=6000), 1)
+        await work(made[0], 500, traffic)
+        took = now()
+        await close(made)
+        return traffic, took
+
+    traffic, took = play(scene)
+    assert took < 15
+    assert not traffic.sent
+    assert {error.kind for error in traffic.errors} == {ErrorKind.BUDGET}
+    assert all(cause in str(error) for error in traffic.errors)
+    assert [record.levelname for record in caplog.records] == ["WARNING"], caplog.text
+    assert cause in caplog.text
+    assert "prompt" not in caplog.text
+
+
+def test_a_store_that_refused_for_a_while_is_used_again() -> None:
+    async def scene(store: Store) -> Traffic:
+        traffic, made = Traffic(), limiters(store, Limits(8, requests_per_minute=6000), 1)
+        store.fails_with = LeaseStoreRefusedError("READONLY")
+        early = asyncio.create_task(work(made[0], 100, traffic))
+        await asyncio.sleep(5)
+        store.fails_with = None
+        await early
+        store.fails_with = LeaseStoreRefusedError("READONLY")
+        await asyncio.sleep(60)
+        await work(made[0], 50, traffic)
+        store.fails_with = None
+        await asyncio.sleep(5)
+        await work(made[0], 100, traffic)
+        await close(made)
+        return traffic
+
+    traffic = play(scene)
+    assert len(traffic.sent) == 200
+    assert len(traffic.errors) == 50
+
+
+def test_a_row_that_waited_in_vain_says_that_the_store_is_away() -> None:
+    async def scene(store: Store) -> str:
+        store.reachable = False
+        (limiter,) = limiters(store, Limits(8, requests_per_minute=6000), 1)
+        with pytest.raises(CallError) as caught:
+            async with limiter.slot("s", now() + 30):
+                raise AssertionError
+        assert now() < 31
+        await limiter.close()
+        assert caught.value.kind is ErrorKind.DEADLINE
+        return str(caught.value)
+
+    assert "waited for its turn: the limits can't be asked for: it is away" in play(scene)
 
 
 def test_an_idle_member_gives_all_back_and_asks_no_more() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager
@@ -15,7 +17,7 @@ import pytest
 
 from gateway_batch.admission import DriverLeaseStore, HostLeaseStore, LeaseStore, RedisLeaseStore, lease_stores
 from gateway_batch.admission.amount import ONE_REQUEST
-from gateway_batch.admission.lease_client import LeaseStoreUnreachableError
+from gateway_batch.admission.lease_client import LeaseStoreRefusedError, LeaseStoreUnreachableError
 from gateway_batch.admission.lease_server import LeaseServer
 from gateway_batch.admission.leases import LeaseRequest, Limits
 from gateway_batch.errors import ConfigError
@@ -24,8 +26,11 @@ from gateway_batch.response_cache import AnswerScope, HostAnswerStore
 from gateway_batch.response_cache.store import Outbox
 from gateway_batch.transport import Transport, open_transport
 from gateway_batch.transport.redis_connection import connect
+from gateway_batch.types import HttpReply, HttpRequest
 from tests.redis_server import RedisServer, redis_running
 from tests.waiting import WITHIN_S
+
+from .refusing_redis import refusing
 
 pytestmark = pytest.mark.usefixtures("patient")
 LIMITS = Limits(concurrency=5, max_requests=1000)
@@ -153,10 +158,10 @@ def waits_for(lock: Path, work: Callable[[], object]) -> bool:
 
 def test_files_are_opened_and_closed_under_a_lock(tmp_path: Path) -> None:
     """SQLite doesn't wait for a file whose journal mode another process sets, nor for one that the last one closes."""
-    opened: list[HostLeaseStore] = []
+    limits = HostLeaseStore(tmp_path / "limits.sqlite")
     its_lock = tmp_path / "limits.sqlite.lock"
-    assert waits_for(its_lock, lambda: opened.append(HostLeaseStore(tmp_path / "limits.sqlite")))
-    assert waits_for(its_lock, lambda: asyncio.run(opened[0].close()))
+    assert waits_for(its_lock, lambda: asyncio.run(limits.exchange(request("one", 1))))
+    assert waits_for(its_lock, lambda: asyncio.run(limits.close()))
     scope = AnswerScope("answers", tmp_path / "answers", "app", "1", 60)
     scope.folder.mkdir()
     answers = HostAnswerStore(scope, 1 << 20)
@@ -184,6 +189,152 @@ def unreachable(open_: Callable[[], Awaitable[LeaseStore]]) -> str:
         return str(caught.value)
 
     return asyncio.run(main())
+
+
+GOOD_STATE = b'{"id":"i","flows":{},"spent":{},"members":{}}'
+ODD_STATES = [
+    b"",
+    b"garbage",
+    b"[]",
+    b"5",
+    b"{}",
+    b'{"version":2}',
+    GOOD_STATE.replace(b"}}", b'},"of_later":1}'),
+    GOOD_STATE.replace(b'"i"', b"5"),
+    GOOD_STATE.replace(b'"spent":{}', b'"spent":{"b":{"requests":-5,"tokens":0,"cost_usd":0}}'),
+    GOOD_STATE.replace(b'"spent":{}', b'"spent":{"b":{"requests":null,"tokens":0,"cost_usd":0}}'),
+    GOOD_STATE.replace(b'"spent":{}', b'"spent":{"b":{"requests":0,"tokens":1e300,"cost_usd":0}}'),
+    GOOD_STATE.replace(b'"spent":{}', b'"spent":{"b":{"requests":0,"tokens":"1","cost_usd":0}}'),
+    GOOD_STATE.replace(b'"spent":{}', b'"spent":{"b":[]}'),
+    GOOD_STATE.replace(b'"flows":{}', b'"flows":{"f":{"requests":1,"tokens":1}}'),
+    GOOD_STATE.replace(b'"flows":{}', b'"flows":{"f":{"requests":1,"tokens":1,"filled_at":1e300}}'),
+    GOOD_STATE.replace(b'"members":{}', b'"members":{"m":{"flow":"f","budget":"b","slots":-3}}'),
+    GOOD_STATE.replace(b'"members":{}', b'"members":{"m":{"flow":"f","budget":"b","answer":5}}'),
+    GOOD_STATE.replace(b'"members":{}', b'"members":[]'),
+]
+
+
+def refused(open_: Callable[[], Awaitable[LeaseStore]]) -> str:
+    async def main() -> str:
+        store = await open_()
+        try:
+            with pytest.raises(LeaseStoreRefusedError) as caught:
+                await store.exchange(request("one", 1))
+        finally:
+            await store.close()
+        return str(caught.value)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("odd", ODD_STATES, ids=str)
+def test_a_state_in_redis_of_unknown_form_is_refused_by_name_and_left_alone(odd: bytes, redis: RedisServer) -> None:
+    async def kept(value: bytes | None) -> Any:
+        client = connect(redis.url)
+        try:
+            return await (client.get("odd") if value is None else client.set("odd", value))
+        finally:
+            await client.aclose()
+
+    async def open_() -> LeaseStore:
+        return RedisLeaseStore(connect(redis.url), "odd")
+
+    asyncio.run(kept(odd))
+    said = refused(open_)
+    assert "the value odd is no state of this version" in said
+    assert "coordination_name" in said
+    assert asyncio.run(kept(None)) == odd
+
+
+@pytest.mark.parametrize("odd", ODD_STATES, ids=str)
+def test_a_state_in_a_file_of_unknown_form_is_refused_by_name_and_left_alone(odd: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "limits.sqlite"
+
+    def kept(value: bytes | None) -> Any:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            if value is not None:
+                database.execute("CREATE TABLE lease_state (name TEXT PRIMARY KEY, state BLOB NOT NULL)")
+                database.execute("INSERT INTO lease_state VALUES ('limits', ?)", (value,))
+                database.commit()
+            return database.execute("SELECT state FROM lease_state").fetchall()
+
+    async def open_() -> LeaseStore:
+        return HostLeaseStore(path)
+
+    kept(odd)
+    assert f"the state in {path} is not one of this version" in refused(open_)
+    assert kept(None) == [(odd,)]
+
+
+@pytest.mark.parametrize("what", ["text", "folder", "another table"])
+def test_a_file_that_is_no_store_is_refused_by_name(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "limits.sqlite"
+    match what:
+        case "text":
+            path.write_text("no database" * 1000)
+        case "folder":
+            path.mkdir()
+        case _:
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                database.execute("CREATE TABLE lease_state (of_later BLOB)")
+
+    async def open_() -> LeaseStore:
+        return HostLeaseStore(path)
+
+    assert str(path) in refused(open_)
+
+
+def test_a_locked_file_is_unreachable_and_the_loop_runs_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_stores, "_BUSY_TIMEOUT_S", 0.2)
+    path = tmp_path / "limits.sqlite"
+
+    async def main() -> int:
+        store = HostLeaseStore(path)
+        await store.exchange(request("one", 1))
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            asked, turns = asyncio.create_task(store.exchange(request("one", 2))), 0
+            while not asked.done():
+                await asyncio.sleep(0.001)
+                turns += 1
+            with pytest.raises(LeaseStoreUnreachableError, match="locked") as caught:
+                await asked
+            assert not isinstance(caught.value, LeaseStoreRefusedError)
+            other.execute("ROLLBACK")
+        await store.exchange(request("one", 2))
+        await store.close()
+        return turns
+
+    assert asyncio.run(main()) > 20
+
+
+@pytest.mark.parametrize("refusal", ["wrong password", "read-only", "full", "another type", "not Redis"])
+def test_a_redis_that_refuses_is_said(refusal: str, tmp_path: Path) -> None:
+    async def open_() -> LeaseStore:
+        return RedisLeaseStore(connect(url), "limits")
+
+    password = "very-secret" if refusal == "wrong password" else None
+    with redis_running(tmp_path, password) as running, refusing(running, refusal, "limits") as url:
+        said = refused(open_)
+    assert "Redis" in said
+    assert "secret" not in said
+    words = {"wrong password": "password", "read-only": "read only", "full": "maxmemory", "another type": "wrong kind"}
+    assert words.get(refusal, "is none") in said
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"{}", b'{"pool":"p","slots":-1,"requests":1,"spent":{},"refusal":null,"next_s":1}']
+)
+def test_an_answer_that_is_no_lease_is_said(body: bytes) -> None:
+    async def send(post: HttpRequest, within_s: float) -> HttpReply:
+        return HttpReply(200, {}, body)
+
+    async def open_() -> LeaseStore:
+        return DriverLeaseStore("http://driver", "limits", "token", send)
+
+    assert "the driver's answer is no lease" in refused(open_)
 
 
 def test_the_drivers_service_wants_its_token(server: LeaseServer) -> None:

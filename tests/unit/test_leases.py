@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway_batch.admission.amount import NOTHING, ONE_REQUEST, Amount
+from gateway_batch.admission.lease_json import LeaseFormError, lease_of, request_of, state_of
 from gateway_batch.admission.leases import (
     LASTS_S,
     LOST_AFTER_S,
@@ -16,8 +18,6 @@ from gateway_batch.admission.leases import (
     LeaseState,
     Limits,
     exchange,
-    lease_of,
-    request_of,
 )
 
 
@@ -55,7 +55,7 @@ class Player:
             need=need,
         )
         # as a store does it: state and messages pass as JSON
-        state = LeaseState.of_json(self._state[0].as_json())
+        state = state_of(self._state[0].as_json())
         self.lease = exchange(state, request, now)
         self._state[0] = state
         if not repeat:
@@ -254,9 +254,46 @@ def test_a_store_that_lost_its_state_learns_from_its_members_what_was_spent() ->
 
 
 def test_requests_and_leases_pass_as_json() -> None:
-    import orjson
-
     request = LeaseRequest("m", 1, Limits(concurrency=3), "b", sent=Amount(1, 2, 3), need=ONE_REQUEST)
-    assert request_of(orjson.loads(orjson.dumps(request))) == request
+    assert request_of(orjson.dumps(request)) == request
     lease: Any = exchange(LeaseState(), request, 1.0)
-    assert lease_of(orjson.loads(orjson.dumps(lease))) == lease
+    assert lease_of(orjson.dumps(lease)) == lease
+
+
+ODD = [None, True, -1, 0, 1.5, -1e-9, 1e-320, 10**9, 1e18, 2**63, 1e300, -1e300, "x", "", [], [1], {}, {"a": 1}]
+
+
+def changed(known: Any) -> Iterator[Any]:
+    """A JSON value with an odd value in each of its places, one at a time, and with each of its members left out."""
+    members = known.items() if isinstance(known, dict) else enumerate(known) if isinstance(known, list) else ()
+    for place, value in members:
+        for other in [*ODD, *changed(value)]:
+            copy = known.copy()
+            copy[place] = other
+            yield copy
+        if isinstance(known, dict):
+            yield {name: value for name, value in known.items() if name != place}
+
+
+def test_what_is_read_is_refused_or_can_be_used_and_written_again() -> None:
+    limits = Limits(5, 600, 10_000, 1_000, 100_000, 5.0)
+    used, huge = Amount(1, 50, 0.1), Amount(1e18, 1e18, 1e18)
+    request = LeaseRequest("m", 2, limits, "b", need=used, sent=used, settled=used, waiting=4, spare=2, kept=1)
+    state = LeaseState()
+    for name in ("m", "other"):
+        exchange(state, LeaseRequest(name, 1, limits, "b", wants_slots=3, waiting=5, need=used), 10.0)
+    states = [state.as_json(), *map(orjson.dumps, changed(orjson.loads(state.as_json())))]
+    requests = [orjson.dumps(request), *map(orjson.dumps, changed(orjson.loads(orjson.dumps(request))))]
+    taken = 0
+    for kept, asked in [*((kept, requests[0]) for kept in states), *((states[0], asked) for asked in requests)]:
+        try:
+            state, request = state_of(kept), request_of(asked)
+        except LeaseFormError:
+            continue
+        taken += 1
+        exchange(state, request, 12.0)
+        for number in range(3):
+            lease = exchange(state, LeaseRequest("last", number, limits, "b", need=huge, sent=huge, settled=huge), 13.0)
+            assert lease_of(orjson.dumps(lease)) == lease
+        state_of(state.as_json())
+    assert 50 < taken < len(states) + len(requests) - 500

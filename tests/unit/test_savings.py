@@ -31,6 +31,25 @@ def test_counts_of_a_host_are_summed_by_query() -> None:
     assert savings_of(GatewayConfig.from_env(), "another") == {}
 
 
+def test_lines_and_fields_of_another_form_do_not_count(redis: RedisServer) -> None:
+    path = savings_file("app")
+    add_savings(path, "3", Counts(5, 2, 3))
+    with path.open("ab") as file:
+        file.write(b"garbage\n\n3 1 2\n3 1 2 3 4\n3 one 2 3\n3 -1 2 3\n3 1 2 " + b"9" * 5000 + b"\n\xff\xfe 1 2\n")
+    assert read_savings(path) == {"3": Counts(5, 2, 3)}
+
+    async def put() -> None:
+        client = connect(redis.url)
+        await add_shared_savings(client, savings_key("odd", "app"), "3", Counts(1, 1, 1))
+        odd = {"3 of_later": "5", "3 saved_": "1", "nothing": "2", b"\xff": "1", "4 sent": "one", "4 saved": "-7"}
+        await client.hset(savings_key("odd", "app"), mapping=odd)  # type: ignore[arg-type]
+        await client.aclose()
+
+    asyncio.run(put())
+    config = GatewayConfig.from_env(coordination=redis.url, coordination_name="odd")
+    assert savings_of(config, "app") == {"3": Counts(6, 3, 4)}
+
+
 def test_counts_of_all_hosts_are_in_redis(tmp_path: Path) -> None:
     async def count(server: RedisServer) -> None:
         redis = connect(server.url)

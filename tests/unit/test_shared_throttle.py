@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway_batch.admission import shared_throttle
 from gateway_batch.admission.shared_throttle import (
     CELLS,
     HostThrottleStates,
     PrivateThrottleStates,
     SharedThrottleState,
 )
+from gateway_batch.local_files.locks import locked
 
 from .processes import children, read_throttle_state
 
@@ -110,6 +113,36 @@ def test_a_rate_that_was_left_goes_to_the_next_member_or_a_second_later_to_anoth
     second.leave(20.0, 40.0)
     assert third.take_over(21.5) == 40.0
     assert third.take_over(21.5) == 0.0
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1e300, -1e300])
+def test_numbers_that_are_none_are_not_believed(odd: float) -> None:
+    cells = [odd] * CELLS
+    first = SharedThrottleState(cells)
+    assert (first.bursts, first.closed_until) == (0.0, 0.0)
+    assert first.join(1.0) is None
+    assert first.measured() == (0.0, 0.0)
+    assert first.take_over(5.0) == 0.0
+    first.refused(2.0, 1.5)
+    first.close_until(7.0)
+    first.leave(3.0, 5.0)
+    assert (first.bursts, first.closed_until) == (1, 7.0)
+    assert cells[:4] == [1.0, 2.0, 0.0, 7.0]
+
+
+def test_a_process_that_was_stopped_with_the_lock_stops_nobody(
+    tmp_path: Path, states: HostThrottleStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_throttle, "_FIRST_LOCK_WITHIN_S", 0.02)
+    state = states.of("s")
+    (page,) = [path for path in tmp_path.iterdir() if not path.suffix]
+    with locked(page):
+        state.refused(1.0, 0.5)
+        state.close_until(5.0)
+        another = HostThrottleStates(tmp_path)
+        assert another.of("s").closed_until == 0.0  # it shares with nobody
+        another.close()
+    assert (state.bursts, state.closed_until) == (1, 5.0)
 
 
 def test_a_member_that_knows_no_rate_leaves_none() -> None:

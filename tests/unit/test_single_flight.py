@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -91,14 +92,43 @@ def test_what_was_not_tried_or_has_no_query_is_tried_again(store: Store, kind: E
     assert store.run(lambda single_flight: single_flight.answer(A, send), query=query) == 2
 
 
-def test_who_waits_for_what_was_not_tried_tries_itself(store: Store) -> None:
-    send = Sender(CallError(ErrorKind.RATE_LIMIT, "not now"), delay_s=0.01)
+@pytest.mark.parametrize("query", ["3", ""], ids=["of a query", "of none"])
+@pytest.mark.parametrize("kind", [ErrorKind.SERVER, ErrorKind.BAD_REQUEST, ErrorKind.RATE_LIMIT, ErrorKind.BUDGET])
+def test_who_waits_for_a_request_shares_its_failure(store: Store, kind: ErrorKind, query: str) -> None:
+    send = Sender(*[CallError(kind, "not now", status=429)] * 300, delay_s=0.05)
+
+    async def work(single_flight: SingleFlight) -> list[Any]:
+        return await asyncio.gather(*(single_flight.answer(A, send) for _ in range(300)), return_exceptions=True)
+
+    failures = store.run(work, query=query)
+    assert {(type(each), each.kind, each.status, str(each)) for each in failures} == {(CallError, kind, 429, "not now")}
+    assert len({id(each) for each in failures}) == 300, "each row has an error of its own to be raised"
+    assert send.calls == 1
+
+
+def test_who_waits_for_a_request_of_a_batch_shares_its_failure(store: Store) -> None:
+    calls = []
+
+    async def fail(places: Sequence[int]) -> list[Any]:
+        calls.append(list(places))
+        await asyncio.sleep(0.05)
+        return [CallError(ErrorKind.RATE_LIMIT, "not now") for _ in places]
+
+    async def work(single_flight: SingleFlight) -> list[list[Any]]:
+        return await asyncio.gather(*(single_flight.answer_all([A, B], fail) for _ in range(50)))
+
+    failures = [failure for batch in store.run(work, query="") for failure in batch]
+    assert [str(failure) for failure in failures] == ["not now"] * 100
+    assert calls == [[0, 1]]
+
+
+def test_who_was_stopped_shares_nothing(store: Store) -> None:
+    send = Sender(CallError(ErrorKind.CANCELLED, "stopped"), delay_s=0.01)
 
     async def work(single_flight: SingleFlight) -> list[Any]:
         return await asyncio.gather(*(single_flight.answer(A, send) for _ in range(3)), return_exceptions=True)
 
-    answers = store.run(work)
-    assert [type(answer) for answer in answers] == [CallError, int, int]
+    assert [type(answer) for answer in store.run(work)] == [CallError, int, int]
     assert send.calls == 2
 
 
@@ -225,6 +255,54 @@ def test_the_claim_of_a_process_that_died_is_taken_over(store: Store) -> None:
             return await asyncio.wait_for(waiting, WITHIN_S)
 
         assert store.run(work) == 1
+
+
+def test_what_a_stopped_process_holds_is_waited_for_until_the_rows_deadline(store: Store) -> None:
+    sent: list[list[int]] = []
+
+    async def send_all(places: Sequence[int]) -> list[Any]:
+        sent.append(list(places))
+        return list(places)
+
+    async def work(single_flight: SingleFlight) -> list[Any]:
+        alone = single_flight.answer(A, Sender())
+        waiting = single_flight.answer(A, Sender())
+        late = await asyncio.gather(alone, waiting, return_exceptions=True)
+        return [*late, *await single_flight.answer_all([A, B], send_all)]
+
+    with holder(store) as other:
+        other.send_signal(signal.SIGSTOP)
+        try:
+            *late, ours = store.run(work, row_deadline_s=0.3)
+        finally:
+            other.send_signal(signal.SIGCONT)
+            other.kill()
+    assert ours == 1
+    assert sent == [[1]]
+    assert [error.kind for error in late] == [ErrorKind.DEADLINE] * 3
+    assert all("identical request" in str(error) for error in late)
+    assert "another process" in str(late[0])
+    assert store.run(lambda single_flight: single_flight.answer(B, Sender())) == 1
+
+
+def test_an_identical_request_is_waited_for_until_the_rows_deadline(store: Store) -> None:
+    async def work(single_flight: SingleFlight) -> list[Any]:
+        send = Sender(delay_s=600)
+        first = asyncio.create_task(single_flight.answer(A, send))
+        await send.begun.wait()
+        waited = [*await asyncio.gather(single_flight.answer(A, send), return_exceptions=True)]
+        waited += await single_flight.answer_all([A], unused)
+        first.cancel()
+        await asyncio.wait([first])
+        return [*waited, await single_flight.answer(A, Sender())]
+
+    async def unused(places: Sequence[int]) -> list[Any]:
+        raise AssertionError
+
+    *late, afterwards = store.run(work, row_deadline_s=0.1)
+    assert [error.kind for error in late] == [ErrorKind.DEADLINE] * 2
+    assert all("identical request was in flight" in str(error) for error in late)
+    assert afterwards == 1
 
 
 def test_what_is_ours_is_sent_before_what_others_hold_is_waited_for(store: Store) -> None:

@@ -22,6 +22,7 @@ from gateway_batch.spark.calls.scope import query_of, scope_of
 from gateway_batch.spark.worker.answers import NULL, Formatted, column_writer
 from gateway_batch.spark.worker.call_details import DETAILED, with_details
 from gateway_batch.spark.worker.cancelling import HEARTBEAT_S, ended_by_exception, flusher
+from gateway_batch.spark.worker.kept_values import fits_of
 from gateway_batch.spark.worker.rows import request_reader
 from gateway_batch.spark.worker.task_counts import TaskCounts
 from gateway_batch.spark.worker.worker_runtime import runtime_for
@@ -112,6 +113,7 @@ class Call:
 def _answer_each(call: Call, batches: Batches) -> Answers:
     plan, single_flight, infer = call.plan, call.single_flight, _sender(call)
     keys = KeyMaker(plan.service, kept_as=DETAILED if plan.details else "")
+    fits = fits_of(task_of(plan.service.api), details=plan.details)
     in_flight = InFlightRequests()
 
     async def value_of(request: InferenceRequest | RecordRequest) -> Any:
@@ -133,7 +135,7 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
             call.counts.sent += 1
             return await value_of(request)
         try:
-            return await single_flight.answer(keys.of(request), in_flight.send, value_of, request)
+            return await single_flight.answer(keys.of(request), in_flight.send, value_of, request, fits=fits)
         except CallError as error:
             if plan.fail_on_error and error.kind in KEPT:
                 await in_flight.end()
@@ -145,6 +147,7 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
 def _answer_packed(call: Call, batches: Batches) -> Answers:
     plan, single_flight, infer = call.plan, call.single_flight, _sender(call)
     batched, keys = BatchedRows(BatchSize(plan.service.embedding_rows)), KeyMaker(plan.service)
+    fits = fits_of(Task.EMBEDDINGS, details=False)
     in_flight = InFlightRequests()
 
     async def counted(request: EmbeddingRequest) -> InferenceResult:
@@ -170,7 +173,7 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
             texts = tuple(request.texts[place] for place in places)
             return await in_flight.send(embedder.embed, replace(request, texts=texts))
 
-        return await single_flight.answer_all(keys.of_texts(request), embed)
+        return await single_flight.answer_all(keys.of_texts(request), embed, fits)
 
     batches = (batched.split(rows) for rows in batches)
     window = _window(plan, rows_a_call=plan.service.embedding_rows)
