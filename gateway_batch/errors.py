@@ -109,9 +109,11 @@ class CallError(GatewayBatchError):
         retry_after_s: seconds the server asked to wait, None if it didn't say.
         paid: the model and tokens that the failed answer reports all the same, its value empty; None if it has none.
         event_id: of the attempt that failed; None if none was sent.
+        was_sent: whether any attempt of the call was sent.
     """
 
     event_id: str | None = None
+    was_sent: bool = False
 
     def __init__(
         self,

@@ -142,7 +142,7 @@ class Limiter:
         now = self._clock()
         opens_at = service.throttle.opens_at(now)
         if deadline <= (now if opens_at is None else opens_at):
-            raise self._too_late()
+            raise self._too_late(service)
         if service.waiting or opens_at != now or not self._take(service, need, now):
             look_at = now + _LOOK_AGAIN_S
             if opens_at is not None and now < opens_at < look_at:
@@ -209,7 +209,7 @@ class Limiter:
                 if waiter.granted.done():
                     self._drop_first(waiting)
                 elif refusal is not None or waiter.deadline <= now:
-                    waiter.granted.set_exception(refusal or self._too_late())
+                    waiter.granted.set_exception(refusal or self._too_late(service))
                     self._drop_first(waiting)
                 elif (opens_at := service.throttle.opens_at(now)) == now and self._take(service, waiter.need, now):
                     waiter.granted.set_result(None)
@@ -244,12 +244,13 @@ class Limiter:
         for service in self._services.values():
             for waiter in service.waiting:
                 if waiter.deadline <= now and not waiter.granted.done():
-                    waiter.granted.set_exception(self._too_late())
+                    waiter.granted.set_exception(self._too_late(service))
 
-    def _too_late(self) -> UnreachableError:
-        waited = "the row's deadline passed while it waited for its turn"
+    def _too_late(self, service: _Service) -> UnreachableError:
         trouble = None if self._lease_client is None else self._lease_client.trouble
-        return UnreachableError(ErrorKind.DEADLINE, waited if trouble is None else f"{waited}: {trouble}")
+        why = trouble or service.throttle.why_closed(self._clock())
+        waited = "the row has no time left to wait for its turn"
+        return UnreachableError(ErrorKind.DEADLINE, f"{waited}: {why}" if why else waited)
 
 
 class Slot:

@@ -71,6 +71,14 @@ class AdaptiveThrottle:
         """Until then no call may be sent, whatever is in flight."""
         return max(self._state.closed_until, self._probes_closed_until)
 
+    def why_closed(self, now: float) -> str | None:
+        """Why no call may be sent now, for people; None where only calls in flight or the pace hold it up."""
+        if self._state.closed_until > now:
+            return f"the service refused calls (429), and gets none for {self._state.closed_until - now:,.1f} s more"
+        if self._down_since is not None:
+            return "the service fails call after call, and is probed by one at a time"
+        return None
+
     def opens_at(self, now: float) -> float | None:
         """When a call may be sent, now or later; None while that depends on calls in flight."""
         if not self._is_member:

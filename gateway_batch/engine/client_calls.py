@@ -140,11 +140,11 @@ class ClientCalls:
             for text in requests
         ]
 
-    def _infer(self, service: Service) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
+    def _infer(self, service: Service) -> Callable[..., Awaitable[InferenceResult]]:
         client, caller = self._runtime.client, self._caller
 
-        async def infer(call: AnyRequest) -> InferenceResult:
-            return await client.infer(call, service, caller)
+        async def infer(call: AnyRequest, deadline: float | None = None) -> InferenceResult:
+            return await client.infer(call, service, caller, deadline)
 
         return infer
 

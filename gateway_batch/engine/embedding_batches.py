@@ -59,14 +59,14 @@ class BatchEmbedder(Generic[Embedded]):
     """Embeds batches of texts; learns how large a batch the service takes.
 
     Args:
-        infer: one request's answer.
+        infer: one request's answer, by a deadline.
         read: what an answered request has for each of its texts: `vectors_of`, or more.
         fail_fast: the first text that fails by itself ends it all.
     """
 
     def __init__(
         self,
-        infer: Callable[[EmbeddingRequest], Awaitable[InferenceResult]],
+        infer: Callable[[EmbeddingRequest, float | None], Awaitable[InferenceResult]],
         read: Callable[[InferenceResult], list[Embedded]],
         *,
         fail_fast: bool = False,
@@ -76,32 +76,36 @@ class BatchEmbedder(Generic[Embedded]):
         self._fail_fast = fail_fast
         self._most: int | None = None
 
-    async def embed(self, request: EmbeddingRequest) -> list[Embedded | CallError]:
+    async def embed(self, request: EmbeddingRequest, deadline: float | None = None) -> list[Embedded | CallError]:
         """What `read` gives for each text, or the error of that text.
+
+        Args:
+            request: its texts.
+            deadline: as that of `RequestExecutor.infer`.
 
         Raises:
             CallError: with `fail_fast`, a text's.
         """
         texts = request.texts
         if self._most is not None and len(texts) > self._most:
-            return await self._embed_halves(request)
+            return await self._embed_halves(request, deadline)
         try:
-            return [*self._read(_checked(await self._infer(request), len(texts)))]
+            return [*self._read(_checked(await self._infer(request, deadline), len(texts)))]
         except CallError as error:
             if len(texts) == 1 or error.kind not in _SPLIT:
                 if self._fail_fast:
                     raise
                 return [error] * len(texts)
             refused = error
-        answers = await self._embed_halves(request)
+        answers = await self._embed_halves(request, deadline)
         if refused.kind in _TOO_MUCH and not any(isinstance(answer, CallError) for answer in answers):
             self._most = min(self._most or len(texts), (len(texts) + 1) // 2)
         return answers
 
-    async def _embed_halves(self, request: EmbeddingRequest) -> list[Embedded | CallError]:
+    async def _embed_halves(self, request: EmbeddingRequest, deadline: float | None) -> list[Embedded | CallError]:
         middle = (len(request.texts) + 1) // 2
         halves = (request.texts[:middle], request.texts[middle:])
-        answers = await asyncio.gather(*(self.embed(replace(request, texts=half)) for half in halves))
+        answers = await asyncio.gather(*(self.embed(replace(request, texts=half), deadline) for half in halves))
         return [answer for half in answers for answer in half]
 
 

@@ -99,8 +99,16 @@ class RequestExecutor:
         self._rng = rng
         self._intents = attempts.Intents()
 
-    async def infer(self, call: AnyRequest, service: Service, caller: Caller) -> InferenceResult:
+    async def infer(
+        self, call: AnyRequest, service: Service, caller: Caller, deadline: float | None = None
+    ) -> InferenceResult:
         """The answer to one call.
+
+        Args:
+            call: what is asked.
+            service: who is.
+            caller: who asks.
+            deadline: of all attempts, by the clock; None: `row_deadline_s` from now.
 
         Raises:
             CallError: the last attempt's failure, when no further one is due.
@@ -111,7 +119,8 @@ class RequestExecutor:
         token = self._token(service)
         request = _addressed(asked, call, service, caller, token)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
-        deadline = self._clock() + self._policy.row_deadline_s
+        if deadline is None:
+            deadline = self._clock() + self._policy.row_deadline_s
         # A host's services share one URL, and each has limits of its own, for each key.
         name = f"{service.url} {service.model} {service.credential}"
         attempt = failures = throttled = renewed = 0
@@ -197,7 +206,7 @@ class RequestExecutor:
             slot.succeeded()
             return _recorded(result, record)
         except CallError as error:
-            error.event_id = record.invocation_id
+            error.event_id, error.was_sent = record.invocation_id, True
             if error.retry_after_s is not None:
                 error.retry_after_s = min(error.retry_after_s, self._policy.max_retry_after_s)
             attempts.note_failure(record, error, self._milliseconds(started))
@@ -265,6 +274,8 @@ def _may_be_too_large(call: AnyRequest, failure: CallError) -> bool:
 
 
 def _out_of_time(last: CallError) -> UnreachableError:
-    return UnreachableError(
+    late = UnreachableError(
         ErrorKind.DEADLINE, f"the row's deadline passed; the last attempt failed with: {last}", status=last.status
     )
+    late.event_id, late.was_sent = last.event_id, last.was_sent
+    return late

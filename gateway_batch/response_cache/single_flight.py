@@ -104,6 +104,9 @@ class SingleFlight:
                 try:
                     outcome = await send(*arguments)
                 except CallError as error:
+                    if not error.was_sent:
+                        self.sent -= 1
+                        self.requests -= 1
                     resolved = _shared(error)
                     self._settle(key, error)
                     raise
@@ -177,6 +180,7 @@ class SingleFlight:
                     started = self._loop.time()
                     outcomes = await batch.send([batch.keys.index(key) for key in mine])
                     self._took_s = self._loop.time() - started
+                    self.sent -= sum(isinstance(outcome, CallError) and not outcome.was_sent for outcome in outcomes)
                     for key, outcome in zip(mine, outcomes, strict=True):
                         found[key] = outcome
                         self._settle(key, outcome)

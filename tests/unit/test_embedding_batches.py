@@ -24,7 +24,7 @@ class Service:
         self.miscount = miscount
         self.sent: list[tuple[str, ...]] = []
 
-    async def infer(self, request: EmbeddingRequest) -> InferenceResult:
+    async def infer(self, request: EmbeddingRequest, deadline: float | None) -> InferenceResult:
         self.sent.append(request.texts)
         if len(request.texts) > self.most:
             raise CallError(self.kind, "too many")

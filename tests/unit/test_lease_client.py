@@ -252,7 +252,7 @@ def test_a_row_that_waited_in_vain_says_that_the_store_is_away() -> None:
         assert caught.value.kind is ErrorKind.DEADLINE
         return str(caught.value)
 
-    assert "waited for its turn: the limits can't be asked for: it is away" in play(scene)
+    assert "wait for its turn: the limits can't be asked for: it is away" in play(scene)
 
 
 def test_an_idle_member_gives_all_back_and_asks_no_more() -> None:

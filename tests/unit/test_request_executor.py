@@ -20,11 +20,11 @@ from gateway_batch.errors import (
     UnreachableError,
 )
 from gateway_batch.transport import FakeTransport
-from gateway_batch.types import HttpReply, HttpRequest, InferenceResult
+from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult
 from gateway_batch.usage.segment import Kind, event_id, read_lines
 from tests.unit.executor_bench import DOWN, FAST, SECRET, Bench, Script
 
-from .samples import CHAT, active_segments, chat_reply, no_file_longer_than, reply
+from .samples import CALLER, CHAT, active_segments, chat_reply, no_file_longer_than, reply
 from .virtual_time import now
 
 
@@ -154,6 +154,27 @@ def test_a_row_that_waited_for_the_server_past_its_deadline_fails(play: Any) -> 
     assert error.kind is ErrorKind.DEADLINE
     assert at < 10.1
     assert reported(rows) == [("answered", "rate_limit", 429)]
+
+
+def test_a_row_that_waited_elsewhere_has_the_rest_of_its_time(play: Any) -> None:
+    async def scene(bench: Bench) -> tuple[CallError, float]:
+        with pytest.raises(CallError) as caught:
+            await bench.client.infer(InferenceRequest("hi"), CHAT, CALLER, deadline=now() + 4.0)
+        return caught.value, now()
+
+    (error, at), _ = play(scene, [too_many(retry_after="100")], policy=CallPolicy(FAST, row_deadline_s=1000.0))
+    assert (error.kind, error.was_sent) == (ErrorKind.DEADLINE, True)
+    assert at <= 4.0
+
+
+def test_a_row_that_was_never_sent_says_so_and_why(play: Any) -> None:
+    async def scene(bench: Bench) -> CallError:
+        await bench.failure()
+        return await bench.failure()
+
+    error, rows = play(scene, [too_many(retry_after="100")], policy=CallPolicy(FAST, row_deadline_s=10.0))
+    assert (error.kind, error.was_sent, len(rows)) == (ErrorKind.DEADLINE, False, 1)
+    assert "the service refused calls (429), and gets none for 100.0 s more" in str(error)
 
 
 def test_a_delay_past_the_deadline_is_not_waited_for(play: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
@@ -349,3 +350,22 @@ def test_a_successor_on_the_same_byte_does_not_hold_what_the_dead_held(tmp_path:
                 other.kill()
 
     asyncio.run(main())
+
+
+def test_only_what_was_sent_is_counted(store: Store) -> None:
+    never, failed = CallError(ErrorKind.DEADLINE, "too late"), CallError(ErrorKind.SERVER, "down")
+    failed.was_sent = True
+
+    async def work(single_flight: SingleFlight) -> tuple[int, int, int]:
+        for key, error in ((b"a", never), (b"b", failed), (b"c", None)):
+            with contextlib.suppress(CallError):
+                await single_flight.answer(key, Sender(error))
+
+        async def send(places: Sequence[int]) -> Sequence[Any]:
+            single_flight.requests += 1
+            return [never, failed, 1]
+
+        await single_flight.answer_all([b"d", b"e", b"f"], send)
+        return single_flight.take_counts()
+
+    assert store.run(work) == (4, 0, 3)

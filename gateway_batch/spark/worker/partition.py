@@ -109,6 +109,10 @@ class Call:
     single_flight: SingleFlight | None
     counts: TaskCounts
 
+    def deadline(self) -> float:
+        """Of a row that is taken up now, by the loop's clock; called on the loop."""
+        return self.runtime.loop.time() + self.plan.runtime.row_deadline_s
+
 
 def _answer_each(call: Call, batches: Batches) -> Answers:
     plan, single_flight, infer = call.plan, call.single_flight, _sender(call)
@@ -116,9 +120,18 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
     fits = fits_of(task_of(plan.service.api), details=plan.details)
     in_flight = InFlightRequests()
 
-    async def value_of(request: InferenceRequest | RecordRequest) -> Any:
-        result = await infer(request)
+    async def value_of(request: InferenceRequest | RecordRequest, deadline: float) -> Any:
+        result = await infer(request, deadline)
         return with_details(result) if plan.details else result.value
+
+    async def alone(request: InferenceRequest | RecordRequest, deadline: float) -> Any:
+        try:
+            value = await value_of(request, deadline)
+        except CallError as error:
+            call.counts.sent += error.was_sent
+            raise
+        call.counts.sent += 1
+        return value
 
     async def answer(request: InferenceRequest | RecordRequest | CallError) -> Any:
         value = await shared(request)
@@ -131,11 +144,11 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
     async def shared(request: InferenceRequest | RecordRequest | CallError) -> Any:
         if isinstance(request, CallError):
             raise request
+        deadline = call.deadline()
         if single_flight is None:
-            call.counts.sent += 1
-            return await value_of(request)
+            return await alone(request, deadline)
         try:
-            return await single_flight.answer(keys.of(request), in_flight.send, value_of, request, fits=fits)
+            return await single_flight.answer(keys.of(request), in_flight.send, value_of, request, deadline, fits=fits)
         except CallError as error:
             if plan.fail_on_error and error.kind in KEPT:
                 await in_flight.end()
@@ -150,17 +163,27 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
     fits = fits_of(Task.EMBEDDINGS, details=False)
     in_flight = InFlightRequests()
 
-    async def counted(request: EmbeddingRequest) -> InferenceResult:
+    async def counted(request: EmbeddingRequest, deadline: float | None) -> InferenceResult:
+        try:
+            result = await infer(request, deadline)
+        except CallError as error:
+            count(error.was_sent)
+            raise
+        count(True)
+        return result
+
+    def count(was_sent: bool) -> None:
         if single_flight is not None:
-            single_flight.requests += 1
-        return await infer(request)
+            single_flight.requests += was_sent
 
     embedder = BatchEmbedder(counted, vectors_of)
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
+        answers = await (
+            embedder.embed(request, call.deadline()) if single_flight is None else once(request, single_flight)
+        )
         if single_flight is None:
-            call.counts.sent += len(request.texts)
-        answers = await (embedder.embed(request) if single_flight is None else once(request, single_flight))
+            call.counts.sent += sum(not isinstance(answer, CallError) or answer.was_sent for answer in answers)
         failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
         if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept
             if failure.kind in KEPT:
@@ -169,9 +192,11 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
         return answers
 
     async def once(request: EmbeddingRequest, single_flight: SingleFlight) -> list[Vector | CallError]:
+        deadline = call.deadline()
+
         async def embed(places: Sequence[int]) -> Sequence[Vector | CallError]:
             texts = tuple(request.texts[place] for place in places)
-            return await in_flight.send(embedder.embed, replace(request, texts=texts))
+            return await in_flight.send(embedder.embed, replace(request, texts=texts), deadline)
 
         return await single_flight.answer_all(keys.of_texts(request), embed, fits)
 
@@ -189,11 +214,11 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
         yield of_rows
 
 
-def _sender(call: Call) -> Callable[[AnyRequest], Awaitable[InferenceResult]]:
+def _sender(call: Call) -> Callable[[AnyRequest, float | None], Awaitable[InferenceResult]]:
     caller, client, service = call.caller, call.runtime.client, call.plan.service
 
-    async def infer(request: AnyRequest) -> InferenceResult:
-        return await client.infer(request, service, caller)
+    async def infer(request: AnyRequest, deadline: float | None) -> InferenceResult:
+        return await client.infer(request, service, caller, deadline)
 
     return infer
 
