@@ -16,6 +16,7 @@ from gateway_batch.admission.lease_client import LeaseStoreUnreachableError
 from gateway_batch.admission.leases import Lease, LeaseRequest, LeaseState, exchange, lease_of
 from gateway_batch.errors import CallError
 from gateway_batch.local_files.locks import locked
+from gateway_batch.local_files.private import make_private, open_private
 from gateway_batch.transport.redis_connection import RedisError, update
 from gateway_batch.types import HttpReply, HttpRequest
 
@@ -51,8 +52,8 @@ class HostLeaseStore:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        make_private(path.parent)
+        os.close(open_private(path))
         self._opening = path.with_name(path.name + ".lock")
         with locked(self._opening):  # SQLite doesn't wait for a file whose journal mode another process sets
             self._database = sqlite3.connect(

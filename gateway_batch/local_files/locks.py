@@ -15,13 +15,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway_batch.local_files.private import make_private, open_private
+
 _MOST_OWNERS = 4096
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, where_possible: bool = False, wait: bool = True) -> Iterator[None]:
-    """Holds a file's lock. The file is made with mode 0600 if missing.
+    """Holds a file's lock. The file is made with mode 0600 if missing; a link in its place is not followed.
 
     Args:
         path: the file.
@@ -31,7 +33,7 @@ def locked(path: Path, *, where_possible: bool = False, wait: bool = True) -> It
     Raises:
         BlockingIOError: another has it, and is not waited for.
     """
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = open_private(path)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -51,8 +53,8 @@ class ByteLocks:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_private(path.parent)
+        self._fd = open_private(path)
 
     def lock(self, byte: int) -> bool:
         """Locks a byte; False if another process has it."""
