@@ -65,7 +65,7 @@ for number, token in enumerate(("{SECRET}", "env:DATABRICKS_TOKEN", f"file:{{fol
         else:
             raise AssertionError("no row failed")
 
-config = gb.GatewayConfig.from_env(host=host, token="{SECRET}", flush_interval=0)
+config = gb.GatewayConfig.from_env(host=host, token="{SECRET}", flush_interval=0, usage_table="{SHARED_LEDGER}")
 gateway = gb.register_ai_query(spark, config)
 spark.sparkContext.setLogLevel("ERROR")
 spark.sparkContext.setJobGroup("tries", "a row that always fails")
