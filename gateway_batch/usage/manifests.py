@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,12 @@ class Manifest:
     Attributes:
         segments: names of the files.
         processed: all that the folder's commits to the table have taken, this one included.
+        complete: whether it is all of them; not, once a manifest was lost.
     """
 
-    segments: tuple[str, ...]
-    processed: ProcessedSegments
+    segments: tuple[str, ...] = ()
+    processed: ProcessedSegments = field(default_factory=ProcessedSegments)
+    complete: bool = True
 
 
 class Manifests:
@@ -118,7 +120,12 @@ class Manifests:
         """Writes a manifest down."""
         path = self._path(table, commit_id)
         make_private(path.parent)
-        content = {"format": _FORMAT, "segments": manifest.segments, "drained": manifest.processed.as_json()}
+        content = {
+            "format": _FORMAT,
+            "segments": manifest.segments,
+            "drained": manifest.processed.as_json(),
+            "complete": manifest.complete,
+        }
         write_private(path, orjson.dumps(content), durable=True)  # the commit must not outlive it
 
     def read(self, table: str, commit_id: CommitId) -> Manifest | None:
@@ -178,7 +185,7 @@ def _read(path: Path) -> Manifest | None:
     segments, drained = content.get("segments"), content.get("drained")
     if not (isinstance(segments, list) and all(map(_is_segment, segments)) and _are_ranges(drained)):
         return None
-    return Manifest(tuple(segments), ProcessedSegments(drained))
+    return Manifest(tuple(segments), ProcessedSegments(drained), content.get("complete") is not False)
 
 
 def _is_segment(name: Any) -> bool:

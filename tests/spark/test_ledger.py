@@ -327,6 +327,27 @@ def test_strangers_in_the_spool_and_a_damaged_manifest_neither_stop_a_flush_nor_
 
 
 @pytest.mark.usefixtures("texts")
+def test_a_copy_that_comes_again_after_its_manifest_was_lost_is_counted_once(
+    spark: SparkSession, gateway: gb.Gateway, tmp_path: Path
+) -> None:
+    """In the commit after the loss it is known by its manifest's absence, later by its rows alone."""
+    spark.sql(QUERY).collect()
+    sealed, kept = gateway.usage.spool_dir / "sealed", tmp_path / "kept"
+    shutil.copytree(sealed, kept)
+    assert gateway.usage.flush() == 40
+    for manifest in (gateway.usage.spool_dir / "drain" / gateway.usage.table.lower()).iterdir():
+        manifest.write_bytes(b"{}")
+    spark.sql(f"SELECT ai_query('{MODEL}', 'another')").collect()
+    assert gateway.usage.flush() == 1
+    for segment in kept.iterdir():
+        shutil.copy(segment, (sealed / segment.name).with_suffix(".copy"))
+    spark.sql(f"SELECT ai_query('{MODEL}', 'a third')").collect()
+    assert gateway.usage.flush() == 1
+    assert own_rows(gateway).count() == 42
+    assert list(sealed.iterdir()) == []
+
+
+@pytest.mark.usefixtures("texts")
 def test_drains_without_a_lock_do_not_commit_a_segment_twice(
     spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

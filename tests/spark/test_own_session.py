@@ -137,6 +137,10 @@ def test_it_leaves_no_token_and_no_prompt_behind(run: Run) -> None:
     assert [path for path, content in own.items() if PROMPT.encode() in content] == []
 
 
+def test_it_leaves_no_answer_behind_though_nobody_closed_the_registration(run: Run) -> None:
+    assert [path for path in run.files if path.name.startswith("answers")] == []
+
+
 def test_a_row_that_always_fails_is_paid_once_in_four_tries(run: Run) -> None:
     assert "tries 4" in run.printed
     with closing(sqlite3.connect(run.server.ledger)) as ledger:

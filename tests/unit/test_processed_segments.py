@@ -94,6 +94,17 @@ def test_a_manifest_is_kept_until_a_later_commit(tmp_path: Path) -> None:
     assert manifests.tables() == [TABLE]
 
 
+def test_a_manifest_says_whether_it_knows_all_that_was_taken(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    manifests = Manifests(tmp_path)
+    for counter, complete in enumerate((True, False)):
+        commit_id = CommitId.after(manifests.drain_id(), counter)
+        manifests.write(TABLE, commit_id, Manifest(complete=complete))
+        found = manifests.read(TABLE, commit_id)
+        assert found is not None
+        assert found.complete == complete
+
+
 def test_a_torn_manifest_is_none(tmp_path: Path) -> None:
     """Its drain died before it could commit."""
     prepare(tmp_path)

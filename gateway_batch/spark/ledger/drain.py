@@ -17,6 +17,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -118,12 +119,11 @@ class UsageDrain:
         table, committed, tries = _open_table(self._spark, self._table), 0, 0
         while True:
             last = self._last_commit(self._table, table)
-            processed = self._settle(self._table, last)
-            segments, processed = self._next_segments(processed)
+            segments, settled = self._next_segments(self._settle(self._table, last))
             if not segments:
                 return committed
             try:
-                committed += self._commit(table, segments, processed, last)
+                committed += self._commit(table, segments, settled, last)
             except (OvertakenError, FileNotFoundError) as error:  # another drain has taken segments, or deleted them
                 self._overtaken = True
                 tries += 1
@@ -148,10 +148,10 @@ class UsageDrain:
         known = self._overtaken or self._manifests.last_counter(name)
         return table.last_commit(self._manifests.drain_id()) if known else None
 
-    def _settle(self, name: str, last: CommitId | None) -> ProcessedSegments:
-        """Finishes the last commit to a table, whoever made it; returns which segments the folder's commits took."""
+    def _settle(self, name: str, last: CommitId | None) -> Manifest:
+        """Finishes the last commit to a table, whoever made it; returns its manifest."""
         if last is None:
-            return ProcessedSegments()
+            return Manifest()
         manifest = self._manifests.read(name, last) or self._manifest_by_rows(name, last)
         taken = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments]
         if present := [segment for segment in taken if is_file(segment) and _goes_to(segment, name)]:
@@ -159,25 +159,26 @@ class UsageDrain:
         for segment in present:
             segment.unlink(missing_ok=True)
         self._manifests.remove_before(name, last)
-        return manifest.processed
+        return manifest
 
     def _manifest_by_rows(self, name: str, last: CommitId) -> Manifest:
-        """What a manifest that someone deleted or damaged had of the segments that are there: those with rows there.
-
-        A commit takes a segment whole, so one row is enough.
-        """
-        first = {path: next(read_sealed(path, []), None) for path, _ in self._own_segments(name) if _opens(path)}
-        ids = {event_id(line): path for path, line in first.items() if line is not None}
-        committed = self._spark.table(quoted(name)).select("client_metadata.event_id")
-        found = committed.where(F.col("event_id").isin(list(ids)))
-        names = sorted(ids[row["event_id"]].name for row in found.distinct().collect())
+        """What a manifest that someone deleted or damaged had of the segments that are there."""
+        found = self._with_rows_in(name, self._own_segments(name))
         state = "damaged" if self._manifests.has(name, last) else "gone"
         _log.warning(
-            "the manifest of the last commit to %s is %s: %d segments are there already", name, state, len(names)
+            "the manifest of the last commit to %s is %s: %d segments are there already", name, state, len(found)
         )
-        return Manifest(
-            tuple(names), ProcessedSegments().adding(filter(None, (SegmentName.of(Path(each)) for each in names)))
-        )
+        return Manifest(tuple(map(str, found)), ProcessedSegments().adding(found), complete=False)
+
+    def _with_rows_in(self, table: str, segments: Iterable[tuple[Path, SegmentName]]) -> list[SegmentName]:
+        """Those of which a table has rows: a commit takes a segment whole, so one row is enough."""
+        first = {name: next(read_sealed(path, []), None) for path, name in segments if _opens(path)}
+        ids = {event_id(line): name for name, line in first.items() if line is not None}
+        if not ids:
+            return []
+        committed = self._spark.table(quoted(table)).select("client_metadata.event_id")
+        found = committed.where(F.col("event_id").isin(list(ids))).distinct().collect()
+        return sorted((ids[row["event_id"]] for row in found), key=str)
 
     def _tasks_of(self, name: str) -> TaskTable:
         if name not in self._tasks:
@@ -196,7 +197,7 @@ class UsageDrain:
             try:
                 if self._spark.catalog.tableExists(quoted(name)):
                     last = self._last_commit(name, _open_table(self._spark, name))
-                    processed = processed.union(self._settle(name, last))
+                    processed = processed.union(self._settle(name, last).processed)
             except OSError:
                 raise
             except WRITE_ERRORS as error:
@@ -209,15 +210,18 @@ class UsageDrain:
     def _own_segments(self, name: str) -> list[tuple[Path, SegmentName]]:
         return [(path, each) for path, each in sealed_segments(self._spool_dir) if is_for(path, each, name)]
 
-    def _next_segments(self, processed: ProcessedSegments) -> tuple[list[tuple[Path, SegmentName]], ProcessedSegments]:
-        """Sealed segments of the table that are whole, as many as one commit takes; and all that were taken before."""
-        own = self._own_segments(self._table)
+    def _next_segments(self, settled: Manifest) -> tuple[list[tuple[Path, SegmentName]], Manifest]:
+        """Sealed segments of the table that are whole, as many as one commit takes; and what was taken before."""
+        own, processed = self._own_segments(self._table), settled.processed
         if any(names_no_table(path, name) for path, name in own):
             others = self._drained_into_others()
             if others is None:
                 own = [(path, name) for path, name in own if not names_no_table(path, name)]
             else:
                 processed = processed.union(others)
+        if not settled.complete:  # a copy may have come once more, and nothing but its rows can say so
+            copies = [(path, name) for path, name in own if name.copied and name not in processed]
+            processed = processed.adding(self._with_rows_in(self._table, copies))
         segments: list[tuple[Path, SegmentName]] = []
         rows = 0
         for path, name in own:
@@ -228,7 +232,7 @@ class UsageDrain:
                 if segments and rows > _ROWS_A_COMMIT:
                     break
                 segments.append((path, name))
-        return segments, processed
+        return segments, replace(settled, processed=processed)
 
     def _is_readable(self, path: Path, name: SegmentName) -> bool:
         try:
@@ -251,13 +255,14 @@ class UsageDrain:
         self,
         table: Table,
         segments: list[tuple[Path, SegmentName]],
-        processed: ProcessedSegments,
+        settled: Manifest,
         last: CommitId | None,
     ) -> int:
         # Where the table is another, or has forgotten the last commit, the manifests know that there was one.
         counter = last.counter if last else self._manifests.last_counter(self._table)
         commit_id, damage = CommitId.after(self._manifests.drain_id(), counter), list[Damage]()
-        taken = Manifest(tuple(path.name for path, _ in segments), processed.adding(name for _, name in segments))
+        processed = settled.processed.adding(name for _, name in segments)
+        taken = Manifest(tuple(path.name for path, _ in segments), processed, settled.complete)
         self._manifests.write(self._table, commit_id, taken)
         lines = (line for path, _ in segments for line in read_sealed(path, damage))
         with table_lock(table.local_folder):
