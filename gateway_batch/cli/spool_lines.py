@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway_batch.usage.spool_backlog import SpoolBacklog, Waiting
+from gateway_batch.usage.strangers import shown
 
 _MOST_STRANGERS = 5
 
@@ -15,7 +16,9 @@ def lines_about(found: SpoolBacklog, table: str) -> list[str]:
         table: the usage table in force.
     """
     lines = [line for each in found.waiting for line in _about(each, table)]
-    lines += [f"{path} is not of the spool, or can't be read: left alone" for path in found.strangers[:_MOST_STRANGERS]]
+    lines += [
+        f"{shown(path)} is not of the spool, or can't be read: left alone" for path in found.strangers[:_MOST_STRANGERS]
+    ]
     if (more := len(found.strangers) - _MOST_STRANGERS) > 0:
         lines.append(f"{more:,} more files there are not of the spool")
     return lines

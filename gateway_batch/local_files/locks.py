@@ -18,6 +18,7 @@ from pathlib import Path
 from gateway_batch.local_files.private import make_private, open_private
 
 _MOST_OWNERS = 4096
+_NO_FILE = (errno.EISDIR, errno.ELOOP)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -27,13 +28,20 @@ def locked(path: Path, *, where_possible: bool = False, wait: bool = True) -> It
 
     Args:
         path: the file.
-        where_possible: whether to continue without the lock on a mount that has none.
+        where_possible: whether to continue without the lock on a mount that has none, or where a folder or a link is in
+            the file's place.
         wait: whether to wait for it.
 
     Raises:
         BlockingIOError: another has it, and is not waited for.
     """
-    lock = open_private(path)
+    try:
+        lock = open_private(path)
+    except OSError as error:
+        if not (where_possible and error.errno in _NO_FILE):
+            raise
+        yield
+        return
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

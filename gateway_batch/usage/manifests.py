@@ -25,7 +25,7 @@ TABLE = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+){0,2}", re.ASCII)
 
 _NONCE_BITS = 32
 _MOST_COMMITS = 2**30
-_MOST_BYTES = 256 << 20
+_MOST_BYTES = 64 << 20
 _FORMAT = 1
 _ID = re.compile(r"id-[0-9a-f]{16}", re.ASCII)
 _NAME = re.compile(r"(?P<counter>\d{10})-(?P<nonce>[0-9a-f]{8})\.json", re.ASCII)

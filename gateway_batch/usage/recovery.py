@@ -22,11 +22,12 @@ from gateway_batch.usage.spool_folders import (
     UNKNOWN_FILE,
     active_dir,
     active_segments,
+    is_file,
     is_folder,
     sealed_dir,
     writer_dirs,
 )
-from gateway_batch.usage.strangers import warn_once
+from gateway_batch.usage.strangers import shown, warn_once
 from gateway_batch.usage.writer_locks import Life, WriterLocks, examined, segment_origin
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -55,7 +56,7 @@ def recover_dead_writers(spool_dir: Path) -> int:
             if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
                 raise
             why = error.strerror if isinstance(error, OSError) else type(error).__name__
-            warn_once(_log, folder, f"{folder} can't be recovered ({why}): its records stay there")
+            warn_once(_log, folder, f"{shown(folder)} can't be recovered ({why}): its records stay there")
     _remove_unseen(spool_dir)
     return recovered
 
@@ -64,7 +65,7 @@ def _recover(folder: Path, spool_dir: Path) -> bool:
     with examined(folder) as life:
         if life is not Life.DEAD:
             return False
-        had_lock = (folder / LOCK).exists()
+        had_lock = is_file(folder / LOCK)
         segments = active_segments(folder)
         unknown = folder / UNKNOWN_FILE
         if segments and not unknown.exists():
@@ -72,7 +73,8 @@ def _recover(folder: Path, spool_dir: Path) -> bool:
         for path in [*segments, unknown]:
             if path.exists():
                 _seal(path, folder.name, spool_dir)
-        (folder / LOCK).unlink(missing_ok=True)
+        if had_lock:
+            (folder / LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # what is not of the spool stays
             folder.rmdir()
     return had_lock or bool(segments)

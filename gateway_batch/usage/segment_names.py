@@ -70,7 +70,7 @@ class SegmentName:
     @classmethod
     def of(cls, path: Path) -> SegmentName | None:
         """The parts of a file's name; None if it is no segment's."""
-        parts = path.name.rsplit(".", 3)
+        parts = path.name.rsplit(".", 3) if path.name.isprintable() else []
         if len(parts) != 4 or parts[3] not in ("log", "copy") or not (_is_number(parts[1]) and _is_number(parts[2])):
             return None
         writer, _, number = parts[0].rpartition("-")

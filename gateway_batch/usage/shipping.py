@@ -21,7 +21,7 @@ from gateway_batch.local_files.private import NotPrivateError, make_private, ope
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.spool_folders import sealed_dir, sealed_segments
-from gateway_batch.usage.strangers import warn_once
+from gateway_batch.usage.strangers import shown, warn_once
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _copy(path: Path, name: SegmentName, target: Path) -> bool:
     except FileNotFoundError:  # another process has copied it
         return False
     except PermissionError:
-        warn_once(_log, path, f"{path} can't be read: left where it is")
+        warn_once(_log, path, f"{shown(path)} can't be read: left where it is")
         return False
     with source:
         fcntl.flock(source, fcntl.LOCK_EX)

@@ -40,6 +40,11 @@ def strangers(spool_dir: Path) -> list[Path]:
     )
 
 
+def shown(path: Path) -> str:
+    """A path as text that any log or terminal takes: what is not printable in a name is escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(path))
+
+
 def warn_once(log: logging.Logger, path: Path, text: str) -> None:
     """Warns of a path, the first time in this process."""
     if path not in _named and len(_named) < _MOST_NAMED:

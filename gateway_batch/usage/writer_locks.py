@@ -65,7 +65,7 @@ class WriterLocks:
         """Takes those that are there; None if another process has one, or the folder is gone."""
         locks = cls()
         try:
-            with contextlib.suppress(FileNotFoundError):  # cleaned away, or another recovery has just removed it
+            if is_file(folder / LOCK):  # else it was cleaned away, or another recovery has just removed it
                 locks._lock(open_private(folder / LOCK, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 locks.of_file = True
             locks._lock_folder(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -309,7 +309,9 @@ def test_strangers_in_the_spool_and_a_damaged_manifest_neither_stop_a_flush_nor_
     drain_dir, sealed = gateway.usage.spool_dir / "drain", gateway.usage.spool_dir / "sealed"
     for stray in (drain_dir / "notes.txt", drain_dir / "id-0", sealed / "notes.txt"):
         stray.write_bytes(b"\xff")
-    for folder in (drain_dir / "some.table", drain_dir / "a `quoted` name", sealed / "h-1-0badcafe-000000.3.9.log"):
+    (drain_dir / "lock").unlink(missing_ok=True)
+    folders = (drain_dir / "lock", drain_dir / "a `quoted` name", sealed / "h-1-0badcafe-000000.3.9.log")
+    for folder in (drain_dir / "some.table", *folders):
         folder.mkdir()
         (folder / "0000000007-00000001.json").write_bytes(b"{}")
     spark.sql(QUERY).collect()
@@ -323,7 +325,7 @@ def test_strangers_in_the_spool_and_a_damaged_manifest_neither_stop_a_flush_nor_
     assert own_rows(gateway).count() == 41
     assert gateway.usage.flush() == 0
     assert sorted(path.name for path in sealed.iterdir()) == ["h-1-0badcafe-000000.3.9.log", "notes.txt"]
-    assert len(gateway.usage.waiting().strangers) == 5
+    assert len(gateway.usage.waiting().strangers) == 6
 
 
 @pytest.mark.usefixtures("texts")

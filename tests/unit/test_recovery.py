@@ -13,7 +13,7 @@ from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Kind, Origin, header, line_of
 from gateway_batch.usage.spool import active_dir, prepare, sealed_dir
 from gateway_batch.usage.spool_backlog import backlog
-from gateway_batch.usage.strangers import strangers
+from gateway_batch.usage.strangers import shown, strangers
 
 from .processes import children, intend_and_hang
 from .samples import active_segments, answered, open_writer, outcomes, record, sealed_rows
@@ -108,17 +108,23 @@ def of_version_0_1(dead: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("lock", ["there", "cleaned away"])
+@pytest.mark.parametrize("lock", ["there", "cleaned away", "a folder", "a link"])
 @pytest.mark.parametrize("name", ["the same", "another"])
 def test_a_dead_process_is_known_by_its_locks_whatever_the_host_is_called(dead: Path, name: str, lock: str) -> None:
     if name == "another":
         under_another_name(dead)
-    if lock == "cleaned away":
-        next(active_dir(dead).glob("*/lock")).unlink()
+    (file,) = active_dir(dead).glob("*/lock")
+    if lock != "there":
+        file.unlink()
+    if lock == "a folder":
+        file.mkdir()
+    elif lock == "a link":
+        file.symlink_to(dead)
     assert waiting(dead) == [(4, 0)]
     assert recover_dead_writers(dead) == 1
     assert outcomes(sealed_rows(dead)) == EXPECTED
-    assert list(active_dir(dead).iterdir()) == []
+    assert strangers(dead) == ([file] if lock.startswith("a ") else [])
+    assert list(active_dir(dead).iterdir()) == ([file.parent] if lock.startswith("a ") else [])
     assert waiting(dead) == [(4, 0)]
 
 
@@ -180,15 +186,17 @@ def test_what_is_not_of_the_spool_is_left_alone_and_named(dead: Path, caplog: py
     (active_dir(dead) / "host-1-0badcafe").symlink_to(folder)
     strange = folder.with_name("host-2-0badcafe")
     (strange / "lock").mkdir(parents=True)
+    (active_dir(dead) / "\udcff\x1b[31m").touch()
     (folder / "000001.log.bak").touch()
     assert recover_dead_writers(dead) == 1
     assert outcomes(sealed_rows(dead)) == EXPECTED
     named = {path.relative_to(active_dir(dead)).as_posix() for path in strangers(dead)}
     assert named == {
-        "notes.txt", "notes", "host-1-0badcafe", "host-2-0badcafe/lock", f"{folder.name}/000001.log.bak",
+        "notes.txt", "notes", "\udcff\x1b[31m", "host-1-0badcafe", "host-2-0badcafe/lock",
+        f"{folder.name}/000001.log.bak",
     }  # fmt: skip
-    assert caplog.text.count("host-2-0badcafe can't be recovered (Is a directory)") == 1
-    assert recover_dead_writers(dead) == 0
+    assert shown(next(path for path in strangers(dead) if "\x1b" in path.name)).endswith("/\\udcff\\x1b[31m")
+    assert (recover_dead_writers(dead), caplog.text) == (0, "")
 
 
 def test_a_writer_that_cannot_be_read_is_no_hindrance_to_the_others(

@@ -148,6 +148,8 @@ def test_what_is_not_of_the_spool_is_named(tmp_path: Path) -> None:
         sealed_dir(tmp_path) / str(SegmentName("folder-1-0badcafe", "000000", 1, 9)),
         sealed_dir(tmp_path) / str(SegmentName("link-1-0badcafe", "000000", 1, 999)),
         sealed_dir(tmp_path) / str(SegmentName("large-1-0badcafe", "000000", 1, 9)),
+        sealed_dir(tmp_path) / "\udcff-1-0badcafe-000000.1.10.log",
+        tmp_path / "drain" / "lock",
         tmp_path / "drain" / "id-1",
         tmp_path / "drain" / "README",
         tmp_path / "drain" / "no table's name",
@@ -157,7 +159,7 @@ def test_what_is_not_of_the_spool_is_named(tmp_path: Path) -> None:
     for path in planted:
         if path.name.startswith("link"):
             path.symlink_to(segment)
-        elif path.name.startswith(("folder", "0000000002", "no table")):
+        elif path.name.startswith(("folder", "0000000002", "no table", "lock")):
             path.mkdir()
         else:
             path.write_bytes(b"\xff" * 10)
@@ -165,7 +167,7 @@ def test_what_is_not_of_the_spool_is_named(tmp_path: Path) -> None:
     assert sealed_segments(tmp_path) == [(segment, name)]
     lines = lines_about(backlog(tmp_path), A)
     assert sum("is not of the spool, or can't be read: left alone" in line for line in lines) == 5
-    assert lines[-1] == "5 more files there are not of the spool"
+    assert lines[-1] == "7 more files there are not of the spool"
 
 
 @pytest.mark.parametrize(

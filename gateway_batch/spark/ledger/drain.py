@@ -46,7 +46,7 @@ from gateway_batch.usage.segment_tables import is_for, names_no_table
 from gateway_batch.usage.shipping import ship_leftovers
 from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog
 from gateway_batch.usage.spool_folders import damaged_dir, drain_dir, is_file, prepare, sealed_dir, sealed_segments
-from gateway_batch.usage.strangers import strangers, warn_once
+from gateway_batch.usage.strangers import shown, strangers, warn_once
 
 _ROWS_A_COMMIT = 200_000
 _ROWS_A_BATCH = 10_000
@@ -95,8 +95,8 @@ class UsageDrain:
                 return 0 if self._made and not self._own_segments(self._table) else self._drain()
         except OSError as error:
             raise LedgerError(
-                f"the spool folder {self._spool_dir} can't be drained into {self._table}: {error.strerror or error}; "
-                "the records are safe there"
+                f"the spool folder {self._spool_dir} can't be drained into {self._table}: "
+                f"{error.strerror or error}{_named(error)}; the records are safe there"
             ) from error
         except WRITE_ERRORS as error:
             raise LedgerError(
@@ -141,7 +141,7 @@ class UsageDrain:
 
     def _name_strangers(self) -> None:
         for path in strangers(self._spool_dir):
-            warn_once(_log, path, f"{path} is not of the spool, or can't be read: left where it is")
+            warn_once(_log, path, f"{shown(path)} is not of the spool, or can't be read: left where it is")
 
     def _last_commit(self, name: str, table: Table) -> CommitId | None:
         """Asked of the table's log if the folder was drained into it, as far as its own files know."""
@@ -280,6 +280,10 @@ class UsageDrain:
             kept = damaged_dir(self._spool_dir)
             make_private(kept)
             write_private(kept / each.segment.name, each.segment.read_bytes())
+
+
+def _named(error: OSError) -> str:
+    return f" ({error.filename})" if isinstance(error.filename, str) else ""
 
 
 def _goes_to(segment: Path, table: str) -> bool:
