@@ -13,7 +13,7 @@ UNKNOWN = "unknown"
 """In place of a number: what recovery made of a dead writer's open intents."""
 
 _SESSION_CATALOG = "spark_catalog."
-_WRITER = re.compile(r"(?P<host>.+)-\d+-[0-9a-f]{8}(-(?P<table>t[0-9a-f]{12}))?", re.DOTALL)
+_WRITER = re.compile(r"(?P<host>.+)-\d+-[0-9a-f]{8}(?P<table>t[0-9a-f]{12})?", re.DOTALL)
 
 
 def table_key(table: str) -> str:
@@ -25,7 +25,7 @@ def table_key(table: str) -> str:
 def writer_name(table: str | None = None) -> str:
     """A new name for a writer of this process: host, process, chance, and the table that its records are for."""
     name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
-    return name if table is None else f"{name}-{table_key(table)}"
+    return name if table is None else f"{name}{table_key(table)}"
 
 
 def host_of(writer: str) -> str | None:

@@ -13,7 +13,7 @@ from gateway_batch.cli.spool_lines import lines_about
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
-from gateway_batch.usage.segment_names import SegmentName, table_key, writer_name
+from gateway_batch.usage.segment_names import SegmentName, host_of, key_of_table, table_key, writer_name
 from gateway_batch.usage.segment_tables import is_for, names_no_table
 from gateway_batch.usage.shipping import ship
 from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_dir, sealed_segments
@@ -81,8 +81,9 @@ def test_one_of_version_0_1_is_for_whoever_drains_it(tmp_path: Path) -> None:
 
 def test_a_name_without_a_table_is_that_of_version_0_1() -> None:
     old, new = writer_name(), writer_name(A)
-    assert (old.rsplit("-", 2)[0], new.rsplit("-", 3)[0]) == (os.uname().nodename,) * 2
-    assert new.endswith(f"-{table_key(A)}")
+    host_and_process = f"{os.uname().nodename}-{os.getpid()}"
+    assert (old.rsplit("-", 1)[0], new.rsplit("-", 1)[0]) == (host_and_process,) * 2
+    assert (key_of_table(old), key_of_table(new), host_of(new)) == (None, table_key(A), os.uname().nodename)
 
 
 def test_what_waits_is_counted_for_each_table_with_what_dead_processes_left(tmp_path: Path) -> None:
