@@ -7,7 +7,6 @@ import functools
 import itertools
 import os
 import secrets
-import shutil
 import weakref
 from collections.abc import Callable
 from types import TracebackType
@@ -18,7 +17,8 @@ from gateway_batch.engine.client_calls import ClientCalls
 from gateway_batch.engine.client_methods import AwaitedMethods, BlockingMethods
 from gateway_batch.engine.runtime import Runtime, RuntimeSettings
 from gateway_batch.errors import ConfigError
-from gateway_batch.response_cache.process_cache import shared_dir
+from gateway_batch.local_files.lifetimes import HeldFolder, remove_ended
+from gateway_batch.response_cache.process_cache import hold, shared_dir
 from gateway_batch.transport import Transport
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.spool import prepare
@@ -58,7 +58,8 @@ class Client(BlockingMethods, AwaitedMethods):
         application_id: the usage table's `client_metadata.application_id`, one for all clients of a process.
 
     Raises:
-        ConfigError: a setting is wrong, or `http_client` is not an `httpx.AsyncClient`.
+        ConfigError: a setting is wrong, `http_client` is not an `httpx.AsyncClient`, or the folder of this user in the
+            host's temporary folder is another user's.
         LedgerError: the spool folder can't be written.
     """
 
@@ -83,9 +84,9 @@ class Client(BlockingMethods, AwaitedMethods):
             if open_transport is not None:
                 raise ConfigError("http_client: can't be given together with open_transport")
             open_transport = _sending_through(http_client, self.config.max_answer_mb << 20)
-        self._runtime = _open_runtime(self.config, self.application_id, open_transport)
+        self._runtime, held = _open_runtime(self.config, self.application_id, open_transport)
         self._calls = ClientCalls(self.config, self._runtime, caller)
-        self._finish = weakref.finalize(self, _close, self._runtime, os.getpid())
+        self._finish = weakref.finalize(self, _close, self._runtime, held, os.getpid())
 
     def close(self) -> None:
         """Stops the calls under way, their outcomes recorded, and seals the records; closing again does nothing.
@@ -131,7 +132,7 @@ def _sending_through(http_client: httpx.AsyncClient, most_bytes: int) -> Callabl
 
 def _open_runtime(
     config: GatewayConfig, application_id: str, open_transport: Callable[[], Transport] | None
-) -> Runtime:
+) -> tuple[Runtime, HeldFolder]:
     if config.coordination == DRIVER:
         raise ConfigError(
             "coordination: a Client has no driver: share its limits through Redis, or keep them with host"
@@ -139,17 +140,23 @@ def _open_runtime(
     number = next(_clients)
     spool_dir = spool_folder(config)
     prepare(spool_dir)
+    remove_ended(shared_dir(""))
     settings = RuntimeSettings.of(config, scope=f"{application_id}-{number}", registration=number, spool_dir=spool_dir)
-    return Runtime(settings, config.credentials(), open_transport)
+    held = hold(shared_dir(settings.scope))
+    try:
+        return Runtime(settings, config.credentials(), open_transport), held
+    except BaseException:
+        held.release()
+        raise
 
 
-def _close(runtime: Runtime, process: int) -> None:
+def _close(runtime: Runtime, held: HeldFolder, process: int) -> None:
     if os.getpid() != process:  # a fork of it, which shares none of this
         return
     try:
         runtime.close()
     finally:
-        shutil.rmtree(shared_dir(runtime.settings.scope), ignore_errors=True)
+        held.release()
 
 
 @functools.cache

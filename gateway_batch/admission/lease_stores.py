@@ -20,6 +20,7 @@ from gateway_batch.admission.lease_json import LeaseFormError, lease_of, state_o
 from gateway_batch.admission.leases import Lease, LeaseRequest, LeaseState, exchange
 from gateway_batch.errors import CallError
 from gateway_batch.local_files.locks import locked
+from gateway_batch.local_files.private import make_private, open_private
 from gateway_batch.transport import redis_connection
 from gateway_batch.transport.redis_connection import RedisError, RedisRefusedError
 from gateway_batch.types import HttpReply, HttpRequest
@@ -104,8 +105,8 @@ class HostLeaseStore:
         return lease
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        make_private(self._path.parent)
+        os.close(open_private(self._path))
         # SQLite doesn't wait for a file whose journal mode another process sets.
         with locked(self._opening, within_s=_BUSY_TIMEOUT_S):
             database = sqlite3.connect(

@@ -45,7 +45,7 @@ def run_checks(config: GatewayConfig, warehouse: Path) -> Iterator[Check]:
         yield _check_endpoint(config, endpoint)
     if config.host is None and not config.endpoints:
         yield Check("gateway", False, "none is configured: set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoints")
-    yield _check_spool(spool_folder(config, warehouse))
+    yield _check_spool(spool_folder(config, warehouse), config.usage_table)
     yield _check_table(config.usage_table, warehouse)
     yield _check_coordination(config)
 
@@ -116,14 +116,23 @@ def _message(reply: HttpReply) -> str:
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…"
 
 
-def _check_spool(folder: Path) -> Check:
+def _check_spool(folder: Path, table: str) -> Check:
+    from gateway_batch.cli.spool_lines import lines_about
+    from gateway_batch.local_files.private import NotPrivateError, check_not_planted
+    from gateway_batch.usage.spool_backlog import backlog
+
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
+        check_not_planted(existing, "set spool_dir to another folder")
         with tempfile.TemporaryDirectory(dir=existing):
             pass
+        waiting = lines_about(backlog(folder), table)
+    except NotPrivateError as error:
+        return Check("spool", False, str(error))
     except OSError as error:
         return Check("spool", False, f"{existing} can't be written: {error.strerror}")
-    return Check("spool", True, f"{folder} can be written" if existing == folder else f"{folder} can be made")
+    says = f"{folder} can be written" if existing == folder else f"{folder} can be made"
+    return Check("spool", True, "; ".join((says, *waiting)))
 
 
 def _check_table(table: str, warehouse: Path) -> Check:

@@ -83,20 +83,27 @@ def usage(
 
 
 def _tell_waiting(spool_dir: Path, table: str, last_transaction: Callable[[str], int | None]) -> None:
-    from gateway_batch.usage.spool_backlog import records_waiting
+    from gateway_batch.cli.spool_lines import lines_about
+    from gateway_batch.usage.spool_backlog import backlog_of
 
-    if rows := records_waiting(spool_dir, table, last_transaction):
-        errors.print(f"{rows:,} more records wait in the spool: gateway-batch usage flush commits them", style="dim")
+    for line in lines_about(backlog_of(spool_dir, table, last_transaction), table):
+        errors.print(line, style="dim", markup=False, soft_wrap=True)
 
 
 @app.command()
 def flush(warehouse: Warehouse = _HERE, usage_table: UsageTable = None) -> None:
-    """Commit what is in the spool to the usage table, as a scheduled job may.
+    """Commit what is in the spool for the usage table, as a scheduled job may.
+
+    Records that are for other tables stay there, and are named.
 
     Example: gateway-batch usage flush --warehouse demo/warehouse
     """
+    from gateway_batch.cli.spool_lines import lines_about
+
     with ledger_in(warehouse, usage_table) as (_, ledger):
         output.print(f"{ledger.flush():,} records committed to {ledger.table}")
+        for line in lines_about(ledger.waiting(), ledger.table):
+            errors.print(line, style="dim", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -55,6 +55,7 @@ class RuntimeSettings:
         spool_dir: the spool folder.
         ships: whether records are written to a folder of the host first, and copied to the spool folder.
         spool_local_dir: that folder; None: one in the host's temporary folder.
+        usage_table: the table that the records are for; None: that of whoever drains them.
         transport: the HTTP library.
         max_retry_after_s: of a service's `Retry-After`.
         max_answer_mb: of an answer, unpacked.
@@ -70,6 +71,7 @@ class RuntimeSettings:
     cache_quota_mb: int = 2048
     ships: bool = False
     spool_local_dir: str | None = None
+    usage_table: str | None = None
     event_id_tag: str | None = None
     transport: TransportName = "pyreqwest"
     max_retry_after_s: float = 300.0
@@ -110,6 +112,7 @@ class RuntimeSettings:
             cache_quota_mb=config.cache_quota_mb,
             ships=not on_one_host or config.spool_local_dir is not None,
             spool_local_dir=config.spool_local_dir,
+            usage_table=config.usage_table,
             event_id_tag=config.event_id_tag,
             transport=config.transport,
             max_retry_after_s=config.max_retry_after,
@@ -127,6 +130,7 @@ class Runtime:
 
     Raises:
         LedgerError: the spool folder can't be written.
+        ConfigError: the folder of this user in the host's temporary folder is another user's.
     """
 
     def __init__(
@@ -224,12 +228,13 @@ class Runtime:
     def _open(self, credentials: Credentials, open_transport: Callable[[], Transport]) -> RequestExecutor:
         settings = self.settings
         spool_dir = Path(settings.spool_dir)
+        scope_dir = shared_dir(settings.scope)  # before anything else: it may be refused
         written_to = local_folder_for(spool_dir, settings.spool_local_dir) if settings.ships else spool_dir
         self._shipper = Shipper(written_to, spool_dir) if settings.ships else None
-        self._spool = SpoolWriter(written_to, self.loop.call_soon)
+        self._spool = SpoolWriter(written_to, self.loop.call_soon, table=settings.usage_table)
         self._transport = open_transport()
         self._limiter = open_limiter(
-            settings.coordination, shared_dir(settings.scope), credentials, self._transport.send, self.loop.time
+            settings.coordination, scope_dir, credentials, self._transport.send, self.loop.time
         )
         self._response_cache = ResponseCache(
             settings.coordination,

@@ -16,8 +16,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway_batch.local_files.private import make_private, open_private
+
 MOST_OWNERS = 4096
 _LOOK_AGAIN_S = 0.005
+_NO_FILE = (errno.EISDIR, errno.ELOOP)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -25,18 +28,25 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 def locked(
     path: Path, *, where_possible: bool = False, wait: bool = True, within_s: float | None = None
 ) -> Iterator[None]:
-    """Holds a file's lock. The file is made with mode 0600 if missing.
+    """Holds a file's lock. The file is made with mode 0600 if missing; a link in its place is not followed.
 
     Args:
         path: the file.
-        where_possible: whether to continue without the lock on a mount that has none.
+        where_possible: whether to continue without the lock on a mount that has none, or where a folder or a link is in
+            the file's place.
         wait: whether to wait for it.
         within_s: how long it is waited for, in seconds; None: as long as it takes.
 
     Raises:
         BlockingIOError: another has it, and is not waited for, or not any longer.
     """
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock = open_private(path)
+    except OSError as error:
+        if not (where_possible and error.errno in _NO_FILE):
+            raise
+        yield
+        return
     try:
         try:
             if wait and within_s is not None:
@@ -70,8 +80,8 @@ class ByteLocks:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_private(path.parent)
+        self._fd = open_private(path)
 
     def lock(self, byte: int) -> bool:
         """Locks a byte; False if another process has it."""

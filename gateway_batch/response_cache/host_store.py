@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway_batch.local_files.locks import MOST_OWNERS, ByteLocks, locked
+from gateway_batch.local_files.private import make_private, open_private
 from gateway_batch.response_cache.store import AnswerScope, Claim, Found, Outbox, StoreError
 
 _BUSY_TIMEOUT_S = 2.0
@@ -117,9 +118,9 @@ class _LockedError(Exception):
 
 class _File:
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
         self._path = folder / "answers.sqlite"
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        os.close(open_private(self._path))
         self._opening = folder / "opening"
         self._owners: ByteLocks | None = None
         # SQLite doesn't wait for a file whose journal mode another process sets.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import TYPE_CHECKING
 from gateway_batch.admission.coordination import CoordinationConfig
 from gateway_batch.config import Credentials, GatewayConfig, is_redis, redis_url
 from gateway_batch.errors import ConfigError
+from gateway_batch.local_files.lifetimes import HeldFolder
+from gateway_batch.local_files.private import NotPrivateError, own_temporary_folder
 from gateway_batch.response_cache import (
     AnswerScope,
     AnswerStore,
@@ -125,8 +125,31 @@ class ResponseCache:
 
 
 def shared_dir(scope: str) -> Path:
-    """What the processes of a scope share on this host, private to the user."""
-    return Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / scope
+    """What the processes of a scope share on this host, private to the user; it may be missing.
+
+    Raises:
+        ConfigError: it, or a folder above it, is another user's, who could read answers there and leave some.
+    """
+    try:
+        return own_temporary_folder(*Path(scope).parts)
+    except NotPrivateError as error:
+        raise ConfigError(str(error)) from None
+
+
+def hold(folder: Path) -> HeldFolder:
+    """Makes a `shared_dir`, which is removed when this process releases it or ends.
+
+    Raises:
+        ConfigError: it can't be made, or is another user's.
+    """
+    try:
+        return HeldFolder(folder)
+    except NotPrivateError as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} can't be made ({error.strerror}): set TMPDIR to a folder that this user can write"
+        ) from error
 
 
 def savings_file(application_id: str) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway_batch.local_files.private import make_private, open_private
 from gateway_batch.transport.redis_connection import asking_redis
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def add_savings(path: Path, execution_id: str, counts: Counts) -> None:
     Raises:
         OSError: it can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    make_private(path.parent)
+    file = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(file, f"{execution_id} {' '.join(map(str, counts))}\n".encode())
     finally:

@@ -19,7 +19,7 @@ from gateway_batch.response_cache import Counts, Savings, total
 from gateway_batch.spark.analytics.maintenance import Maintained, maintain
 from gateway_batch.spark.analytics.run_view import RunView
 from gateway_batch.spark.calls.ai_functions import TASKS, TaskFunction
-from gateway_batch.spark.calls.scope import is_stage, remove_stale
+from gateway_batch.spark.calls.scope import is_stage, remove_stale, remove_stopped
 from gateway_batch.spark.ledger.drain import UsageDrain
 from gateway_batch.spark.ledger.gateway_record import Ledger
 from gateway_batch.spark.ledger.reconcile import reconcile
@@ -28,6 +28,7 @@ from gateway_batch.spark.session.session_kind import is_classic
 from gateway_batch.spark.sql_functions.session_backend import SessionBackend
 from gateway_batch.spark.worker.partition import FUNCTION
 from gateway_batch.usage.shipping import local_folder_for
+from gateway_batch.usage.spool_backlog import SpoolBacklog
 
 _log = logging.getLogger(__name__)
 _open: list[Gateway] = []
@@ -62,7 +63,7 @@ class Usage:
         self._runs = RunView(spark, table)
 
     def flush(self) -> int:
-        """Commits to the table what finished queries and dead workers left in the spool.
+        """Commits to the table what finished queries and dead workers left in the spool for it.
 
         The first one makes the view `ai_query_runs` next to the table, a row for each query execution, where the
         session
@@ -83,6 +84,17 @@ class Usage:
             )  # fmt: skip
         self._runs.make()
         return rows
+
+    def waiting(self) -> SpoolBacklog:
+        """What waits in the spool folder, of whichever usage table: nothing is written.
+
+        A flush takes what is for its own table. Records of another one wait for a flush into that, as
+        `gateway-batch usage flush --usage-table NAME` makes.
+
+        Returns:
+            For each table how many records wait, and since when; and what is in the folder that is not of the spool.
+        """
+        return self._drain.backlog()
 
     def reconcile(self, ledger: Ledger, event_id_tag: str | None = None) -> DataFrame:
         """Compares the table with a gateway's own record.
@@ -177,6 +189,7 @@ class Gateway:
                 self._leave(name)
             self.usage.flush()
             self._functions.forget_ended_queries(all_that_ended=True)
+        remove_stopped()
 
     def __enter__(self) -> Self:
         """The gateway itself."""
@@ -263,6 +276,7 @@ class Gateway:
                 _log.warning("usage stays in the spool for now: %s", error)
             except Exception as error:
                 _log.warning("usage stays in the spool for now: %s", type(error).__name__)
+        remove_stopped()
 
 
 def register_ai_query(

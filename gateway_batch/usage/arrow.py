@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,22 +25,57 @@ _SCALARS = {
     Decimal: pa.decimal128(18, 6),
 }
 
+_UNFIT = (pa.ArrowException, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
 _Mend = Callable[[Any], Any]
+
+_log = logging.getLogger(__name__)
 
 
 def usage_rows(outcomes: Iterable[bytes]) -> pa.Table:
-    """Outcome lines of the spool as rows of the usage table."""
-    return pa.Table.from_pylist([_mend_row(orjson.loads(line[11:])) for line in outcomes], schema=SCHEMA)
+    """Outcome lines of the spool as rows of the usage table; a value that its column can't hold is NULL."""
+    return _rows(list(outcomes), SCHEMA, _mend_row)
 
 
 def task_rows(lines: Iterable[bytes]) -> pa.Table:
-    """Lines of tasks' summaries as rows of their table."""
-    return pa.Table.from_pylist([_mend_task(orjson.loads(line[11:])) for line in lines], schema=TASK_SCHEMA)
+    """Lines of tasks' summaries as rows of their table; a value that its column can't hold is NULL."""
+    return _rows(list(lines), TASK_SCHEMA, _mend_task)
 
 
 def schema_of(row: type) -> pa.Schema:
     """The columns of a record's table."""
     return pa.schema(_fields(row))
+
+
+def _rows(lines: list[bytes], schema: pa.Schema, mend: _Mend) -> pa.Table:
+    try:
+        return pa.Table.from_pylist([mend(orjson.loads(line[11:])) for line in lines], schema=schema)
+    except _UNFIT:
+        return pa.Table.from_pylist(list(_fitting_rows(lines, pa.struct(schema))), schema=schema)
+
+
+def _fitting_rows(lines: list[bytes], row_type: pa.StructType) -> Iterator[dict[str, Any]]:
+    """What fits of each line: one that holds a wrong value must not keep the others from the table."""
+    _log.warning("usage records have values that no column holds: they are NULL in the table")
+    for line in lines:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            row = _fitting(orjson.loads(line[11:]), row_type)
+            if row is not None:
+                yield row
+
+
+def _fitting(value: Any, data_type: pa.DataType) -> Any:
+    if pa.types.is_struct(data_type):
+        if not isinstance(value, dict):
+            return None
+        return {field.name: _fitting(value.get(field.name), field.type) for field in data_type}
+    try:
+        mend = _mender(data_type)
+        mended = value if mend is None or value is None else mend(value)
+        pa.array([mended], data_type)
+    except _UNFIT:
+        return None
+    return mended
 
 
 def _arrow_type(hint: Any) -> pa.DataType:

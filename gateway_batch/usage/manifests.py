@@ -6,16 +6,29 @@ Only what any mounted folder can do is asked of the file system: writing a file 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
+from gateway_batch.local_files.private import make_private, open_private, write_private
 from gateway_batch.usage.processed_segments import ProcessedSegments
+from gateway_batch.usage.segment_names import SegmentName, table_key
+from gateway_batch.usage.spool_folders import drain_dir, is_file, is_folder
+
+TABLE = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+){0,2}", re.ASCII)
+"""What a table's folder may be named."""
 
 _NONCE_BITS = 32
+_MOST_COMMITS = 2**30
+_MOST_BYTES = 64 << 20
+_FORMAT = 1
+_ID = re.compile(r"id-[0-9a-f]{16}", re.ASCII)
+_NAME = re.compile(r"(?P<counter>\d{10})-(?P<nonce>[0-9a-f]{8})\.json", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +80,12 @@ class Manifest:
     Attributes:
         segments: names of the files.
         processed: all that the folder's commits to the table have taken, this one included.
+        complete: whether it is all of them; not, once a manifest was lost.
     """
 
-    segments: tuple[str, ...]
-    processed: ProcessedSegments
+    segments: tuple[str, ...] = ()
+    processed: ProcessedSegments = field(default_factory=ProcessedSegments)
+    complete: bool = True
 
 
 class Manifests:
@@ -83,36 +98,46 @@ class Manifests:
     """
 
     def __init__(self, spool_dir: Path) -> None:
-        self._folder = spool_dir / "drain"
+        self._folder = drain_dir(spool_dir)
 
     def drain_id(self) -> str:
         """The folder's id, made at the first call: the first of those that drains may have made at once."""
-        if not (made := self._ids()):
-            (self._folder / f"id-{secrets.token_hex(8)}").touch()
-            made = self._ids()
-        return f"gateway_batch-{made[0]}"
+        if not (made := self.id_files()):
+            os.close(open_private(self._folder / f"id-{secrets.token_hex(8)}"))
+            made = self.id_files()
+        return f"gateway_batch-{made[0].name.partition('-')[2]}"
+
+    def id_files(self) -> list[Path]:
+        """The files that name the folder, the one that counts first."""
+        return sorted(path for path in self._folder.glob("id-*") if _ID.fullmatch(path.name) and is_file(path))
 
     def tables(self) -> list[str]:
         """Names of tables that the folder was drained into."""
-        return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+        folders = (path for path in self._folder.iterdir() if TABLE.fullmatch(path.name) and is_folder(path))
+        return sorted(path.name for path in folders if self.files_in(path))
 
     def write(self, table: str, commit_id: CommitId, manifest: Manifest) -> None:
         """Writes a manifest down."""
         path = self._path(table, commit_id)
-        path.parent.mkdir(exist_ok=True, mode=0o700)
-        content = {"format": 1, "segments": manifest.segments, "drained": manifest.processed.as_json()}
-        with path.open("wb") as file:
-            file.write(orjson.dumps(content))
-            file.flush()
-            os.fsync(file.fileno())  # the commit must not outlive it
+        make_private(path.parent)
+        content = {
+            "format": _FORMAT,
+            "segments": manifest.segments,
+            "drained": manifest.processed.as_json(),
+            "complete": manifest.complete,
+        }
+        write_private(path, orjson.dumps(content), durable=True)  # the commit must not outlive it
 
     def read(self, table: str, commit_id: CommitId) -> Manifest | None:
-        """The manifest of a commit; None if it is gone."""
-        try:
-            content = orjson.loads(self._path(table, commit_id).read_bytes())
-        except (FileNotFoundError, orjson.JSONDecodeError):
-            return None
-        return Manifest(tuple(content["segments"]), ProcessedSegments(content["drained"]))
+        """The manifest of a commit; None if it is gone or damaged."""
+        for path, counter, nonce in self._all(table):
+            if (counter, nonce) == (commit_id.counter, commit_id.nonce) and (found := _read(path)) is not None:
+                return found
+        return None
+
+    def has(self, table: str, commit_id: CommitId) -> bool:
+        """Whether a commit's manifest is there, be it damaged."""
+        return any((counter, nonce) == (commit_id.counter, commit_id.nonce) for _, counter, nonce in self._all(table))
 
     def remove_before(self, table: str, last: CommitId) -> None:
         """Removes those of a table that no commit needs any more, once its last commit is known."""
@@ -124,13 +149,52 @@ class Manifests:
         """The highest counter of a table's manifests, committed or not; 0 if there is none."""
         return max((counter for _, counter, _ in self._all(table)), default=0)
 
-    def _ids(self) -> list[str]:
-        return sorted(path.name.partition("-")[2] for path in self._folder.glob("id-*"))
+    @staticmethod
+    def files_in(folder: Path) -> list[Path]:
+        """What may be manifests in a table's folder, by their names; empty where it can't be read."""
+        return [path for path, _, _ in _named_in(folder)]
 
     def _all(self, table: str) -> Iterator[tuple[Path, int, int]]:
-        for path in (self._folder / table.lower()).glob("*-*.json"):
-            counter, _, nonce = path.stem.partition("-")
-            yield path, int(counter), int(nonce, 16)
+        """Those of a table, however its name was spelled when they were written."""
+        own, key = table.lower(), table_key(table)
+        spelled = [name for name in self.tables() if name != own and table_key(name) == key]
+        for name in (own, *spelled):
+            yield from _named_in(self._folder / name)
 
     def _path(self, table: str, commit_id: CommitId) -> Path:
         return self._folder / table.lower() / f"{commit_id.counter:010d}-{commit_id.nonce:08x}.json"
+
+
+def _named_in(folder: Path) -> list[tuple[Path, int, int]]:
+    found = []
+    for path in folder.glob("*-*.json"):
+        name = _NAME.fullmatch(path.name)
+        if name is not None and int(name["counter"]) <= _MOST_COMMITS and is_file(path):
+            found.append((path, int(name["counter"]), int(name["nonce"], 16)))
+    return found
+
+
+def _read(path: Path) -> Manifest | None:
+    try:
+        with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+            content = orjson.loads(file.read(_MOST_BYTES))
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    if not isinstance(content, dict) or content.get("format", _FORMAT) != _FORMAT:
+        return None
+    segments, drained = content.get("segments"), content.get("drained")
+    if not (isinstance(segments, list) and all(map(_is_segment, segments)) and _are_ranges(drained)):
+        return None
+    return Manifest(tuple(segments), ProcessedSegments(drained), content.get("complete") is not False)
+
+
+def _is_segment(name: Any) -> bool:
+    return isinstance(name, str) and name == Path(name).name and SegmentName.of(Path(name)) is not None
+
+
+def _are_ranges(drained: Any) -> bool:
+    return isinstance(drained, dict) and all(
+        isinstance(spans, list)
+        and all(isinstance(span, list) and len(span) == 2 and all(type(at) is int for at in span) for span in spans)
+        for spans in drained.values()
+    )

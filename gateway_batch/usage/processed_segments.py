@@ -37,9 +37,7 @@ class ProcessedSegments:
         """Those of two tables together."""
         ranges = dict(self._ranges)
         for writer, spans in other._ranges.items():
-            for first, last in spans:
-                for place in range(first, last + 1):
-                    ranges[writer] = _with(ranges.get(writer, ()), place)
+            ranges[writer] = _merged((*ranges.get(writer, ()), *spans))
         return ProcessedSegments(ranges)
 
     def as_json(self) -> dict[str, list[list[int]]]:
@@ -50,8 +48,12 @@ class ProcessedSegments:
 def _with(spans: Ranges, place: int) -> Ranges:
     if any(first <= place <= last for first, last in spans):
         return spans
+    return _merged((*spans, (place, place)))
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Ranges:
     merged: list[tuple[int, int]] = []
-    for first, last in sorted((*spans, (place, place))):
+    for first, last in sorted(spans):
         if merged and first <= merged[-1][1] + 1:
             merged[-1] = merged[-1][0], max(last, merged[-1][1])
         else:

@@ -1,6 +1,6 @@
 """Recovers what dead processes left in the spool.
 
-A writer is dead when its lock can be had: the system lets it go with the process. Every step can be repeated after a
+A writer is dead when its locks can be had where they could be seen (`writer_locks`). Every step can be repeated after a
 crash without losing or doubling a line: files only ever move, and the one file that is made, `unknown.log`, is made
 before any segment moves and moves after all of them.
 """
@@ -8,62 +8,76 @@ before any segment moves and moves after all of them.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
+import logging
 import os
+import time
 from pathlib import Path
 
+from gateway_batch.local_files.private import open_private
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, header, read_lines
-from gateway_batch.usage.segment_names import UNKNOWN, SegmentName
-from gateway_batch.usage.spool import active_dir, is_local, sealed_dir
+from gateway_batch.usage.segment_names import SegmentName, host_of
+from gateway_batch.usage.spool_folders import (
+    LOCK,
+    UNKNOWN_FILE,
+    active_dir,
+    active_segments,
+    is_file,
+    is_folder,
+    sealed_dir,
+    writer_dirs,
+)
+from gateway_batch.usage.strangers import shown, warn_once
+from gateway_batch.usage.writer_locks import Life, WriterLocks, examined, segment_origin
 
-_UNKNOWN = f"{UNKNOWN}.log"
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_UNSEEN_FOR_S = 3_600.0
+
+_log = logging.getLogger(__name__)
 
 
 def recover_dead_writers(spool_dir: Path) -> int:
-    """Seals the segments of this host's processes that died; returns how many writers there were.
+    """Seals the segments of processes that are proven dead; returns how many writers there were.
 
     An intent without an outcome becomes a row of unknown outcome: the writer is dead and all its segments are read.
-    Writers of other hosts are left alone: a lock proves nothing across hosts on every kind of mount.
+    Writers of another machine on a mount are left alone: a lock proves nothing there. A folder that can't be read is
+    named in a warning, and is no hindrance to the others.
+
+    Raises:
+        OSError: the disk is full or read-only, or the spool folder can't be read.
     """
-    folders = [folder for folder in sorted(active_dir(spool_dir).iterdir()) if is_local(folder.name)]
-    recovered = sum(_recover(folder, spool_dir) for folder in folders)
-    for folder in folders:
-        with contextlib.suppress(OSError):  # what a recovery that died left: an empty folder, its lock gone
-            folder.rmdir()
+    recovered = 0
+    for folder in writer_dirs(spool_dir):
+        try:
+            recovered += _recover(folder, spool_dir)
+        except FileNotFoundError:  # another recovery was here
+            continue
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+                raise
+            why = error.strerror if isinstance(error, OSError) else type(error).__name__
+            warn_once(_log, folder, f"{shown(folder)} can't be recovered ({why}): its records stay there")
+    _remove_unseen(spool_dir)
     return recovered
 
 
 def _recover(folder: Path, spool_dir: Path) -> bool:
-    lock = _take_lock(folder / "lock")
-    if lock is None:
-        return False
-    try:
-        segments = sorted(folder.glob("[0-9]*.log"))
-        unknown = folder / _UNKNOWN
+    with examined(folder) as life:
+        if life is not Life.DEAD:
+            return False
+        had_lock = is_file(folder / LOCK)
+        segments = active_segments(folder)
+        unknown = folder / UNKNOWN_FILE
         if segments and not unknown.exists():
             _write_unknown(segments, unknown, folder.name)
         for path in [*segments, unknown]:
             if path.exists():
                 _seal(path, folder.name, spool_dir)
-        with contextlib.suppress(FileNotFoundError):  # another recovery was here between our look and our lock
-            (folder / "lock").unlink()
+        if had_lock:
+            (folder / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what is not of the spool stays
             folder.rmdir()
-    finally:
-        os.close(lock)
-    return True
-
-
-def _take_lock(path: Path) -> int | None:
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:  # its writer is about to make it, or another recovery has just removed it
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
+    return had_lock or bool(segments)
 
 
 def _write_unknown(segments: list[Path], unknown: Path, writer: str) -> None:
@@ -75,7 +89,8 @@ def _write_unknown(segments: list[Path], unknown: Path, writer: str) -> None:
             elif kind is Kind.OUTCOME:
                 pending.pop(event_id(line), None)
     partial = unknown.with_suffix(".tmp")
-    partial.write_bytes(header(writer) + b"".join(pending.values()))
+    os.close(open_private(partial))
+    partial.write_bytes(header(writer, segment_origin(unknown.parent)) + b"".join(pending.values()))
     partial.rename(unknown)
 
 
@@ -86,3 +101,15 @@ def _seal(path: Path, writer: str, spool_dir: Path) -> None:
         path.rename(sealed_dir(spool_dir) / str(name))
     else:
         path.unlink()
+
+
+def _remove_unseen(spool_dir: Path) -> None:
+    """Removes the folders of writers that died before they had both their locks and their name."""
+    for folder in active_dir(spool_dir).glob(".*"):
+        if host_of(folder.name[1:]) is None or not is_folder(folder):
+            continue
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mtime < time.time() - _UNSEEN_FOR_S and (locks := WriterLocks.take(folder)):
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+                locks.release()

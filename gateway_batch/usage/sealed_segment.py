@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, read_all_lines, read_lines
 from gateway_batch.usage.segment_names import UNKNOWN, SegmentName
-from gateway_batch.usage.spool import sealed_dir, segment_path
+from gateway_batch.usage.spool_folders import sealed_dir, segment_path
 
 
 @dataclass(frozen=True, slots=True)

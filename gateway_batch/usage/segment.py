@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 from gateway_batch.usage.record import UsageRecord
 
 FORMAT_VERSION = 1
+
+_LONGEST_HEADER = 65_536
 
 
 class Kind(StrEnum):
@@ -52,16 +55,58 @@ def as_outcome(intent: bytes) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
-def header(writer: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a segment comes from, and where its records go.
+
+    Attributes:
+        table: the usage table that they are for; None: the one of whoever drains them, as in version 0.1.
+        boot: the writer's `boot_id`; None where it is not known.
+        machine: its `machine_id`.
+        folder_locked: whether the writer holds a lock of its folder besides that of its file `lock`.
+    """
+
+    table: str | None = None
+    boot: str | None = None
+    machine: str | None = None
+    folder_locked: bool = False
+
+    @classmethod
+    def of(cls, header: dict[str, Any]) -> Self:
+        """Of a header's content; what it doesn't have, or has in another form, is not known."""
+        table, boot, machine = (_text(header.get(name)) for name in ("table", "boot", "machine"))
+        return cls(table, boot, machine, header.get("folder_locked") is True)
+
+
+def header(writer: str, origin: Origin = Origin()) -> bytes:
     """A segment's first line."""
-    return line_of(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer})
+    known = {name: value for name, value in asdict(origin).items() if value}
+    return line_of(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer, **known})
 
 
-def format_of(path: Path) -> int:
-    """The version of a segment's format; the present one where its header can't be read."""
+def format_of(path: Path) -> int | None:
+    """The version of a segment's format; the present one where its header is damaged, None where it says none."""
+    found = _header_of(path)
+    version = FORMAT_VERSION if found is None else found.get("format")
+    return version if isinstance(version, int) else None
+
+
+def origin_of(path: Path) -> Origin | None:
+    """What a segment's header says of its origin; None where it is damaged."""
+    found = _header_of(path)
+    return None if found is None else Origin.of(found)
+
+
+def _header_of(path: Path) -> dict[str, Any] | None:
     with path.open("rb") as segment:
-        line = segment.readline()
-    return int(orjson.loads(line[11:])["format"]) if _kind(line) is Kind.HEADER else FORMAT_VERSION
+        line = segment.readline(_LONGEST_HEADER)
+    if _kind(line) is not Kind.HEADER:
+        return None
+    try:
+        found = orjson.loads(line[11:])
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def read_lines(path: Path) -> Iterator[tuple[Kind, bytes]]:
@@ -84,8 +129,15 @@ def read_all_lines(path: Path) -> Iterator[tuple[Kind | None, bytes]]:
 
 
 def event_id(line: bytes) -> str:
-    """The event id in an intent's or outcome's line."""
-    return str(orjson.loads(line[11:])["client_metadata"]["event_id"])
+    """The event id in an intent's or outcome's line; empty where the line is no record."""
+    try:
+        return str(orjson.loads(line[11:])["client_metadata"]["event_id"])
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return ""
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _kind(line: bytes) -> Kind | None:

@@ -1,12 +1,43 @@
-"""The names of sealed segments, which say what a reader must know before it opens one."""
+"""The names of writers and sealed segments, which say what a reader must know before it opens one."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 UNKNOWN = "unknown"
 """In place of a number: what recovery made of a dead writer's open intents."""
+
+_SESSION_CATALOG = "spark_catalog."
+_WRITER = re.compile(r"(?P<host>.+)-\d+-[0-9a-f]{8}(?P<table>t[0-9a-f]{12})?", re.DOTALL)
+
+
+def table_key(table: str) -> str:
+    """What stands for a usage table in names: the same however its name is spelled, with Spark's own catalog or not."""
+    name = table.lower().removeprefix(_SESSION_CATALOG)
+    return f"t{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def writer_name(table: str | None = None) -> str:
+    """A new name for a writer of this process: host, process, chance, and the table that its records are for."""
+    name = f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
+    return name if table is None else f"{name}{table_key(table)}"
+
+
+def host_of(writer: str) -> str | None:
+    """The host's name in a writer's; None if it is none of a writer."""
+    found = _WRITER.fullmatch(writer)
+    return None if found is None else found["host"]
+
+
+def key_of_table(writer: str) -> str | None:
+    """Which table a writer's records are for, by `table_key`; None where its name doesn't say."""
+    found = _WRITER.fullmatch(writer)
+    return None if found is None else found["table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +70,14 @@ class SegmentName:
     @classmethod
     def of(cls, path: Path) -> SegmentName | None:
         """The parts of a file's name; None if it is no segment's."""
-        parts = path.name.rsplit(".", 3)
-        if len(parts) != 4 or parts[3] not in ("log", "copy") or not (parts[1].isdigit() and parts[2].isdigit()):
+        parts = path.name.rsplit(".", 3) if path.name.isprintable() else []
+        if len(parts) != 4 or parts[3] not in ("log", "copy") or not (_is_number(parts[1]) and _is_number(parts[2])):
             return None
         writer, _, number = parts[0].rpartition("-")
-        if not writer or not (number.isdigit() or number == UNKNOWN):
+        if not writer or not (_is_number(number) or number == UNKNOWN):
             return None
         return cls(writer, number, int(parts[1]), int(parts[2]), copied=parts[3] == "copy")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19

@@ -7,18 +7,23 @@ knows it by its name.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from gateway_batch.errors import LedgerError
+from gateway_batch.errors import ConfigError, LedgerError
+from gateway_batch.local_files.private import NotPrivateError, make_private, open_private, own_temporary_folder
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment_names import SegmentName
-from gateway_batch.usage.spool import sealed_dir, sealed_segments
+from gateway_batch.usage.spool_folders import sealed_dir, sealed_segments
+from gateway_batch.usage.strangers import shown, warn_once
+
+_log = logging.getLogger(__name__)
 
 
 def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
@@ -27,10 +32,20 @@ def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
     Args:
         spool_dir: the shared folder.
         base: a folder of this host; None: one in its temporary folder.
+
+    Raises:
+        ConfigError: the one in the temporary folder is another user's.
     """
     key = hashlib.sha256(os.fsencode(spool_dir)).hexdigest()[:16]
-    own = Path(tempfile.gettempdir()) / f"gateway_batch-{os.getuid()}" / "spool"
-    return (Path(base).expanduser() if base else own) / key
+    if base:
+        return Path(base).expanduser() / key
+    try:
+        own = own_temporary_folder("spool", key)
+        with contextlib.suppress(OSError):
+            make_private(own.parent)
+    except NotPrivateError as error:
+        raise ConfigError(str(error)) from None
+    return own
 
 
 def ship(local: Path, spool_dir: Path) -> int:
@@ -75,12 +90,15 @@ def _copy(path: Path, name: SegmentName, target: Path) -> bool:
         source = path.open("rb")
     except FileNotFoundError:  # another process has copied it
         return False
+    except PermissionError:
+        warn_once(_log, path, f"{shown(path)} can't be read: left where it is")
+        return False
     with source:
         fcntl.flock(source, fcntl.LOCK_EX)
         if not path.exists():
             return False
         if not _is_whole(target, name.size):
-            with target.open("wb") as copy:
+            with os.fdopen(open_private(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as copy:
                 shutil.copyfileobj(source, copy)
         path.unlink()
         return True

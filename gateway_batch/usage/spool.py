@@ -1,7 +1,7 @@
 """The write side of the spool: one writer a process, intent before the bytes leave, outcome after.
 
 Layout of a spool folder:
-    active/<writer>/lock         locked while its process lives
+    active/<writer>/             locked while its process lives, as is the file `lock` in it
     active/<writer>/<n>.log      segments being written
     sealed/<name>                complete segments, for the drain; `names` has what their names say
     drain/                       the drain's own state
@@ -11,76 +11,25 @@ Layout of a spool folder:
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway_batch.errors import LedgerError
+from gateway_batch.local_files.machine import boot_id, machine_id
 from gateway_batch.local_files.preallocation import preallocate
+from gateway_batch.local_files.private import make_private, open_private
 from gateway_batch.usage.record import UsageRecord
-from gateway_batch.usage.segment import Kind, encode, header
-from gateway_batch.usage.segment_names import SegmentName
+from gateway_batch.usage.segment import Kind, Origin, encode, header
+from gateway_batch.usage.segment_names import SegmentName, writer_name
+from gateway_batch.usage.spool_folders import active_dir, prepare, sealed_dir, sealed_segments, segment_path
+from gateway_batch.usage.writer_locks import WriterLocks
+
+__all__ = ["SpoolWriter", "active_dir", "prepare", "sealed_dir", "sealed_segments", "writer_name"]
 
 _MORE_IN_AN_OUTCOME = 8 << 10  # bytes beyond those of its intent, at most
 _PREALLOCATED = 256 << 10
-
-
-def active_dir(spool_dir: Path) -> Path:
-    """Where segments are written."""
-    return spool_dir / "active"
-
-
-def sealed_dir(spool_dir: Path) -> Path:
-    """Where complete segments wait for the drain."""
-    return spool_dir / "sealed"
-
-
-def damaged_dir(spool_dir: Path) -> Path:
-    """Where drained segments are kept that were damaged."""
-    return spool_dir / "damaged"
-
-
-def segment_path(spool_dir: Path, writer: str, number: int) -> Path:
-    """Where a writer's segment is while it is written."""
-    return active_dir(spool_dir) / writer / f"{number:06d}.log"
-
-
-def sealed_segments(spool_dir: Path) -> list[tuple[Path, SegmentName]]:
-    """The segments that wait for the drain, and what their names say, in the order of their names."""
-    named = ((path, SegmentName.of(path)) for path in sorted(sealed_dir(spool_dir).iterdir()))
-    return [(path, name) for path, name in named if name is not None]
-
-
-def writer_name() -> str:
-    """A new name for a writer of this process: host, process, chance."""
-    return f"{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def is_local(writer: str) -> bool:
-    """Whether a writer's name is one of this host's."""
-    return writer.rsplit("-", 2)[0] == os.uname().nodename
-
-
-def prepare(spool_dir: Path) -> None:
-    """Makes the folders, private to the user.
-
-    Raises:
-        LedgerError: they can't be made or written.
-    """
-    try:
-        for folder in (active_dir(spool_dir), sealed_dir(spool_dir), spool_dir / "drain"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            probe = folder / f".probe-{secrets.token_hex(4)}"
-            probe.touch()
-            probe.unlink()
-    except OSError as error:
-        raise LedgerError(
-            f"the spool folder {spool_dir} can't be written ({error.strerror}): usage could not be recorded, so "
-            "nothing is sent; set spool_dir to a folder that this user can write"
-        ) from error
 
 
 class _Segment:
@@ -94,7 +43,7 @@ class _Segment:
         self.opened_at = time.monotonic()
         self._set_aside = 0
         self._can_preallocate = True
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._fd = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
         try:
             self.append(first)
         except OSError:
@@ -138,6 +87,10 @@ class SpoolWriter:
         defer: runs a function soon, once the current work is done; outcomes are written then, several at a time.
         rotate_after_s: age at which a segment is sealed while requests continue.
         rotate_after_bytes: likewise its size.
+        table: the usage table that the records are for; None: that of whoever drains them.
+
+    Raises:
+        LedgerError: the spool folder can't be written, or another user made it.
     """
 
     def __init__(
@@ -146,19 +99,21 @@ class SpoolWriter:
         defer: Callable[[Callable[[], None]], object],
         rotate_after_s: float = 2.0,
         rotate_after_bytes: int = 16 << 20,
+        table: str | None = None,
     ) -> None:
         self._spool_dir = spool_dir
         self._defer = defer
         self._rotate_after_s = rotate_after_s
         self._rotate_after_bytes = rotate_after_bytes
-        self.writer = writer_name()
+        self.writer = writer_name(table)
         self._folder = active_dir(spool_dir) / self.writer
         self._pending: dict[str, bytes] = {}
         self._owed = 0  # bytes that the pending intents' outcomes may take
         self._outcomes: list[bytes] = []
         self._opened = 0
         self._segment: _Segment | None = None
-        self._lock = self._take_lock()
+        self._locks = self._take_locks()
+        self._origin = Origin(table, boot_id(), machine_id(), self._locks.of_folder)
 
     def intend(self, record: UsageRecord) -> None:
         """Writes the intent of one attempt. When this returns, the operating system has it.
@@ -243,16 +198,16 @@ class SpoolWriter:
             if self._segment is not None:
                 self._segment.close()
                 self._segment = None
-            os.close(self._lock)
+            self._locks.release()
 
-    def _take_lock(self) -> int:
+    def _take_locks(self) -> WriterLocks:
         prepare(self._spool_dir)
-        unseen = self._folder.with_name(f".{self.writer}")  # until it is locked: a recovery would take it for dead
-        unseen.mkdir(mode=0o700)
-        lock = os.open(unseen / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        unseen.rename(self._folder)
-        return lock
+        with self._failures():
+            unseen = self._folder.with_name(f".{self.writer}")  # until it is locked: a recovery would take it for dead
+            make_private(unseen)
+            locks = WriterLocks.make(unseen)
+            unseen.rename(self._folder)
+        return locks
 
     def _current(self) -> _Segment:
         if self._segment is None:
@@ -261,7 +216,7 @@ class SpoolWriter:
 
     def _open(self) -> _Segment:
         """The next segment, pending intents in it."""
-        first = header(self.writer) + b"".join(self._pending.values())
+        first = header(self.writer, self._origin) + b"".join(self._pending.values())
         segment = _Segment(segment_path(self._spool_dir, self.writer, self._opened), first)
         try:
             segment.make_room(self._owed)

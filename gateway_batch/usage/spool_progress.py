@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway_batch.usage.segment_names import SegmentName
-from gateway_batch.usage.spool import active_dir, sealed_segments
+from gateway_batch.usage.spool_folders import active_dir, is_file, sealed_segments
 
 _RATE_LIMITED = b'"status_code":429'
 
@@ -65,7 +65,8 @@ class SpoolWatch:
 
     def _active(self) -> Iterator[tuple[str, str, Path]]:
         for path in active_dir(self._spool_dir).glob("*/[0-9]*.log"):
-            yield path.parent.name, path.stem, path
+            if is_file(path):
+                yield path.parent.name, path.stem, path
 
     def _segment(self, writer: str, number: str) -> _Segment:
         return self._segments.setdefault((writer, number), _Segment())
@@ -82,9 +83,9 @@ class SpoolWatch:
 
     def _read(self, segment: _Segment, path: Path) -> None:
         with (
-            contextlib.suppress(FileNotFoundError),
+            contextlib.suppress(OSError),
             path.open("rb") as lines,
-        ):  # it may be sealed or drained at any time
+        ):  # it may be sealed or drained at any time, or not be readable
             lines.seek(segment.offset)
             for line in lines:
                 if not line.endswith(b"\n"):

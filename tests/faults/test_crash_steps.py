@@ -13,7 +13,7 @@ from gateway_batch.spark.analytics.maintenance import maintain
 from gateway_batch.spark.ledger.drain import UsageDrain
 from gateway_batch.usage.spool import SpoolWriter, prepare, sealed_dir, sealed_segments
 from tests.crashes import dies_before
-from tests.unit.samples import answered, open_writer, record
+from tests.unit.samples import answered, never, open_writer, record
 
 TABLE = "crash_steps.usage"
 OF_A_COMMIT = ("copyFromLocalFile", "startTransaction", "commit", "checkpoint")
@@ -44,9 +44,9 @@ class RunLedger:
 
 
 def fill(run_ledger: RunLedger, name: str) -> None:
-    """Segments of a writer that ended, one of which has a damaged line, and what a dead writer left."""
-    for part in ("a", "b"):
-        with closing(open_writer(run_ledger.spool)) as writer:
+    """Segments of writers that ended, one of version 0.1 and one with a damaged line, and what a dead writer left."""
+    for part, table in (("a", None), ("b", run_ledger.table)):
+        with closing(SpoolWriter(run_ledger.spool, never, table=table)) as writer:
             for number in range(3):
                 event_id = f"{name}-{part}-{number}"
                 writer.intend(record(event_id))
@@ -58,7 +58,7 @@ def fill(run_ledger: RunLedger, name: str) -> None:
     damaged.write_bytes(content[:-5] + b"\n")
     run_ledger.expected[content[lost:].partition(b'"')[0].decode()] = "unknown"
     if (pid := os.fork()) == 0:
-        left = SpoolWriter(run_ledger.local, lambda _: None)
+        left = SpoolWriter(run_ledger.local, never, table=run_ledger.table)
         left.intend(record(f"{name}-left"))
         os._exit(0)
     os.waitpid(pid, 0)

@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.usage.recovery import recover_dead_writers
-from tests.unit.samples import answered, no_file_longer_than, open_writer, outcomes, record, sealed_rows
+from gateway_batch.usage.segment_names import SegmentName
+from gateway_batch.usage.segment_tables import is_for, names_no_table
+from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_segments
+from tests.unit.samples import (
+    answered,
+    never,
+    no_file_longer_than,
+    open_writer,
+    outcomes,
+    record,
+    rows_in,
+    sealed_rows,
+)
 
 # What happens next, and to how many bytes files are bounded meanwhile: a disk that fills up and has room again.
 STEPS = st.lists(
@@ -70,3 +82,50 @@ def test_each_attempt_has_one_row(steps: list[tuple[str, int | None]]) -> None:
 def test_each_attempt_has_one_row_on_a_disk_that_fills_up(steps: list[tuple[str, int | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         play(Path(folder) / "spool", steps)
+
+
+WRITERS = st.lists(
+    st.tuples(
+        st.sampled_from(["team_a.usage", "team_b.usage", None]),
+        st.integers(0, 3),
+        st.integers(0, 2),
+        st.sampled_from(["", "another name", "no lock"]),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(WRITERS)
+def test_each_attempt_goes_to_its_table_whoever_shares_the_spool_and_however_its_writer_is_found(
+    writers: list[tuple[str | None, int, int, str]],
+) -> None:
+    """Writers that died with some attempts answered and some not, of two tables and of version 0.1."""
+    expected: dict[str | None, set[str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Path(folder) / "spool"
+        prepare(spool)
+        for number, (table, done, lost, state) in enumerate(writers):
+            events = [f"{number}-{attempt}" for attempt in range(done + lost)]
+            expected.setdefault(table, set()).update(events)
+            writer = SpoolWriter(spool, never, table=table)
+            for event_id in events:
+                writer.intend(record(event_id))
+            for event_id in events[:done]:
+                writer.settle(answered(event_id))
+            writer._write_outcomes()
+            writer._locks.release()  # as by a kill
+            if state == "no lock":
+                (active_dir(spool) / writer.writer / "lock").unlink()
+            elif state:
+                found = active_dir(spool) / writer.writer
+                found.rename(found.with_name(f"pod-{number}-{found.name.partition('-')[2]}"))
+        recover_dead_writers(spool)
+        for table in expected:
+            own = [path for path, name in sealed_segments(spool) if is_of(path, name, table)]
+            assert outcomes(rows_in(own)).keys() == expected[table]
+        assert len(sealed_rows(spool)) == sum(map(len, expected.values()))
+
+
+def is_of(path: Path, name: SegmentName, table: str | None) -> bool:
+    return names_no_table(path, name) if table is None else is_for(path, name, table) and not names_no_table(path, name)

@@ -252,25 +252,6 @@ def test_a_commit_is_known_by_its_rows_where_its_manifest_is_gone(
 
 
 @pytest.mark.usefixtures("texts")
-def test_another_table_takes_up_where_the_one_before_ended(
-    spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A drain died after its commit; the next writes another table."""
-    spark.sql(QUERY).collect()
-    drain = UsageDrain(spark, gateway.usage.spool_dir, gateway.usage.table)
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", lambda *_, **__: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            drain.flush()
-    other = UsageDrain(spark, gateway.usage.spool_dir, gateway.usage.table + "_other")
-    assert other.flush() == 0
-    spark.sql(f"SELECT ai_query('{MODEL}', 'another')").collect()
-    assert other.flush() == 1
-    assert own_rows(gateway).count() == 40
-    assert list((gateway.usage.spool_dir / "sealed").iterdir()) == []
-
-
-@pytest.mark.usefixtures("texts")
 def test_drains_without_a_lock_do_not_commit_a_segment_twice(
     spark: SparkSession, gateway: gb.Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ for number, token in enumerate(("{SECRET}", "env:DATABRICKS_TOKEN", f"file:{{fol
         else:
             raise AssertionError("no row failed")
 
-config = gb.GatewayConfig.from_env(host=host, token="{SECRET}", flush_interval=0)
+config = gb.GatewayConfig.from_env(host=host, token="{SECRET}", flush_interval=0, usage_table="{SHARED_LEDGER}")
 gateway = gb.register_ai_query(spark, config)
 spark.sparkContext.setLogLevel("ERROR")
 spark.sparkContext.setJobGroup("tries", "a row that always fails")
@@ -135,6 +135,10 @@ def test_it_leaves_no_token_and_no_prompt_behind(run: Run) -> None:
     assert [path for path, content in run.files.items() if SECRET.encode() in content] == []
     own = {path: content for path, content in run.files.items() if path.name != "in.parquet"}
     assert [path for path, content in own.items() if PROMPT.encode() in content] == []
+
+
+def test_it_leaves_no_answer_behind_though_nobody_closed_the_registration(run: Run) -> None:
+    assert [path for path in run.files if path.name.startswith("answers")] == []
 
 
 def test_a_row_that_always_fails_is_paid_once_in_four_tries(run: Run) -> None:

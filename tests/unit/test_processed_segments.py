@@ -94,6 +94,17 @@ def test_a_manifest_is_kept_until_a_later_commit(tmp_path: Path) -> None:
     assert manifests.tables() == [TABLE]
 
 
+def test_a_manifest_says_whether_it_knows_all_that_was_taken(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    manifests = Manifests(tmp_path)
+    for counter, complete in enumerate((True, False)):
+        commit_id = CommitId.after(manifests.drain_id(), counter)
+        manifests.write(TABLE, commit_id, Manifest(complete=complete))
+        found = manifests.read(TABLE, commit_id)
+        assert found is not None
+        assert found.complete == complete
+
+
 def test_a_torn_manifest_is_none(tmp_path: Path) -> None:
     """Its drain died before it could commit."""
     prepare(tmp_path)
@@ -106,3 +117,66 @@ def test_a_torn_manifest_is_none(tmp_path: Path) -> None:
     assert manifests.last_counter(TABLE) == 1
     manifests.remove_before(TABLE, CommitId.after(commit_id.drain, 1))
     assert manifests.last_counter(TABLE) == 0
+
+
+DAMAGED = {
+    "empty": b"",
+    "an empty object": b"{}",
+    "no object": b"[]",
+    "no text": b"\xff\xfe",
+    "of a newer version": b'{"format":2,"segments":[],"drained":{}}',
+    "segments of another form": b'{"format":1,"segments":[1],"drained":{}}',
+    "a path out of the folder": b'{"format":1,"segments":["../../h-1-ab-000000.1.10.log"],"drained":{}}',
+    "ranges of another form": b'{"format":1,"segments":[],"drained":{"w":[[1]]}}',
+    "ranges that are no list": b'{"format":1,"segments":[],"drained":{"w":1}}',
+    "ranges of texts": b'{"format":1,"segments":[],"drained":{"w":[["a","b"]]}}',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_manifest_is_none_and_known_to_be_there(tmp_path: Path, content: bytes) -> None:
+    prepare(tmp_path)
+    manifests = Manifests(tmp_path)
+    commit_id = CommitId.after(manifests.drain_id(), 0)
+    assert not manifests.has(TABLE, commit_id)
+    manifests.write(TABLE, commit_id, Manifest((), ProcessedSegments()))
+    assert manifests.read(TABLE, commit_id) is not None
+    (path,) = (tmp_path / "drain" / TABLE).iterdir()
+    path.write_bytes(content)
+    assert manifests.read(TABLE, commit_id) is None
+    assert manifests.has(TABLE, commit_id)
+
+
+@pytest.mark.parametrize(
+    "stray",
+    ["id-0", "id-", "notes.txt", "a table/0000000001-00000001.json", f"{TABLE}/9-9.json", f"{TABLE}/a-b.json",
+     f"{TABLE}/9999999999-00000001.json", f"{TABLE}/0000000009-00000001.json/inside"],
+)  # fmt: skip
+def test_strangers_among_the_manifests_change_nothing(tmp_path: Path, stray: str) -> None:
+    prepare(tmp_path)
+    manifests = Manifests(tmp_path)
+    drain, commit_id = manifests.drain_id(), CommitId(manifests.drain_id(), 1, 5)
+    manifests.write(TABLE, commit_id, Manifest((), ProcessedSegments()))
+    path = tmp_path / "drain" / stray
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    (tmp_path / "drain" / "id-0000000000000000").mkdir()
+    assert (manifests.drain_id(), manifests.tables(), manifests.last_counter(TABLE)) == (drain, [TABLE], 1)
+    manifests.remove_before(TABLE, CommitId(drain, 10, 1))
+    assert manifests.last_counter(TABLE) == 0
+    assert path.exists()
+
+
+def test_a_table_is_the_same_however_its_name_is_spelled(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    manifests = Manifests(tmp_path)
+    commit_id = CommitId.after(manifests.drain_id(), 0)
+    manifests.write(f"spark_catalog.{TABLE}", commit_id, Manifest((), ProcessedSegments()))
+    assert manifests.last_counter(TABLE.upper()) == 1
+    assert manifests.read(TABLE, commit_id) is not None
+    assert manifests.last_counter("ai_gateway.others") == 0
+
+
+def test_ranges_are_joined_without_counting_through_them() -> None:
+    long = ProcessedSegments({"w": [[0, 10**15]]})
+    assert long.union(ProcessedSegments({"w": [[5, 10**15 + 1]]})).as_json() == {"w": [[0, 10**15 + 1]]}

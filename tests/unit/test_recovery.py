@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway_batch.usage import writer_locks
 from gateway_batch.usage.recovery import recover_dead_writers
+from gateway_batch.usage.segment import Kind, Origin, header, line_of
 from gateway_batch.usage.spool import active_dir, prepare, sealed_dir
+from gateway_batch.usage.spool_backlog import backlog
+from gateway_batch.usage.strangers import shown, strangers
 
 from .processes import children, intend_and_hang
 from .samples import active_segments, answered, open_writer, outcomes, record, sealed_rows
@@ -88,12 +93,137 @@ def test_a_writer_of_this_process_is_left_alone(spool: Path) -> None:
     assert outcomes(sealed_rows(spool)) == {"a": ["answered"]}
 
 
-def test_a_writer_of_another_host_is_left_alone(dead: Path) -> None:
+def under_another_name(dead: Path) -> Path:
+    """As a container has another host name each time it starts."""
     (folder,) = active_dir(dead).iterdir()
-    theirs = folder.rename(folder.with_name("another-host-17-0badcafe"))
+    return folder.rename(folder.with_name(f"another-host-17-{folder.name.split('-')[-1]}"))
+
+
+def of_version_0_1(dead: Path) -> Path:
+    """Its header says nothing of where it was written, and its folder was never locked."""
+    (folder,) = active_dir(dead).iterdir()
+    for path in active_segments(dead):
+        _, *rest = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join((header(folder.name), *rest)))
+    return folder
+
+
+@pytest.mark.parametrize("lock", ["there", "cleaned away", "a folder", "a link"])
+@pytest.mark.parametrize("name", ["the same", "another"])
+def test_a_dead_process_is_known_by_its_locks_whatever_the_host_is_called(dead: Path, name: str, lock: str) -> None:
+    if name == "another":
+        under_another_name(dead)
+    (file,) = active_dir(dead).glob("*/lock")
+    if lock != "there":
+        file.unlink()
+    if lock == "a folder":
+        file.mkdir()
+    elif lock == "a link":
+        file.symlink_to(dead)
+    assert waiting(dead) == [(4, 0)]
+    assert recover_dead_writers(dead) == 1
+    assert outcomes(sealed_rows(dead)) == EXPECTED
+    assert strangers(dead) == ([file] if lock.startswith("a ") else [])
+    assert list(active_dir(dead).iterdir()) == ([file.parent] if lock.startswith("a ") else [])
+    assert waiting(dead) == [(4, 0)]
+
+
+def test_a_living_process_whose_lock_was_cleaned_away_is_left_alone(spool: Path) -> None:
+    with children(1, intend_and_hang, spool, ["a"], ["b"]) as [child]:
+        assert child.hear() == "ready"
+        next(active_dir(spool).glob("*/lock")).unlink()
+        assert recover_dead_writers(spool) == 0
+        assert waiting(spool) == []
+        child.kill()
+        assert recover_dead_writers(spool) == 1
+    assert outcomes(sealed_rows(spool)) == {"a": ["answered"], "b": ["unknown"], "last": ["unknown"]}
+
+
+def waiting(spool: Path) -> list[tuple[int, int]]:
+    """Records that a flush commits, and those of processes that may live on another machine."""
+    return [(each.records, each.unproven) for each in backlog(spool).waiting]
+
+
+@pytest.mark.parametrize(
+    ("arrange", "boot", "recovered"),
+    [
+        (lambda dead: None, "this", True),
+        (under_another_name, "this", True),
+        (lambda dead: None, "an earlier", True),
+        (under_another_name, "another's", False),
+        (of_version_0_1, "this", True),
+        (lambda dead: under_another_name(dead) and of_version_0_1(dead), "this", False),
+        (lambda dead: (of_version_0_1(dead) / "lock").unlink(), "this", False),
+    ],
+)
+def test_on_a_mount_only_this_machines_processes_are_proven_dead(
+    dead: Path, monkeypatch: pytest.MonkeyPatch, arrange: Callable[[Path], object], boot: str, recovered: bool
+) -> None:
+    """Its locks may be kept to the machine that takes them."""
+    monkeypatch.setattr(writer_locks, "on_local_disk", lambda path: False)
+    arrange(dead)
+    if boot != "this":
+        monkeypatch.setattr(writer_locks, "boot_id", lambda: "another")
+    assert waiting(dead) == [(4, 0) if recovered else (0, 4)]
+    assert recover_dead_writers(dead) == recovered
+    assert outcomes(sealed_rows(dead)) == (EXPECTED if recovered else {})
+
+
+def test_a_machine_that_was_given_the_same_host_name_is_another(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, found in (("on_local_disk", lambda path: False), ("boot_id", lambda: "b"), ("machine_id", lambda: "m")):
+        monkeypatch.setattr(writer_locks, name, found)
+    for path in active_segments(dead):
+        _, *rest = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join((header("w", Origin(boot="a", machine="n", folder_locked=True)), *rest)))
     assert recover_dead_writers(dead) == 0
-    assert len(list(theirs.iterdir())) == 4
-    assert sealed_rows(dead) == []
+    assert waiting(dead) == [(0, 4)]
+
+
+def test_what_is_not_of_the_spool_is_left_alone_and_named(dead: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder,) = active_dir(dead).iterdir()
+    (active_dir(dead) / "notes.txt").touch()
+    (active_dir(dead) / "notes").mkdir()
+    (active_dir(dead) / "host-1-0badcafe").symlink_to(folder)
+    strange = folder.with_name("host-2-0badcafe")
+    (strange / "lock").mkdir(parents=True)
+    (active_dir(dead) / "\udcff\x1b[31m").touch()
+    (folder / "000001.log.bak").touch()
+    assert recover_dead_writers(dead) == 1
+    assert outcomes(sealed_rows(dead)) == EXPECTED
+    named = {path.relative_to(active_dir(dead)).as_posix() for path in strangers(dead)}
+    assert named == {
+        "notes.txt", "notes", "\udcff\x1b[31m", "host-1-0badcafe", "host-2-0badcafe/lock",
+        f"{folder.name}/000001.log.bak",
+    }  # fmt: skip
+    assert shown(next(path for path in strangers(dead) if "\x1b" in path.name)).endswith("/\\udcff\\x1b[31m")
+    assert (recover_dead_writers(dead), caplog.text) == (0, "")
+
+
+def test_a_writer_that_cannot_be_read_is_no_hindrance_to_the_others(
+    dead: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = active_dir(dead) / "host-0-0badcafe"
+    broken.mkdir()
+    (broken / "lock").touch()
+    (broken / "000000.log").write_bytes(line_of(Kind.INTENT, {"client_metadata": 1}) + line_of(Kind.OUTCOME, {}))
+    (broken / "unknown.log").mkdir()
+    assert recover_dead_writers(dead) == 1
+    assert set(outcomes_that_are_records(dead)) == set(EXPECTED)
+    assert "host-0-0badcafe can't be recovered (Is a directory): its records stay there" in caplog.text
+
+
+def outcomes_that_are_records(spool: Path) -> dict[str, list[str]]:
+    return outcomes([row for row in sealed_rows(spool) if row["client_metadata"] is not None])
+
+
+def test_a_writer_that_died_before_it_had_its_name_is_removed(spool: Path) -> None:
+    for name in (".host-1-0badcafe", ".host-2-0badcafe", ".notes"):
+        (active_dir(spool) / name).mkdir()
+    (active_dir(spool) / ".host-1-0badcafe" / "lock").touch()
+    for name in (".host-1-0badcafe", ".notes"):
+        os.utime(active_dir(spool) / name, (0, 0))
+    recover_dead_writers(spool)
+    assert {path.name for path in active_dir(spool).iterdir()} == {".host-2-0badcafe", ".notes"}
 
 
 def test_segments_that_a_kill_left_side_by_side_are_read_together(dead: Path) -> None:

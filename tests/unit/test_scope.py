@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway_batch.local_files.lifetimes import HeldFolder
 from gateway_batch.response_cache import AnswerScope
 from gateway_batch.spark.calls import scope
 from gateway_batch.spark.calls.scope import kept_queries, query_folder, remove_query, remove_stale, scope_of
@@ -109,3 +110,43 @@ def test_what_was_left_a_week_ago_is_removed() -> None:
         age(folder, 8 * 86_400)
     remove_stale()
     assert [folder.exists() for folder in (stream, query, old, recent)] == [False, True, False, True]
+
+
+def test_what_an_ended_application_left_is_removed_at_the_next_start_and_what_a_living_one_has_stays(
+    tmp_path: Path,
+) -> None:
+    """Of one whose driver is on another host nothing is known but when its answers were last used."""
+    living = HeldFolder(tmp_path / "living")
+    HeldFolder(tmp_path / "killed")._lock = None  # its descriptor is closed below, as by a kill
+    _close_descriptors_of(tmp_path / "killed" / "held")
+    queries = {name: query_folder(name, "1") for name in ("living", "killed", "idle", "elsewhere")}
+    for folder in queries.values():
+        folder.mkdir(parents=True)
+        (folder / "answers.sqlite").touch()
+    for name in ("living", "idle"):
+        for path in (queries[name], queries[name] / "answers.sqlite"):
+            age(path, 4_000)
+    remove_stale()
+    assert [name for name, folder in queries.items() if folder.exists()] == ["living", "elsewhere"]
+    assert not (tmp_path / "killed").exists()
+    living.release()
+
+
+def _close_descriptors_of(path: Path) -> None:
+    for descriptor in Path("/proc/self/fd").iterdir():
+        if os.path.realpath(descriptor) == str(path):
+            os.close(int(descriptor.name))
+
+
+def test_the_answers_of_an_application_that_stopped_are_removed_and_its_counts_kept(tmp_path: Path) -> None:
+    lives = True
+    scope.hold_application("app", lambda: lives)
+    folder, counts = folder_of(Task(**{QUERY: "1"})), tmp_path / "app" / "savings"
+    counts.mkdir()
+    scope.remove_stopped()
+    assert folder.exists()
+    lives = False
+    scope.remove_stopped()
+    assert (folder.exists(), counts.exists()) == (False, True)
+    scope._end_all()
+    assert not (tmp_path / "app").exists()

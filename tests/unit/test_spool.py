@@ -9,8 +9,11 @@ import orjson
 import pytest
 
 from gateway_batch.errors import LedgerError
+from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
+from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Kind, event_id, read_lines
+from gateway_batch.usage.shipping import ship
 from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_dir, sealed_segments
 
 from .samples import (
@@ -191,6 +194,29 @@ def test_the_folders_and_files_are_private(spool: Path) -> None:
     assert all(folder.stat().st_mode & 0o077 == 0 for folder in (active_dir(spool), sealed_dir(spool)))
     assert all(path.stat().st_mode & 0o077 == 0 for path in active_dir(spool).rglob("*"))
     writer.close()
+
+
+def test_they_are_so_whatever_the_umask(spool: Path) -> None:
+    before = os.umask(0)
+    try:
+        writer = open_writer(spool)
+        for name in "ab":
+            writer.intend(record(name))
+        writer.settle(answered("a"))
+        writer.seal()
+        writer.close()
+        recover_dead_writers(spool)
+        shared = spool.with_name("shared")
+        prepare(shared)
+        ship(spool, shared)
+        manifests = Manifests(shared)
+        manifests.write("t", CommitId.after(manifests.drain_id(), 0), Manifest((), ProcessedSegments()))
+    finally:
+        os.umask(before)
+    paths = [spool, shared, *spool.rglob("*"), *shared.rglob("*")]
+    assert len(sealed_segments(shared)) == 2
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
 
 
 def test_a_folder_that_can_not_be_written_is_a_ledger_error(tmp_path: Path) -> None:

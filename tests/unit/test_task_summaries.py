@@ -105,7 +105,5 @@ def test_a_dead_writers_summary_is_recovered(tmp_path: Path) -> None:
 
 
 def die(writer: SpoolWriter) -> None:
-    """Lets go of the lock and nothing else, as a killed process does."""
-    import os
-
-    os.close(writer._lock)
+    """Lets go of the locks and nothing else, as a killed process does."""
+    writer._locks.release()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 from gateway_batch.spark.ledger.driver_delta_writer import write_file
 from gateway_batch.usage.arrow import SCHEMA, usage_rows
 from gateway_batch.usage.record import EndpointMetadata, RoutingAttempt, RoutingInformation, UsageRecord, columns
-from gateway_batch.usage.segment import Kind, encode
+from gateway_batch.usage.segment import Kind, encode, line_of
 
 from .samples import answered
 
@@ -38,6 +40,25 @@ def test_an_outcome_is_a_row_whatever_its_columns_hold() -> None:
     assert row["routing_information"]["attempts"][0]["start_time"] is None
     assert row["request_tags"] == [("team", "search")]
     assert row["client_metadata"]["event_id"] == "a"
+
+
+def test_a_value_that_its_column_cannot_hold_is_null_and_keeps_no_other_row_away() -> None:
+    """As from a version with a mistake: its checksum holds."""
+    good, odd = answered("good"), answered("odd")
+    odd.total_tokens, odd.input_tokens, odd.event_time = 2**70, 7, "noon"  # type: ignore[assignment]
+    lines = [line_of(Kind.OUTCOME, vars(good)), _of_json(vars(odd)), _of_json([1]), _of_text(b"{")]
+    rows = usage_rows(lines).to_pylist()
+    assert [row["client_metadata"]["event_id"] for row in rows] == ["good", "odd"]
+    assert [(row["total_tokens"], row["input_tokens"], row["event_time"]) for row in rows][1] == (None, 7, None)
+
+
+def _of_json(content: object) -> bytes:
+    return _of_text(json.dumps(content, default=vars).encode())
+
+
+def _of_text(text: bytes) -> bytes:
+    body = b"O " + text
+    return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
 def test_no_outcomes_are_no_rows() -> None:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pyspark import TaskContext
 
 from gateway_batch.config import run_of
+from gateway_batch.local_files.lifetimes import HeldFolder, is_held, remove_ended
 from gateway_batch.response_cache import AnswerScope
-from gateway_batch.response_cache.process_cache import shared_dir
+from gateway_batch.response_cache.process_cache import hold, shared_dir
 
 _KEPT_S = 7 * 86_400
 _DAY_S = 86_400
 _IDLE_S = 3_600
 _ROOT_EXECUTION = "spark.sql.execution.root.id"
 _STAGE = "stage-"
+_applications: dict[str, tuple[HeldFolder, Callable[[], bool]]] = {}
+"""The applications whose driver this process is, or was."""
+
 _STREAM, _BATCH = "sql.streaming.queryId", "streaming.sql.batchId"
 
 
@@ -83,10 +88,44 @@ def remove_run(cache: str) -> None:
         shutil.rmtree(shared_dir(f"runs/{run}"), ignore_errors=True)
 
 
+def hold_application(application_id: str, lives: Callable[[], bool]) -> None:
+    """Keeps what an application has on this host until this process, its driver, ends.
+
+    Args:
+        application_id: of the application.
+        lives: whether it has not stopped.
+    """
+    if application_id not in _applications:
+        _applications[application_id] = hold(shared_dir(application_id)), lives
+
+
+def remove_stopped() -> None:
+    """Removes the answers of this process's applications that have stopped."""
+    for application_id, (_, lives) in list(_applications.items()):
+        if not lives():
+            shutil.rmtree(query_folder(application_id, ""), ignore_errors=True)
+
+
+@atexit.register
+def _end_all() -> None:
+    while _applications:
+        held, _ = _applications.popitem()[1]
+        held.release()
+
+
 def remove_stale() -> None:
-    """Removes what applications, streams and runs left on this host that did nothing for a week."""
+    """Removes what ended applications left on this host, and streams and runs that did nothing for a week.
+
+    An application whose driver is on another host is taken for ended as its queries are, each after an hour.
+    """
+    base = shared_dir("")
+    remove_stopped()
+    remove_ended(base)
+    for query in base.glob("*/answers/*"):
+        if not is_held(query.parent.parent):
+            _remove_unused(query, _IDLE_S)
     for kind in ("streams/*", "runs/*", "*/answers", "*/savings"):
-        for folder in shared_dir("").glob(kind):
+        for folder in base.glob(kind):
             _remove_unused(folder, _KEPT_S)
 
 

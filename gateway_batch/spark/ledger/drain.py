@@ -5,15 +5,19 @@ them. The commit has the spool folder's own transaction id, and an id that names
 says what was committed, so that any number of drains on any hosts may die or meet anywhere: of two that try at once
 Delta lets one commit, and whoever comes next deletes what the last commit took, once the tasks' summaries in there are
 in their own table (`task_table`). A lock on the folder only spares them the trouble, where the mount has locks.
+
+A segment says which table it is for, so that each table has drains, commits and manifests of its own. One of version
+0.1 doesn't, and belongs to whoever drains it first: what the other tables took of these is asked of their logs.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from pyspark.sql import functions as F
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.local_files.locks import locked
+from gateway_batch.local_files.private import make_private, write_private
 from gateway_batch.spark.delta_tables.lock import table_lock
 from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkDeltaWriter, Table
 from gateway_batch.spark.ledger.task_table import TaskTable
@@ -36,9 +41,12 @@ from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
-from gateway_batch.usage.segment_names import SegmentName
+from gateway_batch.usage.segment_names import SegmentName, table_key
+from gateway_batch.usage.segment_tables import is_for, names_no_table
 from gateway_batch.usage.shipping import ship_leftovers
-from gateway_batch.usage.spool import damaged_dir, prepare, sealed_dir, sealed_segments
+from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog
+from gateway_batch.usage.spool_folders import damaged_dir, drain_dir, is_file, prepare, sealed_dir, sealed_segments
+from gateway_batch.usage.strangers import shown, strangers, warn_once
 
 _ROWS_A_COMMIT = 200_000
 _ROWS_A_BATCH = 10_000
@@ -50,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 
 class UsageDrain:
-    """Drains one spool folder into one usage table.
+    """Drains what a spool folder has for one usage table into it.
 
     Args:
         spark: a session that can write Delta.
@@ -67,7 +75,7 @@ class UsageDrain:
         self._local_dir = local_dir
         self._manifests = Manifests(spool_dir)
         self._made = False
-        self._told: set[Path] = set()
+        self._overtaken = False
         self._tasks: dict[str, TaskTable] = {}
 
     def flush(self) -> int:
@@ -80,15 +88,15 @@ class UsageDrain:
             LedgerError: the table can't be made or written. The records stay in the spool.
         """
         try:
-            with _in_this_process, locked(self._spool_dir / "drain" / "lock", where_possible=True):
+            with _in_this_process, locked(drain_dir(self._spool_dir) / "lock", where_possible=True):
                 recover_dead_writers(self._spool_dir)
                 if self._local_dir is not None and self._local_dir.is_dir():
                     ship_leftovers(self._local_dir, self._spool_dir)
-                return 0 if self._made and not sealed_segments(self._spool_dir) else self._drain()
+                return 0 if self._made and not self._own_segments(self._table) else self._drain()
         except OSError as error:
             raise LedgerError(
-                f"the spool folder {self._spool_dir} can't be drained into {self._table}: {error.strerror or error}; "
-                "the records are safe there"
+                f"the spool folder {self._spool_dir} can't be drained into {self._table}: "
+                f"{error.strerror or error}{_named(error)}; the records are safe there"
             ) from error
         except WRITE_ERRORS as error:
             raise LedgerError(
@@ -96,18 +104,28 @@ class UsageDrain:
                 f"The records are safe in {self._spool_dir}."
             ) from error
 
+    def backlog(self) -> SpoolBacklog:
+        """What waits in the spool folder, without what the table's log shows as committed."""
+        processed = None
+        if self._manifests.last_counter(self._table) and self._spark.catalog.tableExists(quoted(self._table)):
+            last = self._last_commit(self._table, _open_table(self._spark, self._table))
+            manifest = None if last is None else self._manifests.read(self._table, last)
+            processed = None if manifest is None else manifest.processed
+        return backlog(self._spool_dir, processed)
+
     def _drain(self) -> int:
         self._make()
+        self._name_strangers()
         table, committed, tries = _open_table(self._spark, self._table), 0, 0
         while True:
             last = self._last_commit(self._table, table)
-            processed = self._settle(self._table, last).union(self._drained_into_others())
-            segments = self._next_segments(processed)
+            segments, settled = self._next_segments(self._settle(self._table, last))
             if not segments:
                 return committed
             try:
-                committed += self._commit(table, segments, processed, last)
+                committed += self._commit(table, segments, settled, last)
             except (OvertakenError, FileNotFoundError) as error:  # another drain has taken segments, or deleted them
+                self._overtaken = True
                 tries += 1
                 if tries == _TRIES:
                     raise LedgerError(
@@ -121,56 +139,92 @@ class UsageDrain:
             add_missing_columns(self._spark, self._table)
             self._made = True
 
-    def _last_commit(self, name: str, table: Table) -> CommitId | None:
-        return table.last_commit(self._manifests.drain_id()) if self._manifests.last_counter(name) else None
+    def _name_strangers(self) -> None:
+        for path in strangers(self._spool_dir):
+            warn_once(_log, path, f"{shown(path)} is not of the spool, or can't be read: left where it is")
 
-    def _settle(self, name: str, last: CommitId | None) -> ProcessedSegments:
-        """Finishes the last commit to a table, whoever made it; returns which segments the folder's commits took."""
+    def _last_commit(self, name: str, table: Table) -> CommitId | None:
+        """Asked of the table's log if the folder was drained into it, as far as its own files know."""
+        known = self._overtaken or self._manifests.last_counter(name)
+        return table.last_commit(self._manifests.drain_id()) if known else None
+
+    def _settle(self, name: str, last: CommitId | None) -> Manifest:
+        """Finishes the last commit to a table, whoever made it; returns its manifest."""
         if last is None:
-            return ProcessedSegments()
-        manifest = self._manifests.read(name, last) or self._manifest_by_rows(name)
-        segments = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments]
-        if present := [segment for segment in segments if segment.exists()]:
+            return Manifest()
+        manifest = self._manifests.read(name, last) or self._manifest_by_rows(name, last)
+        taken = [sealed_dir(self._spool_dir) / segment for segment in manifest.segments]
+        if present := [segment for segment in taken if is_file(segment) and _goes_to(segment, name)]:
             self._tasks_of(name).append(present, last)
         for segment in present:
             segment.unlink(missing_ok=True)
         self._manifests.remove_before(name, last)
-        return manifest.processed
+        return manifest
 
-    def _manifest_by_rows(self, name: str) -> Manifest:
-        """What a manifest that someone deleted had of the segments that are there: those with rows in the table.
-
-        A commit takes a segment whole, so one row is enough.
-        """
-        first = {path: next(read_sealed(path, []), None) for path, _ in sealed_segments(self._spool_dir)}
-        ids = {event_id(line): path for path, line in first.items() if line is not None}
-        committed = self._spark.table(quoted(name)).select("client_metadata.event_id")
-        found = committed.where(F.col("event_id").isin(list(ids)))
-        names = sorted(ids[row["event_id"]].name for row in found.distinct().collect())
-        _log.warning("the manifest of the last commit to %s is gone: %d segments are there already", name, len(names))
-        return Manifest(
-            tuple(names), ProcessedSegments().adding(filter(None, (SegmentName.of(Path(each)) for each in names)))
+    def _manifest_by_rows(self, name: str, last: CommitId) -> Manifest:
+        """What a manifest that someone deleted or damaged had of the segments that are there."""
+        found = self._with_rows_in(name, self._own_segments(name))
+        state = "damaged" if self._manifests.has(name, last) else "gone"
+        _log.warning(
+            "the manifest of the last commit to %s is %s: %d segments are there already", name, state, len(found)
         )
+        return Manifest(tuple(map(str, found)), ProcessedSegments().adding(found), complete=False)
+
+    def _with_rows_in(self, table: str, segments: Iterable[tuple[Path, SegmentName]]) -> list[SegmentName]:
+        """Those of which a table has rows: a commit takes a segment whole, so one row is enough."""
+        first = {name: next(read_sealed(path, []), None) for path, name in segments if _opens(path)}
+        ids = {event_id(line): name for name, line in first.items() if line is not None}
+        if not ids:
+            return []
+        committed = self._spark.table(quoted(table)).select("client_metadata.event_id")
+        found = committed.where(F.col("event_id").isin(list(ids))).distinct().collect()
+        return sorted((ids[row["event_id"]] for row in found), key=str)
 
     def _tasks_of(self, name: str) -> TaskTable:
         if name not in self._tasks:
             self._tasks[name] = TaskTable(self._spark, name)
         return self._tasks[name]
 
-    def _drained_into_others(self) -> ProcessedSegments:
-        """The same for tables that the folder was drained into under other settings."""
+    def _drained_into_others(self) -> ProcessedSegments | None:
+        """Which segments tables took that the folder was drained into under other settings; None if one can't be read.
+
+        Only segments that name no table can be among them.
+        """
         processed = ProcessedSegments()
         for name in self._manifests.tables():
-            if name != self._table.lower() and self._spark.catalog.tableExists(quoted(name)):
-                last = self._last_commit(name, _open_table(self._spark, name))
-                processed = processed.union(self._settle(name, last))
+            if table_key(name) == table_key(self._table):
+                continue
+            try:
+                if self._spark.catalog.tableExists(quoted(name)):
+                    last = self._last_commit(name, _open_table(self._spark, name))
+                    processed = processed.union(self._settle(name, last).processed)
+            except OSError:
+                raise
+            except WRITE_ERRORS as error:
+                folder = drain_dir(self._spool_dir) / name
+                says = f"{name} has some of the spool's records that name no table, and can't be read; the others stay"
+                warn_once(_log, folder, f"{says}: {first_line(error)}")
+                return None
         return processed
 
-    def _next_segments(self, processed: ProcessedSegments) -> list[tuple[Path, SegmentName]]:
-        """Sealed segments that are whole, as many as one commit takes."""
+    def _own_segments(self, name: str) -> list[tuple[Path, SegmentName]]:
+        return [(path, each) for path, each in sealed_segments(self._spool_dir) if is_for(path, each, name)]
+
+    def _next_segments(self, settled: Manifest) -> tuple[list[tuple[Path, SegmentName]], Manifest]:
+        """Sealed segments of the table that are whole, as many as one commit takes; and what was taken before."""
+        own, processed = self._own_segments(self._table), settled.processed
+        if any(names_no_table(path, name) for path, name in own):
+            others = self._drained_into_others()
+            if others is None:
+                own = [(path, name) for path, name in own if not names_no_table(path, name)]
+            else:
+                processed = processed.union(others)
+        if not settled.complete:  # a copy may have come once more, and nothing but its rows can say so
+            copies = [(path, name) for path, name in own if name.copied and name not in processed]
+            processed = processed.adding(self._with_rows_in(self._table, copies))
         segments: list[tuple[Path, SegmentName]] = []
         rows = 0
-        for path, name in sealed_segments(self._spool_dir):
+        for path, name in own:
             if name in processed:
                 path.unlink(missing_ok=True)  # it has come once more
             elif self._is_readable(path, name):
@@ -178,7 +232,7 @@ class UsageDrain:
                 if segments and rows > _ROWS_A_COMMIT:
                     break
                 segments.append((path, name))
-        return segments
+        return segments, replace(settled, processed=processed)
 
     def _is_readable(self, path: Path, name: SegmentName) -> bool:
         try:
@@ -188,24 +242,27 @@ class UsageDrain:
             version = format_of(path)
         except FileNotFoundError:  # another drain was here
             return False
-        if version <= FORMAT_VERSION:
+        except OSError as error:
+            warn_once(_log, path, f"{path} can't be read ({error.strerror}): left where it is")
+            return False
+        if version is not None and version <= FORMAT_VERSION:
             return True
-        if path not in self._told:
-            self._told.add(path)
-            _log.warning("%s was written by a newer gateway_batch (format %d): left where it is", path, version)
+        says = f"{path} was written by a newer gateway_batch (format {version}): left where it is"
+        warn_once(_log, path, says if version is not None else f"{path} is no segment: left where it is")
         return False
 
     def _commit(
         self,
         table: Table,
         segments: list[tuple[Path, SegmentName]],
-        processed: ProcessedSegments,
+        settled: Manifest,
         last: CommitId | None,
     ) -> int:
         # Where the table is another, or has forgotten the last commit, the manifests know that there was one.
         counter = last.counter if last else self._manifests.last_counter(self._table)
         commit_id, damage = CommitId.after(self._manifests.drain_id(), counter), list[Damage]()
-        taken = Manifest(tuple(path.name for path, _ in segments), processed.adding(name for _, name in segments))
+        processed = settled.processed.adding(name for _, name in segments)
+        taken = Manifest(tuple(path.name for path, _ in segments), processed, settled.complete)
         self._manifests.write(self._table, commit_id, taken)
         lines = (line for path, _ in segments for line in read_sealed(path, damage))
         with table_lock(table.local_folder):
@@ -221,8 +278,21 @@ class UsageDrain:
             yield usage_rows(batch)
         for each in damage:
             kept = damaged_dir(self._spool_dir)
-            kept.mkdir(mode=0o700, exist_ok=True)
-            shutil.copyfile(each.segment, kept / each.segment.name)
+            make_private(kept)
+            write_private(kept / each.segment.name, each.segment.read_bytes())
+
+
+def _named(error: OSError) -> str:
+    return f" ({error.filename})" if isinstance(error.filename, str) else ""
+
+
+def _goes_to(segment: Path, table: str) -> bool:
+    name = SegmentName.of(segment)
+    return name is not None and is_for(segment, name, table)
+
+
+def _opens(path: Path) -> bool:
+    return os.access(path, os.R_OK)
 
 
 def _open_table(spark: SparkSession, name: str) -> Table:

@@ -16,7 +16,7 @@ from gateway_batch.engine.runtime import RuntimeSettings
 from gateway_batch.spark.calls.ai_functions import TaskFunction
 from gateway_batch.spark.calls.call_plan import CallerSettings
 from gateway_batch.spark.calls.planning import Planner
-from gateway_batch.spark.calls.scope import is_stage, kept_queries, remove_query
+from gateway_batch.spark.calls.scope import hold_application, is_stage, kept_queries, remove_query
 from gateway_batch.spark.files import read_files
 from gateway_batch.spark.optimizer.limit_rule import install_limit_rule
 from gateway_batch.spark.session.expressions import Expressions
@@ -50,6 +50,7 @@ class ClassicFunctions(SessionBackend):
         cancel_jobs_on_interrupt()
         context = spark.sparkContext
         self.application_id = context.applicationId
+        hold_application(context.applicationId, lambda: context._jsc is not None)
         leases = lease_server_of(context) if config.coordination == DRIVER else None
         runtime = RuntimeSettings.of(
             config,

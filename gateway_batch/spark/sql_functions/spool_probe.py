@@ -56,7 +56,7 @@ def _of_one(probe: Path, number: int) -> Path:
 def leave_probe(path: str) -> str:
     """This process's version of the package and, behind a space, why the file could not be made."""
     try:
-        Path(path).touch()
+        Path(path).touch(mode=0o600)
     except OSError as error:
         return f"{__version__} {error.strerror}"
     return __version__

@@ -1,0 +1,43 @@
+"""What waits in the spool, as lines for the terminal."""
+
+from __future__ import annotations
+
+from gateway_batch.usage.spool_backlog import SpoolBacklog, Waiting
+from gateway_batch.usage.strangers import shown
+
+_MOST_STRANGERS = 5
+
+
+def lines_about(found: SpoolBacklog, table: str) -> list[str]:
+    """A line for each thing that waits, and says what brings it to its table.
+
+    Args:
+        found: what waits.
+        table: the usage table in force.
+    """
+    lines = [line for each in found.waiting for line in _about(each, table)]
+    lines += [
+        f"{shown(path)} is not of the spool, or can't be read: left alone" for path in found.strangers[:_MOST_STRANGERS]
+    ]
+    if (more := len(found.strangers) - _MOST_STRANGERS) > 0:
+        lines.append(f"{more:,} more files there are not of the spool")
+    return lines
+
+
+def _about(each: Waiting, table: str) -> list[str]:
+    since, lines = f"since {each.since:%Y-%m-%d %H:%M} UTC", []
+    if each.records and each.is_for(table):
+        lines.append(f"{each.records:,} more records wait in the spool {since}: gateway-batch usage flush commits them")
+    elif each.records and each.table is None:
+        lines.append(f"{each.records:,} records in the spool {since} are for a table whose name is damaged there")
+    elif each.records:
+        lines.append(
+            f"{each.records:,} records in the spool are for {each.table} {since}: gateway-batch usage flush "
+            f"--usage-table {each.table} commits them"
+        )
+    if each.unproven:
+        lines.append(
+            f"{each.unproven:,} records in the spool are of processes on {', '.join(each.hosts)} {since}, and it can't "
+            "be proven from here that they have ended: a flush on that machine takes them"
+        )
+    return lines
