@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -38,12 +38,14 @@ def csv_text(report: Report, rows: list[Figures]) -> str:
 
     A key that a spreadsheet would take for a formula has an apostrophe before it: keys come from callers and servers.
     """
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([report.key.name, *REPORTED])
-    for row in rows:
-        writer.writerow([_no_formula(_plain(row.key)), *_values(row).values()])
-    return text.getvalue()
+    lines = [[report.key.name, *REPORTED], *([_no_formula(_plain(row.key)), *_values(row).values()] for row in rows)]
+    return "".join(map(_csv_line, lines))
+
+
+def _csv_line(fields: Sequence[Any]) -> str:
+    line = StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(fields)  # quotes both of its characters in a field
+    return f"{line.getvalue()[:-2]}\n"
 
 
 def _no_formula(key: Any) -> Any:

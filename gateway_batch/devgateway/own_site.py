@@ -17,7 +17,7 @@ class OwnSite:
     """Lets through what no browser sent for another site.
 
     A browser names the page that a call is from (`Origin`, `Sec-Fetch-Site`). A page whose own name points to this
-    machine is known by that name in `Host`: it is checked where no token is asked for.
+    machine is known by that name in a browser's `Host`: it is checked where no token is asked for.
 
     Args:
         app: what the others are passed on to.
@@ -42,8 +42,9 @@ class OwnSite:
         is_foreign = origin is not None and _place(origin) != host
         if is_foreign or headers.get("sec-fetch-site") == "cross-site":
             return "Calls of other sites' pages are refused."
-        if not self._has_token and not is_loopback(host[0]):
-            return "Without a token, calls must name this machine as localhost or 127.0.0.1."
+        is_browser = origin is not None or headers.get("user-agent", "").startswith("Mozilla/")
+        if is_browser and not self._has_token and not is_loopback(host[0]):
+            return "Without a token, a browser must name this machine as localhost or 127.0.0.1."
         return None
 
 

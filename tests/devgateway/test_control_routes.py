@@ -58,6 +58,8 @@ def test_what_a_page_of_another_site_sends_is_refused(open_gateway: RunningGatew
     assert refused_by(open_gateway, origin="http://127.0.0.1:1")
     assert refused_by(open_gateway, sec_fetch_site="cross-site")
     assert refused_by(open_gateway, host="evil.example", origin="http://evil.example")
+    assert refused_by(open_gateway, host="evil.example", user_agent="Mozilla/5.0")
+    assert not refused_by(open_gateway, host="evil.example")
 
 
 def test_a_pattern_of_any_form_is_searched_in_linear_time(open_gateway: RunningGateway) -> None:
