@@ -30,7 +30,7 @@ def refusing(server: RedisServer, refusal: str, key: str) -> Iterator[str]:
             _command(server.url, "RPUSH", key, "one")
         case "not Redis":
             server.kill()
-            with _nonsense_running(server.port):
+            with nonsense_running(server.port):
                 yield server.url
             return
     yield server.url.replace("very-secret", "wrong-secret")
@@ -52,7 +52,8 @@ class _Nonsense(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def _nonsense_running(port: int) -> Iterator[None]:
+def nonsense_running(port: int) -> Iterator[None]:
+    """Something on a port that answers whatever it is asked with what is no answer of Redis."""
     socketserver.ThreadingTCPServer.allow_reuse_address = True
     with socketserver.ThreadingTCPServer(("127.0.0.1", port), _Nonsense) as listening:
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,))

@@ -15,6 +15,7 @@ from tests.faults.campaign.drain_process import say
 from tests.faults.campaign.plan import NOBODY, Fault
 from tests.faults.campaign.processes import kill, kill_tree, stop_for, wait_for_busy_writer
 from tests.faults.campaign.target import Target
+from tests.unit.refusing_redis import nonsense_running
 
 _FIND_WITHIN_S = 3.0
 _MOMENTS = (
@@ -211,6 +212,17 @@ def locks_gone(target: Target, fault: Fault) -> str:
     return f"{len(locks)} were taken away" if locks else NOBODY
 
 
+def redis_nonsense(target: Target, fault: Fault) -> str:
+    """For a while something answers in the place of Redis that is none; then Redis is back, and has forgotten all."""
+    assert target.redis is not None
+    with target.redis_is_here:
+        target.redis.kill()
+        with nonsense_running(target.redis.port):
+            time.sleep(2 * fault.seconds)
+        target.redis.start()
+    return "answered"
+
+
 FAULTS: dict[str, Callable[[Target, Fault], str]] = {
     plan.KILL_WORKER: kill_worker,
     plan.STOP_WORKER: stop_worker,
@@ -227,6 +239,7 @@ FAULTS: dict[str, Callable[[Target, Fault], str]] = {
     plan.HOSTILE_ANSWERS: hostile_answers,
     plan.STRANGERS: strangers,
     plan.LOCKS_GONE: locks_gone,
+    plan.REDIS_NONSENSE: redis_nonsense,
 }
 NEED_A_DRAIN = frozenset({plan.KILL_DRAIN, plan.DRAINS_AT_ONCE})
 

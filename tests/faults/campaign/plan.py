@@ -24,6 +24,7 @@ DROP_EXECUTORS = "drop_executors"
 HOSTILE_ANSWERS = "hostile_answers"
 STRANGERS = "strangers"
 LOCKS_GONE = "locks_gone"
+REDIS_NONSENSE = "redis_nonsense"
 
 KINDS = {
     LOCAL: (
@@ -40,6 +41,7 @@ KINDS = {
         HOSTILE_ANSWERS,
         STRANGERS,
         LOCKS_GONE,
+        REDIS_NONSENSE,
     ),
     CLUSTER: (
         KILL_WORKER,
@@ -50,6 +52,7 @@ KINDS = {
         HOSTILE_ANSWERS,
         STRANGERS,
         LOCKS_GONE,
+        REDIS_NONSENSE,
     ),
 }
 OF_FILES = frozenset({REPEATED_FILE, DELAYED_FILE})

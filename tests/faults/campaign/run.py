@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import shutil
 import sqlite3
 import threading
@@ -21,12 +22,14 @@ from tests.faults.campaign.drain_process import DrainProcess
 from tests.faults.campaign.driver import start_driver
 from tests.faults.campaign.faults import FAULTS, NEED_A_DRAIN
 from tests.faults.campaign.places import Place
-from tests.faults.campaign.plan import AFTER_THE_ACTION, KILL_DRIVER, OF_DISKS, Fault, Plan
+from tests.faults.campaign.plan import AFTER_THE_ACTION, KILL_DRIVER, OF_DISKS, REDIS_NONSENSE, Fault, Plan
 from tests.faults.campaign.processes import kill_tree
 from tests.faults.campaign.queries import RunningQuery, query
 from tests.faults.campaign.target import Target
+from tests.redis_server import RedisServer
 
 _TOKEN = "campaign-token"
+_OWN_ERROR = re.compile(r"AI_FUNCTION_|AiFunctionError|LedgerError|ConfigError")
 _LOOK_EVERY_S = 0.03
 _END_WITHIN_S = 90.0
 _EMPTY_WITHIN_S = 45.0
@@ -104,7 +107,8 @@ def _prepare(
     if plan.kinds & OF_DISKS:
         stack.enter_context(disks.small_disk(spool_dir))
     server = stack.enter_context(running(_gateway_settings(plan, folder)))
-    config = _config(plan, server, spool_dir)
+    redis = _redis(stack, folder) if REDIS_NONSENSE in plan.kinds else None
+    config = _config(plan, server, spool_dir) | ({} if redis is None else {"coordination": redis.url})
     here = {**config, "flush_interval": 0} if KILL_DRIVER in plan.kinds else config
     gateway = stack.enter_context(gb.register_ai_query(place.spark, gb.GatewayConfig.from_env(**here)))
     gateway.usage.flush()  # makes the table, so that every drain finds the same one
@@ -115,7 +119,14 @@ def _prepare(
     ]
     for drain in drains:
         stack.callback(drain.kill)
-    return server, config, Target(plan, place, folder, spool_dir, server, gateway, drains)
+    return server, config, Target(plan, place, folder, spool_dir, server, gateway, drains, redis)
+
+
+def _redis(stack: contextlib.ExitStack, folder: Path) -> RedisServer:
+    server = RedisServer(folder)
+    server.start()
+    stack.callback(server.kill)
+    return server
 
 
 def _gateway_settings(plan: Plan, folder: Path) -> Settings:
@@ -163,6 +174,8 @@ def _query(
         return "answered", done
     if not plan.may_fail:
         target.wrong.append(f"the query failed: {first.failure}")
+    elif not _OWN_ERROR.search(first.failure):
+        target.wrong.append(f"the query failed with an error that is none of ours: {first.failure}")
     again = RunningQuery(query(target.spark, plan.rows, plan.partitions), plan.rows, lambda: None)
     again.join(_END_WITHIN_S)
     if not again.is_complete:

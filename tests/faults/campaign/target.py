@@ -18,6 +18,7 @@ from gateway_batch.usage.shipping import local_folder_for
 from tests.faults.campaign.drain_process import DrainProcess, say
 from tests.faults.campaign.places import Place
 from tests.faults.campaign.plan import OF_DISKS, Plan
+from tests.redis_server import RedisServer
 
 
 @dataclass
@@ -26,9 +27,11 @@ class Target:
 
     Attributes:
         drains: processes that are about to be ready, one for each fault that wants one.
+        redis: that the limits and answers are shared through, if there is one.
         driver: the process whose query it is, if it is not this one.
         quiet: held by drains that faults start, so that a file is not taken away under one.
         disk: held by what ails the folder's disk, one thing at a time, and by what puts a file there.
+        redis_is_here: held by what puts something else in its place, one thing at a time.
         kills: processes that were killed with requests in flight.
         wrong: what was seen to be wrong so far.
         strangers: files that were put into the spool and are not of it.
@@ -41,9 +44,11 @@ class Target:
     server: RunningGateway
     gateway: gb.Gateway
     drains: list[DrainProcess]
+    redis: RedisServer | None = None
     driver: subprocess.Popen[bytes] | None = None
     quiet: threading.Lock = field(default_factory=threading.Lock)
     disk: threading.Lock = field(default_factory=threading.Lock)
+    redis_is_here: threading.Lock = field(default_factory=threading.Lock)
     kills: int = 0
     wrong: list[str] = field(default_factory=list)
     strangers: set[Path] = field(default_factory=set)
