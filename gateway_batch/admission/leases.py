@@ -232,15 +232,18 @@ def _spend(state: LeaseState, budget: str, more: Amount) -> Amount:
 
 
 def _drained(state: LeaseState, limits: Limits, now: float, requests: float, tokens: float, *, empty: bool) -> Flow:
-    """The buckets after what flowed in and what was taken. Where the state before was lost, they start empty."""
+    """The buckets after what flowed in and what was taken. Where the state before was lost, they start empty.
+
+    At most a minute's worth is owed: services count by the minute, and one answer's claim must not stop all others.
+    """
     requests_a_minute, tokens_a_minute = limits.requests_per_minute or 0, limits.tokens_per_minute or 0
     most_requests, most_tokens = _burst(requests_a_minute), _burst(tokens_a_minute)
     flow = state.flows.get(limits.flow)
     if flow is None:
         flow = state.flows[limits.flow] = Flow(0 if empty else most_requests, 0 if empty else most_tokens, now)
     minutes = max(0.0, now - flow.filled_at) / _MINUTE_S
-    flow.requests = max(-MOST, min(most_requests, flow.requests + minutes * requests_a_minute - requests))
-    flow.tokens = max(-MOST, min(most_tokens, flow.tokens + minutes * tokens_a_minute - tokens))
+    flow.requests = max(-requests_a_minute, min(most_requests, flow.requests + minutes * requests_a_minute - requests))
+    flow.tokens = max(-tokens_a_minute, min(most_tokens, flow.tokens + minutes * tokens_a_minute - tokens))
     flow.filled_at = now
     return flow
 

@@ -10,6 +10,7 @@ from gateway_batch.types import Price, TokenUsage
 _BYTES_A_TOKEN = 4.0
 _FIRST_OUTPUT = 256.0
 _WEIGHT = 0.1
+_MOST_TIMES_USUAL = 8.0  # what one answer teaches: an odd one makes the next ones no ten times larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,12 @@ class Estimator:
 
     def __init__(self) -> None:
         self._input_a_byte = 1 / _BYTES_A_TOKEN
-        self._output: float | None = None
+        self._output = _FIRST_OUTPUT
+        self._has_learned = False
 
     def estimate(self, size: Size) -> Amount:
         """What a request will take."""
-        output = _FIRST_OUTPUT if self._output is None else self._output
+        output = self._output
         if size.most_output is not None:
             output = min(output, size.most_output)
         input_tokens = self._input_a_byte * size.body_bytes
@@ -50,6 +52,12 @@ class Estimator:
             return Amount(1, 0, cost_usd)
         output = usage.output_tokens or 0
         input_tokens = usage.total_tokens - output
-        self._input_a_byte += _WEIGHT * (input_tokens / max(1, size.body_bytes) - self._input_a_byte)
-        self._output = output if self._output is None else self._output + _WEIGHT * (output - self._output)
+        self._input_a_byte += _WEIGHT * _more(input_tokens / max(1, size.body_bytes), self._input_a_byte)
+        self._output += (_WEIGHT if self._has_learned else 1.0) * _more(output, self._output)
+        self._has_learned = True
         return Amount(1, usage.total_tokens, cost_usd)
+
+
+def _more(found: float, usual: float) -> float:
+    """How much more than usual was found, as far as one answer is believed."""
+    return min(found, _MOST_TIMES_USUAL * max(1 / _BYTES_A_TOKEN, usual)) - usual

@@ -165,6 +165,17 @@ def test_tokens_are_reserved_by_estimate_and_settled_by_use() -> None:
     assert 0.9 * 60 * 1000 / 400 <= sent <= 1.1 * 60 * 1000 / 400 + 5
 
 
+def test_an_answer_that_claims_a_hundred_million_tokens_stops_the_others_for_a_minute() -> None:
+    one, other = players(2, Limits(tokens_per_minute=61_000))
+    need = Amount(1, 100)
+    assert one.request(0.0, waiting=1, need=need).requests == 1
+    one.send(1, need)
+    one.end(1, need, Amount(1, 1e8))
+    one.request(0.2)
+    granted = {at: other.request(at, waiting=5, need=need).requests for at in (1.0, 30.0, 60.0, 62.0)}
+    assert [granted[at] > 0 for at in granted] == [False, False, False, True]
+
+
 def test_a_request_larger_than_the_bucket_goes_when_it_is_full() -> None:
     (one,) = players(1, Limits(tokens_per_minute=600))
     assert one.request(0.0, waiting=3, need=Amount(1, 5000)).requests == 1
