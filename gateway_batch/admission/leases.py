@@ -195,8 +195,8 @@ def exchange(state: LeaseState, request: LeaseRequest, now: float) -> Lease:
     lost_its_state = request.pool not in (None, state.id)
     if lost_its_state:
         state.spent[request.budget] = Amount.most(state.spent.get(request.budget, NOTHING), request.spent_before)
-    used_tokens = request.sent.tokens + request.settled.tokens - request.estimated.tokens
-    flow = _drained(state, limits, now, request.sent.requests, used_tokens, empty=lost_its_state)
+    flow = _drained(state, limits, now, request.sent, empty=lost_its_state)
+    _correct(flow, limits, request.settled.tokens - request.estimated.tokens)
     spent = _spend(state, request.budget, request.settled)
     member = state.members.setdefault(request.member, Member(limits.flow, request.budget))
     member.number, member.seen_at = request.number, now
@@ -231,21 +231,29 @@ def _spend(state: LeaseState, budget: str, more: Amount) -> Amount:
     return spent
 
 
-def _drained(state: LeaseState, limits: Limits, now: float, requests: float, tokens: float, *, empty: bool) -> Flow:
-    """The buckets after what flowed in and what was taken. Where the state before was lost, they start empty.
-
-    At most a minute's worth is owed: services count by the minute, and one answer's claim must not stop all others.
-    """
+def _drained(state: LeaseState, limits: Limits, now: float, sent: Amount, *, empty: bool) -> Flow:
+    """The buckets after what flowed in and what was taken. Where the state before was lost, they start empty."""
     requests_a_minute, tokens_a_minute = limits.requests_per_minute or 0, limits.tokens_per_minute or 0
     most_requests, most_tokens = _burst(requests_a_minute), _burst(tokens_a_minute)
     flow = state.flows.get(limits.flow)
     if flow is None:
         flow = state.flows[limits.flow] = Flow(0 if empty else most_requests, 0 if empty else most_tokens, now)
     minutes = max(0.0, now - flow.filled_at) / _MINUTE_S
-    flow.requests = max(-requests_a_minute, min(most_requests, flow.requests + minutes * requests_a_minute - requests))
-    flow.tokens = max(-tokens_a_minute, min(most_tokens, flow.tokens + minutes * tokens_a_minute - tokens))
+    flow.requests = max(-MOST, min(most_requests, flow.requests + minutes * requests_a_minute - sent.requests))
+    flow.tokens = max(-MOST, min(most_tokens, flow.tokens + minutes * tokens_a_minute - sent.tokens))
     flow.filled_at = now
     return flow
+
+
+def _correct(flow: Flow, limits: Limits, more: float) -> None:
+    """Takes what answers took beyond the estimates, or gives back what they left.
+
+    That alone makes the bucket owe a minute's worth at most: services count by the minute, and one answer's claim must
+    not stop all others for longer.
+    """
+    a_minute = limits.tokens_per_minute or 0
+    least = min(flow.tokens, -a_minute) if more > 0 else -MOST
+    flow.tokens = min(_burst(a_minute), max(least, flow.tokens - more))
 
 
 def _burst(per_minute: int) -> float:

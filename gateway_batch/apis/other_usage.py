@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import re
+from collections import deque
 from typing import Any
 
 from gateway_batch.apis.replies import as_count
@@ -14,6 +15,7 @@ from gateway_batch.types import HttpReply, JsonObject, TokenUsage
 MOST_ENTRIES = 32
 LONGEST_KEY = 128
 _LONGEST_NUMBER = 40
+_LONGEST_BLOCK = 65_536
 _MOST_BYTES = 4_800  # of all entries as JSON: the room that is set aside for an outcome is bounded
 
 _KEY = re.compile(rf"[A-Za-z0-9_.:/\-]{{1,{LONGEST_KEY}}}")  # a word: a key with a space or a quote may be some text
@@ -92,10 +94,11 @@ def _as_written(found: dict[str, Any], name: str, body: bytes) -> dict[str, Any]
     Inside a JSON string every quote has a backslash before it, so a quoted name before a colon is a member's. The
     body is not read again from its begin, as it may be long.
     """
-    for match in reversed(list(re.finditer(rb'"%b"\s*:\s*(?=\{)' % name.encode(), body))[-4:]):
+    for match in reversed(deque(re.finditer(rb'"%b"\s*:\s*(?=\{)' % name.encode(), body), maxlen=4)):
         texts: dict[str, Any] = {}
         with contextlib.suppress(ValueError, RecursionError, KeyError):  # another member of that name
-            _gather(_AS_WRITTEN.raw_decode(body[match.end() :].decode())[0], "", texts)
+            block = body[match.end() : match.end() + _LONGEST_BLOCK]
+            _gather(_AS_WRITTEN.raw_decode(block.decode("utf-8", "ignore"))[0], "", texts)
             if all(type(number)(texts[path]) == number for path, number in found.items()):
                 return {path: texts[path] for path in found}
     return found

@@ -1,77 +1,66 @@
-"""The border around an answer: whatever it holds, it is a result or the error of its row, and shows no secret."""
+"""The border around an answer: whatever it holds, it is a result or the error of its row, and shows no token."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from gateway_batch.apis.registry import Api
 from gateway_batch.apis.replies import invalid_response
+from gateway_batch.apis.secrets import masked
 from gateway_batch.errors import CallError, MalformedError
 from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
-_SHOWN_AS = "***"
-_SHORTEST_SECRET = 4
-_SHORTEST_SECRET_IN_A_RESULT = 16  # shorter ones, such as `EMPTY`, may be words of an answer
 _LAST_BLOCKS = 4
+_LONGEST_BLOCK = 65_536
 
 
-def read_answer(api: Api[Any], reply: HttpReply) -> InferenceResult:
+def read_answer(api: Api[Any], reply: HttpReply, token: str | None = None) -> InferenceResult:
     """What an answer says.
 
+    Args:
+        api: the wire format.
+        reply: the answer.
+        token: that its request carried; None if it carried none.
+
     Raises:
-        CallError: it is a refusal, or none that can be read; `paid` has the tokens that it reports all the same.
+        CallError: it is a refusal, or none that can be read; `paid` has the tokens that it reports all the same. It
+            refers to nothing of the answer: an error may be kept for long.
     """
+    failure: CallError
     try:
-        return api.parse(reply)
+        return _without_token(api.parse(reply), token)
     except MalformedError as error:
+        failure = error
         if error.paid is None and (paid := _paid(api, reply)) is not None:
-            what = str(error)
-            raise invalid_response(reply, what, paid) from None
-        raise
-    except CallError:
-        raise
+            failure = invalid_response(reply, str(error), paid)
+    except CallError as error:
+        failure = error
     except Exception as error:
-        what = f"the answer can't be read ({type(error).__name__})"
-        raise invalid_response(reply, what, _paid(api, reply)) from None
+        failure = invalid_response(reply, f"the answer can't be read ({type(error).__name__})", _paid(api, reply))
+    failure.args = (masked(str(failure), token), *failure.args[1:])
+    if failure.paid is not None:
+        failure.paid = _without_token(failure.paid, token)
+    failure.__cause__ = failure.__context__ = None
+    raise failure.with_traceback(None)
 
 
-def hide_secret(reply: HttpReply, secret: str | None) -> HttpReply:
-    """The answer, with `***` in the place of the secret that its request carried, which some gateways echo."""
-    if secret is None or len(secret) < _SHORTEST_SECRET:
-        return reply
-    body = reply.body
-    if not 200 <= reply.status < 300:
-        for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/")):
-            body = body.replace(form.encode(), _SHOWN_AS.encode())
-    elif len(secret) >= _SHORTEST_SECRET_IN_A_RESULT and secret.encode() in body:
-        body = body.replace(secret.encode(), _SHOWN_AS.encode())
-    return HttpReply(reply.status, _WithoutSecret(reply.headers, secret), body, reply.received_at)
-
-
-class _WithoutSecret(Mapping[str, str]):
-    def __init__(self, headers: Mapping[str, str], secret: str) -> None:
-        self._headers = headers
-        self._secret = secret
-
-    def __getitem__(self, name: str) -> str:
-        return self._headers[name].replace(self._secret, _SHOWN_AS)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._headers)
-
-    def __len__(self) -> int:
-        return len(self._headers)
+def _without_token(result: InferenceResult, token: str | None) -> InferenceResult:
+    """A result whose names, which are recorded, don't show the token."""
+    model, ending = (text and masked(text, token) for text in (result.model, result.finish_reason))
+    if (model, ending) == (result.model, result.finish_reason):
+        return result
+    return replace(result, model=model, finish_reason=ending)
 
 
 def _paid(api: Api[Any], reply: HttpReply) -> InferenceResult | None:
     """The tokens in the last usage block of an answer that is not understood; None where there are none."""
     if not 200 <= reply.status < 300:
         return None
-    found = list(re.finditer(rb'"(usage|usageMetadata)"\s*:\s*(?=\{)', reply.body))[-_LAST_BLOCKS:]
+    found = deque(re.finditer(rb'"(usage|usageMetadata)"\s*:\s*(?=\{)', reply.body), maxlen=_LAST_BLOCKS)
     for match in reversed(found):
         block = _object_at(reply.body, match.end())
         if block is not None:
@@ -87,6 +76,3 @@ def _object_at(body: bytes, start: int) -> JsonObject | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-_LONGEST_BLOCK = 65_536

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +19,7 @@ FILTERED = "a content filter withheld the answer"
 REFUSED = "the model refused"
 
 _MESSAGE_LIMIT = 1_000
+_TOO_DEEP = re.compile("recursion|depth limit", re.IGNORECASE)  # as releases of orjson say it
 
 _KINDS = {
     401: ErrorKind.AUTHENTICATION,
@@ -67,8 +69,9 @@ def json_object(reply: HttpReply, *, exact: bool = False) -> JsonObject:
     try:
         body = lenient_json.loads(reply.body, exact=exact)
     except orjson.JSONDecodeError as error:
+        is_a_models = len(reply.body) > lenient_json.MOST_MENDED or _TOO_DEEP.search(str(error)) is not None
         raise MalformedError(
-            ErrorKind.INVALID_RESPONSE if "ecursion" in str(error) else ErrorKind.NOT_JSON,
+            ErrorKind.INVALID_RESPONSE if is_a_models else ErrorKind.NOT_JSON,
             f"the answer is not JSON ({error}; {len(reply.body)} bytes, "
             f"content type {reply.headers.get('content-type', 'not given')})",
             status=reply.status,

@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from gateway_batch.apis.anthropic_messages import VERSION as ANTHROPIC_VERSION
-from gateway_batch.apis.reading import hide_secret
+from gateway_batch.apis.secrets import hide_token, masked
 from gateway_batch.cli.model_listing import listing_says
 from gateway_batch.config import GatewayConfig, is_redis, redis_url, resolve_service, spool_folder
 from gateway_batch.errors import CallError, ConfigError
@@ -66,7 +66,7 @@ def _check_endpoint(config: GatewayConfig, endpoint: str) -> Check:
         token = None if service.credential is None else config.credentials().resolve(service.credential)
         headers = _headers(service, token)
         body = orjson.dumps({"model": service.model})
-        reply = hide_secret(asyncio.run(_send(HttpRequest(service.url, body, headers), config)), token)
+        reply = hide_token(asyncio.run(_send(HttpRequest(service.url, body, headers), config)), token)
     except ConfigError as error:
         return Check(name, False, str(error))
     except CallError as error:
@@ -75,7 +75,7 @@ def _check_endpoint(config: GatewayConfig, endpoint: str) -> Check:
     base_url = config.endpoints[endpoint].base_url if endpoint in config.endpoints else None
     if base_url is not None and (ok or reply.status == _NOT_FOUND):
         says = "; ".join(filter(None, (says, listing_says(base_url, service.model, headers, _WITHIN_S))))
-    return Check(name, ok, says)
+    return Check(name, ok, masked(says, token))
 
 
 def _headers(service: Service, token: str | None) -> dict[str, str]:
@@ -166,4 +166,4 @@ async def _ping(url: str) -> None:
         async with redis_connection.asking_redis():
             await redis.ping()
     finally:
-        await redis.aclose()
+        await redis_connection.close(redis)

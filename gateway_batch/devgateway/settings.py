@@ -59,7 +59,7 @@ class Fault(_Strict):
     truncate: bool = False
     not_json: bool = False
     policy: bool = False
-    tokens: int | None = None
+    tokens: int | None = Field(default=None, ge=-(2**63), lt=2**64)
     headers: dict[str, str] = Field(default_factory=dict)
     latency_ms: Milliseconds | None = None
     retry_after: float | None = Field(default=None, ge=0)

@@ -123,7 +123,9 @@ def _checked(result: InferenceResult, wanted: int) -> InferenceResult:
     vectors = result.value
     if not isinstance(vectors, list) or len(vectors) != wanted:
         found = len(vectors) if isinstance(vectors, list) else 0
-        raise MalformedError(ErrorKind.INVALID_RESPONSE, f"{found} vectors for {wanted} texts", status=200)
+        error = MalformedError(ErrorKind.INVALID_RESPONSE, f"{found} vectors for {wanted} texts", status=200)
+        error.event_id, error.was_sent = result.event_id, True
+        raise error
     return result
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import random
 import time
@@ -15,7 +16,8 @@ from typing import Protocol
 
 from gateway_batch.admission import Limiter, Size, Slot
 from gateway_batch.apis import api_for
-from gateway_batch.apis.reading import hide_secret, read_answer
+from gateway_batch.apis.reading import read_answer
+from gateway_batch.apis.secrets import hide_token
 from gateway_batch.config import Credentials
 from gateway_batch.engine.retry import OF_THE_SERVICE, RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
@@ -133,11 +135,11 @@ class RequestExecutor:
                     record = self._intend(request, call, service, caller, attempt, slot)
                     return await self._attempt(service, call, request, record, slot, deadline, token)
             except CallError as error:
-                failure = _out_of_time(failure) if error.kind is ErrorKind.DEADLINE and failure else error
+                failure = error if failure is None else _after(failure, error)
             if failure.kind is ErrorKind.RATE_LIMIT:
                 throttled += 1
                 if throttled > 1 and _may_be_too_large(call, failure):
-                    raise failure
+                    raise failure.with_traceback(None)
                 continue  # the next slot comes when the service wants it, or the deadline does
             if failure.kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
                 renewed += 1
@@ -150,7 +152,7 @@ class RequestExecutor:
             failures += 1
             delay_s = self._policy.retry.delay_s(failures, failure, self._rng(), deadline - self._clock())
             if delay_s is None:
-                raise failure
+                raise failure.with_traceback(None)
             await self._sleep(delay_s)
 
     def _token(self, service: Service) -> str | None:
@@ -195,11 +197,11 @@ class RequestExecutor:
             headers[TAGS_HEADER] = json.dumps(record.request_tags)
         timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
         try:
-            reply = hide_secret(
+            reply = hide_token(
                 await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s), token
             )
             attempts.note_reply(record, reply, self._milliseconds(started))
-            result = read_answer(api_for(service.api), reply)
+            result = read_answer(api_for(service.api), reply, token)
             attempts.note_result(record, result, call)
             attempts.note_destination(record, service)
             slot.used(result.usage)  # as reported: an estimate binds no limit
@@ -273,9 +275,14 @@ def _may_be_too_large(call: AnyRequest, failure: CallError) -> bool:
     return isinstance(call, EmbeddingRequest) and len(call.texts) > 1 and failure.retry_after_s is None
 
 
-def _out_of_time(last: CallError) -> UnreachableError:
-    late = UnreachableError(
-        ErrorKind.DEADLINE, f"the row's deadline passed; the last attempt failed with: {last}", status=last.status
-    )
-    late.event_id, late.was_sent = last.event_id, last.was_sent
-    return late
+def _after(last: CallError, error: CallError) -> CallError:
+    """An attempt's error; where there was none to be had any more, it says what became of the attempt before."""
+    if error.was_sent:
+        return error
+    failure = copy.copy(error)  # all who wait for a slot may share it
+    if error.kind is ErrorKind.DEADLINE:
+        failure = UnreachableError(
+            ErrorKind.DEADLINE, f"the row's deadline passed; the last attempt failed with: {last}", status=last.status
+        )
+    failure.event_id, failure.was_sent = last.event_id, last.was_sent
+    return failure

@@ -85,8 +85,9 @@ class SingleFlight:
         """
         deadline = self._loop.time() + self._row_deadline_s
         while key in self._in_flight:
-            if (resolved := await self._outcome_in_flight(key, deadline)) is not None:
-                self.saved += 1
+            resolved = await self._outcome_in_flight(key, deadline)
+            if resolved is not None and not self._may_try(resolved[0], deadline):
+                self.saved += _was_sent(resolved[0])
                 return _value(copy.copy(resolved[0]) if isinstance(resolved[0], CallError) else resolved[0])
         self._in_flight[key] = resolved = None
         try:
@@ -104,9 +105,8 @@ class SingleFlight:
                 try:
                     outcome = await send(*arguments)
                 except CallError as error:
-                    if not error.was_sent:
-                        self.sent -= 1
-                        self.requests -= 1
+                    self.sent -= not error.was_sent
+                    self.requests -= not error.was_sent
                     resolved = _shared(error)
                     self._settle(key, error)
                     raise
@@ -180,7 +180,7 @@ class SingleFlight:
                     started = self._loop.time()
                     outcomes = await batch.send([batch.keys.index(key) for key in mine])
                     self._took_s = self._loop.time() - started
-                    self.sent -= sum(isinstance(outcome, CallError) and not outcome.was_sent for outcome in outcomes)
+                    self.sent -= sum(not _was_sent(outcome) for outcome in outcomes)
                     for key, outcome in zip(mine, outcomes, strict=True):
                         found[key] = outcome
                         self._settle(key, outcome)
@@ -210,9 +210,9 @@ class SingleFlight:
         for key, future in in_flight.items():
             if not future.done():
                 batch.found[key] = _held_here()
-            elif (resolved := future.result()) is not None:
+            elif (resolved := future.result()) is not None and not self._may_try(resolved[0], batch.deadline):
                 batch.found[key] = resolved[0]
-                self.saved += 1
+                self.saved += _was_sent(resolved[0])
 
     async def _outcome_in_flight(self, key: bytes, deadline: float) -> Resolved:
         """The outcome that this process is waiting for; None if there will be none to share.
@@ -228,6 +228,11 @@ class SingleFlight:
                 return await asyncio.shield(future)
         except TimeoutError:
             raise _held_here() from None
+
+    def _may_try(self, outcome: Outcome, deadline: float) -> bool:
+        """Whether who waited for an outcome sends itself: another row's time was over, and not its own."""
+        is_late = isinstance(outcome, CallError) and outcome.kind is ErrorKind.DEADLINE
+        return is_late and self._loop.time() < deadline < math.inf
 
     def _future(self, key: bytes) -> asyncio.Future[Resolved]:
         """Of a request that is in flight."""
@@ -262,7 +267,7 @@ class SingleFlight:
                 self._outbox.answers.append((key, answer))
             else:
                 self._outbox.released.append(key)
-        elif self._keep_failures and outcome.kind in KEPT:
+        elif self._keep_failures and outcome.kind in KEPT and not _is_only_late(outcome):
             self._outbox.failures.append((key, encoded_failure(outcome)))
         else:
             self._outbox.released.append(key)
@@ -332,6 +337,15 @@ class _Batch:
 def _shared(outcome: Outcome) -> Resolved:
     """What those get who waited for a request: its failure too, unless only its own row was stopped."""
     return None if isinstance(outcome, CallError) and outcome.kind is ErrorKind.CANCELLED else (outcome,)
+
+
+def _is_only_late(error: CallError) -> bool:
+    """Whether it is of a request that its row's time was too short for: another try may have more."""
+    return error.kind is ErrorKind.DEADLINE and not error.was_sent
+
+
+def _was_sent(outcome: Outcome) -> bool:
+    return outcome.was_sent if isinstance(outcome, CallError) else True
 
 
 def _value(outcome: Outcome) -> Any:

@@ -32,9 +32,14 @@ class Transport(Protocol):
         ...
 
 
+def is_result(status: int) -> bool:
+    """Whether an answer's body is what was asked for; that of a refusal only explains it."""
+    return 200 <= status < 300
+
+
 def bytes_to_read(status: int, most_bytes: int) -> int:
     """How much of an answer's body is read: one byte more than is taken of a result, the begin of a refusal."""
-    return most_bytes + 1 if 200 <= status < 300 else _MOST_OF_A_REFUSAL
+    return most_bytes + 1 if is_result(status) else _MOST_OF_A_REFUSAL
 
 
 def check_size(status: int, size: int, most_bytes: int) -> None:
@@ -43,7 +48,7 @@ def check_size(status: int, size: int, most_bytes: int) -> None:
     Raises:
         MalformedError: it is too large.
     """
-    if size <= most_bytes or not 200 <= status < 300:
+    if size <= most_bytes or not is_result(status):
         return
     raise MalformedError(
         ErrorKind.INVALID_RESPONSE,

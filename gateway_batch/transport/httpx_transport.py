@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
@@ -17,7 +18,14 @@ from weakref import WeakSet
 import httpx
 
 from gateway_batch.errors import ConfigError, ErrorKind, MalformedError, UnreachableError
-from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS, MOST_BYTES, bytes_to_read, check_size
+from gateway_batch.transport.base import (
+    CONNECT_TIMEOUT_S,
+    JSON_HEADERS,
+    MOST_BYTES,
+    bytes_to_read,
+    check_size,
+    is_result,
+)
 from gateway_batch.types import HttpReply, HttpRequest
 
 PACKINGS = "gzip, deflate"
@@ -78,9 +86,16 @@ class HttpxClientTransport:
         await self._connections.close()
 
     async def _body(self, response: httpx.Response) -> bytes:
+        if not is_result(response.status_code):
+            with contextlib.suppress(httpx.HTTPError):  # its status says enough
+                return await self._read(response) if is_packed_as_asked(response) else b""
+            return b""
         if not is_packed_as_asked(response):
             what = "the answer's content-encoding is none that was asked for (gzip or deflate)"
             raise MalformedError(ErrorKind.INVALID_RESPONSE, what, status=response.status_code)
+        return await self._read(response)
+
+    async def _read(self, response: httpx.Response) -> bytes:
         body, most = bytearray(), bytes_to_read(response.status_code, self._most_bytes)
         async for piece in response.aiter_bytes():
             body += piece

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
@@ -17,10 +18,20 @@ from pyreqwest.exceptions import (
 )
 from pyreqwest.http import HeaderMap
 from pyreqwest.request import StreamRequest
+from pyreqwest.response import Response
 
 from gateway_batch.errors import ErrorKind, UnreachableError
-from gateway_batch.transport.base import CONNECT_TIMEOUT_S, JSON_HEADERS, MOST_BYTES, bytes_to_read, check_size
+from gateway_batch.transport.base import (
+    CONNECT_TIMEOUT_S,
+    JSON_HEADERS,
+    MOST_BYTES,
+    bytes_to_read,
+    check_size,
+    is_result,
+)
 from gateway_batch.types import HttpReply, HttpRequest
+
+_GZIP = b"\x1f\x8b"
 
 
 class ReqwestTransport:
@@ -50,15 +61,25 @@ class ReqwestTransport:
         """The whole answer, whatever its status."""
         try:
             async with self._build(request, timeout_s) as response:
-                body = await response.body_reader.read(bytes_to_read(response.status, self._most_bytes)) or b""
+                body = await self._read(response)
                 check_size(response.status, len(body), self._most_bytes)
         except PyreqwestError as error:
             raise _unreachable(error) from None  # the cause's text holds the URL, and that may hold a name or a key
-        return HttpReply(response.status, _ReadableHeaders(response.headers), bytes(body), time.time())
+        return HttpReply(response.status, _ReadableHeaders(response.headers), body, time.time())
 
     async def close(self) -> None:
         """Closes the pool; a process must do so before it ends."""
         await self._client.close()
+
+    async def _read(self, response: Response) -> bytes:
+        most = bytes_to_read(response.status, self._most_bytes)
+        try:
+            body = bytes(await response.body_reader.read(most) or b"")
+        except PyreqwestError:
+            if is_result(response.status):
+                raise
+            return b""  # the status says enough
+        return _unpacked(body, most) if body.startswith(_GZIP) else body
 
     def _build(self, request: HttpRequest, timeout_s: float) -> StreamRequest:
         try:
@@ -67,10 +88,19 @@ class ReqwestTransport:
                 .headers(request.headers)
                 .body_bytes(request.body)
                 .timeout(timedelta(seconds=timeout_s))
+                .streamed_read_buffer_limit(0)  # the head is known although the body breaks off
                 .build_streamed()
             )
         except ValueError:  # its text holds the URL or the header's value
             raise UnreachableError(ErrorKind.BAD_REQUEST, "the request can't be built") from None
+
+
+def _unpacked(body: bytes, most: int) -> bytes:
+    """What is left packed, as reqwest knows `gzip` in small letters only; as it is where that isn't whole."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(body, most)
+    except zlib.error:
+        return body
 
 
 class _ReadableHeaders(Mapping[str, str]):

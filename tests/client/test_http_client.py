@@ -48,6 +48,16 @@ def says(text: str) -> httpx.Response:
     return httpx.Response(200, json={"choices": [{"message": {"role": "assistant", "content": text}}]})
 
 
+def test_a_row_whose_budget_ended_between_two_attempts_was_sent(
+    client_through: Callable[..., gb.Client], tmp_path: Path
+) -> None:
+    with client_through(lambda _: httpx.Response(503), budget={"max_requests": 1}) as client:
+        (error,) = client.query_many(MODEL, PROMPTS[:1], fail_on_error=False)
+    (row,) = sealed_rows(tmp_path / "spool")
+    assert isinstance(error, gb.CallError)
+    assert (error.kind, error.was_sent, error.event_id) == ("budget", True, row["client_metadata"]["event_id"])
+
+
 def test_a_mock_answers_in_the_clients_thread_and_is_recorded(
     client_through: Callable[..., gb.Client], tmp_path: Path
 ) -> None:

@@ -36,6 +36,10 @@ ODD = {
     "bomb": HEAD.replace(b"10", b"%d\r\ncontent-encoding: gzip" % len(BOMB)) + BOMB,
     "large": HEAD.replace(b"10", b"3000000") + b"x" * 3_000_000,
     "large refusal": b"HTTP/1.1 500 Oops\r\ncontent-length: 3000000\r\n\r\n" + b"x" * 3_000_000,
+    "brotli refusal": b"HTTP/1.1 429 Slow\r\ncontent-encoding: br\r\nretry-after: 3\r\n"
+    b"content-length: 3\r\n\r\nx\x00\xff",
+    "cut refusal": b"HTTP/1.1 503 Busy\r\nretry-after: 3\r\ncontent-length: 400\r\n\r\nbusy",
+    "GZIP": HEAD.replace(b"10", b"%d\r\ncontent-encoding: GZIP" % len(SQUEEZED)) + SQUEEZED,
     "not HTTP": b"SSH-2.0-OpenSSH_9.2 private\r\n\r\n",
 }
 
@@ -83,6 +87,8 @@ class Pieces:
                 return False
             case name if name in ODD:
                 writer.write(ODD[name])
+                if name == "cut refusal":
+                    return False
             case "cut" | "stall":
                 writer.write(HEAD + b"hello")
                 await writer.drain()
@@ -184,10 +190,11 @@ def test_any_status_is_an_answer_and_no_redirect_is_followed(
     assert asyncio.run(main()) == 1
 
 
-def test_a_compressed_answer_is_unpacked(open_transport: Opener) -> None:
+@pytest.mark.parametrize("wanted", ["gzip", "GZIP"])
+def test_a_compressed_answer_is_unpacked(open_transport: Opener, wanted: str) -> None:
     async def main() -> bytes:
         async with pieces(open_transport) as (_, transport, url):
-            return (await send(transport, url, "gzip")).body
+            return (await send(transport, url, wanted)).body
 
     assert asyncio.run(main()) == b"helloworld"
 
@@ -212,6 +219,16 @@ def test_of_a_large_refusal_the_begin_is_read(open_transport: Opener) -> None:
 
     reply = asyncio.run(main())
     assert (reply.status, len(reply.body)) == (500, 1 << 20)
+
+
+@pytest.mark.parametrize(("wanted", "status"), [("brotli refusal", 429), ("cut refusal", 503)])
+def test_of_a_refusal_whose_body_cant_be_read_the_rest_is(open_transport: Opener, wanted: str, status: int) -> None:
+    async def main() -> HttpReply:
+        async with pieces(open_transport) as (_, transport, url):
+            return await send(transport, url, wanted)
+
+    reply = asyncio.run(main())
+    assert (reply.status, reply.headers.get("retry-after")) == (status, "3")
 
 
 @pytest.mark.parametrize("open_transport", [OPENERS["httpx"], OPENERS["http_client"]], ids=["httpx", "http_client"])

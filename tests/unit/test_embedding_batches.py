@@ -52,6 +52,15 @@ def test_neighbours_share_a_request_up_to_its_size() -> None:
     assert [request.texts for request in batches] == [("aa", "b", "c"), ("d", "ee")]
 
 
+def test_a_wrong_number_of_vectors_was_paid_for() -> None:
+    async def infer(request: EmbeddingRequest, deadline: float | None) -> InferenceResult:
+        return InferenceResult([[1.0], [2.0]], event_id="e")
+
+    (error,) = asyncio.run(BatchEmbedder(infer, vectors_of).embed(EmbeddingRequest(("a",))))
+    assert isinstance(error, CallError)
+    assert (error.was_sent, error.event_id) == (True, "e")
+
+
 def test_a_long_text_goes_by_itself() -> None:
     batches = list(batch_texts([row(text) for text in ("a", "bbbbbbbb", "c")], BatchSize(texts=9, characters=4)))
     assert [request.texts for request in batches] == [("a",), ("bbbbbbbb",), ("c",)]

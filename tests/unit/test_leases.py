@@ -176,6 +176,18 @@ def test_an_answer_that_claims_a_hundred_million_tokens_stops_the_others_for_a_m
     assert [granted[at] > 0 for at in granted] == [False, False, False, True]
 
 
+def test_requests_larger_than_a_minutes_worth_hold_the_limit_if_they_are_known_to_be() -> None:
+    (one,) = players(1, Limits(tokens_per_minute=200_000))
+    need, sent = Amount(1, 1e6), 0
+    for second in range(3_600):
+        one.request(float(second), waiting=5, need=need)
+        calls = one.allowance
+        one.send(calls, need)
+        one.end(calls, need, need)
+        sent += calls
+    assert 11 <= sent <= 12
+
+
 def test_a_request_larger_than_the_bucket_goes_when_it_is_full() -> None:
     (one,) = players(1, Limits(tokens_per_minute=600))
     assert one.request(0.0, waiting=3, need=Amount(1, 5000)).requests == 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import traceback
+from urllib.parse import quote
 
 import pytest
 
 from gateway_batch.apis import API_TYPES, api_for
 from gateway_batch.apis.openai_chat import OpenAIChat
-from gateway_batch.apis.reading import hide_secret, read_answer
+from gateway_batch.apis.reading import read_answer
+from gateway_batch.apis.secrets import hide_token, masked
 from gateway_batch.errors import CallError, ErrorKind, MalformedError
 from gateway_batch.types import HttpReply, InferenceResult
 
@@ -82,22 +86,76 @@ def test_whatever_an_adapter_raises_is_an_error_of_the_call(monkeypatch: pytest.
     assert caught.value.paid.usage.total_tokens == 9
 
 
+@pytest.mark.parametrize("body", ["[" * 5_000 + "]" * 5_000, '{"a": ' * 5_000 + "1" + "}" * 5_000])
+def test_json_that_is_too_deep_is_not_asked_for_again(body: str) -> None:
+    with pytest.raises(MalformedError) as caught:
+        read(body.encode())
+    assert caught.value.kind is ErrorKind.INVALID_RESPONSE
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_no_body_takes_long(status: int) -> None:
+    """An hour by a pattern that goes back over what it has read."""
+    cut_off = b'{"choices": [{"message": {"content": "' + b'{\\"a\\": 1}' * 200_000
+    for body in (cut_off, b'"usage":{' * 200_000, b'"' * 1_000_000, b"\\" * 1_000_000, cut_off + b"\xff"):
+        with pytest.raises(CallError):
+            read_answer(CHAT, HttpReply(status, {}, body))
+
+
+@pytest.mark.parametrize("body", [b"x" * 100_000, b'{"error": {"message": "no"}, "more": "%b"}' % (b"x" * 100_000)])
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_error_holds_nothing_of_the_answer(status: int, body: bytes) -> None:
+    with pytest.raises(CallError) as caught:
+        read_answer(CHAT, HttpReply(status, {}, body))
+    error = caught.value
+    assert (error.__cause__, error.__context__) == (None, None)
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    assert frames == ["test_an_error_holds_nothing_of_the_answer", "read_answer"]
+
+
+def forms_of(token: str) -> dict[str, str]:
+    """A token as servers write it in JSON and elsewhere."""
+    encoded = quote(token, safe="")
+    return {
+        "as it is": token,
+        "upper case": token.upper(),
+        "slash": token.replace("/", "\\/"),
+        "escaped": "".join(f"\\u{ord(each):04x}" for each in token),
+        "percent": encoded,
+        "percent, small letters": encoded.replace("%2F", "%2f").replace("%2B", "%2b"),
+        "base64": base64.b64encode(token.encode()).decode(),
+        "basic": base64.b64encode(f"token:{token}".encode()).decode(),
+        "cut off": f"{'x' * 979}{token}",
+    }
+
+
+@pytest.mark.parametrize("form", forms_of(TOKEN))
 @pytest.mark.parametrize("api", API_TYPES)
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 500])
-def test_a_token_that_is_echoed_is_shown_nowhere(api: str, status: int) -> None:
-    forms = (TOKEN, TOKEN.replace("/", "\\/"), TOKEN.replace("/", "%2F").replace("+", "%2B"))
-    for form in forms if status != 200 else (TOKEN,):
-        body = f'{{"error": {{"message": "token {form} is wrong", "code": "{form}"}}}}'
-        headers = {"x-request-id": TOKEN, "content-type": f"text/{TOKEN}", "location": f"https://host/{TOKEN}"}
-        reply = hide_secret(HttpReply(status, headers, body.encode()), TOKEN)
-        with pytest.raises(CallError) as caught:
-            read_answer(api_for(api), reply)
-        shown = f"{caught.value} {caught.value.request_id} {dict(reply.headers)} {reply.body!r}"
-        assert "0123456789abcdef" not in shown
-        assert "***" in shown
+def test_a_token_that_is_echoed_is_shown_nowhere(api: str, status: int, form: str) -> None:
+    echoed = forms_of(TOKEN)[form]
+    body = f'{{"error": {{"message": "{echoed}", "code": "{echoed}"}}, "model": "{echoed}"}}'
+    headers = {
+        "x-request-id": TOKEN,
+        "content-type": f"text/{TOKEN}",
+        "location": f"https://host/{quote(TOKEN, safe='')}",
+    }
+    reply = hide_token(HttpReply(status, headers, body.encode()), TOKEN)
+    with pytest.raises(CallError) as caught:
+        read_answer(api_for(api), reply, TOKEN)
+    error = caught.value
+    shown = f"{error} {error.request_id} {dict(reply.headers)} {error.paid}".lower()
+    assert not any(secret in shown for secret in ("0123456789", "mdEyMzQ1Njc4".lower(), "izndu2nzg5"))
+    assert "***" in shown
+
+
+def test_the_name_of_a_model_shows_no_token() -> None:
+    body = (ANSWER % "x").replace("{", f'{{"model": "for {TOKEN.upper()}", ', 1)
+    assert read_answer(CHAT, HttpReply(200, {}, body.encode()), TOKEN).model == "for ***"
 
 
 def test_a_token_that_may_be_a_word_of_an_answer_stays_in_it() -> None:
     reply = HttpReply(200, {}, json.dumps({"text": "the box is EMPTY"}).encode())
-    assert hide_secret(reply, "EMPTY").body == reply.body
-    assert hide_secret(reply, None) is reply
+    assert hide_token(reply, "EMPTY").body == reply.body
+    assert hide_token(reply, None) is reply
+    assert masked("what is x", "x") == "what is x"

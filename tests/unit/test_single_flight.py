@@ -66,7 +66,9 @@ def test_an_answer_that_is_no_json_number_is_shared_as_it_is(store: Store, value
 
 @pytest.mark.parametrize("kind", [ErrorKind.BAD_REQUEST, ErrorKind.SERVER, ErrorKind.NOT_JSON, ErrorKind.DEADLINE])
 def test_a_failure_is_kept_for_the_next_try_of_the_task(store: Store, kind: ErrorKind) -> None:
-    send = Sender(CallError(kind, "no such lake", status=400))
+    failure = CallError(kind, "no such lake", status=400)
+    failure.was_sent = True
+    send = Sender(failure)
     for _ in range(2):
         with pytest.raises(CallError, match="no such lake") as caught:
             store.run(lambda single_flight: single_flight.answer(A, send))
@@ -369,3 +371,17 @@ def test_only_what_was_sent_is_counted(store: Store) -> None:
         return single_flight.take_counts()
 
     assert store.run(work) == (4, 0, 3)
+
+
+def test_who_has_time_left_when_the_time_of_the_row_waited_for_is_over_sends_itself(store: Store) -> None:
+    late = CallError(ErrorKind.DEADLINE, "too late")
+    first, second = Sender(late, delay_s=0.1), Sender()
+
+    async def work(single_flight: SingleFlight) -> tuple[Any, int]:
+        one = asyncio.create_task(single_flight.answer(A, first))
+        await first.begun.wait()
+        answers = await asyncio.gather(one, single_flight.answer(A, second), return_exceptions=True)
+        assert str(answers[0]) == "too late"
+        return answers[1], single_flight.saved
+
+    assert store.run(work, row_deadline_s=WITHIN_S) == (1, 0), "the late row's failure is neither shared nor kept"

@@ -56,7 +56,7 @@ def _as_ours(name: str, have: str) -> Column | None:
     if have == want.lower().replace(": ", ":").replace(", ", ","):
         return None
     if not want.startswith(("MAP<", "STRUCT<", "ARRAY<")):
-        return F.col(name).cast(want)
+        return F.col(name).try_cast(want)
     parsed = F.from_json(F.col(name) if have == "string" else F.to_json(name, TIMES), want)
     return F.coalesce(parsed, F.expr("map()")) if name == "request_tags" else parsed
 

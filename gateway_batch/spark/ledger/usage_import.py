@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from gateway_batch.apis.replies import kind_of_status
 from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.figures.outcomes import FAILED_FROM
-from gateway_batch.spark.delta_tables.conflicts import commit
+from gateway_batch.spark.delta_tables.conflicts import PAUSES_S, commit
 from gateway_batch.spark.delta_tables.lock import table_lock
 from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
 from gateway_batch.spark.ledger.gateway_record import Ledger, is_table, read_ledger
@@ -29,6 +29,8 @@ IMPORTED = "imported"
 
 _KEY = ("request_id", "invocation_id")
 _NEEDED = (*_KEY, "user_agent")
+
+_TRIES = 5  # again: others wait for the table's lock meanwhile
 
 _log = logging.getLogger(__name__)
 
@@ -165,4 +167,4 @@ def _merge(spark: SparkSession, table: str, view: str) -> int:
         f"AND ours.client_metadata.outcome = '{IMPORTED}' "
         f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f'theirs.{name}' for name in names)})"
     )
-    return commit(lambda: int(spark.sql(statement).collect()[0]["num_inserted_rows"]))
+    return commit(lambda: int(spark.sql(statement).collect()[0]["num_inserted_rows"]), PAUSES_S[:_TRIES])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
+from gateway_batch.figures.tokens import MOST_TOKENS
 from gateway_batch.response_cache import Fits
 from gateway_batch.types import Task
 
-_MOST_TOKENS = 2**63
 _TEXTS = ("eventId", "model")
 _COUNTS = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
 
@@ -30,7 +31,11 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_vector(value: Any) -> bool:
-    return isinstance(value, list) and set(map(type, value)) <= {float, int}
+    return isinstance(value, list) and bool(value) and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and isfinite(value))
 
 
 def _has_details(kept: Any) -> bool:
@@ -43,4 +48,4 @@ def _has_details(kept: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return value is None or (type(value) is int and 0 <= value < _MOST_TOKENS)
+    return value is None or (type(value) is int and 0 <= value <= MOST_TOKENS)
