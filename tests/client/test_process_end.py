@@ -19,7 +19,7 @@ TIMES = [2, pytest.param(8, marks=pytest.mark.nightly)]
 """pyreqwest's threads abort about one in six interpreters that end with its client open."""
 
 
-@pytest.fixture(autouse=True, params=["pyreqwest", "httpx"])
+@pytest.fixture(autouse=True, params=["pyreqwest", pytest.param("httpx", marks=pytest.mark.nightly)])
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_BATCH_TRANSPORT", request.param)
 
