@@ -191,9 +191,11 @@ def run_batch(
         function = f"gateway_batch_run_{uuid.uuid4().hex}"
         gateway = stack.enter_context(register_ai_query(spark, settings, function, tasks=False))
         run = _Run(spark, job, gateway, keys, inputs)
+        has_answers = spark.catalog.tableExists(quoted(job.output))
         run.make_output(source, partial(pending, output=None))
         stack.enter_context(tables.one_run(spark, job.output))
-        counts = run.plan(source, run_id, partial(pending, output=quoted(job.output)))
+        whole = not has_answers and max_rows is None and sample is None
+        counts = run.plan(source, run_id, partial(pending, output=quoted(job.output)), whole=whole)
         report = BatchReport(job.output, run_id, sum(rows for _, rows in counts), started_at, skipped=faults.count)
         shown = NotebookBar().update if on_progress is None and in_notebook() else on_progress
         with (
@@ -246,14 +248,23 @@ class _Run:
             answers = self._answers(self._spark.sql(pending(view)))
             tables.make_output(self._spark, self._job.output, answers.schema)
 
-    def plan(self, source: DataFrame, run_id: str, pending: Callable[[str], str]) -> list[tuple[int, int]]:
+    def plan(
+        self, source: DataFrame, run_id: str, pending: Callable[[str], str], *, whole: bool
+    ) -> list[tuple[int, int]]:
         """Writes down which rows are to be answered; returns numbers and rows of their chunks.
+
+        Args:
+            source: the source's rows.
+            run_id: of the run.
+            pending: from the name of their view to the query for those to be answered.
+            whole: whether these are all of the source's rows, so that their keys need no look at the source.
 
         Raises:
             ConfigError: two rows have the same key.
         """
         with _planning(source) as view:
-            self._check_keys(view, list(map(quoted_column, self._keys)))
+            if not whole:
+                self._check_keys(view, list(map(quoted_column, self._keys)))
             tables.write_pending(self._spark, self._job.output, run_id, pending(view))
         chunks = self._spark.sql(counts_sql(self._pending_table, self._keys)).collect()
         if any(row["most"] > 1 for row in chunks):  # the source changed meanwhile, or is another at each reading
