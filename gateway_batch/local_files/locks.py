@@ -126,15 +126,29 @@ class ByteLocks:
         return count
 
     def first_locked(self, start: int, length: int) -> tuple[int, int] | None:
-        """Start and length of a lock that another process holds in a range, by `struct flock` of the system."""
-        if sys.platform == "darwin":
-            form, fields = struct.Struct("qqihh"), (start, length, 0, fcntl.F_WRLCK, os.SEEK_SET)
-            at, size, _, kind, _ = form.unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, form.pack(*fields)))
-        else:
-            form, fields = struct.Struct("hhqqi"), (fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
-            kind, _, at, size, _ = form.unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, form.pack(*fields)))
-        return None if kind == fcntl.F_UNLCK else (at, size)
+        """Start and length of a lock that another process holds in a range."""
+        return byte_lock_of_others(self._fd, start, length)
 
     def close(self) -> None:
         """Lets all go."""
         os.close(self._fd)
+
+
+def byte_lock_of_others(file: int, start: int = 0, length: int = 0) -> tuple[int, int] | None:
+    """Start and length of a byte-range lock that another process holds in an open file; nothing is locked.
+
+    Args:
+        file: its descriptor.
+        start: where the range begins.
+        length: of the range; 0: to the end of the file, wherever that is.
+
+    Raises:
+        OSError: the mount has no such locks.
+    """
+    if sys.platform == "darwin":  # each system has its own `struct flock`
+        form, fields = struct.Struct("qqihh"), (start, length, 0, fcntl.F_WRLCK, os.SEEK_SET)
+        at, size, _, kind, _ = form.unpack(fcntl.fcntl(file, fcntl.F_GETLK, form.pack(*fields)))
+    else:
+        form, fields = struct.Struct("hhqqi"), (fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+        kind, _, at, size, _ = form.unpack(fcntl.fcntl(file, fcntl.F_GETLK, form.pack(*fields)))
+    return None if kind == fcntl.F_UNLCK else (at, size)

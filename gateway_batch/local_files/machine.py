@@ -31,9 +31,9 @@ def machine_id() -> str | None:
 
 
 def on_local_disk(path: Path) -> bool:
-    """Whether a folder is on a file system that one machine at a time can have mounted.
+    """Whether a folder is on a disk of this machine; False where that is not known.
 
-    There, a lock that can be had is proof that nobody has it. False where that is not known.
+    Other machines may reach it all the same, if this one exports it by NFS or Samba.
     """
     mounts = _content("/proc/self/mountinfo")
     if mounts is None:

@@ -1,8 +1,12 @@
 """Whether the process of a writer lives, by the locks that it holds as long as it does.
 
 It has two: of its folder, and of the file `lock` in there, which a cleaner of old files may take away. The kernel drops
-both with the process. That a lock can be had proves a death only where it could be seen: on a disk of this machine, or
-if the writer ran on this machine. A mount may keep the locks of each machine to itself.
+both with the process. That a lock can be had proves a death only where it could be seen:
+
+- The writer ran on this machine: either lock was seen.
+- The folder is on a disk of this machine, which may export it: a client's lock of the folder stays on the client, that
+  of the file arrives here, by NFS and Samba as a byte-range lock, which is no hindrance to a `flock` and is asked for.
+- Otherwise nothing was: a mount may keep the locks of each machine to itself.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Self
 
+from gateway_batch.local_files.locks import byte_lock_of_others
 from gateway_batch.local_files.machine import boot_id, machine_id, on_local_disk
 from gateway_batch.local_files.private import open_private
 from gateway_batch.usage.segment import Origin, origin_of
@@ -68,6 +73,9 @@ class WriterLocks:
             if is_file(folder / LOCK):  # else it was cleaned away, or another recovery has just removed it
                 locks._lock(open_private(folder / LOCK, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 locks.of_file = True
+                if _has_byte_lock(locks._held[-1]):
+                    locks.release()
+                    return None
             locks._lock_folder(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, FileNotFoundError):
             locks.release()
@@ -121,13 +129,26 @@ def segment_origin(folder: Path) -> Origin:
 
 
 def _prove_death(locks: WriterLocks, folder: Path) -> bool:
-    segments, origin = active_segments(folder), segment_origin(folder)
-    was_held = locks.of_file or origin.folder_locked or not segments  # without a segment there is nothing to lose
-    return was_held and (on_local_disk(folder) or _ran_here(folder.name, origin))
+    origin = segment_origin(folder)
+    if _ran_here(folder.name, origin):  # without a segment there is nothing to lose
+        return locks.of_file or origin.folder_locked or not active_segments(folder)
+    return locks.of_file and on_local_disk(folder)
 
 
 def _ran_here(writer: str, origin: Origin) -> bool:
-    """By the kernel that it ran on, else by the host's name, with which another host may have been made."""
-    if origin.boot is not None and origin.boot == boot_id():
-        return True
-    return host_of(writer) == os.uname().nodename and origin.machine in (None, machine_id())
+    """By the kernel that it ran on, else by the names of host and machine.
+
+    The host's name alone is no proof where both kernels are known: containers and clones have names in common.
+    """
+    boot, machine = boot_id(), machine_id()
+    if origin.boot is None or boot is None:
+        return host_of(writer) == os.uname().nodename and origin.machine in (None, machine)
+    restarted = machine is not None and origin.machine == machine and host_of(writer) == os.uname().nodename
+    return origin.boot == boot or restarted
+
+
+def _has_byte_lock(file: int) -> bool:
+    try:
+        return byte_lock_of_others(file) is not None
+    except OSError:  # the mount has none
+        return False

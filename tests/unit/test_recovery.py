@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway_batch.local_files.machine import machine_id
 from gateway_batch.usage import writer_locks
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Kind, Origin, header, line_of
@@ -149,7 +151,7 @@ def waiting(spool: Path) -> list[tuple[int, int]]:
     [
         (lambda dead: None, "this", True),
         (under_another_name, "this", True),
-        (lambda dead: None, "an earlier", True),
+        (lambda dead: None, "an earlier", machine_id() is not None),
         (under_another_name, "another's", False),
         (of_version_0_1, "this", True),
         (lambda dead: under_another_name(dead) and of_version_0_1(dead), "this", False),
@@ -169,12 +171,56 @@ def test_on_a_mount_only_this_machines_processes_are_proven_dead(
     assert outcomes(sealed_rows(dead)) == (EXPECTED if recovered else {})
 
 
-def test_a_machine_that_was_given_the_same_host_name_is_another(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, found in (("on_local_disk", lambda path: False), ("boot_id", lambda: "b"), ("machine_id", lambda: "m")):
-        monkeypatch.setattr(writer_locks, name, found)
+def of_origin(dead: Path, origin: Origin) -> None:
     for path in active_segments(dead):
         _, *rest = path.read_bytes().splitlines(keepends=True)
-        path.write_bytes(b"".join((header("w", Origin(boot="a", machine="n", folder_locked=True)), *rest)))
+        path.write_bytes(b"".join((header("w", origin), *rest)))
+
+
+@pytest.mark.parametrize(("theirs", "here"), [("n", "m"), (None, None)])
+def test_a_machine_that_was_given_the_same_host_name_is_another(
+    dead: Path, monkeypatch: pytest.MonkeyPatch, theirs: str | None, here: str | None
+) -> None:
+    for name, found in (("on_local_disk", lambda path: False), ("boot_id", lambda: "b"), ("machine_id", lambda: here)):
+        monkeypatch.setattr(writer_locks, name, found)
+    of_origin(dead, Origin(boot="a", machine=theirs, folder_locked=True))
+    assert recover_dead_writers(dead) == 0
+    assert waiting(dead) == [(0, 4)]
+
+
+def lock_as_a_client_of_this_disk(lock: Path, ready: int, go: int) -> None:
+    """As an NFS server does for a client that calls `flock`: by a byte-range lock of the file."""
+    fcntl.lockf(os.open(lock, os.O_RDWR), fcntl.LOCK_EX)
+    os.write(ready, b"x")
+    os.read(go, 1)
+
+
+@pytest.mark.parametrize("boot", ["this", "another's"])
+def test_a_living_writer_on_a_client_of_this_disk_is_left_alone(
+    dead: Path, monkeypatch: pytest.MonkeyPatch, boot: str
+) -> None:
+    lock = under_another_name(dead) / "lock"
+    if boot != "this":
+        monkeypatch.setattr(writer_locks, "boot_id", lambda: "another")
+    (hear, ready), (go, say) = os.pipe(), os.pipe()
+    if (child := os.fork()) == 0:
+        lock_as_a_client_of_this_disk(lock, ready, go)
+        os._exit(0)
+    os.read(hear, 1)
+    assert recover_dead_writers(dead) == 0
+    assert waiting(dead) == []
+    os.write(say, b"x")
+    os.waitpid(child, 0)
+    for end in (hear, ready, go, say):
+        os.close(end)
+    assert recover_dead_writers(dead) == 1
+    assert outcomes(sealed_rows(dead)) == EXPECTED
+
+
+def test_a_lock_of_the_folder_proves_nothing_about_another_machine(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client of this disk may keep it to itself, and a cleaner may have taken the file `lock`."""
+    (under_another_name(dead) / "lock").unlink()
+    monkeypatch.setattr(writer_locks, "boot_id", lambda: "another")
     assert recover_dead_writers(dead) == 0
     assert waiting(dead) == [(0, 4)]
 
