@@ -20,7 +20,7 @@ from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.local_files.private import NotPrivateError, make_private, open_private, own_temporary_folder
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment_names import SegmentName
-from gateway_batch.usage.spool_folders import sealed_dir, sealed_segments
+from gateway_batch.usage.spool_folders import prepare, sealed_dir, sealed_segments
 from gateway_batch.usage.strangers import shown, warn_once
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
 
     Args:
         spool_dir: the shared folder.
-        base: a folder of this host; None: one in its temporary folder.
+        base: a folder of this host, not looked at here: `prepare` is to; None: one in its temporary folder.
 
     Raises:
         ConfigError: the one in the temporary folder is another user's.
@@ -83,6 +83,22 @@ def ship_leftovers(local: Path, spool_dir: Path) -> int:
     """
     recover_dead_writers(local)
     return ship(local, spool_dir)
+
+
+def ship_if_private(local: Path, spool_dir: Path) -> int:
+    """As `ship_leftovers`, where this host may have no folder, or one that another user made: named, and left alone.
+
+    Raises:
+        LedgerError: the shared folder can't be written.
+    """
+    if not local.is_dir():
+        return 0
+    try:
+        prepare(local)
+    except LedgerError as error:
+        warn_once(_log, local, f"what this host keeps in {shown(local)} is not copied: {error.__cause__ or error}")
+        return 0
+    return ship_leftovers(local, spool_dir)
 
 
 def _copy(path: Path, name: SegmentName, target: Path) -> bool:

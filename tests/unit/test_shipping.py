@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import tempfile
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -14,8 +16,8 @@ from gateway_batch.errors import LedgerError
 from gateway_batch.usage import shipper
 from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.shipper import Shipper
-from gateway_batch.usage.shipping import local_folder_for, ship, ship_leftovers
-from gateway_batch.usage.spool import prepare, sealed_dir, sealed_segments
+from gateway_batch.usage.shipping import local_folder_for, ship, ship_if_private, ship_leftovers
+from gateway_batch.usage.spool import active_dir, prepare, sealed_dir, sealed_segments
 from tests.waiting import WITHIN_S
 
 from .processes import children, intend_and_hang
@@ -143,3 +145,30 @@ def test_a_host_has_a_folder_for_each_shared_one(tmp_path: Path) -> None:
     assert first != second
     assert first == local_folder_for(Path("/mnt/a"))
     assert local_folder_for("/mnt/a", str(tmp_path)) == tmp_path / first.name
+
+
+def test_a_flush_takes_over_from_a_local_folder_that_a_cleaner_made_smaller(local: Path, shared: Path) -> None:
+    write(local, "a")
+    for folder in active_dir(local).iterdir():
+        (folder / "lock").unlink()
+        folder.rmdir()
+    active_dir(local).rmdir()
+    assert ship_if_private(local, shared) == 1
+    assert ship_if_private(local.with_name("missing"), shared) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+def test_a_flush_takes_nothing_from_a_local_folder_that_another_user_planted(
+    shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o1777)
+        base = Path(folder) / "base"
+        local = local_folder_for(shared, str(base))
+        write(local, "planted")
+        for path in (base, *base.rglob("*")):
+            os.chown(path, 65_534, 65_534)
+        assert [ship_if_private(local, shared) for _ in range(2)] == [0, 0]
+    assert sealed_segments(shared) == []
+    assert caplog.text.count("is not copied:") == 1
+    assert "is of another user (65534)" in caplog.text

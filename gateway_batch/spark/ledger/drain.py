@@ -43,7 +43,7 @@ from gateway_batch.usage.sealed_segment import Damage, read_sealed
 from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
 from gateway_batch.usage.segment_names import SegmentName, table_key
 from gateway_batch.usage.segment_tables import is_for, names_no_table
-from gateway_batch.usage.shipping import ship_leftovers
+from gateway_batch.usage.shipping import ship_if_private
 from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog
 from gateway_batch.usage.spool_folders import damaged_dir, drain_dir, is_file, prepare, sealed_dir, sealed_segments
 from gateway_batch.usage.strangers import shown, strangers, warn_once
@@ -90,8 +90,8 @@ class UsageDrain:
         try:
             with _in_this_process, locked(drain_dir(self._spool_dir) / "lock", where_possible=True):
                 recover_dead_writers(self._spool_dir)
-                if self._local_dir is not None and self._local_dir.is_dir():
-                    ship_leftovers(self._local_dir, self._spool_dir)
+                if self._local_dir is not None:
+                    ship_if_private(self._local_dir, self._spool_dir)
                 return 0 if self._made and not self._own_segments(self._table) else self._drain()
         except OSError as error:
             raise LedgerError(
