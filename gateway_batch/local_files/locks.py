@@ -20,7 +20,7 @@ from gateway_batch.local_files.private import make_private, open_private
 
 MOST_OWNERS = 4096
 _LOOK_AGAIN_S = 0.005
-_NO_FILE = (errno.EISDIR, errno.ELOOP)
+_NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -32,8 +32,8 @@ def locked(
 
     Args:
         path: the file.
-        where_possible: whether to continue without the lock on a mount that has none, or where a folder or a link is in
-            the file's place.
+        where_possible: whether to continue without the lock on a mount that has none, or where there is a link in the
+            file's place, or anything else that is no file.
         wait: whether to wait for it.
         within_s: how long it is waited for, in seconds; None: as long as it takes.
 

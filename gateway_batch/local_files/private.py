@@ -136,12 +136,18 @@ def check_part(path: Path, whole: Path, instead: str) -> None:
 
 
 def open_private(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
-    """Opens a file of this user's, made with mode 0600 if missing; never what a link leads to.
+    """Opens a file, made with mode 0600 if missing; never what a link leads to, and without waiting for anybody.
+
+    Whose file it is isn't looked at: its folder decides who can put one there.
 
     Raises:
-        OSError: it is a link, a folder, or can't be opened.
+        OSError: it is a link, a folder or no file (ENXIO), or can't be opened.
     """
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE)
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _FILE)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise OSError(errno.ENXIO, "is no file", str(path))
 
 
 def write_private(path: Path, content: bytes, *, durable: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from gateway_batch.usage.segment_names import UNKNOWN, SegmentName, host_of
 
 LOCK = "lock"
 UNKNOWN_FILE = f"{UNKNOWN}.log"
+UNFINISHED = re.compile(rf"{UNKNOWN}(\.[0-9a-f]{{8}})?\.tmp", re.ASCII)
+"""The name of what is to become `UNKNOWN_FILE`; version 0.1 had one for all tries."""
+
 PARTS = ("active", "sealed", "drain", "damaged")
 _INSTEAD = "set spool_dir or spool_local_dir to a folder below one that only this user can write"
 
@@ -58,6 +62,12 @@ def active_segments(writer_dir: Path) -> list[Path]:
     """The segments of one writer that are not sealed, in order."""
     found = (path for path in writer_dir.glob("[0-9]*.log") if path.stem.isascii() and path.stem.isdigit())
     return sorted(path for path in found if is_file(path))
+
+
+def unfinished_files(writer_dir: Path) -> list[Path]:
+    """What recoveries that died have left in a writer's folder."""
+    found = writer_dir.glob(f"{UNKNOWN}*.tmp")
+    return [path for path in found if UNFINISHED.fullmatch(path.name) and is_file(path)]
 
 
 def writer_dirs(spool_dir: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -196,6 +197,21 @@ def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="symbolic links"):
             use()
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY, os.O_RDWR | os.O_CREAT])
+@pytest.mark.parametrize("kind", ["fifo", "socket"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str, flags: int) -> None:
+    path = tmp_path / "other"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(path))
+    with pytest.raises(OSError, match=r"is no file|No such device"):
+        open_private(path, flags)
+    with locked(path, where_possible=True):
+        pass
 
 
 def test_the_error_is_its_own_text(tmp_path: Path) -> None:

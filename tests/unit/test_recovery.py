@@ -255,7 +255,22 @@ def test_a_writer_that_cannot_be_read_is_no_hindrance_to_the_others(
     (broken / "unknown.log").mkdir()
     assert recover_dead_writers(dead) == 1
     assert set(outcomes_that_are_records(dead)) == set(EXPECTED)
-    assert "host-0-0badcafe can't be recovered (Is a directory): its records stay there" in caplog.text
+    assert "host-0-0badcafe can't be recovered (unknown.log is no file): its records stay there" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["unknown.log", "unknown.tmp"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("elsewhere")])
+def test_what_is_no_file_in_place_of_one_loses_no_intent(dead: Path, name: str, make: Callable[[Path], None]) -> None:
+    (folder,) = active_dir(dead).iterdir()
+    make(folder / name)
+    recovered = recover_dead_writers(dead)
+    assert recovered == (name == "unknown.tmp")
+    assert outcomes(sealed_rows(dead)) == (EXPECTED if recovered else {})
+    assert strangers(dead) == [folder / name]
+    if not recovered:
+        folder.joinpath(name).rmdir() if (folder / name).is_dir() else (folder / name).unlink()
+        assert recover_dead_writers(dead) == 1
+        assert outcomes(sealed_rows(dead)) == EXPECTED
 
 
 def outcomes_that_are_records(spool: Path) -> dict[str, list[str]]:

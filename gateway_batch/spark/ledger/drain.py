@@ -27,7 +27,6 @@ from pyspark.sql import functions as F
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.local_files.locks import locked
-from gateway_batch.local_files.private import make_private, write_private
 from gateway_batch.spark.delta_tables.lock import table_lock
 from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkDeltaWriter, Table
 from gateway_batch.spark.ledger.task_table import TaskTable
@@ -39,7 +38,7 @@ from gateway_batch.usage.arrow import usage_rows
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
-from gateway_batch.usage.sealed_segment import Damage, read_sealed
+from gateway_batch.usage.sealed_segment import Damage, keep_damaged, read_sealed
 from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
 from gateway_batch.usage.segment_names import SegmentName, table_key
 from gateway_batch.usage.segment_tables import is_for, names_no_table
@@ -268,8 +267,9 @@ class UsageDrain:
         with table_lock(table.local_folder):
             rows = table.append(self._batches(lines, damage), commit_id, last)
         for each in damage:
-            kept = damaged_dir(self._spool_dir)
-            _log.warning("usage records were damaged on the disk: %s; the file is kept in %s", each, kept)
+            kept = damaged_dir(self._spool_dir) / each.segment.name
+            what = f"the file is kept in {kept.parent}" if is_file(kept) else "the file could not be kept"
+            _log.warning("usage records were damaged on the disk: %s; %s", each, what)
         return rows
 
     def _batches(self, lines: Iterable[bytes], damage: list[Damage]) -> Iterator[pa.Table]:
@@ -277,9 +277,7 @@ class UsageDrain:
         while batch := list(islice(lines, _ROWS_A_BATCH)):
             yield usage_rows(batch)
         for each in damage:
-            kept = damaged_dir(self._spool_dir)
-            make_private(kept)
-            write_private(kept / each.segment.name, each.segment.read_bytes())
+            keep_damaged(each.segment)
 
 
 def _named(error: OSError) -> str:
