@@ -20,7 +20,7 @@ from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.local_files.private import NotPrivateError, make_private, open_private, own_temporary_folder
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment_names import SegmentName
-from gateway_batch.usage.spool_folders import prepare, sealed_dir, sealed_segments
+from gateway_batch.usage.spool_folders import is_file, prepare, sealed_dir, sealed_segments
 from gateway_batch.usage.strangers import shown, warn_once
 
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
 
 
 def ship(local: Path, spool_dir: Path) -> int:
-    """Copies what is sealed; returns how many segments that were.
+    """Copies what is sealed; returns how many segments that were. One whose name a stranger has there stays here.
 
     Any number of processes of a host may do it at once.
 
@@ -113,6 +113,9 @@ def _copy(path: Path, name: SegmentName, target: Path) -> bool:
         fcntl.flock(source, fcntl.LOCK_EX)
         if not path.exists():
             return False
+        if os.path.lexists(target) and not is_file(target):
+            warn_once(_log, target, f"{shown(target)} is not of the spool: {path.name} can't be copied, and stays here")
+            return False
         if not _is_whole(target, name.size):
             with os.fdopen(open_private(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as copy:
                 shutil.copyfileobj(source, copy)
@@ -121,7 +124,5 @@ def _copy(path: Path, name: SegmentName, target: Path) -> bool:
 
 
 def _is_whole(target: Path, size: int) -> bool:
-    try:
-        return target.stat().st_size == size
-    except FileNotFoundError:
-        return False
+    """Whether a segment has been copied; what has its name and is no file is no copy."""
+    return is_file(target) and target.stat().st_size == size

@@ -8,6 +8,7 @@ import os
 import tempfile
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,25 @@ def test_a_copy_that_a_death_cut_short_is_made_again(local: Path, shared: Path) 
     torn.write_bytes(path.read_bytes()[:50])
     ship(local, shared)
     assert outcomes(sealed_rows(shared)) == {"a": ["answered"]}
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "fifo"])
+def test_what_has_the_name_of_a_copy_and_is_none_keeps_one_segment_here(
+    local: Path, shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    write(local, "a", "b")
+    (path, name), _ = sealed_segments(local)
+    content = path.read_bytes()
+    planted = sealed_dir(shared) / str(replace(name, copied=True))
+    if kind == "link":
+        (tmp_path / "elsewhere").write_bytes(b"x" * len(content))
+        planted.symlink_to(tmp_path / "elsewhere")
+    else:
+        (Path.mkdir if kind == "folder" else os.mkfifo)(planted)
+    assert [ship(local, shared) for _ in range(2)] == [1, 0]
+    assert path.read_bytes() == content
+    assert outcomes(sealed_rows(shared)) == {"b": ["answered"]}
+    assert caplog.text.count("can't be copied, and stays here") == 1
 
 
 def test_what_dead_processes_of_the_host_left_is_copied_too(local: Path, shared: Path) -> None:
