@@ -16,7 +16,9 @@ import pytest
 from gateway_batch.client import Client
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError, LedgerError
+from gateway_batch.local_files import machine
 from gateway_batch.local_files.locks import ByteLocks, locked
+from gateway_batch.local_files.machine import on_local_disk
 from gateway_batch.local_files.private import (
     NotPrivateError,
     check_own,
@@ -212,6 +214,16 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str, flags: int
         open_private(path, flags)
     with locked(path, where_possible=True):
         pass
+
+
+@pytest.mark.parametrize("name", ["a\x0cb", "a\u2028b", "a\x85b", "a\rb", r"a\040b"])
+def test_any_name_of_a_mount_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    mount = tmp_path / name.replace(r"\040", " ")
+    lines = f"1 0 8:1 / / rw - ext4 /dev/sda rw\n\n2 1 0:5 / {tmp_path}/{name} rw shared:1 - nfs4 server:/ rw\n"
+    (tmp_path / "mountinfo").write_bytes(lines.encode())
+    content = machine._content
+    monkeypatch.setattr(machine, "_content", lambda path: content(str(tmp_path / Path(path).name)))
+    assert (on_local_disk(mount / "spool"), on_local_disk(tmp_path)) == (False, True)
 
 
 def test_the_error_is_its_own_text(tmp_path: Path) -> None:
