@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,4 +126,8 @@ def _copy(path: Path, name: SegmentName, target: Path) -> bool:
 
 def _is_whole(target: Path, size: int) -> bool:
     """Whether a segment has been copied; what has its name and is no file is no copy."""
-    return is_file(target) and target.stat().st_size == size
+    try:
+        found = target.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size
