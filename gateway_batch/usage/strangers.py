@@ -42,8 +42,8 @@ def strangers(spool_dir: Path) -> list[Path]:
     )
 
 
-def shown(path: Path) -> str:
-    """A path as text that any log or terminal takes: what is not printable in a name is escaped."""
+def shown(path: Path | str) -> str:
+    """A path or a name as text that any log or terminal takes: what is not printable is escaped."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(path))
 
 

@@ -32,7 +32,10 @@ class Life(Enum):
 
     LIVING = auto()
     DEAD = auto()
-    UNPROVEN = auto()
+    ELSEWHERE = auto()
+    """It may live, and have locks that can't be seen here."""
+    UNLOCKED = auto()
+    """It may live, as no lock that it had is still there."""
 
 
 class WriterLocks:
@@ -66,17 +69,25 @@ class WriterLocks:
         return locks
 
     @classmethod
-    def take(cls, folder: Path) -> Self | None:
-        """Takes those that are there; None if another process has one, or the folder is gone."""
+    def take(cls, folder: Path, how: int = fcntl.LOCK_EX) -> Self | None:
+        """Takes those that are there; None if another process has one, or the folder is gone.
+
+        Args:
+            folder: the writer's.
+            how: exclusively, or shared with others that look.
+
+        Raises:
+            OSError: the folder can't be looked at.
+        """
         locks = cls()
         try:
             if is_file(folder / LOCK):  # else it was cleaned away, or another recovery has just removed it
-                locks._lock(open_private(folder / LOCK, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locks._lock(open_private(folder / LOCK, os.O_RDWR), how | fcntl.LOCK_NB)
                 locks.of_file = True
                 if _has_byte_lock(locks._held[-1]):
                     locks.release()
                     return None
-            locks._lock_folder(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks._lock_folder(folder, how | fcntl.LOCK_NB)
         except (BlockingIOError, FileNotFoundError):
             locks.release()
             return None
@@ -115,9 +126,22 @@ def examined(folder: Path) -> Iterator[Life]:
         yield Life.LIVING
         return
     try:
-        yield Life.DEAD if _prove_death(locks, folder) else Life.UNPROVEN
+        yield _life(locks.of_file, folder)
     finally:
         locks.release()
+
+
+def life_of(folder: Path) -> Life:
+    """As `examined`, without holding anything: a recovery may come at once.
+
+    Raises:
+        OSError: the folder can't be looked at.
+    """
+    locks = WriterLocks.take(folder, fcntl.LOCK_SH)
+    if locks is None:
+        return Life.LIVING
+    locks.release()
+    return _life(locks.of_file, folder)
 
 
 def segment_origin(folder: Path) -> Origin:
@@ -128,11 +152,14 @@ def segment_origin(folder: Path) -> Origin:
     return Origin()
 
 
-def _prove_death(locks: WriterLocks, folder: Path) -> bool:
+def _life(had_file: bool, folder: Path) -> Life:
+    """Of a writer whose locks could be had, that of its file `lock` among them or not."""
     origin = segment_origin(folder)
     if _ran_here(folder.name, origin):  # without a segment there is nothing to lose
-        return locks.of_file or origin.folder_locked or not active_segments(folder)
-    return locks.of_file and on_local_disk(folder)
+        return Life.DEAD if had_file or origin.folder_locked or not active_segments(folder) else Life.UNLOCKED
+    if on_local_disk(folder):
+        return Life.DEAD if had_file else Life.UNLOCKED
+    return Life.ELSEWHERE
 
 
 def _ran_here(writer: str, origin: Origin) -> bool:

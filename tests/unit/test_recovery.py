@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from gateway_batch.cli.spool_lines import lines_about
 from gateway_batch.local_files.machine import machine_id
-from gateway_batch.usage import writer_locks
+from gateway_batch.usage import spool_backlog, writer_locks
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Kind, Origin, header, line_of
 from gateway_batch.usage.spool import active_dir, prepare, sealed_dir
@@ -142,8 +143,8 @@ def test_a_living_process_whose_lock_was_cleaned_away_is_left_alone(spool: Path)
 
 
 def waiting(spool: Path) -> list[tuple[int, int]]:
-    """Records that a flush commits, and those of processes that may live on another machine."""
-    return [(each.records, each.unproven) for each in backlog(spool).waiting]
+    """Records that a flush commits, and those of processes that are not proven dead."""
+    return [(each.records, each.elsewhere + each.unlocked) for each in backlog(spool).waiting]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +224,41 @@ def test_a_lock_of_the_folder_proves_nothing_about_another_machine(dead: Path, m
     monkeypatch.setattr(writer_locks, "boot_id", lambda: "another")
     assert recover_dead_writers(dead) == 0
     assert waiting(dead) == [(0, 4)]
+
+
+def test_a_process_whose_locks_are_gone_waits_for_a_word_that_it_has_ended(dead: Path) -> None:
+    folder = of_version_0_1(dead)
+    (folder / "lock").unlink()
+    assert recover_dead_writers(dead) == 0
+    (line,) = lines_about(backlog(dead), "ai_gateway.usage")
+    assert line.startswith("4 records in the spool since ")
+    assert line.endswith(f"Once you know that, make an empty file 'lock' in {folder}: the next flush takes them")
+    (folder / "lock").touch()
+    assert recover_dead_writers(dead) == 1
+    assert outcomes(sealed_rows(dead)) == EXPECTED
+
+
+def test_a_process_elsewhere_waits_for_a_flush_there(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_locks, "on_local_disk", lambda path: False)
+    folder = under_another_name(dead)
+    folder.rename(folder.with_name(folder.name.replace("another", "\x1b[2J")))
+    of_origin(dead, Origin(boot="another's"))
+    (line,) = lines_about(backlog(dead), "ai_gateway.usage")
+    assert "of processes on \\x1b[2J-host since " in line
+    assert line.endswith("it can't be proven from here that they have ended: a flush on that machine takes them")
+
+
+def test_who_looks_what_waits_hinders_no_recovery(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recovered: list[int] = []
+
+    def meanwhile(path: Path) -> Origin:
+        recovered.append(recover_dead_writers(dead))
+        return Origin()
+
+    monkeypatch.setattr(spool_backlog, "segment_origin", meanwhile)
+    backlog(dead)
+    assert recovered == [1]
+    assert outcomes(sealed_rows(dead)) == EXPECTED
 
 
 def test_what_is_not_of_the_spool_is_left_alone_and_named(dead: Path, caplog: pytest.LogCaptureFixture) -> None:

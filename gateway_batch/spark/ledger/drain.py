@@ -43,7 +43,7 @@ from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
 from gateway_batch.usage.segment_names import SegmentName, table_key
 from gateway_batch.usage.segment_tables import is_for, names_no_table
 from gateway_batch.usage.shipping import ship_if_private
-from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog
+from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog, reading
 from gateway_batch.usage.spool_folders import damaged_dir, drain_dir, is_file, prepare, sealed_dir, sealed_segments
 from gateway_batch.usage.strangers import shown, strangers, warn_once
 
@@ -104,13 +104,18 @@ class UsageDrain:
             ) from error
 
     def backlog(self) -> SpoolBacklog:
-        """What waits in the spool folder, without what the table's log shows as committed."""
+        """What waits in the spool folder and in this host's, without what the table's log shows as committed.
+
+        Raises:
+            LedgerError: a folder can't be read.
+        """
         processed = None
-        if self._manifests.last_counter(self._table) and self._spark.catalog.tableExists(quoted(self._table)):
-            last = self._last_commit(self._table, _open_table(self._spark, self._table))
-            manifest = None if last is None else self._manifests.read(self._table, last)
-            processed = None if manifest is None else manifest.processed
-        return backlog(self._spool_dir, processed)
+        with reading(self._spool_dir):
+            if self._manifests.last_counter(self._table) and self._spark.catalog.tableExists(quoted(self._table)):
+                last = self._last_commit(self._table, _open_table(self._spark, self._table))
+                manifest = None if last is None else self._manifests.read(self._table, last)
+                processed = None if manifest is None else manifest.processed
+        return backlog(self._spool_dir, processed, self._local_dir)
 
     def _drain(self) -> int:
         self._make()
