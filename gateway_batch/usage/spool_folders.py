@@ -88,7 +88,7 @@ def is_folder(path: Path) -> bool:
 
 
 def prepare(spool_dir: Path) -> None:
-    """Makes the folders, private to the user; those that are there and looser are made so.
+    """Makes the folders, private to the user; those that are there and looser are made so, but for shared ones.
 
     Raises:
         LedgerError: they can't be made or written, or are another user's.
@@ -119,8 +119,10 @@ def _try_writing(folder: Path) -> None:
 
 
 def _tighten(folder: Path) -> None:
+    """Takes others' rights away, unless the folder has the setgid or sticky bit: it was opened to them on purpose."""
     found = folder.stat()
-    if stat.S_IMODE(found.st_mode) & 0o077 and found.st_uid == os.geteuid():
+    opened = found.st_mode & (stat.S_ISGID | stat.S_ISVTX)
+    if found.st_mode & 0o077 and not opened and found.st_uid == os.geteuid():
         with contextlib.suppress(OSError):  # a mount that keeps no modes
             folder.chmod(0o700)
 

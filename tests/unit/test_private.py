@@ -188,6 +188,16 @@ def test_a_folder_with_other_things_in_it_keeps_its_mode(tmp_path: Path) -> None
     assert (mode(tmp_path), mode(tmp_path / "sealed")) == (0o700, 0o700)
 
 
+@pytest.mark.parametrize("shared", [0o2770, 0o3777, 0o1777])
+def test_a_spool_that_was_opened_to_others_on_purpose_stays_open(tmp_path: Path, shared: int) -> None:
+    folders = [tmp_path / "spool", *(tmp_path / "spool" / part for part in ("active", "sealed", "drain"))]
+    for folder in folders:
+        folder.mkdir()
+        folder.chmod(shared)
+    prepare(tmp_path / "spool")
+    assert {mode(folder) for folder in folders} == {shared}
+
+
 def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "target")
     for use in (
