@@ -180,3 +180,13 @@ def test_a_table_is_the_same_however_its_name_is_spelled(tmp_path: Path) -> None
 def test_ranges_are_joined_without_counting_through_them() -> None:
     long = ProcessedSegments({"w": [[0, 10**15]]})
     assert long.union(ProcessedSegments({"w": [[5, 10**15 + 1]]})).as_json() == {"w": [[0, 10**15 + 1]]}
+
+
+@pytest.mark.parametrize("text", ["PR #12-fix", "x#\u00b2-1", "JIRA#7-urgent", "a#1--", "#1-00000001", "a#1-00000001 "])
+def test_what_other_writers_say_of_their_commits_is_no_commit_id(text: str) -> None:
+    assert CommitId.of_text(text) is None
+
+
+def test_a_commit_id_is_read_from_its_text() -> None:
+    made = CommitId.after("gateway_batch-1-a.usage", 11)
+    assert CommitId.of_text(made.text) == made
