@@ -116,6 +116,8 @@ def _remove_unseen(spool_dir: Path) -> None:
             continue
         with contextlib.suppress(OSError):
             if folder.stat().st_mtime < time.time() - _UNSEEN_FOR_S and (locks := WriterLocks.take(folder)):
-                (folder / LOCK).unlink(missing_ok=True)
-                folder.rmdir()
-                locks.release()
+                try:
+                    (folder / LOCK).unlink(missing_ok=True)
+                    folder.rmdir()
+                finally:
+                    locks.release()

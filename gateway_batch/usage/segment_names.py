@@ -33,8 +33,8 @@ def writer_name(table: str | None = None) -> str:
 
 
 def host_of(writer: str) -> str | None:
-    """The host's name in a writer's; None if it is none of a writer."""
-    found = _WRITER.fullmatch(writer)
+    """The host's name in a writer's; None if it is none of a writer, as one that can't be printed."""
+    found = _WRITER.fullmatch(writer) if writer.isprintable() else None
     return None if found is None else found["host"]
 
 

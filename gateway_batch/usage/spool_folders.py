@@ -97,11 +97,11 @@ def prepare(spool_dir: Path) -> None:
         check_not_planted(spool_dir, _INSTEAD)
         with contextlib.suppress(FileExistsError):  # no folder: the next line says so
             spool_dir.parent.mkdir(parents=True, exist_ok=True)
-        make_private(spool_dir)
+        make_private(spool_dir, _INSTEAD)
         if not any(entry.name not in PARTS for entry in spool_dir.iterdir()):  # else it is not the spool's alone
             _tighten(spool_dir)
         for folder in (active_dir(spool_dir), sealed_dir(spool_dir), drain_dir(spool_dir)):
-            make_private(folder)
+            make_private(folder, _INSTEAD)
             check_part(folder, spool_dir, _INSTEAD)
             _tighten(folder)
             _try_writing(folder)

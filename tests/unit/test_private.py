@@ -21,6 +21,7 @@ from gateway_batch.local_files.locks import ByteLocks, locked
 from gateway_batch.local_files.machine import on_local_disk
 from gateway_batch.local_files.private import (
     NotPrivateError,
+    check_not_planted,
     check_own,
     make_private,
     open_private,
@@ -28,6 +29,7 @@ from gateway_batch.local_files.private import (
     write_private,
 )
 from gateway_batch.response_cache.process_cache import shared_dir
+from gateway_batch.usage import spool_folders
 from gateway_batch.usage.shipping import local_folder_for
 from gateway_batch.usage.spool import prepare
 
@@ -164,6 +166,22 @@ def test_a_spool_that_another_user_made_where_anybody_can_is_refused(anybodys: P
     assert as_another_user(lambda: plant_folder(folder)) == 0
     with pytest.raises(LedgerError, match=rf"{planted} is of another user \({ANOTHER}\).*set spool_dir or spool_local"):
         prepare(folder / "spool" if planted == "above" else anybodys / "spool")
+    assert list(folder.iterdir()) == []
+
+
+@needs_another_user
+def test_a_spool_that_another_user_made_between_the_check_and_its_making_is_refused(
+    anybodys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = anybodys / "spool"
+
+    def overtaken(path: Path, instead: str) -> None:
+        check_not_planted(path, instead)
+        assert as_another_user(lambda: plant_folder(folder)) == 0
+
+    monkeypatch.setattr(spool_folders, "check_not_planted", overtaken)
+    with pytest.raises(LedgerError, match=rf"spool is of another user \({ANOTHER}\)"):
+        prepare(folder)
     assert list(folder.iterdir()) == []
 
 

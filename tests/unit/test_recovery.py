@@ -240,11 +240,10 @@ def test_a_process_whose_locks_are_gone_waits_for_a_word_that_it_has_ended(dead:
 
 def test_a_process_elsewhere_waits_for_a_flush_there(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_locks, "on_local_disk", lambda path: False)
-    folder = under_another_name(dead)
-    folder.rename(folder.with_name(folder.name.replace("another", "\x1b[2J")))
+    under_another_name(dead)
     of_origin(dead, Origin(boot="another's"))
     (line,) = lines_about(backlog(dead), "ai_gateway.usage")
-    assert "of processes on \\x1b[2J-host since " in line
+    assert "of processes on another-host since " in line
     assert line.endswith("it can't be proven from here that they have ended: a flush on that machine takes them")
 
 
@@ -270,14 +269,15 @@ def test_what_is_not_of_the_spool_is_left_alone_and_named(dead: Path, caplog: py
     (strange / "lock").mkdir(parents=True)
     (active_dir(dead) / "\udcff\x1b[31m").touch()
     (folder / "000001.log.bak").touch()
+    shutil.copytree(folder, active_dir(dead) / "\x1b[2J-1-0badcafe")
     assert recover_dead_writers(dead) == 1
     assert outcomes(sealed_rows(dead)) == EXPECTED
     named = {path.relative_to(active_dir(dead)).as_posix() for path in strangers(dead)}
     assert named == {
-        "notes.txt", "notes", "\udcff\x1b[31m", "host-1-0badcafe", "host-2-0badcafe/lock",
+        "notes.txt", "notes", "\udcff\x1b[31m", "\x1b[2J-1-0badcafe", "host-1-0badcafe", "host-2-0badcafe/lock",
         f"{folder.name}/000001.log.bak",
     }  # fmt: skip
-    assert shown(next(path for path in strangers(dead) if "\x1b" in path.name)).endswith("/\\udcff\\x1b[31m")
+    assert shown(next(path for path in strangers(dead) if "31m" in path.name)).endswith("/\\udcff\\x1b[31m")
     assert (recover_dead_writers(dead), caplog.text) == (0, "")
 
 
@@ -321,6 +321,20 @@ def test_a_writer_that_died_before_it_had_its_name_is_removed(spool: Path) -> No
         os.utime(active_dir(spool) / name, (0, 0))
     recover_dead_writers(spool)
     assert {path.name for path in active_dir(spool).iterdir()} == {".host-2-0badcafe", ".notes"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
+def test_one_that_holds_something_else_too_is_left_without_leaking_its_locks(spool: Path) -> None:
+    folder = active_dir(spool) / ".host-1-0badcafe"
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "notes").touch()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        os.utime(folder, (0, 0))
+        recover_dead_writers(spool)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (folder / "notes").exists()
 
 
 def test_segments_that_a_kill_left_side_by_side_are_read_together(dead: Path) -> None:

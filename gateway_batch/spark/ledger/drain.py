@@ -227,15 +227,18 @@ class UsageDrain:
             copies = [(path, name) for path, name in own if name.copied and name not in processed]
             processed = processed.adding(self._with_rows_in(self._table, copies))
         segments: list[tuple[Path, SegmentName]] = []
-        rows = 0
+        rows, chosen = 0, set[tuple[str, int]]()
         for path, name in own:
             if name in processed:
                 path.unlink(missing_ok=True)  # it has come once more
+            elif (name.writer, name.place) in chosen:
+                continue  # as a copy and moved: it has come once more when this is committed
             elif self._is_readable(path, name):
                 rows += name.rows
                 if segments and rows > _ROWS_A_COMMIT:
                     break
                 segments.append((path, name))
+                chosen.add((name.writer, name.place))
         return segments, replace(settled, processed=processed)
 
     def _is_readable(self, path: Path, name: SegmentName) -> bool:
