@@ -19,7 +19,7 @@ from gateway_batch.apis.anthropic_messages import VERSION as ANTHROPIC_VERSION
 from gateway_batch.apis.secrets import hide_token, masked
 from gateway_batch.cli.model_listing import listing_says
 from gateway_batch.config import GatewayConfig, is_redis, redis_url, resolve_service, spool_folder
-from gateway_batch.errors import CallError, ConfigError
+from gateway_batch.errors import CallError, ConfigError, LedgerError
 from gateway_batch.transport import open_transport, redis_connection
 from gateway_batch.types import HttpReply, HttpRequest, Service
 from gateway_batch.version import USER_AGENT
@@ -45,7 +45,7 @@ def run_checks(config: GatewayConfig, warehouse: Path) -> Iterator[Check]:
         yield _check_endpoint(config, endpoint)
     if config.host is None and not config.endpoints:
         yield Check("gateway", False, "none is configured: set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoints")
-    yield _check_spool(spool_folder(config, warehouse), config.usage_table)
+    yield _check_spool(config, spool_folder(config, warehouse))
     yield _check_table(config.usage_table, warehouse)
     yield _check_coordination(config)
 
@@ -116,18 +116,21 @@ def _message(reply: HttpReply) -> str:
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…"
 
 
-def _check_spool(folder: Path, table: str) -> Check:
+def _check_spool(config: GatewayConfig, folder: Path) -> Check:
     from gateway_batch.cli.spool_lines import lines_about
     from gateway_batch.local_files.private import NotPrivateError, check_not_planted
+    from gateway_batch.usage.shipping import local_folder_for
     from gateway_batch.usage.spool_backlog import backlog
 
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = folder
     try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         check_not_planted(existing, "set spool_dir to another folder")
         with tempfile.TemporaryDirectory(dir=existing):
             pass
-        waiting = lines_about(backlog(folder), table)
-    except NotPrivateError as error:
+        local = local_folder_for(folder, config.spool_local_dir)
+        waiting = lines_about(backlog(folder, local_dir=local), config.usage_table)
+    except (NotPrivateError, ConfigError, LedgerError) as error:
         return Check("spool", False, str(error))
     except OSError as error:
         return Check("spool", False, f"{existing} can't be written: {error.strerror}")

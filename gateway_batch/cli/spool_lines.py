@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway_batch.config import check_table_name
+from gateway_batch.usage.segment_names import table_key
 from gateway_batch.usage.spool_backlog import SpoolBacklog, Waiting
 from gateway_batch.usage.strangers import shown
 
@@ -28,16 +30,33 @@ def _about(each: Waiting, table: str) -> list[str]:
     since, lines = f"since {each.since:%Y-%m-%d %H:%M} UTC", []
     if each.records and each.is_for(table):
         lines.append(f"{each.records:,} more records wait in the spool {since}: gateway-batch usage flush commits them")
-    elif each.records and each.table is None:
+    elif each.records and (other := _name_of_table(each)) is None:
         lines.append(f"{each.records:,} records in the spool {since} are for a table whose name is damaged there")
     elif each.records:
         lines.append(
-            f"{each.records:,} records in the spool are for {each.table} {since}: gateway-batch usage flush "
-            f"--usage-table {each.table} commits them"
+            f"{each.records:,} records in the spool are for {other} {since}: gateway-batch usage flush "
+            f"--usage-table {other} commits them"
         )
-    if each.unproven:
+    if each.elsewhere:
         lines.append(
-            f"{each.unproven:,} records in the spool are of processes on {', '.join(each.hosts)} {since}, and it can't "
-            "be proven from here that they have ended: a flush on that machine takes them"
+            f"{each.elsewhere:,} records in the spool are of processes on {shown(', '.join(each.hosts))} {since}, and "
+            "it can't be proven from here that they have ended: a flush on that machine takes them"
+        )
+    if each.unlocked:
+        first, *more = each.folders
+        lines.append(
+            f"{each.unlocked:,} records in the spool {since} are of processes whose locks are gone, and it can't be "
+            f"proven that they have ended. Once you know that, make an empty file 'lock' in {shown(first)}"
+            f"{f' and {len(more)} more folders there' if more else ''}: the next flush takes them"
         )
     return lines
+
+
+def _name_of_table(each: Waiting) -> str | None:
+    """The table's name if it is one, as anybody could have written it who can write to the spool."""
+    if each.table is None or each.key != table_key(each.table):
+        return None
+    try:
+        return check_table_name(each.table)
+    except ValueError:
+        return None

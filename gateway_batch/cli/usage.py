@@ -17,6 +17,7 @@ from gateway_batch.cli.console import errors, output
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from gateway_batch.config import GatewayConfig
     from gateway_batch.spark.gateway import Usage
 
 Warehouse = Annotated[Path, typer.Option(help="Folder of the tables.")]
@@ -58,7 +59,6 @@ def usage(
         return
     from gateway_batch.cli.usage_table import csv_text, json_lines
     from gateway_batch.cli.usage_table import usage_table as as_usage_table
-    from gateway_batch.config import spool_folder
     from gateway_batch.usage_report import find_table, key_of, period_of
 
     if as_json and as_csv:
@@ -70,7 +70,7 @@ def usage(
     from gateway_batch.usage_report.source import last_transaction
 
     if place.is_named:
-        _tell_waiting(spool_folder(config, warehouse), config.usage_table, partial(last_transaction, place))
+        _tell_waiting(config, warehouse, partial(last_transaction, place))
     report = usage_report(place, key, period)
     rows = report.first_rows(limit)
     if as_json:
@@ -82,11 +82,21 @@ def usage(
         output.print(as_usage_table(report, rows, name=place.name, period=period, width=output.width))
 
 
-def _tell_waiting(spool_dir: Path, table: str, last_transaction: Callable[[str], int | None]) -> None:
+def _tell_waiting(config: GatewayConfig, warehouse: Path, last_transaction: Callable[[str], int | None]) -> None:
+    """Says what waits in the spool; the report is printed also for those who may not read that."""
     from gateway_batch.cli.spool_lines import lines_about
+    from gateway_batch.config import spool_folder
+    from gateway_batch.errors import ConfigError, LedgerError
+    from gateway_batch.usage.shipping import local_folder_for
     from gateway_batch.usage.spool_backlog import backlog_of
 
-    for line in lines_about(backlog_of(spool_dir, table, last_transaction), table):
+    spool_dir, table = spool_folder(config, warehouse), config.usage_table
+    try:
+        local = local_folder_for(spool_dir, config.spool_local_dir)
+        lines = lines_about(backlog_of(spool_dir, table, last_transaction, local), table)
+    except (ConfigError, LedgerError) as error:
+        lines = [str(error)]
+    for line in lines:
         errors.print(line, style="dim", markup=False, soft_wrap=True)
 
 
@@ -191,12 +201,15 @@ def ledger_in(warehouse: Path, usage_table: str | None) -> Iterator[tuple[SparkS
     """The active session, as in a Databricks job, else one of its own, and the ledger of its warehouse.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, or the one of this host in the temporary folder is another user's.
     """
     from gateway_batch.config import GatewayConfig
     from gateway_batch.spark.analytics.views import session_for
     from gateway_batch.spark.gateway import Usage, spool_dir_of
+    from gateway_batch.usage.shipping import local_folder_for
 
     config = GatewayConfig.from_env(**({"usage_table": usage_table} if usage_table else {}))
     with session_for(warehouse) as (spark, _):
-        yield spark, Usage(spark, config.usage_table, spool_dir_of(spark, config), event_id_tag=config.event_id_tag)
+        spool_dir = spool_dir_of(spark, config)
+        local = local_folder_for(spool_dir, config.spool_local_dir)
+        yield spark, Usage(spark, config.usage_table, spool_dir, local_dir=local, event_id_tag=config.event_id_tag)

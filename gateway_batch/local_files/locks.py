@@ -20,7 +20,7 @@ from gateway_batch.local_files.private import make_private, open_private
 
 MOST_OWNERS = 4096
 _LOOK_AGAIN_S = 0.005
-_NO_FILE = (errno.EISDIR, errno.ELOOP)
+_NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -32,8 +32,8 @@ def locked(
 
     Args:
         path: the file.
-        where_possible: whether to continue without the lock on a mount that has none, or where a folder or a link is in
-            the file's place.
+        where_possible: whether to continue without the lock on a mount that has none, or where there is a link in the
+            file's place, or anything else that is no file.
         wait: whether to wait for it.
         within_s: how long it is waited for, in seconds; None: as long as it takes.
 
@@ -126,15 +126,29 @@ class ByteLocks:
         return count
 
     def first_locked(self, start: int, length: int) -> tuple[int, int] | None:
-        """Start and length of a lock that another process holds in a range, by `struct flock` of the system."""
-        if sys.platform == "darwin":
-            form, fields = struct.Struct("qqihh"), (start, length, 0, fcntl.F_WRLCK, os.SEEK_SET)
-            at, size, _, kind, _ = form.unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, form.pack(*fields)))
-        else:
-            form, fields = struct.Struct("hhqqi"), (fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
-            kind, _, at, size, _ = form.unpack(fcntl.fcntl(self._fd, fcntl.F_GETLK, form.pack(*fields)))
-        return None if kind == fcntl.F_UNLCK else (at, size)
+        """Start and length of a lock that another process holds in a range."""
+        return byte_lock_of_others(self._fd, start, length)
 
     def close(self) -> None:
         """Lets all go."""
         os.close(self._fd)
+
+
+def byte_lock_of_others(file: int, start: int = 0, length: int = 0) -> tuple[int, int] | None:
+    """Start and length of a byte-range lock that another process holds in an open file; nothing is locked.
+
+    Args:
+        file: its descriptor.
+        start: where the range begins.
+        length: of the range; 0: to the end of the file, wherever that is.
+
+    Raises:
+        OSError: the mount has no such locks.
+    """
+    if sys.platform == "darwin":  # each system has its own `struct flock`
+        form, fields = struct.Struct("qqihh"), (start, length, 0, fcntl.F_WRLCK, os.SEEK_SET)
+        at, size, _, kind, _ = form.unpack(fcntl.fcntl(file, fcntl.F_GETLK, form.pack(*fields)))
+    else:
+        form, fields = struct.Struct("hhqqi"), (fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+        kind, _, at, size, _ = form.unpack(fcntl.fcntl(file, fcntl.F_GETLK, form.pack(*fields)))
+    return None if kind == fcntl.F_UNLCK else (at, size)

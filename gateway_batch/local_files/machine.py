@@ -31,9 +31,9 @@ def machine_id() -> str | None:
 
 
 def on_local_disk(path: Path) -> bool:
-    """Whether a folder is on a file system that one machine at a time can have mounted.
+    """Whether a folder is on a disk of this machine; False where that is not known.
 
-    There, a lock that can be had is proof that nobody has it. False where that is not known.
+    Other machines may reach it all the same, if this one exports it by NFS or Samba.
     """
     mounts = _content("/proc/self/mountinfo")
     if mounts is None:
@@ -41,9 +41,11 @@ def on_local_disk(path: Path) -> bool:
     real = Path(os.path.realpath(path))
     inside = {Path(), real, *real.parents}
     longest, kind = -1, ""
-    for line in mounts.splitlines():
+    for line in mounts.split("\n"):  # other ends of lines may be in names
         mount, _, rest = line.partition(" - ")
-        place = _ESCAPE.sub(lambda found: chr(int(found[1], 8)), mount.split(" ")[4])
+        if len(fields := mount.split(" ")) < 5:
+            continue
+        place = _ESCAPE.sub(lambda found: chr(int(found[1], 8)), fields[4])
         if Path(place) in inside and len(place) >= longest:  # a later mount covers an earlier one
             longest, kind = len(place), rest.partition(" ")[0]
     return kind in _DISKS
@@ -51,6 +53,6 @@ def on_local_disk(path: Path) -> bool:
 
 def _content(path: str) -> str | None:
     try:
-        return Path(path).read_text(encoding="utf-8", errors="surrogateescape").strip() or None
+        return Path(path).read_bytes().decode(errors="surrogateescape").strip() or None
     except OSError:
         return None

@@ -1,7 +1,8 @@
 """Folders and files that only this user may use, also where other users of the host can write, as in `/tmp`.
 
-Modes hold whatever the umask is. What another user made first, or a link in its place, is refused: it could be read by
-that user, or be exchanged at any time.
+Modes hold whatever the umask is. What another user made first could be read by that user, or be exchanged at any time:
+`make_private` and the checks refuse it where anybody can make a folder, as in `/tmp`. Elsewhere a folder that is there
+is used as it is, whoever made it. A folder may be reached through a link, a file may not.
 """
 
 from __future__ import annotations
@@ -29,11 +30,15 @@ class NotPrivateError(PermissionError):
         return str(self.strerror)
 
 
-def make_private(path: Path) -> None:
+def make_private(path: Path, instead: str = "remove it") -> None:
     """Makes a folder and those above it that are missing, with mode 0700 each. What is there stays as it is.
 
+    Args:
+        path: the folder.
+        instead: what to do if it is another user's.
+
     Raises:
-        NotPrivateError: another user was first with one of them.
+        NotPrivateError: another user was first with one of them, at the latest while they were made.
         OSError: it can't be made.
     """
     missing = []
@@ -45,12 +50,13 @@ def make_private(path: Path) -> None:
         try:
             each.mkdir(mode=_FOLDER)
         except FileExistsError:  # another process of this user, or another user
-            check_own(each, "remove it")
+            check_own(each, instead)
         else:
             with contextlib.suppress(OSError):  # it may have been removed again
                 each.chmod(_FOLDER)
     if not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    check_not_planted(path, instead)
 
 
 def check_own(path: Path, instead: str) -> None:
@@ -136,12 +142,18 @@ def check_part(path: Path, whole: Path, instead: str) -> None:
 
 
 def open_private(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
-    """Opens a file of this user's, made with mode 0600 if missing; never what a link leads to.
+    """Opens a file, made with mode 0600 if missing; never what a link leads to, and without waiting for anybody.
+
+    Whose file it is isn't looked at: its folder decides who can put one there.
 
     Raises:
-        OSError: it is a link, a folder, or can't be opened.
+        OSError: it is a link, a folder or no file (ENXIO), or can't be opened.
     """
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE)
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _FILE)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise OSError(errno.ENXIO, "is no file", str(path))
 
 
 def write_private(path: Path, content: bytes, *, durable: bool = False) -> None:

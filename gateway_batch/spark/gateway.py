@@ -86,13 +86,16 @@ class Usage:
         return rows
 
     def waiting(self) -> SpoolBacklog:
-        """What waits in the spool folder, of whichever usage table: nothing is written.
+        """What waits in the spool folder and in this host's own, of whichever usage table: nothing is written.
 
         A flush takes what is for its own table. Records of another one wait for a flush into that, as
         `gateway-batch usage flush --usage-table NAME` makes.
 
         Returns:
             For each table how many records wait, and since when; and what is in the folder that is not of the spool.
+
+        Raises:
+            LedgerError: the spool folder can't be read.
         """
         return self._drain.backlog()
 

@@ -28,6 +28,7 @@ _MOST_COMMITS = 2**30
 _MOST_BYTES = 64 << 20
 _FORMAT = 1
 _ID = re.compile(r"id-[0-9a-f]{16}", re.ASCII)
+_TEXT = re.compile(r"(?P<drain>.+)#(?P<counter>\d{1,10})-(?P<nonce>[0-9a-f]{8})", re.ASCII)
 _NAME = re.compile(r"(?P<counter>\d{10})-(?P<nonce>[0-9a-f]{8})\.json", re.ASCII)
 
 
@@ -58,9 +59,8 @@ class CommitId:
     @classmethod
     def of_text(cls, text: str) -> CommitId | None:
         """From its text; None if it is none."""
-        drain, _, numbers = text.rpartition("#")
-        counter, _, nonce = numbers.partition("-")
-        return cls(drain, int(counter), int(nonce, 16)) if drain and counter.isdigit() and nonce else None
+        found = _TEXT.fullmatch(text)
+        return None if found is None else cls(found["drain"], int(found["counter"]), int(found["nonce"], 16))
 
     @property
     def version(self) -> int:

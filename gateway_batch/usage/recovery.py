@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import os
+import secrets
 import time
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from gateway_batch.usage.spool_folders import (
     is_file,
     is_folder,
     sealed_dir,
+    unfinished_files,
     writer_dirs,
 )
 from gateway_batch.usage.strangers import shown, warn_once
@@ -68,11 +70,15 @@ def _recover(folder: Path, spool_dir: Path) -> bool:
         had_lock = is_file(folder / LOCK)
         segments = active_segments(folder)
         unknown = folder / UNKNOWN_FILE
-        if segments and not unknown.exists():
+        if os.path.lexists(unknown) and not is_file(unknown):
+            raise OSError(errno.EEXIST, f"{UNKNOWN_FILE} is no file")
+        if segments and not is_file(unknown):
             _write_unknown(segments, unknown, folder.name)
         for path in [*segments, unknown]:
-            if path.exists():
+            if is_file(path):
                 _seal(path, folder.name, spool_dir)
+        for path in unfinished_files(folder):  # of a recovery that died
+            path.unlink(missing_ok=True)
         if had_lock:
             (folder / LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # what is not of the spool stays
@@ -88,8 +94,8 @@ def _write_unknown(segments: list[Path], unknown: Path, writer: str) -> None:
                 pending[event_id(line)] = as_outcome(line)
             elif kind is Kind.OUTCOME:
                 pending.pop(event_id(line), None)
-    partial = unknown.with_suffix(".tmp")
-    os.close(open_private(partial))
+    partial = unknown.with_suffix(f".{secrets.token_hex(4)}.tmp")
+    os.close(open_private(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     partial.write_bytes(header(writer, segment_origin(unknown.parent)) + b"".join(pending.values()))
     partial.rename(unknown)
 
@@ -110,6 +116,8 @@ def _remove_unseen(spool_dir: Path) -> None:
             continue
         with contextlib.suppress(OSError):
             if folder.stat().st_mtime < time.time() - _UNSEEN_FOR_S and (locks := WriterLocks.take(folder)):
-                (folder / LOCK).unlink(missing_ok=True)
-                folder.rmdir()
-                locks.release()
+                try:
+                    (folder / LOCK).unlink(missing_ok=True)
+                    folder.rmdir()
+                finally:
+                    locks.release()

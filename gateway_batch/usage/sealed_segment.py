@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_batch.local_files.private import check_part, make_private, write_private
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, read_all_lines, read_lines
 from gateway_batch.usage.segment_names import UNKNOWN, SegmentName
-from gateway_batch.usage.spool_folders import sealed_dir, segment_path
+from gateway_batch.usage.spool_folders import damaged_dir, sealed_dir, segment_path
+from gateway_batch.usage.strangers import shown, warn_once
+
+_MOST_KEPT = 64 << 20
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,26 @@ def read_sealed(segment: Path, damage: list[Damage]) -> Iterator[bytes]:
             yield as_outcome(line)
     if damaged or lost:
         damage.append(Damage(segment, damaged, lost, unknown))
+
+
+def keep_damaged(segment: Path) -> bool:
+    """Copies a segment to the damaged ones, its first 64 MB at most; returns whether it could, else says so.
+
+    Raises:
+        FileNotFoundError: another drain has taken the segment.
+    """
+    spool_dir = segment.parent.parent
+    kept = damaged_dir(spool_dir)
+    with segment.open("rb") as file:
+        content = file.read(_MOST_KEPT)
+    try:
+        make_private(kept)
+        check_part(kept, spool_dir, "remove it")
+        write_private(kept / segment.name, content)
+    except OSError as error:
+        warn_once(_log, kept / segment.name, f"{segment.name} is damaged and can't be kept in {shown(kept)}: {error}")
+        return False
+    return True
 
 
 def _intents_of_lost(segment: Path, name: SegmentName) -> Iterator[bytes]:

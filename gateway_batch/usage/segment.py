@@ -9,19 +9,25 @@ holds.
 
 from __future__ import annotations
 
+import errno
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import orjson
 
 from gateway_batch.usage.record import UsageRecord
+from gateway_batch.usage.segment_names import key_of_table
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of segments that name their table, which version 0.1 would drain into another: it leaves a newer format alone."""
 
+_WITHOUT_TABLE = 1
+_LONGEST_LINE = 64 << 20
 _LONGEST_HEADER = 65_536
 
 
@@ -81,7 +87,8 @@ class Origin:
 def header(writer: str, origin: Origin = Origin()) -> bytes:
     """A segment's first line."""
     known = {name: value for name, value in asdict(origin).items() if value}
-    return line_of(Kind.HEADER, {"format": FORMAT_VERSION, "writer": writer, **known})
+    version = _WITHOUT_TABLE if origin.table is None and key_of_table(writer) is None else FORMAT_VERSION
+    return line_of(Kind.HEADER, {"format": version, "writer": writer, **known})
 
 
 def format_of(path: Path) -> int | None:
@@ -118,14 +125,32 @@ def read_lines_of(kind: Kind, path: Path) -> Iterator[bytes]:
     """The undamaged lines of one kind; what others hold is not looked at."""
     letter = _LETTERS[kind]
     with path.open("rb") as segment:
-        return (line for line in segment.readlines() if line[9:10] == letter and _kind(line) is kind)
+        yield from (line for line in lines_in(segment) if line[9:10] == letter and _kind(line) is kind)
 
 
 def read_all_lines(path: Path) -> Iterator[tuple[Kind | None, bytes]]:
     """All lines of a segment with their kinds; None for what is torn or corrupted."""
     with path.open("rb") as segment:
-        for line in segment:
+        for line in lines_in(segment):
             yield _kind(line), line
+
+
+def lines_in(segment: BinaryIO) -> Iterator[bytes]:
+    """The lines from where a file is on, in pieces where they are longer than any record's, without holes then."""
+    while line := segment.readline(_LONGEST_LINE):
+        yield line
+        if len(line) == _LONGEST_LINE:
+            _skip_hole(segment)
+
+
+def _skip_hole(file: BinaryIO) -> None:
+    at, buffered_to = file.tell(), os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    try:
+        data = os.lseek(file.fileno(), at, os.SEEK_DATA)
+    except OSError as error:
+        data = os.fstat(file.fileno()).st_size if error.errno == errno.ENXIO else at  # else the mount can't say
+    os.lseek(file.fileno(), buffered_to, os.SEEK_SET)
+    file.seek(data)
 
 
 def event_id(line: bytes) -> str:

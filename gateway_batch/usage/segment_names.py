@@ -16,10 +16,14 @@ _SESSION_CATALOG = "spark_catalog."
 _WRITER = re.compile(r"(?P<host>.+)-\d+-[0-9a-f]{8}(?P<table>t[0-9a-f]{12})?", re.DOTALL)
 
 
+def one_spelling(table: str) -> str:
+    """A usage table's name as it is, however it is spelled: in small letters, without Spark's own catalog."""
+    return table.lower().removeprefix(_SESSION_CATALOG)
+
+
 def table_key(table: str) -> str:
-    """What stands for a usage table in names: the same however its name is spelled, with Spark's own catalog or not."""
-    name = table.lower().removeprefix(_SESSION_CATALOG)
-    return f"t{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    """What stands for a usage table in names: the same however its name is spelled."""
+    return f"t{hashlib.sha256(one_spelling(table).encode()).hexdigest()[:12]}"
 
 
 def writer_name(table: str | None = None) -> str:
@@ -29,8 +33,8 @@ def writer_name(table: str | None = None) -> str:
 
 
 def host_of(writer: str) -> str | None:
-    """The host's name in a writer's; None if it is none of a writer."""
-    found = _WRITER.fullmatch(writer)
+    """The host's name in a writer's; None if it is none of a writer, as one that can't be printed."""
+    found = _WRITER.fullmatch(writer) if writer.isprintable() else None
     return None if found is None else found["host"]
 
 

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.local_files.private import NotPrivateError, make_private, open_private, own_temporary_folder
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment_names import SegmentName
-from gateway_batch.usage.spool_folders import sealed_dir, sealed_segments
+from gateway_batch.usage.spool_folders import is_file, prepare, sealed_dir, sealed_segments
 from gateway_batch.usage.strangers import shown, warn_once
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
 
     Args:
         spool_dir: the shared folder.
-        base: a folder of this host; None: one in its temporary folder.
+        base: a folder of this host, not looked at here: `prepare` is to; None: one in its temporary folder.
 
     Raises:
         ConfigError: the one in the temporary folder is another user's.
@@ -49,7 +50,7 @@ def local_folder_for(spool_dir: str | Path, base: str | None = None) -> Path:
 
 
 def ship(local: Path, spool_dir: Path) -> int:
-    """Copies what is sealed; returns how many segments that were.
+    """Copies what is sealed; returns how many segments that were. One whose name a stranger has there stays here.
 
     Any number of processes of a host may do it at once.
 
@@ -85,6 +86,22 @@ def ship_leftovers(local: Path, spool_dir: Path) -> int:
     return ship(local, spool_dir)
 
 
+def ship_if_private(local: Path, spool_dir: Path) -> int:
+    """As `ship_leftovers`, where this host may have no folder, or one that another user made: named, and left alone.
+
+    Raises:
+        LedgerError: the shared folder can't be written.
+    """
+    if not local.is_dir():
+        return 0
+    try:
+        prepare(local)
+    except LedgerError as error:
+        warn_once(_log, local, f"what this host keeps in {shown(local)} is not copied: {error.__cause__ or error}")
+        return 0
+    return ship_leftovers(local, spool_dir)
+
+
 def _copy(path: Path, name: SegmentName, target: Path) -> bool:
     try:
         source = path.open("rb")
@@ -97,6 +114,9 @@ def _copy(path: Path, name: SegmentName, target: Path) -> bool:
         fcntl.flock(source, fcntl.LOCK_EX)
         if not path.exists():
             return False
+        if os.path.lexists(target) and not is_file(target):
+            warn_once(_log, target, f"{shown(target)} is not of the spool: {path.name} can't be copied, and stays here")
+            return False
         if not _is_whole(target, name.size):
             with os.fdopen(open_private(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as copy:
                 shutil.copyfileobj(source, copy)
@@ -105,7 +125,9 @@ def _copy(path: Path, name: SegmentName, target: Path) -> bool:
 
 
 def _is_whole(target: Path, size: int) -> bool:
+    """Whether a segment has been copied; what has its name and is no file is no copy."""
     try:
-        return target.stat().st_size == size
+        found = target.lstat()
     except FileNotFoundError:
         return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from gateway_batch.usage.segment_names import UNKNOWN, SegmentName, host_of
 
 LOCK = "lock"
 UNKNOWN_FILE = f"{UNKNOWN}.log"
+UNFINISHED = re.compile(rf"{UNKNOWN}(\.[0-9a-f]{{8}})?\.tmp", re.ASCII)
+"""The name of what is to become `UNKNOWN_FILE`; version 0.1 had one for all tries."""
+
 PARTS = ("active", "sealed", "drain", "damaged")
 _INSTEAD = "set spool_dir or spool_local_dir to a folder below one that only this user can write"
 
@@ -60,6 +64,12 @@ def active_segments(writer_dir: Path) -> list[Path]:
     return sorted(path for path in found if is_file(path))
 
 
+def unfinished_files(writer_dir: Path) -> list[Path]:
+    """What recoveries that died have left in a writer's folder."""
+    found = writer_dir.glob(f"{UNKNOWN}*.tmp")
+    return [path for path in found if UNFINISHED.fullmatch(path.name) and is_file(path)]
+
+
 def writer_dirs(spool_dir: Path) -> Iterator[Path]:
     """The folders of writers, in order; what else is there is passed over."""
     for path in sorted(active_dir(spool_dir).iterdir()):
@@ -78,7 +88,7 @@ def is_folder(path: Path) -> bool:
 
 
 def prepare(spool_dir: Path) -> None:
-    """Makes the folders, private to the user; those that are there and looser are made so.
+    """Makes the folders, private to the user; those that are there and looser are made so, but for shared ones.
 
     Raises:
         LedgerError: they can't be made or written, or are another user's.
@@ -87,11 +97,11 @@ def prepare(spool_dir: Path) -> None:
         check_not_planted(spool_dir, _INSTEAD)
         with contextlib.suppress(FileExistsError):  # no folder: the next line says so
             spool_dir.parent.mkdir(parents=True, exist_ok=True)
-        make_private(spool_dir)
+        make_private(spool_dir, _INSTEAD)
         if not any(entry.name not in PARTS for entry in spool_dir.iterdir()):  # else it is not the spool's alone
             _tighten(spool_dir)
         for folder in (active_dir(spool_dir), sealed_dir(spool_dir), drain_dir(spool_dir)):
-            make_private(folder)
+            make_private(folder, _INSTEAD)
             check_part(folder, spool_dir, _INSTEAD)
             _tighten(folder)
             _try_writing(folder)
@@ -109,8 +119,10 @@ def _try_writing(folder: Path) -> None:
 
 
 def _tighten(folder: Path) -> None:
+    """Takes others' rights away, unless the folder has the setgid or sticky bit: it was opened to them on purpose."""
     found = folder.stat()
-    if stat.S_IMODE(found.st_mode) & 0o077 and found.st_uid == os.geteuid():
+    opened = found.st_mode & (stat.S_ISGID | stat.S_ISVTX)
+    if found.st_mode & 0o077 and not opened and found.st_uid == os.geteuid():
         with contextlib.suppress(OSError):  # a mount that keeps no modes
             folder.chmod(0o700)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_batch.usage.segment import lines_in
 from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.spool_folders import active_dir, is_file, sealed_segments
 
@@ -87,7 +88,7 @@ class SpoolWatch:
             path.open("rb") as lines,
         ):  # it may be sealed or drained at any time, or not be readable
             lines.seek(segment.offset)
-            for line in lines:
+            for line in lines_in(lines):
                 if not line.endswith(b"\n"):
                     break
                 segment.offset += len(line)

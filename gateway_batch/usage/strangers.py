@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway_batch.usage.manifests import TABLE, Manifests
-from gateway_batch.usage.segment_names import UNKNOWN, host_of
+from gateway_batch.usage.segment_names import host_of
 from gateway_batch.usage.spool_folders import (
     LOCK,
     PARTS,
+    UNFINISHED,
+    UNKNOWN_FILE,
     active_dir,
     drain_dir,
     is_file,
@@ -22,7 +24,7 @@ from gateway_batch.usage.spool_folders import (
 )
 
 _PROBE = re.compile(r"\.?probe-[0-9a-f]+(-\d+)?")
-_IN_A_WRITERS = re.compile(rf"{LOCK}|\d+\.log|{UNKNOWN}\.(log|tmp)", re.ASCII)
+_IN_A_WRITERS = re.compile(rf"{LOCK}|\d+\.log|{UNKNOWN_FILE}|{UNFINISHED.pattern}", re.ASCII)
 _MOST_NAMED = 10_000
 
 _named: set[Path] = set()
@@ -40,8 +42,8 @@ def strangers(spool_dir: Path) -> list[Path]:
     )
 
 
-def shown(path: Path) -> str:
-    """A path as text that any log or terminal takes: what is not printable in a name is escaped."""
+def shown(path: Path | str) -> str:
+    """A path or a name as text that any log or terminal takes: what is not printable is escaped."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(path))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from gateway_batch.types import HttpReply, Service
 from gateway_batch.usage.attempts import Caller, Intents
 from gateway_batch.usage.record import UsageRecord, columns
 from gateway_batch.usage.segment import Kind, read_lines
-from gateway_batch.usage.spool import SpoolWriter, active_dir, sealed_segments
+from gateway_batch.usage.spool import SpoolWriter, active_dir, sealed_dir, sealed_segments
 
 CHAT = Service(
     endpoint="chat",
@@ -106,3 +107,30 @@ def no_file_longer_than(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+OF_A_KILLED_WRITER = {"a": ["answered"], "late": ["answered"], "moved": ["unknown"], "b": ["unknown"]}
+
+
+def killed_writer(tmp_path: Path, spool: Path) -> Path:
+    """A spool with the folder of a writer that was killed between opening a segment and moving the one before it.
+
+    Its segments: 0 with `a` answered, `moved` and `late` pending; 1 with both of them again, `late` answered since,
+    and `b` pending; 2 with nothing but the pending ones.
+    """
+    writer = open_writer(spool)
+    for name in ("a", "moved", "late"):
+        writer.intend(record(name))
+    writer.settle(answered("a"))
+    writer.seal()
+    writer.settle(answered("late"))
+    writer.intend(record("b"))
+    writer.seal()
+    (folder,) = active_dir(spool).iterdir()
+    killed = tmp_path / "killed"
+    shutil.copytree(spool, killed)
+    for path in sealed_dir(killed).iterdir():
+        number = path.name.removeprefix(f"{folder.name}-").partition(".")[0]
+        path.rename(active_dir(killed) / folder.name / f"{number}.log")
+    writer.close()
+    return killed

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from gateway_batch.cli import usage
+from gateway_batch.config import GatewayConfig
+from gateway_batch.errors import LedgerError
+from gateway_batch.spark import gateway
+from gateway_batch.spark.analytics import views
+from gateway_batch.usage import spool_backlog
+from gateway_batch.usage.shipping import local_folder_for
 from tests.unit.command import command, every_command
 
 RUN = ("run", "--source", "x", "--key", "id", "--output", "y", "--endpoint", "e", "--prompt", "{id}")
@@ -101,3 +110,26 @@ def test_an_unknown_option_is_wrong_use(words: str) -> None:
     assert done.returncode == 2
     assert "No such option: --nonsense" in done.stderr
     assert done.stdout == ""
+
+
+def test_the_report_is_printed_also_where_the_spool_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*args: object) -> None:
+        raise LedgerError("what waits in /spool can't be read: Permission denied")
+
+    monkeypatch.setattr(spool_backlog, "backlog_of", refuse)
+    usage._tell_waiting(GatewayConfig.from_env(), Path(), lambda _: None)
+    assert "what waits in /spool can't be read: Permission denied" in capsys.readouterr().err
+
+
+def test_a_flush_of_the_command_knows_this_hosts_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = SimpleNamespace(conf=SimpleNamespace(get=lambda _: f"file:{tmp_path}/warehouse"))
+    given: list[object] = []
+    monkeypatch.setattr(views, "session_for", lambda _: contextlib.nullcontext((session, None)))
+    monkeypatch.setattr(gateway, "Usage", lambda *args, local_dir, **named: given.extend((args[2], local_dir)))
+    monkeypatch.setenv("GATEWAY_BATCH_SPOOL_LOCAL_DIR", str(tmp_path / "local"))
+    with usage.ledger_in(tmp_path / "warehouse", None):
+        pass
+    spool_dir = tmp_path / "warehouse" / "_gateway_batch" / "spool"
+    assert given == [spool_dir, local_folder_for(spool_dir, str(tmp_path / "local"))]

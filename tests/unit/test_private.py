@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,9 +16,12 @@ import pytest
 from gateway_batch.client import Client
 from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError, LedgerError
+from gateway_batch.local_files import machine
 from gateway_batch.local_files.locks import ByteLocks, locked
+from gateway_batch.local_files.machine import on_local_disk
 from gateway_batch.local_files.private import (
     NotPrivateError,
+    check_not_planted,
     check_own,
     make_private,
     open_private,
@@ -25,6 +29,7 @@ from gateway_batch.local_files.private import (
     write_private,
 )
 from gateway_batch.response_cache.process_cache import shared_dir
+from gateway_batch.usage import spool_folders
 from gateway_batch.usage.shipping import local_folder_for
 from gateway_batch.usage.spool import prepare
 
@@ -165,6 +170,22 @@ def test_a_spool_that_another_user_made_where_anybody_can_is_refused(anybodys: P
 
 
 @needs_another_user
+def test_a_spool_that_another_user_made_between_the_check_and_its_making_is_refused(
+    anybodys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = anybodys / "spool"
+
+    def overtaken(path: Path, instead: str) -> None:
+        check_not_planted(path, instead)
+        assert as_another_user(lambda: plant_folder(folder)) == 0
+
+    monkeypatch.setattr(spool_folders, "check_not_planted", overtaken)
+    with pytest.raises(LedgerError, match=rf"spool is of another user \({ANOTHER}\)"):
+        prepare(folder)
+    assert list(folder.iterdir()) == []
+
+
+@needs_another_user
 def test_a_spool_in_a_folder_of_another_user_is_used_where_only_that_user_could_make_it(tmp_path: Path) -> None:
     """As by root in a container that has a user's project mounted."""
     project = tmp_path / "project"
@@ -185,6 +206,16 @@ def test_a_folder_with_other_things_in_it_keeps_its_mode(tmp_path: Path) -> None
     assert (mode(tmp_path), mode(tmp_path / "sealed")) == (0o700, 0o700)
 
 
+@pytest.mark.parametrize("shared", [0o2770, 0o3777, 0o1777])
+def test_a_spool_that_was_opened_to_others_on_purpose_stays_open(tmp_path: Path, shared: int) -> None:
+    folders = [tmp_path / "spool", *(tmp_path / "spool" / part for part in ("active", "sealed", "drain"))]
+    for folder in folders:
+        folder.mkdir()
+        folder.chmod(shared)
+    prepare(tmp_path / "spool")
+    assert {mode(folder) for folder in folders} == {shared}
+
+
 def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "target")
     for use in (
@@ -196,6 +227,31 @@ def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="symbolic links"):
             use()
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY, os.O_RDWR | os.O_CREAT])
+@pytest.mark.parametrize("kind", ["fifo", "socket"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str, flags: int) -> None:
+    path = tmp_path / "other"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(path))
+    with pytest.raises(OSError, match=r"is no file|No such device"):
+        open_private(path, flags)
+    with locked(path, where_possible=True):
+        pass
+
+
+@pytest.mark.parametrize("name", ["a\x0cb", "a\u2028b", "a\x85b", "a\rb", r"a\040b"])
+def test_any_name_of_a_mount_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    mount = tmp_path / name.replace(r"\040", " ")
+    lines = f"1 0 8:1 / / rw - ext4 /dev/sda rw\n\n2 1 0:5 / {tmp_path}/{name} rw shared:1 - nfs4 server:/ rw\n"
+    (tmp_path / "mountinfo").write_bytes(lines.encode())
+    content = machine._content
+    monkeypatch.setattr(machine, "_content", lambda path: content(str(tmp_path / Path(path).name)))
+    assert (on_local_disk(mount / "spool"), on_local_disk(tmp_path)) == (False, True)
 
 
 def test_the_error_is_its_own_text(tmp_path: Path) -> None:

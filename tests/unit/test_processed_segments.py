@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway_batch.spark.ledger.drain import UsageDrain
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
+from gateway_batch.usage.segment import header
 from gateway_batch.usage.segment_names import SegmentName
-from gateway_batch.usage.spool import prepare
+from gateway_batch.usage.spool import prepare, sealed_dir
 
 TABLE = "ai_gateway.usage"
 
@@ -180,3 +183,28 @@ def test_a_table_is_the_same_however_its_name_is_spelled(tmp_path: Path) -> None
 def test_ranges_are_joined_without_counting_through_them() -> None:
     long = ProcessedSegments({"w": [[0, 10**15]]})
     assert long.union(ProcessedSegments({"w": [[5, 10**15 + 1]]})).as_json() == {"w": [[0, 10**15 + 1]]}
+
+
+@pytest.mark.parametrize("text", ["PR #12-fix", "x#\u00b2-1", "JIRA#7-urgent", "a#1--", "#1-00000001", "a#1-00000001 "])
+def test_what_other_writers_say_of_their_commits_is_no_commit_id(text: str) -> None:
+    assert CommitId.of_text(text) is None
+
+
+def test_a_commit_id_is_read_from_its_text() -> None:
+    made = CommitId.after("gateway_batch-1-a.usage", 11)
+    assert CommitId.of_text(made.text) == made
+
+
+def test_a_commit_takes_a_segment_once_that_is_there_as_a_copy_too(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    content = header("host-1-0badcafe")
+    placed = [(0, False), (0, True), (1, False)]
+    names = [SegmentName("host-1-0badcafe", f"{n:06d}", 1, len(content), copied) for n, copied in placed]
+    for name in names:
+        (sealed_dir(tmp_path) / str(name)).write_bytes(content)
+    drain = UsageDrain(cast(Any, None), tmp_path, "a.usage")
+    segments, _ = drain._next_segments(Manifest())
+    assert [(name.writer, name.place) for _, name in segments] == [("host-1-0badcafe", 0), ("host-1-0badcafe", 1)]
+    committed = Manifest(processed=ProcessedSegments().adding(name for _, name in segments))
+    assert drain._next_segments(committed)[0] == []
+    assert list(sealed_dir(tmp_path).iterdir()) == []

@@ -8,15 +8,22 @@ from typing import Any
 
 import pytest
 
-from gateway_batch.usage import writer_locks
 from gateway_batch.usage.recovery import recover_dead_writers
-from gateway_batch.usage.segment import Kind, Origin, header, line_of
+from gateway_batch.usage.segment import Kind, line_of
 from gateway_batch.usage.spool import active_dir, prepare, sealed_dir
-from gateway_batch.usage.spool_backlog import backlog
 from gateway_batch.usage.strangers import shown, strangers
 
 from .processes import children, intend_and_hang
-from .samples import active_segments, answered, open_writer, outcomes, record, sealed_rows
+from .samples import (
+    OF_A_KILLED_WRITER,
+    active_segments,
+    answered,
+    killed_writer,
+    open_writer,
+    outcomes,
+    record,
+    sealed_rows,
+)
 
 
 @pytest.fixture
@@ -27,30 +34,7 @@ def spool(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dead(tmp_path: Path, spool: Path) -> Path:
-    """The folder of a writer that was killed between opening a segment and moving the one before it.
-
-    Its segments: 0 with `a` answered, `moved` and `late` pending; 1 with both of them again, `late` answered since,
-    and `b` pending; 2 with nothing but the pending ones.
-    """
-    writer = open_writer(spool)
-    for name in ("a", "moved", "late"):
-        writer.intend(record(name))
-    writer.settle(answered("a"))
-    writer.seal()
-    writer.settle(answered("late"))
-    writer.intend(record("b"))
-    writer.seal()
-    (folder,) = active_dir(spool).iterdir()
-    killed = tmp_path / "killed"
-    shutil.copytree(spool, killed)
-    for path in sealed_dir(killed).iterdir():
-        number = path.name.removeprefix(f"{folder.name}-").partition(".")[0]
-        path.rename(active_dir(killed) / folder.name / f"{number}.log")
-    writer.close()
-    return killed
-
-
-EXPECTED = {"a": ["answered"], "late": ["answered"], "moved": ["unknown"], "b": ["unknown"]}
+    return killed_writer(tmp_path, spool)
 
 
 def test_what_a_killed_process_sent_is_of_unknown_outcome(spool: Path) -> None:
@@ -93,92 +77,6 @@ def test_a_writer_of_this_process_is_left_alone(spool: Path) -> None:
     assert outcomes(sealed_rows(spool)) == {"a": ["answered"]}
 
 
-def under_another_name(dead: Path) -> Path:
-    """As a container has another host name each time it starts."""
-    (folder,) = active_dir(dead).iterdir()
-    return folder.rename(folder.with_name(f"another-host-17-{folder.name.split('-')[-1]}"))
-
-
-def of_version_0_1(dead: Path) -> Path:
-    """Its header says nothing of where it was written, and its folder was never locked."""
-    (folder,) = active_dir(dead).iterdir()
-    for path in active_segments(dead):
-        _, *rest = path.read_bytes().splitlines(keepends=True)
-        path.write_bytes(b"".join((header(folder.name), *rest)))
-    return folder
-
-
-@pytest.mark.parametrize("lock", ["there", "cleaned away", "a folder", "a link"])
-@pytest.mark.parametrize("name", ["the same", "another"])
-def test_a_dead_process_is_known_by_its_locks_whatever_the_host_is_called(dead: Path, name: str, lock: str) -> None:
-    if name == "another":
-        under_another_name(dead)
-    (file,) = active_dir(dead).glob("*/lock")
-    if lock != "there":
-        file.unlink()
-    if lock == "a folder":
-        file.mkdir()
-    elif lock == "a link":
-        file.symlink_to(dead)
-    assert waiting(dead) == [(4, 0)]
-    assert recover_dead_writers(dead) == 1
-    assert outcomes(sealed_rows(dead)) == EXPECTED
-    assert strangers(dead) == ([file] if lock.startswith("a ") else [])
-    assert list(active_dir(dead).iterdir()) == ([file.parent] if lock.startswith("a ") else [])
-    assert waiting(dead) == [(4, 0)]
-
-
-def test_a_living_process_whose_lock_was_cleaned_away_is_left_alone(spool: Path) -> None:
-    with children(1, intend_and_hang, spool, ["a"], ["b"]) as [child]:
-        assert child.hear() == "ready"
-        next(active_dir(spool).glob("*/lock")).unlink()
-        assert recover_dead_writers(spool) == 0
-        assert waiting(spool) == []
-        child.kill()
-        assert recover_dead_writers(spool) == 1
-    assert outcomes(sealed_rows(spool)) == {"a": ["answered"], "b": ["unknown"], "last": ["unknown"]}
-
-
-def waiting(spool: Path) -> list[tuple[int, int]]:
-    """Records that a flush commits, and those of processes that may live on another machine."""
-    return [(each.records, each.unproven) for each in backlog(spool).waiting]
-
-
-@pytest.mark.parametrize(
-    ("arrange", "boot", "recovered"),
-    [
-        (lambda dead: None, "this", True),
-        (under_another_name, "this", True),
-        (lambda dead: None, "an earlier", True),
-        (under_another_name, "another's", False),
-        (of_version_0_1, "this", True),
-        (lambda dead: under_another_name(dead) and of_version_0_1(dead), "this", False),
-        (lambda dead: (of_version_0_1(dead) / "lock").unlink(), "this", False),
-    ],
-)
-def test_on_a_mount_only_this_machines_processes_are_proven_dead(
-    dead: Path, monkeypatch: pytest.MonkeyPatch, arrange: Callable[[Path], object], boot: str, recovered: bool
-) -> None:
-    """Its locks may be kept to the machine that takes them."""
-    monkeypatch.setattr(writer_locks, "on_local_disk", lambda path: False)
-    arrange(dead)
-    if boot != "this":
-        monkeypatch.setattr(writer_locks, "boot_id", lambda: "another")
-    assert waiting(dead) == [(4, 0) if recovered else (0, 4)]
-    assert recover_dead_writers(dead) == recovered
-    assert outcomes(sealed_rows(dead)) == (EXPECTED if recovered else {})
-
-
-def test_a_machine_that_was_given_the_same_host_name_is_another(dead: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, found in (("on_local_disk", lambda path: False), ("boot_id", lambda: "b"), ("machine_id", lambda: "m")):
-        monkeypatch.setattr(writer_locks, name, found)
-    for path in active_segments(dead):
-        _, *rest = path.read_bytes().splitlines(keepends=True)
-        path.write_bytes(b"".join((header("w", Origin(boot="a", machine="n", folder_locked=True)), *rest)))
-    assert recover_dead_writers(dead) == 0
-    assert waiting(dead) == [(0, 4)]
-
-
 def test_what_is_not_of_the_spool_is_left_alone_and_named(dead: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder,) = active_dir(dead).iterdir()
     (active_dir(dead) / "notes.txt").touch()
@@ -188,14 +86,15 @@ def test_what_is_not_of_the_spool_is_left_alone_and_named(dead: Path, caplog: py
     (strange / "lock").mkdir(parents=True)
     (active_dir(dead) / "\udcff\x1b[31m").touch()
     (folder / "000001.log.bak").touch()
+    shutil.copytree(folder, active_dir(dead) / "\x1b[2J-1-0badcafe")
     assert recover_dead_writers(dead) == 1
-    assert outcomes(sealed_rows(dead)) == EXPECTED
+    assert outcomes(sealed_rows(dead)) == OF_A_KILLED_WRITER
     named = {path.relative_to(active_dir(dead)).as_posix() for path in strangers(dead)}
     assert named == {
-        "notes.txt", "notes", "\udcff\x1b[31m", "host-1-0badcafe", "host-2-0badcafe/lock",
+        "notes.txt", "notes", "\udcff\x1b[31m", "\x1b[2J-1-0badcafe", "host-1-0badcafe", "host-2-0badcafe/lock",
         f"{folder.name}/000001.log.bak",
     }  # fmt: skip
-    assert shown(next(path for path in strangers(dead) if "\x1b" in path.name)).endswith("/\\udcff\\x1b[31m")
+    assert shown(next(path for path in strangers(dead) if "31m" in path.name)).endswith("/\\udcff\\x1b[31m")
     assert (recover_dead_writers(dead), caplog.text) == (0, "")
 
 
@@ -208,8 +107,23 @@ def test_a_writer_that_cannot_be_read_is_no_hindrance_to_the_others(
     (broken / "000000.log").write_bytes(line_of(Kind.INTENT, {"client_metadata": 1}) + line_of(Kind.OUTCOME, {}))
     (broken / "unknown.log").mkdir()
     assert recover_dead_writers(dead) == 1
-    assert set(outcomes_that_are_records(dead)) == set(EXPECTED)
-    assert "host-0-0badcafe can't be recovered (Is a directory): its records stay there" in caplog.text
+    assert set(outcomes_that_are_records(dead)) == set(OF_A_KILLED_WRITER)
+    assert "host-0-0badcafe can't be recovered (unknown.log is no file): its records stay there" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["unknown.log", "unknown.tmp"])
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("elsewhere")])
+def test_what_is_no_file_in_place_of_one_loses_no_intent(dead: Path, name: str, make: Callable[[Path], None]) -> None:
+    (folder,) = active_dir(dead).iterdir()
+    make(folder / name)
+    recovered = recover_dead_writers(dead)
+    assert recovered == (name == "unknown.tmp")
+    assert outcomes(sealed_rows(dead)) == (OF_A_KILLED_WRITER if recovered else {})
+    assert strangers(dead) == [folder / name]
+    if not recovered:
+        folder.joinpath(name).rmdir() if (folder / name).is_dir() else (folder / name).unlink()
+        assert recover_dead_writers(dead) == 1
+        assert outcomes(sealed_rows(dead)) == OF_A_KILLED_WRITER
 
 
 def outcomes_that_are_records(spool: Path) -> dict[str, list[str]]:
@@ -226,10 +140,24 @@ def test_a_writer_that_died_before_it_had_its_name_is_removed(spool: Path) -> No
     assert {path.name for path in active_dir(spool).iterdir()} == {".host-2-0badcafe", ".notes"}
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
+def test_one_that_holds_something_else_too_is_left_without_leaking_its_locks(spool: Path) -> None:
+    folder = active_dir(spool) / ".host-1-0badcafe"
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "notes").touch()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        os.utime(folder, (0, 0))
+        recover_dead_writers(spool)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (folder / "notes").exists()
+
+
 def test_segments_that_a_kill_left_side_by_side_are_read_together(dead: Path) -> None:
     assert len(active_segments(dead)) == 3
     recover_dead_writers(dead)
-    assert outcomes(sealed_rows(dead)) == EXPECTED
+    assert outcomes(sealed_rows(dead)) == OF_A_KILLED_WRITER
     assert list(active_dir(dead).iterdir()) == []
 
 
@@ -251,7 +179,7 @@ def test_a_torn_last_line_does_not_hide_the_lines_before_it(dead: Path) -> None:
     with active_segments(dead)[-1].open("ab") as segment:
         segment.write(b"0badcafe I {torn")
     recover_dead_writers(dead)
-    assert outcomes(sealed_rows(dead)) == EXPECTED
+    assert outcomes(sealed_rows(dead)) == OF_A_KILLED_WRITER
 
 
 class Crash(BaseException):
@@ -306,7 +234,7 @@ def test_a_recovery_that_dies_at_any_step_neither_loses_nor_doubles_a_line(
                 died = False
         rows = drain(spool)
         recover_dead_writers(spool)
-        assert outcomes(rows + drain(spool)) == EXPECTED, f"died at step {step}"
+        assert outcomes(rows + drain(spool)) == OF_A_KILLED_WRITER, f"died at step {step}"
         if not died:
             assert step > 6
             return
@@ -339,4 +267,4 @@ def test_two_recoveries_at_once_are_as_good_as_one(dead: Path, monkeypatch: pyte
     monkeypatch.setattr(Path, "write_bytes", with_company)
     recover_dead_writers(dead)
     assert seconds == [0]
-    assert outcomes(sealed_rows(dead)) == EXPECTED
+    assert outcomes(sealed_rows(dead)) == OF_A_KILLED_WRITER

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from gateway_batch.usage.recovery import recover_dead_writers
-from gateway_batch.usage.sealed_segment import Damage, read_sealed
+from gateway_batch.usage.sealed_segment import Damage, keep_damaged, read_sealed
 from gateway_batch.usage.segment import Kind, event_id, read_lines
 from gateway_batch.usage.spool import sealed_dir
 
@@ -87,3 +91,37 @@ def test_a_whole_segment_is_not_reported(tmp_path: Path) -> None:
         writer.intend(record("a"))
         writer.settle(answered("a"))
     assert read_all(tmp_path) == ({"a": ["answered"]}, [])
+
+
+def make_damaged_a_file(kept: Path) -> None:
+    kept.parent.touch()
+
+
+def make_a_folder(kept: Path) -> None:
+    kept.mkdir(parents=True)
+
+
+def make_a_fifo(kept: Path) -> None:
+    kept.parent.mkdir()
+    os.mkfifo(kept)
+
+
+def link_damaged(kept: Path) -> None:
+    kept.parent.symlink_to(kept.parent.parent)
+
+
+@pytest.mark.parametrize("make", [None, make_damaged_a_file, make_a_folder, make_a_fifo, link_damaged])
+def test_a_damaged_segment_is_kept_where_it_can_be(
+    tmp_path: Path, make: Callable[[Path], None] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(open_writer(tmp_path)) as writer:
+        writer.intend(record("a"))
+        writer.settle(answered("a"))
+    (segment,) = sealed_dir(tmp_path).iterdir()
+    kept = tmp_path / "damaged" / segment.name
+    if make is not None:
+        make(kept)
+    assert keep_damaged(segment) == (make is None)
+    if make is None:
+        assert kept.read_bytes() == segment.read_bytes()
+    assert ("can't be kept in" in caplog.text) == (make is not None)

@@ -1,13 +1,29 @@
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 
 import orjson
 import pytest
 
+from gateway_batch.usage import segment
 from gateway_batch.usage.record import UsageRecord, columns
-from gateway_batch.usage.segment import Kind, as_outcome, encode, event_id, header, line_of, read_lines
+from gateway_batch.usage.segment import (
+    FORMAT_VERSION,
+    Kind,
+    Origin,
+    as_outcome,
+    encode,
+    event_id,
+    format_of,
+    header,
+    line_of,
+    read_all_lines,
+    read_lines,
+    read_lines_of,
+)
+from gateway_batch.usage.segment_names import writer_name
 
 from .samples import record
 
@@ -34,6 +50,41 @@ def test_a_record_is_on_its_line_with_all_columns_that_are_not_null() -> None:
 
 def test_the_header_names_the_format_and_the_writer() -> None:
     assert orjson.loads(header("w-1")[11:]) == {"format": 1, "writer": "w-1"}
+
+
+def test_a_segment_that_names_its_table_is_of_a_format_that_version_0_1_leaves_alone(tmp_path: Path) -> None:
+    """Its drain takes what it calls format 1, for whichever table it drains."""
+    content = header("w-1", Origin("a.usage"))
+    assert orjson.loads(content[11:]) == {"format": 2, "writer": "w-1", "table": "a.usage"}
+    assert orjson.loads(header(writer_name("a.usage"))[11:])["format"] == 2
+    (tmp_path / "segment.log").write_bytes(content)
+    assert format_of(tmp_path / "segment.log") == 2 <= FORMAT_VERSION
+
+
+def test_a_line_that_is_longer_than_any_record_is_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "_LONGEST_LINE", 1 << 12)
+    good = encode(Kind.INTENT, record("e-1"))
+    path = tmp_path / "segment.log"
+    path.write_bytes(good + b"\0" * (1 << 14))
+    pieces = [line for _, line in read_all_lines(path)]
+    assert pieces[0] == good
+    assert max(map(len, pieces)) == 1 << 12
+    assert [kind for kind, _ in read_lines(path)] == [Kind.INTENT]
+    assert list(read_lines_of(Kind.INTENT, path)) == [good]
+
+
+@pytest.mark.parametrize("after", [b"", b"\n"])
+def test_a_hole_of_any_size_is_passed_over(tmp_path: Path, after: bytes) -> None:
+    lines = [encode(Kind.INTENT, record(name)) for name in ("e-1", "e-2")]
+    path = tmp_path / "segment.log"
+    path.write_bytes(lines[0])
+    os.truncate(path, 64 << 30)
+    if after:
+        with path.open("ab") as file:
+            file.write(after + lines[1])
+    assert [line for _, line in read_lines(path)] == lines[: 1 + len(after)]
 
 
 def test_an_intent_becomes_the_outcome_of_the_same_record(tmp_path: Path) -> None:

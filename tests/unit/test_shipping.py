@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import tempfile
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,8 @@ from gateway_batch.errors import LedgerError
 from gateway_batch.usage import shipper
 from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.shipper import Shipper
-from gateway_batch.usage.shipping import local_folder_for, ship, ship_leftovers
-from gateway_batch.usage.spool import prepare, sealed_dir, sealed_segments
+from gateway_batch.usage.shipping import local_folder_for, ship, ship_if_private, ship_leftovers
+from gateway_batch.usage.spool import active_dir, prepare, sealed_dir, sealed_segments
 from tests.waiting import WITHIN_S
 
 from .processes import children, intend_and_hang
@@ -59,6 +62,25 @@ def test_a_copy_that_a_death_cut_short_is_made_again(local: Path, shared: Path) 
     torn.write_bytes(path.read_bytes()[:50])
     ship(local, shared)
     assert outcomes(sealed_rows(shared)) == {"a": ["answered"]}
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "fifo"])
+def test_what_has_the_name_of_a_copy_and_is_none_keeps_one_segment_here(
+    local: Path, shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    write(local, "a", "b")
+    (path, name), _ = sealed_segments(local)
+    content = path.read_bytes()
+    planted = sealed_dir(shared) / str(replace(name, copied=True))
+    if kind == "link":
+        (tmp_path / "elsewhere").write_bytes(b"x" * len(content))
+        planted.symlink_to(tmp_path / "elsewhere")
+    else:
+        (Path.mkdir if kind == "folder" else os.mkfifo)(planted)
+    assert [ship(local, shared) for _ in range(2)] == [1, 0]
+    assert path.read_bytes() == content
+    assert outcomes(sealed_rows(shared)) == {"b": ["answered"]}
+    assert caplog.text.count("can't be copied, and stays here") == 1
 
 
 def test_what_dead_processes_of_the_host_left_is_copied_too(local: Path, shared: Path) -> None:
@@ -143,3 +165,30 @@ def test_a_host_has_a_folder_for_each_shared_one(tmp_path: Path) -> None:
     assert first != second
     assert first == local_folder_for(Path("/mnt/a"))
     assert local_folder_for("/mnt/a", str(tmp_path)) == tmp_path / first.name
+
+
+def test_a_flush_takes_over_from_a_local_folder_that_a_cleaner_made_smaller(local: Path, shared: Path) -> None:
+    write(local, "a")
+    for folder in active_dir(local).iterdir():
+        (folder / "lock").unlink()
+        folder.rmdir()
+    active_dir(local).rmdir()
+    assert ship_if_private(local, shared) == 1
+    assert ship_if_private(local.with_name("missing"), shared) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+def test_a_flush_takes_nothing_from_a_local_folder_that_another_user_planted(
+    shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o1777)
+        base = Path(folder) / "base"
+        local = local_folder_for(shared, str(base))
+        write(local, "planted")
+        for path in (base, *base.rglob("*")):
+            os.chown(path, 65_534, 65_534)
+        assert [ship_if_private(local, shared) for _ in range(2)] == [0, 0]
+    assert sealed_segments(shared) == []
+    assert caplog.text.count("is not copied:") == 1
+    assert "is of another user (65534)" in caplog.text

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gateway_batch.cli.spool_lines import lines_about
+from gateway_batch.errors import LedgerError
+from gateway_batch.usage import spool_backlog
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
+from gateway_batch.usage.segment import Origin, header
 from gateway_batch.usage.segment_names import SegmentName, host_of, key_of_table, table_key, writer_name
 from gateway_batch.usage.segment_tables import is_for, names_no_table
 from gateway_batch.usage.shipping import ship
 from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_dir, sealed_segments
-from gateway_batch.usage.spool_backlog import backlog, records_waiting
+from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog, backlog_of, records_waiting
 from gateway_batch.usage.strangers import strangers
 
 from .samples import answered, never, record
@@ -119,6 +124,56 @@ def test_what_is_committed_does_not_wait(tmp_path: Path) -> None:
     manifests.write(A, commit_id, Manifest(tuple(map(str, names)), ProcessedSegments().adding(names)))
     assert records_waiting(tmp_path, A, lambda drain: {commit_id.drain: commit_id.version}[drain]) == 0
     assert records_waiting(tmp_path, A, lambda _: None) == 3
+
+
+def test_a_time_that_no_calendar_has_is_its_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, A, 1)
+    monkeypatch.setattr(spool_backlog, "_LATEST", 1_700_000_000.0)
+    assert [each.since for each in backlog(tmp_path).waiting] == [datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)]
+
+
+def test_the_latest_time_is_one_of_the_calendar() -> None:
+    assert datetime.fromtimestamp(spool_backlog._LATEST, UTC).year == 9999
+
+
+def test_what_waits_in_this_hosts_own_folder_is_counted_once(tmp_path: Path) -> None:
+    local, shared = tmp_path / "local", tmp_path / "shared"
+    prepare(shared)
+    assert backlog(shared, local_dir=local) == SpoolBacklog()
+    write(local, A, 3, pending=2)
+    ((path, name),) = sealed_segments(local)
+    (sealed_dir(shared) / str(replace(name, copied=True))).write_bytes(path.read_bytes())
+    (found,) = backlog(shared, local_dir=local).waiting
+    assert (found.table, found.records) == (A, 5)
+    assert [each.records for each in backlog_of(shared, A, lambda _: None, local).waiting] == [5]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+def test_who_may_not_read_a_spool_is_told_so(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        spool = Path(folder) / "spool"
+        write(spool, A, 1)
+        try:
+            os.seteuid(65_534)
+            with pytest.raises(LedgerError, match=f"what waits in {spool} can't be read: Permission denied"):
+                backlog(spool)
+            with pytest.raises(LedgerError, match="Permission denied"):
+                backlog_of(spool, A, lambda _: None)
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("table", ["x\x1b[2J; rm -rf ~", "other.usage"])
+def test_a_name_of_a_table_that_is_none_is_in_no_command(tmp_path: Path, table: str) -> None:
+    write(tmp_path, B, 1)
+    ((path, name),) = sealed_segments(tmp_path)
+    _, *rest = path.read_bytes().splitlines(keepends=True)
+    content = header(name.writer, Origin(table)) + b"".join(rest)
+    path.unlink()
+    (sealed_dir(tmp_path) / str(replace(name, size=len(content)))).write_bytes(content)
+    (line,) = lines_about(backlog(tmp_path), A)
+    assert line.endswith("are for a table whose name is damaged there")
 
 
 def test_a_folder_that_is_missing_has_nothing(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from gateway_batch.spark.ledger.task_table import TaskTable
 from gateway_batch.types import Price
 from gateway_batch.usage import comments
 from gateway_batch.usage.arrow import TASK_SCHEMA, task_rows
+from gateway_batch.usage.manifests import CommitId
 from gateway_batch.usage.record import columns
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.sealed_segment import Damage, read_sealed
@@ -107,3 +111,36 @@ def test_a_dead_writers_summary_is_recovered(tmp_path: Path) -> None:
 def die(writer: SpoolWriter) -> None:
     """Lets go of the locks and nothing else, as a killed process does."""
     writer._locks.release()
+
+
+class TaskTableInMemory(TaskTable):
+    """One that remembers the last commit of each id."""
+
+    def __init__(self, usage_table: str, commits: dict[str, CommitId]) -> None:
+        super().__init__(cast(Any, None), usage_table)
+        self._commits = commits
+
+    def _is_there(self) -> bool:
+        return True
+
+    def _open(self) -> Any:
+        return SimpleNamespace(local_folder=None, last_commit=self._commits.get, append=self._append)
+
+    def _append(self, batches: list[Any], commit_id: CommitId, last: CommitId | None) -> int:
+        self._commits[commit_id.drain] = commit_id
+        return sum(batch.num_rows for batch in batches)
+
+
+@pytest.mark.parametrize("known", [{}, {"d-spark_catalog.ai_gateway.usage": CommitId("d", 1, 5)}])
+def test_summaries_are_appended_once_however_the_usage_table_is_spelled(
+    tmp_path: Path, known: dict[str, CommitId]
+) -> None:
+    """Version 0.1 had an id of its commits for each spelling."""
+    (tmp_path / "segment.log").write_bytes(task_line(TaskSummary(summary_id="s")))
+    commits, appended = dict(known), []
+    for name in ("spark_catalog.ai_gateway.usage", "AI_gateway.usage", "ai_gateway.usage"):
+        appended.append(TaskTableInMemory(name, commits).append([tmp_path / "segment.log"], CommitId("d", 1, 5)))
+        if known:
+            break
+    assert appended == ([0] if known else [1, 0, 0])
+    assert list(commits) == (list(known) or ["d-ai_gateway.usage"])

@@ -27,7 +27,6 @@ from pyspark.sql import functions as F
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.local_files.locks import locked
-from gateway_batch.local_files.private import make_private, write_private
 from gateway_batch.spark.delta_tables.lock import table_lock
 from gateway_batch.spark.delta_tables.spark_writer import OvertakenError, SparkDeltaWriter, Table
 from gateway_batch.spark.ledger.task_table import TaskTable
@@ -39,12 +38,12 @@ from gateway_batch.usage.arrow import usage_rows
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
-from gateway_batch.usage.sealed_segment import Damage, read_sealed
+from gateway_batch.usage.sealed_segment import Damage, keep_damaged, read_sealed
 from gateway_batch.usage.segment import FORMAT_VERSION, event_id, format_of
 from gateway_batch.usage.segment_names import SegmentName, table_key
 from gateway_batch.usage.segment_tables import is_for, names_no_table
-from gateway_batch.usage.shipping import ship_leftovers
-from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog
+from gateway_batch.usage.shipping import ship_if_private
+from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog, reading
 from gateway_batch.usage.spool_folders import damaged_dir, drain_dir, is_file, prepare, sealed_dir, sealed_segments
 from gateway_batch.usage.strangers import shown, strangers, warn_once
 
@@ -90,8 +89,8 @@ class UsageDrain:
         try:
             with _in_this_process, locked(drain_dir(self._spool_dir) / "lock", where_possible=True):
                 recover_dead_writers(self._spool_dir)
-                if self._local_dir is not None and self._local_dir.is_dir():
-                    ship_leftovers(self._local_dir, self._spool_dir)
+                if self._local_dir is not None:
+                    ship_if_private(self._local_dir, self._spool_dir)
                 return 0 if self._made and not self._own_segments(self._table) else self._drain()
         except OSError as error:
             raise LedgerError(
@@ -105,13 +104,18 @@ class UsageDrain:
             ) from error
 
     def backlog(self) -> SpoolBacklog:
-        """What waits in the spool folder, without what the table's log shows as committed."""
+        """What waits in the spool folder and in this host's, without what the table's log shows as committed.
+
+        Raises:
+            LedgerError: a folder can't be read.
+        """
         processed = None
-        if self._manifests.last_counter(self._table) and self._spark.catalog.tableExists(quoted(self._table)):
-            last = self._last_commit(self._table, _open_table(self._spark, self._table))
-            manifest = None if last is None else self._manifests.read(self._table, last)
-            processed = None if manifest is None else manifest.processed
-        return backlog(self._spool_dir, processed)
+        with reading(self._spool_dir):
+            if self._manifests.last_counter(self._table) and self._spark.catalog.tableExists(quoted(self._table)):
+                last = self._last_commit(self._table, _open_table(self._spark, self._table))
+                manifest = None if last is None else self._manifests.read(self._table, last)
+                processed = None if manifest is None else manifest.processed
+        return backlog(self._spool_dir, processed, self._local_dir)
 
     def _drain(self) -> int:
         self._make()
@@ -223,15 +227,18 @@ class UsageDrain:
             copies = [(path, name) for path, name in own if name.copied and name not in processed]
             processed = processed.adding(self._with_rows_in(self._table, copies))
         segments: list[tuple[Path, SegmentName]] = []
-        rows = 0
+        rows, chosen = 0, set[tuple[str, int]]()
         for path, name in own:
             if name in processed:
                 path.unlink(missing_ok=True)  # it has come once more
+            elif (name.writer, name.place) in chosen:
+                continue  # as a copy and moved: it has come once more when this is committed
             elif self._is_readable(path, name):
                 rows += name.rows
                 if segments and rows > _ROWS_A_COMMIT:
                     break
                 segments.append((path, name))
+                chosen.add((name.writer, name.place))
         return segments, replace(settled, processed=processed)
 
     def _is_readable(self, path: Path, name: SegmentName) -> bool:
@@ -268,8 +275,9 @@ class UsageDrain:
         with table_lock(table.local_folder):
             rows = table.append(self._batches(lines, damage), commit_id, last)
         for each in damage:
-            kept = damaged_dir(self._spool_dir)
-            _log.warning("usage records were damaged on the disk: %s; the file is kept in %s", each, kept)
+            kept = damaged_dir(self._spool_dir) / each.segment.name
+            what = f"the file is kept in {kept.parent}" if is_file(kept) else "the file could not be kept"
+            _log.warning("usage records were damaged on the disk: %s; %s", each, what)
         return rows
 
     def _batches(self, lines: Iterable[bytes], damage: list[Damage]) -> Iterator[pa.Table]:
@@ -277,9 +285,7 @@ class UsageDrain:
         while batch := list(islice(lines, _ROWS_A_BATCH)):
             yield usage_rows(batch)
         for each in damage:
-            kept = damaged_dir(self._spool_dir)
-            make_private(kept)
-            write_private(kept / each.segment.name, each.segment.read_bytes())
+            keep_damaged(each.segment)
 
 
 def _named(error: OSError) -> str:

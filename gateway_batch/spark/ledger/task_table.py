@@ -21,6 +21,7 @@ from gateway_batch.spark.session.sql_text import quoted
 from gateway_batch.usage import comments
 from gateway_batch.usage.arrow import TASK_SCHEMA, task_rows
 from gateway_batch.usage.manifests import CommitId
+from gateway_batch.usage.segment_names import one_spelling
 from gateway_batch.usage.task_summary import TaskSummary, TokenPrice, task_lines
 
 NAME = "ai_query_tasks"
@@ -71,11 +72,13 @@ class TaskTable:
         lines = [line for segment in segments for line in _lines(segment)]
         if not lines or not self._is_there():
             return 0
-        own = replace(commit_id, drain=f"{commit_id.drain}-{self._usage_table.lower()}")
+        own = replace(commit_id, drain=f"{commit_id.drain}-{one_spelling(self._usage_table)}")
+        as_in_0_1 = f"{commit_id.drain}-{self._usage_table.lower()}"
         table = self._open()
         with table_lock(table.local_folder):
             last = table.last_commit(own.drain)
-            if last is not None and last.counter >= own.counter:
+            earlier = last if as_in_0_1 == own.drain else table.last_commit(as_in_0_1)
+            if any(each is not None and each.counter >= own.counter for each in (last, earlier)):
                 return 0
             try:
                 return table.append([_with_prices(task_rows(lines))], own, last)
