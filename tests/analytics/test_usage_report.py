@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage_report import ALWAYS, Period, key_of, place_of
 from gateway_batch.usage_report.report import Figures, Report, usage_report
-from tests.analytics.record_figures import Prices, Record, day_of, hour_of, model_of
+from tests.analytics.record_figures import Prices, Record, day_of, hour_of, model_of, with_possible_tokens
 from tests.analytics.usage_views import Usage, records, rows_of
 from tests.analytics.view_figures import by, cached, costs, counted, field, latencies, requester_of, tokens, users
 from tests.usage_days import write_delta
@@ -180,7 +180,7 @@ def test_tables_as_spark_writes_them_are_read_right(
     columns = {"requester": "ip_address"} if kind == "column_mapping" else {}
     left = [
         row | {"cost_usd": None} | {name: row[source] for name, source in columns.items()}
-        for row in usage.rows.to_pylist()
+        for row in map(with_possible_tokens, usage.rows.to_pylist())
         if row["event_time"] and row["event_time"] < datetime(2026, 8, 10, tzinfo=UTC)
         if row["endpoint_name"] != "risk-llm" and row["status_code"] != 429
     ]
