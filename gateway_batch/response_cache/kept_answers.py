@@ -87,5 +87,5 @@ def _failure(known: dict[str, Any]) -> CallError:
         error = CallError(ErrorKind(known[_KIND]), message, status=status)
     except ValueError:
         raise NotUnderstoodError("it is a failure of an unknown kind") from None
-    error.event_id = event_id
+    error.event_id, error.was_sent = event_id, True
     return error

@@ -225,11 +225,11 @@ def test_a_segment_of_a_newer_version_is_left_alone(
     spark.sql(f"SELECT ai_query('{MODEL}', 'hello')").collect()
     (segment,) = (gateway.usage.spool_dir / "sealed").iterdir()
     lines = segment.read_bytes().splitlines(keepends=True)
-    body = lines[0][9:-1].replace(b'"format":1', b'"format":2')
+    body = lines[0][9:-1].replace(b'"format":2', b'"format":3')
     segment.write_bytes(b"".join((b"%08x %b\n" % (zlib.crc32(body), body), *lines[1:])))
     for _ in range(2):
         assert gateway.usage.flush() == 0
-    assert caplog.text.count("was written by a newer gateway_batch (format 2)") == 1
+    assert caplog.text.count("was written by a newer gateway_batch (format 3)") == 1
     segment.write_bytes(b"".join(lines))
     assert gateway.usage.flush() == 1
 

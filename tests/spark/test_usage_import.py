@@ -30,6 +30,7 @@ from tests.spark.conftest import MODEL, TOKEN, Register
 
 AGENT = "codex_cli_rs/0.50.0"
 EXACT_TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
+TABLE = "imports.usage"
 OURS = 6
 OTHERS = 5
 """Three answered, one refused, one cut off."""
@@ -47,7 +48,12 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
 def traffic(spark: SparkSession, busy: RunningGateway) -> Path:
     """The gateway's record of our requests, which are still in a spool, and of the others'."""
     config = gb.GatewayConfig.from_env(
-        host=busy.host, token=TOKEN, max_attempts=1, flush_interval=0, spool_dir=str(busy.ledger.with_name("spool"))
+        host=busy.host,
+        token=TOKEN,
+        usage_table=TABLE,
+        max_attempts=1,
+        flush_interval=0,
+        spool_dir=str(busy.ledger.with_name("spool")),
     )
     gateway = gb.register_ai_query(spark, config)
     spark.range(0, OURS, 1, 2).selectExpr(f"ai_query('{MODEL}', concat('Lake ', id))").collect()
@@ -63,11 +69,11 @@ def traffic(spark: SparkSession, busy: RunningGateway) -> Path:
 def tables(spark: SparkSession, traffic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of two usage tables to copy: one is `empty`, one has our requests `flushed`."""
     folder = tmp_path_factory.mktemp("tables")
-    create_usage_table(spark, "imports.usage")
-    made = Path(spark.sql("DESCRIBE DETAIL imports.usage").collect()[0].location.removeprefix("file:"))
+    create_usage_table(spark, TABLE)
+    made = Path(spark.sql(f"DESCRIBE DETAIL {TABLE}").collect()[0].location.removeprefix("file:"))
     shutil.copytree(made, folder / "empty")
     shutil.copytree(traffic.with_name("spool"), folder / "spool")
-    assert Usage(spark, "imports.usage", folder / "spool").flush() == OURS
+    assert Usage(spark, TABLE, folder / "spool").flush() == OURS
     shutil.copytree(made, folder / "flushed")
     return folder
 
@@ -86,11 +92,11 @@ def unflushed(register: Register, spark: SparkSession, tables: Path, traffic: Pa
 
 
 def copied(spark: SparkSession, table: Path, to: Path) -> str:
-    """The name of a copy of a Delta table."""
+    """The name of the usage table that our requests are for, which has a copy of a Delta table's files from now on."""
     shutil.copytree(table, to / "usage")
-    name = f"imports.{to.name}"
-    spark.sql(f"CREATE TABLE {name} USING DELTA LOCATION '{to / 'usage'}'")
-    return name
+    spark.sql(f"DROP TABLE IF EXISTS {TABLE}")
+    spark.sql(f"CREATE TABLE {TABLE} USING DELTA LOCATION '{to / 'usage'}'")
+    return TABLE
 
 
 def ask_as_an_agent(server: RunningGateway, *texts: str, model: str = MODEL) -> None:
