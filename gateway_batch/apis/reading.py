@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import deque
 from dataclasses import replace
@@ -50,9 +51,10 @@ def read_answer(api: Api[Any], reply: HttpReply, token: str | None = None) -> In
 
 def _without_token(result: InferenceResult, token: str | None) -> InferenceResult:
     """A result whose names, which are recorded, don't show the token."""
-    model, ending = (text and masked(text, token) for text in (result.model, result.finish_reason))
-    if (model, ending) == (result.model, result.finish_reason):
+    shortest = len(token or "") or math.inf
+    if max(len(result.model or ""), len(result.finish_reason or "")) < shortest:
         return result
+    model, ending = (text and masked(text, token) for text in (result.model, result.finish_reason))
     return replace(result, model=model, finish_reason=ending)
 
 

@@ -47,7 +47,8 @@ class _WithoutToken(Mapping[str, str]):
         self._token = token
 
     def __getitem__(self, name: str) -> str:
-        return _forms(self._token).sub(_SHOWN_AS, self._headers[name])
+        value = self._headers[name]
+        return value if len(value) < len(self._token) else _forms(self._token).sub(_SHOWN_AS, value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._headers)

@@ -221,6 +221,7 @@ def test_of_a_large_refusal_the_begin_is_read(open_transport: Opener) -> None:
     assert (reply.status, len(reply.body)) == (500, 1 << 20)
 
 
+@pytest.mark.parametrize("open_transport", [OPENERS["httpx"], OPENERS["http_client"]], ids=["httpx", "http_client"])
 @pytest.mark.parametrize(("wanted", "status"), [("brotli refusal", 429), ("cut refusal", 503)])
 def test_of_a_refusal_whose_body_cant_be_read_the_rest_is(open_transport: Opener, wanted: str, status: int) -> None:
     async def main() -> HttpReply:
