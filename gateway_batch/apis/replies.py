@@ -208,7 +208,7 @@ def _message(reply: HttpReply, body: Any) -> str:
             text = message
         case {"detail": str(message)} | {"detail": [{"msg": str(message)}, *_]}:
             text = message
-        case None:
+        case None if reply.body[:1] not in (b"{", b"["):
             text = reply.body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or "no message"
         case _:  # an unknown shape may hold the request itself
             text = f"no message in {len(reply.body)} bytes of JSON"

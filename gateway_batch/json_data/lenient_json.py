@@ -10,7 +10,7 @@ import orjson
 
 from gateway_batch.json_data import exact_json
 
-MOST_MENDED = 4 << 20
+MOST_MENDED = 1 << 20
 """Bytes. To mend more would hold up other rows."""
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)', re.DOTALL)  # in linear time, unterminated ones too

@@ -10,7 +10,7 @@ from gateway_batch.types import HttpReply, HttpRequest
 CONNECT_TIMEOUT_S = 10.0
 MOST_BYTES = 64 << 20
 """Of an answer's body, unpacked, where a caller says nothing else."""
-_MOST_OF_A_REFUSAL = 1 << 20
+_MOST_OF_A_REFUSAL = 256 << 10
 JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
 """Those of every request that has no others by these names."""
 
