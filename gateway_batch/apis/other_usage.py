@@ -16,6 +16,7 @@ MOST_ENTRIES = 32
 LONGEST_KEY = 128
 _LONGEST_NUMBER = 40
 _LONGEST_BLOCK = 65_536
+_SEARCHED_BYTES = 256 << 10
 _MOST_BYTES = 4_800  # of all entries as JSON: the room that is set aside for an outcome is bounded
 
 _KEY = re.compile(rf"[A-Za-z0-9_.:/\-]{{1,{LONGEST_KEY}}}")  # a word: a key with a space or a quote may be some text
@@ -94,7 +95,8 @@ def _as_written(found: dict[str, Any], name: str, body: bytes) -> dict[str, Any]
     Inside a JSON string every quote has a backslash before it, so a quoted name before a colon is a member's. The
     body is not read again from its begin, as it may be long.
     """
-    for match in reversed(deque(re.finditer(rb'"%b"\s*:\s*(?=\{)' % name.encode(), body), maxlen=4)):
+    pattern = re.compile(rb'"%b"\s*:\s*(?=\{)' % name.encode())
+    for match in reversed(deque(pattern.finditer(body, max(0, len(body) - _SEARCHED_BYTES)), maxlen=4)):
         texts: dict[str, Any] = {}
         with contextlib.suppress(ValueError, RecursionError, KeyError):  # another member of that name
             block = body[match.end() : match.end() + _LONGEST_BLOCK]

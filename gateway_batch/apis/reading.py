@@ -17,6 +17,8 @@ from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
 _LAST_BLOCKS = 4
 _LONGEST_BLOCK = 65_536
+_SEARCHED_BYTES = 256 << 10  # at the end, where the block stands
+_USAGE = re.compile(rb'"(usage|usageMetadata)"\s*:\s*(?=\{)')
 
 
 def read_answer(api: Api[Any], reply: HttpReply, token: str | None = None) -> InferenceResult:
@@ -62,7 +64,8 @@ def _paid(api: Api[Any], reply: HttpReply) -> InferenceResult | None:
     """The tokens in the last usage block of an answer that is not understood; None where there are none."""
     if not 200 <= reply.status < 300:
         return None
-    found = deque(re.finditer(rb'"(usage|usageMetadata)"\s*:\s*(?=\{)', reply.body), maxlen=_LAST_BLOCKS)
+    searched = _USAGE.finditer(reply.body, max(0, len(reply.body) - _SEARCHED_BYTES))
+    found = deque(searched, maxlen=_LAST_BLOCKS)
     for match in reversed(found):
         block = _object_at(reply.body, match.end())
         if block is not None:
