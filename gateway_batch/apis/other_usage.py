@@ -6,17 +6,15 @@ import contextlib
 import functools
 import json
 import re
-from collections import deque
 from typing import Any
 
 from gateway_batch.apis.replies import as_count
+from gateway_batch.apis.usage_blocks import last_blocks
 from gateway_batch.types import HttpReply, JsonObject, TokenUsage
 
 MOST_ENTRIES = 32
 LONGEST_KEY = 128
 _LONGEST_NUMBER = 40
-_LONGEST_BLOCK = 65_536
-_SEARCHED_BYTES = 256 << 10
 _MOST_BYTES = 4_800  # of all entries as JSON: the room that is set aside for an outcome is bounded
 
 _KEY = re.compile(rf"[A-Za-z0-9_.:/\-]{{1,{LONGEST_KEY}}}")  # a word: a key with a space or a quote may be some text
@@ -92,15 +90,12 @@ def _gather(value: dict[str, Any] | list[Any], above: str, found: dict[str, Any]
 def _as_written(found: dict[str, Any], name: str, body: bytes) -> dict[str, Any]:
     """The numbers' own texts, which no float keeps; the numbers themselves where the block is not found again.
 
-    Inside a JSON string every quote has a backslash before it, so a quoted name before a colon is a member's. The
-    body is not read again from its begin, as it may be long.
+    The body is not read again from its begin, as it may be long.
     """
-    pattern = re.compile(rb'"%b"\s*:\s*(?=\{)' % name.encode())
-    for match in reversed(deque(pattern.finditer(body, max(0, len(body) - _SEARCHED_BYTES)), maxlen=4)):
+    for _, block in last_blocks(body, name):
         texts: dict[str, Any] = {}
         with contextlib.suppress(ValueError, RecursionError, KeyError):  # another member of that name
-            block = body[match.end() : match.end() + _LONGEST_BLOCK]
-            _gather(_AS_WRITTEN.raw_decode(block.decode("utf-8", "ignore"))[0], "", texts)
+            _gather(_AS_WRITTEN.raw_decode(block)[0], "", texts)
             if all(type(number)(texts[path]) == number for path, number in found.items()):
                 return {path: texts[path] for path in found}
     return found

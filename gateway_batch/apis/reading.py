@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections import deque
 from dataclasses import replace
 from typing import Any
 
 from gateway_batch.apis.registry import Api
 from gateway_batch.apis.replies import invalid_response
 from gateway_batch.apis.secrets import masked
+from gateway_batch.apis.usage_blocks import last_blocks
 from gateway_batch.errors import CallError, MalformedError
 from gateway_batch.types import HttpReply, InferenceResult, JsonObject
-
-_LAST_BLOCKS = 4
-_LONGEST_BLOCK = 65_536
-_SEARCHED_BYTES = 256 << 10  # at the end, where the block stands
-_USAGE = re.compile(rb'"(usage|usageMetadata)"\s*:\s*(?=\{)')
 
 
 def read_answer(api: Api[Any], reply: HttpReply, token: str | None = None) -> InferenceResult:
@@ -64,20 +58,17 @@ def _paid(api: Api[Any], reply: HttpReply) -> InferenceResult | None:
     """The tokens in the last usage block of an answer that is not understood; None where there are none."""
     if not 200 <= reply.status < 300:
         return None
-    searched = _USAGE.finditer(reply.body, max(0, len(reply.body) - _SEARCHED_BYTES))
-    found = deque(searched, maxlen=_LAST_BLOCKS)
-    for match in reversed(found):
-        block = _object_at(reply.body, match.end())
-        if block is not None:
-            usage = api.usage({match[1].decode(): block}, reply)
+    for name, text in last_blocks(reply.body, "usage", "usageMetadata"):
+        if (block := _first_object(text)) is not None:
+            usage = api.usage({name: block}, reply)
             if usage.total_tokens is not None or usage.output_tokens is not None:
                 return InferenceResult("", usage=usage)
     return None
 
 
-def _object_at(body: bytes, start: int) -> JsonObject | None:
+def _first_object(text: str) -> JsonObject | None:
     try:
-        found = json.JSONDecoder().raw_decode(body[start : start + _LONGEST_BLOCK].decode("utf-8", "ignore"))[0]
+        found = json.JSONDecoder().raw_decode(text)[0]
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
