@@ -125,13 +125,12 @@ def _answer_each(call: Call, batches: Batches) -> Answers:
         return with_details(result) if plan.details else result.value
 
     async def alone(request: InferenceRequest | RecordRequest, deadline: float) -> Any:
-        try:
-            value = await value_of(request, deadline)
-        except CallError as error:
-            call.counts.sent += error.was_sent
-            raise
         call.counts.sent += 1
-        return value
+        try:
+            return await value_of(request, deadline)
+        except CallError as error:
+            call.counts.sent -= not error.was_sent
+            raise
 
     async def answer(request: InferenceRequest | RecordRequest | CallError) -> Any:
         value = await shared(request)
@@ -164,31 +163,30 @@ def _answer_packed(call: Call, batches: Batches) -> Answers:
     in_flight = InFlightRequests()
 
     async def counted(request: EmbeddingRequest, deadline: float | None) -> InferenceResult:
+        if single_flight is None:
+            return await infer(request, deadline)
+        single_flight.requests += 1
         try:
-            result = await infer(request, deadline)
+            return await infer(request, deadline)
         except CallError as error:
-            count(error.was_sent)
+            single_flight.requests -= not error.was_sent
             raise
-        count(True)
-        return result
-
-    def count(was_sent: bool) -> None:
-        if single_flight is not None:
-            single_flight.requests += was_sent
 
     embedder = BatchEmbedder(counted, vectors_of)
 
     async def answer(request: EmbeddingRequest) -> list[Vector | CallError]:
-        answers = await (
-            embedder.embed(request, call.deadline()) if single_flight is None else once(request, single_flight)
-        )
-        if single_flight is None:
-            call.counts.sent += sum(not isinstance(answer, CallError) or answer.was_sent for answer in answers)
+        answers = await (alone(request) if single_flight is None else once(request, single_flight))
         failure = next((answer for answer in answers if isinstance(answer, CallError)), None)
         if failure is not None and plan.fail_on_error:  # only now: what its neighbours got is kept
             if failure.kind in KEPT:
                 await in_flight.end()
             raise failure
+        return answers
+
+    async def alone(request: EmbeddingRequest) -> list[Vector | CallError]:
+        call.counts.sent += len(request.texts)
+        answers = await embedder.embed(request, call.deadline())
+        call.counts.sent -= sum(isinstance(answer, CallError) and not answer.was_sent for answer in answers)
         return answers
 
     async def once(request: EmbeddingRequest, single_flight: SingleFlight) -> list[Vector | CallError]:
