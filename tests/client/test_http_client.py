@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import gateway_batch as gb
 from gateway_batch.devgateway import RunningGateway
+from gateway_batch.types import HttpReply
 from tests.unit.samples import sealed_rows
 
 from .conftest import TOKEN, GatewayRecord, ours
@@ -56,6 +58,17 @@ def test_a_row_whose_budget_ended_between_two_attempts_was_sent(
     (row,) = sealed_rows(tmp_path / "spool")
     assert isinstance(error, gb.CallError)
     assert (error.kind, error.was_sent, error.event_id) == ("budget", True, row["client_metadata"]["event_id"])
+
+
+def test_a_failed_row_keeps_nothing_of_its_answer(client_through: Callable[..., gb.Client]) -> None:
+    """Errors are kept for as long as a partition has rows: 16,384 of them."""
+    with client_through(lambda _: httpx.Response(400, text="x" * 100_000)) as client:
+        (error,) = client.query_many(MODEL, PROMPTS[:1], fail_on_error=False)
+    assert isinstance(error, gb.CallError)
+    assert (error.__cause__, error.__context__) == (None, None)
+    kept = [value for frame, _ in traceback.walk_tb(error.__traceback__) for value in frame.f_locals.values()]
+    assert kept
+    assert not any(isinstance(value, HttpReply) for value in kept)
 
 
 def test_a_mock_answers_in_the_clients_thread_and_is_recorded(

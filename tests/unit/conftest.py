@@ -13,12 +13,14 @@ import pytest
 
 from gateway_batch.admission import lease_stores
 from gateway_batch.transport import redis_connection
+from gateway_batch.usage.spool import prepare
 from tests.redis_server import RedisServer, redis_running
 from tests.waiting import WITHIN_S
 
 from .client_bench import Bench, client_bench
 from .executor_bench import player
 from .loop_thread import loop_thread
+from .samples import killed_writer
 from .single_flight_bench import Store
 
 
@@ -69,3 +71,16 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     with client_bench(tmp_path) as bench:
         yield bench
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """An empty spool folder."""
+    prepare(tmp_path / "spool")
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def dead(tmp_path: Path, spool: Path) -> Path:
+    """The spool folder of a killed writer."""
+    return killed_writer(tmp_path, spool)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Kind, line_of
-from gateway_batch.usage.spool import active_dir, prepare, sealed_dir
+from gateway_batch.usage.spool import active_dir, sealed_dir
 from gateway_batch.usage.strangers import shown, strangers
 
 from .processes import children, intend_and_hang
@@ -18,23 +18,11 @@ from .samples import (
     OF_A_KILLED_WRITER,
     active_segments,
     answered,
-    killed_writer,
     open_writer,
     outcomes,
     record,
     sealed_rows,
 )
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    prepare(tmp_path / "spool")
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def dead(tmp_path: Path, spool: Path) -> Path:
-    return killed_writer(tmp_path, spool)
 
 
 def test_what_a_killed_process_sent_is_of_unknown_outcome(spool: Path) -> None:

@@ -14,7 +14,7 @@ from gateway_batch.local_files.machine import machine_id
 from gateway_batch.usage import spool_backlog, writer_locks
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Origin, header
-from gateway_batch.usage.spool import active_dir, prepare
+from gateway_batch.usage.spool import active_dir
 from gateway_batch.usage.spool_backlog import backlog
 from gateway_batch.usage.strangers import strangers
 
@@ -22,21 +22,9 @@ from .processes import children, intend_and_hang
 from .samples import (
     OF_A_KILLED_WRITER,
     active_segments,
-    killed_writer,
     outcomes,
     sealed_rows,
 )
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    prepare(tmp_path / "spool")
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def dead(tmp_path: Path, spool: Path) -> Path:
-    return killed_writer(tmp_path, spool)
 
 
 def under_another_name(dead: Path) -> Path:
