@@ -34,12 +34,15 @@ class ErrorKind(StrEnum):
     NOT_FOUND = "not_found"
     BAD_REQUEST = "bad_request"
     TOO_LARGE = "too_large"
+    QUOTA = "quota"
     CONFLICT = "conflict"
     RATE_LIMIT = "rate_limit"
     SERVER = "server"
+    OVERLOADED = "overloaded"
     POLICY = "policy"
     NOT_JSON = "not_json"
     INVALID_RESPONSE = "invalid_response"
+    NO_ANSWER = "no_answer"
     BUDGET = "budget"
 
     @classmethod
@@ -107,11 +110,13 @@ class CallError(GatewayBatchError):
         status: the HTTP status, None without an answer.
         request_id: the server's id of the request, None if it gave none.
         retry_after_s: seconds the server asked to wait, None if it didn't say.
+        should_retry: whether the server said that the call is worth another try (`x-should-retry`); None if it didn't.
         paid: the model and tokens that the failed answer reports all the same, its value empty; None if it has none.
         event_id: of the attempt that failed; None if none was sent.
         was_sent: whether any attempt of the call was sent.
     """
 
+    should_retry: bool | None = None
     event_id: str | None = None
     was_sent: bool = False
 
@@ -188,6 +193,7 @@ CONNECT_MESSAGES = {
 _ROW_CLASSES = {
     ErrorKind.NOT_JSON: "AI_FUNCTION_JSON_PARSE_ERROR",
     ErrorKind.INVALID_RESPONSE: "AI_FUNCTION_INVALID_HTTP_RESPONSE",
+    ErrorKind.NO_ANSWER: "AI_FUNCTION_INVALID_HTTP_RESPONSE",
 }
 
 

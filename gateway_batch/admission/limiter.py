@@ -42,7 +42,7 @@ class Slots(Protocol):
 
 @dataclass(slots=True)
 class _Waiter:
-    granted: asyncio.Future[None]
+    granted: asyncio.Future[int]
     deadline: float
     need: Amount
 
@@ -136,21 +136,24 @@ class Limiter:
             await self._lease_client.close()
         self._states.close()
 
-    async def _acquire(self, service: _Service, deadline: float, need: Amount) -> None:
+    async def _acquire(self, service: _Service, deadline: float, need: Amount) -> int:
+        """The number of the call at its service, once it may go out."""
         if self._lease_client is not None and (refusal := self._lease_client.refusal) is not None:
             raise refusal
         now = self._clock()
         opens_at = service.throttle.opens_at(now)
         if deadline <= (now if opens_at is None else opens_at):
             raise self._too_late(service)
-        if service.waiting or opens_at != now or not self._take(service, need, now):
+        number = 0 if service.waiting or opens_at != now else self._take(service, need, now)
+        if not number:
             look_at = now + _LOOK_AGAIN_S
             if opens_at is not None and now < opens_at < look_at:
                 look_at = opens_at
-            await self._wait(service, deadline, need, look_at)
+            number = await self._wait(service, deadline, need, look_at)
             if service.throttle.closed_until > self._clock():  # a 429 came between the grant and this turn of the loop
                 self._release(service, need, NOTHING)
-                await self._acquire(service, deadline, need)
+                return await self._acquire(service, deadline, need)
+        return number
 
     def _release(self, service: _Service, need: Amount, used: Amount) -> None:
         service.throttle.ended()
@@ -163,24 +166,23 @@ class Limiter:
         elif self._timer is None:
             self._look_by(self._clock() + _LOOK_AGAIN_S)
 
-    def _take(self, service: _Service, need: Amount, now: float) -> bool:
-        """For a call that the throttle lets out now."""
+    def _take(self, service: _Service, need: Amount, now: float) -> int:
+        """The number of a call that the throttle lets out now; 0 if it has to wait for a slot or a lease."""
         if self._slots is not None and not self._slots.take():
-            return False
+            return 0
         if self._lease_client is not None and not self._lease_client.take(need):
             if self._slots is not None:
                 self._slots.give()
-            return False
-        service.throttle.sent(now)
-        return True
+            return 0
+        return service.throttle.sent(now)
 
-    async def _wait(self, service: _Service, deadline: float, need: Amount, look_at: float) -> None:
+    async def _wait(self, service: _Service, deadline: float, need: Amount, look_at: float) -> int:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), deadline, need)
         service.waiting.append(waiter)
         self._count_waiting(1, need)
         self._look_by(look_at)
         try:
-            await waiter.granted
+            return await waiter.granted
         except asyncio.CancelledError:
             if waiter.granted.done() and not waiter.granted.cancelled() and waiter.granted.exception() is None:
                 self._release(service, need, NOTHING)
@@ -211,8 +213,10 @@ class Limiter:
                 elif refusal is not None or waiter.deadline <= now:
                     waiter.granted.set_exception(refusal or self._too_late(service))
                     self._drop_first(waiting)
-                elif (opens_at := service.throttle.opens_at(now)) == now and self._take(service, waiter.need, now):
-                    waiter.granted.set_result(None)
+                elif (opens_at := service.throttle.opens_at(now)) == now and (
+                    number := self._take(service, waiter.need, now)
+                ):
+                    waiter.granted.set_result(number)
                     self._drop_first(waiting)
                 else:
                     if opens_at is not None and opens_at > now:
@@ -262,9 +266,21 @@ class Slot:
 
     Attributes:
         service_is_down: the attempt failed as all do, so it is not the row's failure.
+        refused_alone: it was answered 429, while the service lets other calls through.
     """
 
-    __slots__ = ("_deadline", "_limiter", "_need", "_sent_at", "_service", "_size", "_used", "service_is_down")
+    __slots__ = (
+        "_deadline",
+        "_limiter",
+        "_need",
+        "_number",
+        "_sent_at",
+        "_service",
+        "_size",
+        "_used",
+        "refused_alone",
+        "service_is_down",
+    )
 
     def __init__(self, limiter: Limiter, service: _Service, deadline: float, size: Size | None) -> None:
         self._limiter = limiter
@@ -273,12 +289,13 @@ class Slot:
         self._size = size
         self._need = self._used = ONE_REQUEST
         self._sent_at = 0.0
-        self.service_is_down = False
+        self._number = 0
+        self.service_is_down = self.refused_alone = False
 
     async def __aenter__(self) -> Self:
         if self._size is not None:
             self._need = self._service.estimator.estimate(self._size)
-        await self._limiter._acquire(self._service, self._deadline, self._need)
+        self._number = await self._limiter._acquire(self._service, self._deadline, self._need)
         self._sent_at = self._limiter._clock()
         return self
 
@@ -286,6 +303,10 @@ class Slot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._limiter._release(self._service, self._need, self._used)
+
+    def held_s(self) -> float:
+        """Seconds since the attempt was let out."""
+        return self._limiter._clock() - self._sent_at
 
     def used(self, usage: TokenUsage) -> None:
         """The attempt took tokens, whatever its answer was."""
@@ -302,9 +323,16 @@ class Slot:
 
     def throttled(self, retry_after_s: float | None) -> None:
         """It was answered 429."""
-        self._service.throttle.throttled(self._limiter._clock(), self._sent_at, retry_after_s)
+        self.refused_alone = not self._service.throttle.throttled(
+            self._limiter._clock(), self._sent_at, self._number, retry_after_s
+        )
 
-    def failed(self, row: int) -> None:
-        """It failed in a way that the service may be at fault for; `row` identifies the row of the attempt."""
-        counts = self._service.throttle.failed(self._limiter._clock(), self._sent_at, row)
+    def failed(self, row: int, *, is_waited_out: bool = False) -> None:
+        """It failed in a way that the service may be at fault for; `row` identifies the row of the attempt.
+
+        Args:
+            row: of the attempt.
+            is_waited_out: the service says that it will answer later.
+        """
+        counts = self._service.throttle.failed(self._limiter._clock(), self._sent_at, row, is_waited_out=is_waited_out)
         self.service_is_down = not counts

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from gateway_batch.admission.refusal_evidence import RefusalEvidence
 from gateway_batch.admission.shared_throttle import SharedThrottleState
 
 _FIRST_CALLS, _DOUBLES_IN_S = 8, 0.04  # so that a 429 that comes at once finds few behind it
@@ -29,10 +30,12 @@ _BELOW_MEASURED = 0.98
 _LARGEST_CUT_OF_PACE = 0.8
 _STEADY_S, _FIRST_GROWTH, _LATER_GROWTH, _MOST_GROWTH = 2.5, 0.01, 0.03, 0.5  # of the pace, a second
 _PACE_HOLDS_S = 0.05
+_SLOWER = 0.6
+_COUNTED_OVER_S, _SHORTEST_COUNT_S = 1.0, 0.25
 _ALMOST_ONE = 1 - 1e-6
 
 _SLOW_START = 4.0
-_FAILURES_MEAN_DOWN = 8
+_FAILURES_MEAN_DOWN, _WAITED_OUT_MEANS_DOWN = 8, 4
 _FIRST_PROBE_S, _SLOWER_PROBES, _LONGEST_PROBE_S = 0.5, 1.6, 5.0
 
 
@@ -58,6 +61,11 @@ class AdaptiveThrottle:
         self._bursts_in_a_row = 0
         self._bursts_seen = state.bursts
         self._burst_is_new = False
+        self._evidence = RefusalEvidence()
+        self._asked_until = 0.0
+        self._is_measured = False  # the rate that is to be measured is what the service bears
+        self._passed_per_s = 0.0  # by this service, at its best or by the last measurement
+        self._counted, self._counted_since, self._counted_before = 0, 0.0, 0.0
         self._let_through = 0  # since the burst before
         self._pace: _Pace | None = None
         self._rate_is_known = False
@@ -97,14 +105,19 @@ class AdaptiveThrottle:
             self._keep_to(self._pace.rate + more)
         return self._pace.ready_at(now)
 
-    def sent(self, now: float) -> None:
-        """A call goes out."""
+    def sent(self, now: float) -> int:
+        """A call goes out; its number."""
         self.in_flight += 1
         self._let_through += 1
+        if now - self._counted_since >= _COUNTED_OVER_S:
+            self._counted_before = self._counted / (now - self._counted_since)
+            self._counted, self._counted_since = 0, now
+        self._counted += 1
         if self._first_sent_at is None:
             self._first_sent_at = now
         if self._pace is not None:
             self._pace.take(now)
+        return self._evidence.sent()
 
     def ended(self) -> None:
         """A call is over, however."""
@@ -125,9 +138,25 @@ class AdaptiveThrottle:
                 self._ceiling, self._limit + (_GROWTH if self._limit < self._threshold else 1 / self._limit)
             )
 
-    def throttled(self, now: float, sent_at: float, retry_after_s: float | None) -> None:
-        """A call sent at `sent_at` was answered 429: pauses as long as asked, and slows down once a burst."""
+    def throttled(self, now: float, sent_at: float, number: int, retry_after_s: float | None) -> bool:
+        """A call of this number, sent at `sent_at`, was answered 429.
+
+        Where the service has had enough, it gets a pause as long as it asks for, and calls slow down once a burst.
+
+        Returns:
+            Whether it has: else it refused this call and goes on with others.
+        """
         self._let_through -= 1
+        self._counted -= 1
+        has_enough = self._evidence.refused(number, self.in_flight)
+        if retry_after_s is not None:
+            self._asked_until = max(self._asked_until, now + retry_after_s)
+        if not has_enough and self._may_be_chance():
+            return False
+        if self._pace is None:
+            self._passed_per_s = self._seen_to_pass(now) if self._evidence.is_enough else math.inf
+        self._is_measured = has_enough
+        self._evidence.clear()
         self._state.refused(now, sent_at)
         if self._state.bursts != self._bursts_seen:
             self._begin_burst()
@@ -135,16 +164,36 @@ class AdaptiveThrottle:
             self._state.report(self._let_through)
         if retry_after_s is None:
             doubled = 2.0 ** min(max(0, self._bursts_in_a_row - 1), 10)
-            retry_after_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * doubled) * (0.5 + self._rng())
-        self._state.close_until(now + retry_after_s)
+            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * doubled) * (0.5 + self._rng())
+            self._asked_until = max(self._asked_until, now + pause_s)
+        self._state.close_until(self._asked_until)
+        return True
 
-    def failed(self, now: float, sent_at: float, row: int) -> bool:
+    def _seen_to_pass(self, now: float) -> float:
+        """Calls a second that were not refused, in this second or the one before."""
+        counted_s = max(_SHORTEST_COUNT_S, now - self._counted_since)
+        return max(self._counted / counted_s, self._counted_before)
+
+    def _may_be_chance(self) -> bool:
+        """Whether a 429 that hit a single call leaves the pace as it is.
+
+        It does before there is a pace, and where calls are refused that are much slower than what has passed: the pace
+        is searched for anew then, until more than single calls are refused.
+        """
+        if self._pace is not None and self._rate_is_known:
+            if self._pace.rate >= _SLOWER * self._passed_per_s:
+                return False
+            self._pace, self._rate_is_known = _Pace(self._pace.rate, _growth_in_search), False
+        return True
+
+    def failed(self, now: float, sent_at: float, row: int, *, is_waited_out: bool = False) -> bool:
         """A call failed in a way that the service may be at fault for.
 
         Args:
             now: the time.
             sent_at: when it was sent.
             row: identifies the row, as a row's calls fail together.
+            is_waited_out: the service says that it will answer later: it may be down from the first call on.
 
         Returns:
             Whether the failure counts as its row's: not while the service is down.
@@ -154,7 +203,11 @@ class AdaptiveThrottle:
                 self._pause_probes(now)
             return False
         self._failing.add(row)
-        if not self._has_answered or len(self._failing) < max(2.0, min(_FAILURES_MEAN_DOWN, self._ceiling)):
+        if is_waited_out:
+            is_down = len(self._failing) >= _WAITED_OUT_MEANS_DOWN
+        else:
+            is_down = self._has_answered and len(self._failing) >= max(2.0, min(_FAILURES_MEAN_DOWN, self._ceiling))
+        if not is_down:
             return True
         self._down_since = now
         self._threshold = max(_SLOW_START, self._limit * _CUT)
@@ -208,6 +261,8 @@ class AdaptiveThrottle:
             if self._rate_is_known:
                 assert self._pace is not None
                 rate = max(rate, self._pace.rate * _LARGEST_CUT_OF_PACE)
+            if self._is_measured:
+                self._passed_per_s = rate
             self._keep_to(rate)
         elif not self._rate_is_known:
             self._pace = _Pace(_FIRST_RATE, _growth_in_search)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from gateway_batch.apis.endings import CALLED, CUT, REFUSED, Ending, text_result
 from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.replies import (
-    CUT,
-    REFUSED,
     check_error,
     check_policy,
     count,
@@ -16,7 +16,6 @@ from gateway_batch.apis.replies import (
     object_or_empty,
     string,
     sum_of,
-    text_result,
 )
 from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
@@ -36,6 +35,7 @@ DEFAULT_MAX_TOKENS = 4096
 JSON_INSTRUCTIONS = "Answer with one JSON object and nothing else: no other text, no code fence."
 
 _WORDS = {"stop": "stop_sequences"}
+_REASONING = frozenset({"thinking", "redacted_thinking"})
 _COUNTED = frozenset(
     {
         "input_tokens",
@@ -45,7 +45,7 @@ _COUNTED = frozenset(
         "output_tokens_details.thinking_tokens",
     }
 )
-_WHY_EMPTY = {"max_tokens": CUT, "model_context_window_exceeded": CUT}
+_ENDINGS = {"max_tokens": CUT, "model_context_window_exceeded": CUT, "tool_use": CALLED}
 
 
 class AnthropicMessages:
@@ -79,13 +79,20 @@ class AnthropicMessages:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The text blocks, joined; others, such as thinking, are left out."""
         body = json_object(reply)
-        usage, ending = _usage(body, reply), string(body.get("stop_reason"))
-        paid = InferenceResult("", usage=usage, model=string(body.get("model")), finish_reason=ending)
+        usage, ended = _usage(body, reply), string(body.get("stop_reason"))
+        paid = InferenceResult("", usage=usage, model=string(body.get("model")), finish_reason=ended)
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
-        text = _text(body.get("content"), may_be_empty=ending in ("end_turn", "stop_sequence"))
-        why = _refusal(body) if ending == "refusal" else _WHY_EMPTY.get(ending or "")
-        return text_result(reply, paid, text, why_empty=why, where="content[].text")
+        content = body.get("content")
+        text = _text(content, may_be_empty=ended in ("end_turn", "stop_sequence"))
+        return text_result(
+            reply,
+            paid,
+            text,
+            ending=_refusal(body) if ended == "refusal" else _ENDINGS.get(ended or ""),
+            has_reasoning=_has_reasoning(content),
+            where="content[].text",
+        )
 
     def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
         """What the answer says of its tokens."""
@@ -125,9 +132,15 @@ def _text(content: Any, *, may_be_empty: bool) -> str | None:
     return "".join(blocks) if blocks or may_be_empty else None
 
 
-def _refusal(body: JsonObject) -> str:
+def _refusal(body: JsonObject) -> Ending:
+    """The service's own words for why the model refused."""
     explanation = string(object_or_empty(body.get("stop_details")).get("explanation"))
-    return f"{REFUSED}: {explanation[:500]}" if explanation else REFUSED
+    return replace(REFUSED, what=f"{REFUSED.what}: {explanation[:500]}") if explanation else REFUSED
+
+
+def _has_reasoning(content: Any) -> bool:
+    blocks = content if isinstance(content, list) else ()
+    return any(isinstance(block, dict) and block.get("type") in _REASONING for block in blocks)
 
 
 def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway_batch.apis.endings import CUT, Ending, broken, text_result
 from gateway_batch.apis.other_usage import with_others
-from gateway_batch.apis.replies import CUT, check_error, check_policy, count, json_object, string, sum_of, text_result
+from gateway_batch.apis.replies import check_error, check_policy, count, json_object, string, sum_of
 from gateway_batch.apis.requests import json_request
+from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -37,7 +39,9 @@ _COUNTED = frozenset(
         "cachedContentTokenCount",
     }
 )
-_COMPLETE = ("STOP", "FINISH_REASON_UNSPECIFIED")
+_COMPLETE = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED"})
+_BROKEN = frozenset({"OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "NO_IMAGE"})
+_NO_TEXT = Ending(ErrorKind.NO_ANSWER, "the answer has no parts")
 
 
 class Gemini:
@@ -61,18 +65,23 @@ class Gemini:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first candidate's text parts, joined; thoughts are left out."""
         body = json_object(reply)
-        usage, ending = _usage(body, reply), _finish_reason(body)
-        paid = InferenceResult("", usage=usage, model=string(body.get("modelVersion")), finish_reason=ending)
+        usage, ended = _usage(body, reply), _finish_reason(body)
+        paid = InferenceResult("", usage=usage, model=string(body.get("modelVersion")), finish_reason=ended)
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
+        where, has_reasoning = "candidates[0].content.parts[].text", False
         match body:
             case {"candidates": [dict(candidate), *_]}:
-                text, why = _text(candidate.get("content"), may_be_empty=ending == "STOP"), _why_empty(ending)
+                parts = _parts_of(candidate.get("content"))
+                text, ending = _text(parts), _ending(ended)
+                has_reasoning = any(part.get("thought") is True for part in parts)
+                if text is None and ending is None and ended == "STOP":
+                    ending = _NO_TEXT
             case {"promptFeedback": {"blockReason": str(reason)}}:
-                text, why = None, f"the prompt was blocked: {reason[:100]}"
+                text, ending = None, Ending(ErrorKind.POLICY, f"the prompt was blocked: {reason[:100]}")
             case _:
-                text = why = None
-        return text_result(reply, paid, text, why_empty=why, where="candidates[0].content.parts[].text")
+                text = ending = None
+        return text_result(reply, paid, text, ending=ending, has_reasoning=has_reasoning, where=where)
 
     def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
         """What the answer says of its tokens."""
@@ -98,14 +107,14 @@ def _config(call: InferenceRequest) -> JsonObject:
     return config
 
 
-def _text(content: Any, *, may_be_empty: bool) -> str | None:
+def _parts_of(content: Any) -> list[JsonObject]:
     parts = content.get("parts") if isinstance(content, dict) else None
-    texts = [
-        part["text"]
-        for part in (parts if isinstance(parts, list) else ())
-        if isinstance(part, dict) and isinstance(part.get("text"), str) and part.get("thought") is not True
-    ]
-    return "".join(texts) if texts or may_be_empty else None
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+
+
+def _text(parts: list[JsonObject]) -> str | None:
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str) and part.get("thought") is not True]
+    return "".join(texts) if texts else None
 
 
 def _finish_reason(body: JsonObject) -> str | None:
@@ -115,10 +124,12 @@ def _finish_reason(body: JsonObject) -> str | None:
     return None
 
 
-def _why_empty(ending: str | None) -> str | None:
-    if ending is None or ending in _COMPLETE:
+def _ending(reason: str | None) -> Ending | None:
+    if reason is None or reason in _COMPLETE:
         return None
-    return CUT if ending == "MAX_TOKENS" else f"the answer was withheld: {ending[:100]}"
+    if reason in _BROKEN:
+        return broken(reason)
+    return CUT if reason == "MAX_TOKENS" else Ending(ErrorKind.POLICY, f"the answer was withheld: {reason[:100]}")
 
 
 def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:

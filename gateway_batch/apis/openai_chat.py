@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway_batch.apis.endings import CALLED, CUT, FILTERED, REFUSED, Ending, broken, text_result
 from gateway_batch.apis.other_usage import with_others
-from gateway_batch.apis.replies import (
-    CUT,
-    FILTERED,
-    REFUSED,
-    body_error,
-    check_error,
-    check_policy,
-    count,
-    json_object,
-    string,
-    sum_of,
-    text_result,
-)
+from gateway_batch.apis.replies import body_error, check_error, check_policy, count, json_object, string, sum_of
 from gateway_batch.apis.requests import json_request
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
@@ -33,7 +22,8 @@ from gateway_batch.types import (
 )
 
 _WHERE = "choices[0].message.content"
-_WHY_EMPTY = {"length": CUT, "content_filter": FILTERED}
+_ENDINGS = {"length": CUT, "model_length": CUT, "content_filter": FILTERED}
+_BROKEN = frozenset({"abort", "aborted", "cancelled", "error", "insufficient_system_resource", "network_error"})
 _COUNTED = frozenset(
     {
         "prompt_tokens",
@@ -75,14 +65,16 @@ class OpenAIChat:
             case {"choices": [{"finish_reason": "error"} as choice, *_]}:  # a router's word for its provider's
                 check_error(choice, reply, paid)
                 raise body_error(reply, ErrorKind.SERVER, "the provider ended the answer with an error", paid)
-            case {"choices": [{"message": {"content": content}}, *_]} if text := _text(content):
-                return InferenceResult(text, usage, paid.model, finish_reason=ended)
+            case {"choices": [{"message": dict(message)}, *_]} if text := _text(message.get("content")):
+                return text_result(reply, paid, text, ending=_ending(ended), has_reasoning=False, where=_WHERE)
         check_error(body, reply, paid)
         match body:
             case {"choices": [{"message": dict(message)}, *_]}:
-                why = _refusal(message) or _WHY_EMPTY.get(ended or "") or _called(message)
-                return text_result(reply, paid, _text(message.get("content")), why_empty=why, where=_WHERE)
-        return text_result(reply, paid, None, why_empty=None, where=_WHERE)
+                text, ending = _text(message.get("content")), _ending(ended) or _unsaid(message)
+                return text_result(
+                    reply, paid, text, ending=ending, has_reasoning=_has_reasoning(message), where=_WHERE
+                )
+        return text_result(reply, paid, None, ending=_ending(ended), has_reasoning=False, where=_WHERE)
 
     def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
         """What the answer says of its tokens."""
@@ -121,16 +113,19 @@ def _finish_reason(body: JsonObject) -> str | None:
     return None
 
 
-def _refusal(message: JsonObject) -> str | None:
-    refusal = message.get("refusal")
-    return f"{REFUSED}: {refusal[:500]}" if isinstance(refusal, str) and refusal else None
+def _ending(reason: str | None) -> Ending | None:
+    return broken(reason) if reason in _BROKEN else _ENDINGS.get(reason or "")
 
 
-def _called(message: JsonObject) -> str | None:
-    match message.get("tool_calls"):
-        case [_, *_]:
-            return "the model called a tool, and gave no text"
-    return None
+def _unsaid(message: JsonObject) -> Ending | None:
+    """What a message has in the place of text."""
+    if message.get("refusal"):
+        return REFUSED
+    return CALLED if message.get("tool_calls") else None
+
+
+def _has_reasoning(message: JsonObject) -> bool:
+    return bool(message.get("reasoning_content") or message.get("reasoning"))
 
 
 def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gateway_batch.apis.endings import CALLED, CUT, FILTERED, REFUSED, Ending, broken, text_result
 from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.replies import (
-    CUT,
-    FILTERED,
-    REFUSED,
     check_error,
     check_policy,
     count,
@@ -17,9 +15,9 @@ from gateway_batch.apis.replies import (
     object_or_empty,
     string,
     sum_of,
-    text_result,
 )
 from gateway_batch.apis.requests import json_request
+from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -33,7 +31,7 @@ from gateway_batch.types import (
 )
 
 _WORDS = {"max_tokens": "max_output_tokens"}
-_WHY_EMPTY = {"max_output_tokens": CUT, "content_filter": FILTERED}
+_ENDINGS = {"max_output_tokens": CUT, "max_tokens": CUT, "content_filter": FILTERED}
 _COUNTED = frozenset(
     {
         "input_tokens",
@@ -76,14 +74,21 @@ class OpenAIResponses:
         paid = InferenceResult("", usage=usage, model=string(body.get("model")), finish_reason=ended)
         check_policy(body, reply, paid)
         check_error(body, reply, paid)
-        if body.get("output") is None:
-            text, why = string(body.get("output_text")), None
+        output = body.get("output")
+        ending, has_reasoning = _ending(body), False
+        if output is None:
+            text = string(body.get("output_text"))
         else:
-            parts = list(_content(body["output"]))
+            parts = list(_content(output))
             texts = [part["text"] for part in parts if _is(part, "output_text", "text")]
-            text, why = "".join(texts) if texts else None, _refusal(parts)
-        why = why or _why_incomplete(body)
-        return text_result(reply, paid, text, why_empty=why, where="output[].content[].text")
+            text = "".join(texts) if texts else None
+            has_reasoning = _has_item(output, "reasoning")
+            if any(_is(part, "refusal", "refusal") for part in parts):
+                ending = ending or REFUSED
+            elif text is None and _has_item(output, "function_call"):
+                ending = ending or CALLED
+        where = "output[].content[].text"
+        return text_result(reply, paid, text, ending=ending, has_reasoning=has_reasoning, where=where)
 
     def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
         """What the answer says of its tokens."""
@@ -111,15 +116,17 @@ def _is(part: JsonObject, kind: str, field: str) -> bool:
     return part.get("type") == kind and isinstance(part.get(field), str)
 
 
-def _refusal(parts: list[JsonObject]) -> str | None:
-    refusals = [part["refusal"] for part in parts if _is(part, "refusal", "refusal")]
-    return f"{REFUSED}: {''.join(refusals)[:500]}" if refusals else None
+def _has_item(output: Any, kind: str) -> bool:
+    return isinstance(output, list) and any(isinstance(item, dict) and item.get("type") == kind for item in output)
 
 
-def _why_incomplete(body: JsonObject) -> str | None:
-    if body.get("status") in (None, "completed"):
+def _ending(body: JsonObject) -> Ending | None:
+    status = body.get("status")
+    if status in (None, "completed"):
         return None
-    return _WHY_EMPTY.get(_finish_reason(body) or "") or f"the response is {str(body['status'])[:100]}"
+    if status == "incomplete":
+        return _ENDINGS.get(_finish_reason(body) or "") or Ending(ErrorKind.NO_ANSWER, "the response is incomplete")
+    return broken(f"the response is {status}")
 
 
 def _finish_reason(body: JsonObject) -> str | None:

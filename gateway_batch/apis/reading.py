@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from gateway_batch.apis.echoed_prompts import without_prompts
 from gateway_batch.apis.registry import Api
 from gateway_batch.apis.replies import invalid_response
 from gateway_batch.apis.secrets import masked
@@ -15,13 +17,16 @@ from gateway_batch.errors import CallError, MalformedError
 from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
 
-def read_answer(api: Api[Any], reply: HttpReply, token: str | None = None) -> InferenceResult:
+def read_answer(
+    api: Api[Any], reply: HttpReply, token: str | None = None, prompts: Callable[[], Iterable[str]] = tuple
+) -> InferenceResult:
     """What an answer says.
 
     Args:
         api: the wire format.
         reply: the answer.
         token: that its request carried; None if it carried none.
+        prompts: gives the texts that its request asked about, for an error's message to show none of them.
 
     Raises:
         CallError: it is a refusal, or none that can be read; `paid` has the tokens that it reports all the same. It
@@ -38,7 +43,7 @@ def read_answer(api: Api[Any], reply: HttpReply, token: str | None = None) -> In
         failure = error
     except Exception as error:
         failure = invalid_response(reply, f"the answer can't be read ({type(error).__name__})", _paid(api, reply))
-    failure.args = (masked(str(failure), token), *failure.args[1:])
+    failure.args = (without_prompts(masked(str(failure), token), prompts()), *failure.args[1:])
     if failure.paid is not None:
         failure.paid = _without_token(failure.paid, token)
     failure.__cause__ = failure.__context__ = None

@@ -175,7 +175,13 @@ class GatewayConfig(BaseSettings):
     budget: Budget = Field(
         default=Budget(), description="What may be spent in all; then nothing more is sent, and rows have an error"
     )
-    request_timeout: float = Field(default=120.0, gt=0, le=86_400, description="Seconds for one HTTP attempt")
+    request_timeout: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="Seconds for one HTTP attempt; one that takes longer is tried once more, for twice as long, where "
+        "`row_deadline` leaves the time",
+    )
     row_deadline: float = Field(
         default=900.0, gt=0, le=604_800, description="Seconds for all attempts of a row, waiting included"
     )

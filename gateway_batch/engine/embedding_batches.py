@@ -8,12 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from gateway_batch.apis.batch_limits import most_texts
+from gateway_batch.engine.blame import CONSEQUENCES
 from gateway_batch.errors import CallError, ErrorKind, MalformedError
 from gateway_batch.types import EmbeddingRequest, InferenceResult
-
-# What may be one text's fault, or all texts' size: halves are tried, down to the text that fails by itself.
-_TOO_MUCH = frozenset({ErrorKind.TOO_LARGE, ErrorKind.RATE_LIMIT})
-_SPLIT = _TOO_MUCH | {ErrorKind.BAD_REQUEST, ErrorKind.POLICY, ErrorKind.INVALID_RESPONSE}
 
 Vector = list[float]
 Embedded = TypeVar("Embedded")
@@ -75,6 +73,7 @@ class BatchEmbedder(Generic[Embedded]):
         self._read = read
         self._fail_fast = fail_fast
         self._most: int | None = None
+        self._has_answered = False
 
     async def embed(self, request: EmbeddingRequest, deadline: float | None = None) -> list[Embedded | CallError]:
         """What `read` gives for each text, or the error of that text.
@@ -88,25 +87,46 @@ class BatchEmbedder(Generic[Embedded]):
         """
         texts = request.texts
         if self._most is not None and len(texts) > self._most:
-            return await self._embed_halves(request, deadline)
+            return await self._embed_parts(request, deadline)
         try:
-            return [*self._read(_checked(await self._infer(request, deadline), len(texts)))]
+            vectors = self._read(_checked(await self._infer(request, deadline), len(texts)))
         except CallError as error:
-            if len(texts) == 1 or error.kind not in _SPLIT:
+            if len(texts) == 1 or not CONSEQUENCES[error.kind].splits:
                 if self._fail_fast:
                     raise
                 return [error] * len(texts)
             refused = error
-        answers = await self._embed_halves(request, deadline)
-        if refused.kind in _TOO_MUCH and not any(isinstance(answer, CallError) for answer in answers):
-            self._most = min(self._most or len(texts), (len(texts) + 1) // 2)
+        else:
+            self._has_answered = True
+            return [*vectors]
+        return await self._after_refusal(request, refused, deadline)
+
+    async def _after_refusal(
+        self, request: EmbeddingRequest, refused: CallError, deadline: float | None
+    ) -> list[Embedded | CallError]:
+        """The answers of a batch that was refused as a whole: its parts', down to the text that fails by itself."""
+        texts, told = request.texts, most_texts(str(refused))
+        if told is not None and told < len(texts):
+            self._most = min(self._most or told, told)
+            return await self._embed_parts(request, deadline)
+        half = (len(texts) + 1) // 2
+        if refused.kind is ErrorKind.SERVER and not self._has_answered:  # it may answer nothing at all
+            (first,) = await self.embed(replace(request, texts=texts[:1]), deadline)
+            if isinstance(first, CallError):
+                return [first] * len(texts)
+            return [first, *await self._embed_parts(replace(request, texts=texts[1:]), deadline, half)]
+        answers = await self._embed_parts(request, deadline, half)
+        if not any(isinstance(answer, CallError) for answer in answers):
+            self._most = min(self._most or len(texts), half)
         return answers
 
-    async def _embed_halves(self, request: EmbeddingRequest, deadline: float | None) -> list[Embedded | CallError]:
-        middle = (len(request.texts) + 1) // 2
-        halves = (request.texts[:middle], request.texts[middle:])
-        answers = await asyncio.gather(*(self.embed(replace(request, texts=half), deadline) for half in halves))
-        return [answer for half in answers for answer in half]
+    async def _embed_parts(
+        self, request: EmbeddingRequest, deadline: float | None, most: int | None = None
+    ) -> list[Embedded | CallError]:
+        most = most or self._most or 1
+        parts = [request.texts[at : at + most] for at in range(0, len(request.texts), most)]
+        answers = await asyncio.gather(*(self.embed(replace(request, texts=part), deadline) for part in parts))
+        return [answer for part in answers for answer in part]
 
 
 def _alike(one: EmbeddingRequest, other: EmbeddingRequest) -> bool:

@@ -10,16 +10,20 @@ import copy
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+import orjson
 
 from gateway_batch.admission import Limiter, Size, Slot
 from gateway_batch.apis import api_for
 from gateway_batch.apis.reading import read_answer
 from gateway_batch.apis.secrets import hide_token
 from gateway_batch.config import Credentials
-from gateway_batch.engine.retry import OF_THE_SERVICE, RetryPolicy
+from gateway_batch.engine.blame import CONSEQUENCES
+from gateway_batch.engine.repeated_refusals import RepeatedRefusals
+from gateway_batch.engine.retry import LONGER_TIMEOUT, RetryPolicy, pause_after_429_s
 from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
 from gateway_batch.transport import Transport
 from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, InferenceRequest, InferenceResult, Service
@@ -32,6 +36,8 @@ EVENT_ID_HEADER = "x-client-request-id"
 SOURCE_HEADER = "x-gateway-batch-source"
 
 _RENEWALS = 2
+_REFUSED_ALONE = 10
+"""So often a row alone is answered 429, while the service answers others, before it fails."""
 
 
 class Ledger(Protocol):
@@ -57,7 +63,7 @@ class CallPolicy:
     """
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    request_timeout_s: float = 120.0
+    request_timeout_s: float = 600.0
     row_deadline_s: float = 900.0
     max_retry_after_s: float = 300.0
 
@@ -100,6 +106,7 @@ class RequestExecutor:
         self._sleep = sleep
         self._rng = rng
         self._intents = attempts.Intents()
+        self._refusals = RepeatedRefusals(clock)
 
     async def infer(
         self, call: AnyRequest, service: Service, caller: Caller, deadline: float | None = None
@@ -118,14 +125,38 @@ class RequestExecutor:
             ConfigError: the service's token can't be resolved.
         """
         asked = api_for(service.api).build(call, service)
-        token = self._token(service)
-        request = _addressed(asked, call, service, caller, token)
-        size = _size(request, call, service) if self._limiter.counts_tokens else None
         if deadline is None:
             deadline = self._clock() + self._policy.row_deadline_s
         # A host's services share one URL, and each has limits of its own, for each key.
         name = f"{service.url} {service.model} {service.credential}"
-        attempt = failures = throttled = renewed = 0
+        query = (name, caller.query_execution_id, _asks(call)) if self._refusals else None
+        if query is not None:
+            self._refusals.check(query)
+        try:
+            result = await self._infer(call, service, caller, asked, name, deadline)
+        except CallError as error:
+            if error.was_sent:
+                self._refusals.refused(query or (name, caller.query_execution_id, _asks(call)), error)
+            raise
+        if query is not None:
+            self._refusals.answered(query)
+        return result
+
+    async def _infer(
+        self,
+        call: AnyRequest,
+        service: Service,
+        caller: Caller,
+        asked: HttpRequest,
+        name: str,
+        deadline: float,
+    ) -> InferenceResult:
+        """The attempts of a call."""
+        token = self._token(service)
+        request = _addressed(asked, call, service, caller, token)
+        size = _size(request, call, service) if self._limiter.counts_tokens else None
+        timeout_s = self._policy.request_timeout_s
+        attempt = failures = throttled = alone = renewed = overloaded = late = 0
         failure: CallError | None = None
         while True:
             attempt += 1
@@ -133,15 +164,19 @@ class RequestExecutor:
             try:
                 async with slot:
                     record = self._intend(request, call, service, caller, attempt, slot)
-                    return await self._attempt(service, call, request, record, slot, deadline, token)
+                    return await self._attempt(service, call, request, record, slot, deadline, token, timeout_s)
             except CallError as error:
                 failure = error if failure is None else _after(failure, error)
-            if failure.kind is ErrorKind.RATE_LIMIT:
+            kind = failure.kind
+            if kind is ErrorKind.RATE_LIMIT and failure.should_retry is not False:
                 throttled += 1
-                if throttled > 1 and _may_be_too_large(call, failure):
+                alone += slot.refused_alone
+                if (throttled > 1 and _may_be_too_large(call, failure)) or alone >= _REFUSED_ALONE:
                     raise failure.with_traceback(None)
+                if slot.refused_alone:
+                    await self._sleep(pause_after_429_s(alone, failure.retry_after_s, self._rng()))
                 continue  # the next slot comes when the service wants it, or the deadline does
-            if failure.kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
+            if kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
                 renewed += 1
                 newer = self._token(service)
                 if newer != token:  # it expired on the way
@@ -149,8 +184,18 @@ class RequestExecutor:
                     continue
             if slot.service_is_down:
                 continue  # the next slot comes when it is back, or to probe it
-            failures += 1
-            delay_s = self._policy.retry.delay_s(failures, failure, self._rng(), deadline - self._clock())
+            left_s = deadline - self._clock()
+            if kind is ErrorKind.TIMEOUT and slot.held_s() > timeout_s / 2:
+                timeout_s *= LONGER_TIMEOUT
+                late += 1
+                if late > 1 or left_s < timeout_s:  # it would take as long again, and be paid again
+                    raise failure.with_traceback(None)
+            if kind is ErrorKind.OVERLOADED:
+                overloaded += 1
+                delay_s = self._policy.retry.delay_s(overloaded, failure, self._rng(), left_s)
+            else:
+                failures += 1
+                delay_s = self._policy.retry.delay_s(failures, failure, self._rng(), left_s)
             if delay_s is None:
                 raise failure.with_traceback(None)
             await self._sleep(delay_s)
@@ -189,19 +234,20 @@ class RequestExecutor:
         slot: Slot,
         deadline: float,
         token: str | None,
+        timeout_s: float,
     ) -> InferenceResult:
         started = self._clock()
         assert record.invocation_id is not None
         headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
         if self._event_id_tag is not None:
             headers[TAGS_HEADER] = json.dumps(record.request_tags)
-        timeout_s = max(0.001, min(self._policy.request_timeout_s, deadline - started))
+        timeout_s = max(0.001, min(timeout_s, deadline - started))
         try:
             reply = hide_token(
                 await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s), token
             )
             attempts.note_reply(record, reply, self._milliseconds(started))
-            result = read_answer(api_for(service.api), reply, token)
+            result = read_answer(api_for(service.api), reply, token, lambda: _prompts(call))
             attempts.note_result(record, result, call)
             attempts.note_destination(record, service)
             slot.used(result.usage)  # as reported: an estimate binds no limit
@@ -217,8 +263,8 @@ class RequestExecutor:
                 slot.used(error.paid.usage)
             if error.kind is ErrorKind.RATE_LIMIT:
                 slot.throttled(error.retry_after_s)
-            elif error.kind in OF_THE_SERVICE:
-                slot.failed(id(call))
+            elif CONSEQUENCES[error.kind].is_of_the_service:
+                slot.failed(id(call), is_waited_out=CONSEQUENCES[error.kind].is_waited_out)
             raise
         except BaseException:
             stopped = UnreachableError(ErrorKind.CANCELLED, "stopped by the caller")
@@ -229,6 +275,22 @@ class RequestExecutor:
 
     def _milliseconds(self, since: float) -> int:
         return round((self._clock() - since) * 1000)
+
+
+def _asks(call: AnyRequest) -> Hashable:
+    """What a call has in common with others of its query, beside its service: all but the row's own text."""
+    if isinstance(call, InferenceRequest):
+        return repr(call.parameters), call.instructions, repr(call.response_format), bool(call.images)
+    return repr(call.parameters)
+
+
+def _prompts(call: AnyRequest) -> tuple[str, ...]:
+    """The texts that a call is about."""
+    if isinstance(call, InferenceRequest):
+        return (call.text, call.instructions or "")
+    if isinstance(call, EmbeddingRequest):
+        return call.texts
+    return (orjson.dumps(call.record, default=dict).decode(errors="replace"),)
 
 
 def _addressed(

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway_batch.errors import CallError, ErrorKind
+from gateway_batch.engine.blame import CONSEQUENCES
+from gateway_batch.errors import CallError
 
-# 429 is not here: it says that all calls are too many, so it goes to the limiter. An answer that is not the API's is
-# not here either: it was paid for, and the next is likely the same.
-RETRYABLE = frozenset(
-    {
-        ErrorKind.CONNECT,
-        ErrorKind.DISCONNECT,
-        ErrorKind.TIMEOUT,
-        ErrorKind.CONFLICT,
-        ErrorKind.SERVER,
-        ErrorKind.NOT_JSON,
-    }
-)
+_FIRST_AFTER_429_S, _LONGEST_AFTER_429_S = 0.1, 60.0
+_DOUBLINGS = 16
 
-# What a service that is down answers with, or not at all.
-OF_THE_SERVICE = frozenset({ErrorKind.CONNECT, ErrorKind.DISCONNECT, ErrorKind.TIMEOUT, ErrorKind.SERVER})
+LONGER_TIMEOUT = 2.0
+"""An attempt after one that got no answer in time may take so many times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +19,7 @@ class RetryPolicy:
     """Full-jitter exponential backoff. Pure: jitter is an argument, sleeping is the client's.
 
     Attributes:
-        attempts: in all, the first included.
+        attempts: in all, the first included; those that are waited out are not counted.
         base_s: upper bound of the first delay.
         cap_s: upper bound of any delay.
     """
@@ -41,14 +32,24 @@ class RetryPolicy:
         """Seconds until the next try, or None to give up.
 
         Args:
-            tried: attempts made so far.
+            tried: attempts made so far that ended this way.
             error: how the last one failed.
             jitter: in [0, 1).
             left_s: seconds until the row's deadline; no delay reaches it.
         """
-        if tried >= self.attempts or error.kind not in RETRYABLE:
+        consequence = CONSEQUENCES[error.kind]
+        is_retried = consequence.is_retried if error.should_retry is None else error.should_retry
+        if not consequence.is_waited_out and (tried >= self.attempts or not is_retried):
             return None
-        delay = jitter * min(self.base_s * 2.0 ** (tried - 1), self.cap_s)
+        if error.should_retry is False:
+            return None
+        delay = jitter * min(self.base_s * 2.0 ** min(tried - 1, _DOUBLINGS), self.cap_s)
         if error.retry_after_s is not None:  # never earlier than asked
             delay += error.retry_after_s
         return delay if delay < left_s else None
+
+
+def pause_after_429_s(tried: int, asked_s: float | None, jitter: float) -> float:
+    """Seconds that a row waits after its `tried`th 429, where the service goes on with others; it may ask for less."""
+    longest_s = _LONGEST_AFTER_429_S if asked_s is None else asked_s
+    return min(longest_s, _FIRST_AFTER_429_S * 2.0 ** min(tried - 1, _DOUBLINGS) * (0.5 + jitter))

@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_batch.engine.retry import RETRYABLE, RetryPolicy
+from gateway_batch.engine.blame import CONSEQUENCES
+from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind
 
 SECONDS = st.floats(0, 1e6)
@@ -24,7 +25,8 @@ def test_a_delay_is_in_bounds_not_early_and_not_late(
 ) -> None:
     delay = policy.delay_s(tried, error, rng, left_s)
     asked = error.retry_after_s or 0.0
-    if tried >= policy.attempts or error.kind not in RETRYABLE:
+    follows = CONSEQUENCES[error.kind]
+    if not follows.is_waited_out and (tried >= policy.attempts or not follows.is_retried):
         assert delay is None
     elif delay is None:
         assert asked + policy.cap_s >= left_s

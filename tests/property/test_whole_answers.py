@@ -18,8 +18,9 @@ import pytest
 from gateway_batch.admission import Limiter
 from gateway_batch.apis import task_of
 from gateway_batch.config import Credentials
+from gateway_batch.engine.blame import CONSEQUENCES
 from gateway_batch.engine.request_executor import CallPolicy, RequestExecutor
-from gateway_batch.engine.retry import RETRYABLE, RetryPolicy
+from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.transport import open_transport
 from gateway_batch.types import (
@@ -71,8 +72,13 @@ def no_pause(_: float) -> Awaitable[None]:
 
 def check_attempts(outcome: Any, kinds: list[str | None]) -> None:
     """Whether a row was tried again where that may help, and only there; `kinds` are its attempts' errors."""
-    again = [kind is not None and ErrorKind(kind) in RETRYABLE | {ErrorKind.RATE_LIMIT} for kind in kinds]
-    counted = sum(kind is not None and ErrorKind(kind) in RETRYABLE for kind in kinds)
+    follows = [None if kind is None else CONSEQUENCES[ErrorKind(kind)] for kind in kinds]
+    waited = [
+        kind == ErrorKind.RATE_LIMIT or (then is not None and then.is_waited_out)
+        for kind, then in zip(kinds, follows, strict=True)
+    ]
+    again = [then is not None and (then.is_retried or late) for then, late in zip(follows, waited, strict=True)]
+    counted = sum(then is not None and then.is_retried for then in follows)
     assert all(again[:-1])
     assert counted <= POLICY.retry.attempts
     assert not again[-1] or counted == POLICY.retry.attempts

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway_batch.apis.batch_limits import most_texts
 from gateway_batch.engine.embedding_batches import BatchedRows, BatchEmbedder, BatchSize, batch_texts, vectors_of
 from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import EmbeddingRequest, InferenceResult
@@ -31,7 +32,9 @@ class Service:
         if "bad" in request.texts:
             raise CallError(ErrorKind.BAD_REQUEST, "bad text")
         if "down" in request.texts:
-            raise CallError(ErrorKind.SERVER, "down")
+            raise CallError(ErrorKind.CONNECT, "down")
+        if "fatal" in request.texts:
+            raise CallError(ErrorKind.SERVER, "fatal")
         vectors = [[float(len(text))] for text in request.texts]
         return InferenceResult(vectors[1:] if self.miscount and len(vectors) > 1 else vectors)
 
@@ -91,6 +94,35 @@ def test_a_failure_that_is_no_texts_fault_is_every_rows() -> None:
     service = Service()
     assert embedded(service, ("a", "down")) == [["down", "down"]]
     assert len(service.sent) == 1
+
+
+def test_a_text_that_a_service_fails_on_fails_alone() -> None:
+    service = Service()
+    assert embedded(service, ("a", "fatal", "bb"), ("fatal", "a")) == [[[1.0], "fatal", [2.0]], ["fatal", [1.0]]]
+    assert service.sent.count(("a",)) == 2
+
+
+def test_a_service_that_has_answered_nothing_is_asked_for_one_text_of_a_batch() -> None:
+    service = Service()
+    assert embedded(service, ("fatal", "a", "b", "c")) == [["fatal"] * 4]
+    assert len(service.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("says", "most"),
+    [
+        ("batch size is invalid, it should not be larger than 10.: input.contents", 10),
+        ("Invalid 'input': array too long. Expected an array with maximum length 2048", 2048),
+        ("batch size 16 > maximum allowed batch size 8", 8),
+        ("The maximum number of inputs is 1", 1),
+        ("at most 96 texts", 96),
+        ("too many inputs. Max input array size: 2", 2),
+        ("the input has more than 512 tokens", None),
+        ("no", None),
+    ],
+)
+def test_the_number_of_texts_that_a_refusal_names_is_learned(says: str, most: int | None) -> None:
+    assert most_texts(says) == most
 
 
 def test_too_few_vectors_are_asked_for_again_one_by_one() -> None:

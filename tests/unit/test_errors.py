@@ -82,7 +82,9 @@ def test_an_error_class_without_sqlstate_is_refused() -> None:
         AiFunctionError("NO_SUCH_CLASS", "x")
 
 
-@pytest.mark.parametrize("kind", sorted(set(ErrorKind) - {ErrorKind.NOT_JSON, ErrorKind.INVALID_RESPONSE}))
+@pytest.mark.parametrize(
+    "kind", sorted(set(ErrorKind) - {ErrorKind.NOT_JSON, ErrorKind.INVALID_RESPONSE, ErrorKind.NO_ANSWER})
+)
 def test_a_failed_request_is_an_http_request_error(kind: ErrorKind) -> None:
     error = as_ai_function_error(CallError(kind, "503: {no} route"), "ai_query")
     assert str(error) == (
@@ -153,11 +155,14 @@ def test_the_kinds_are_the_closed_list_that_the_usage_table_is_grouped_by() -> N
         "not_found",
         "bad_request",
         "too_large",
+        "quota",
         "conflict",
         "rate_limit",
         "server",
+        "overloaded",
         "policy",
         "not_json",
         "invalid_response",
+        "no_answer",
         "budget",
     }

@@ -38,7 +38,7 @@ def rejection(status: int, body: bytes, **headers: str) -> RejectedError:
         (429, "rate_limit"),
         (500, "server"),
         (503, "server"),
-        (529, "server"),
+        (529, "overloaded"),
     ],
 )
 def test_a_status_has_its_kind(status: int, kind: str) -> None:
@@ -49,11 +49,11 @@ def test_a_status_has_its_kind(status: int, kind: str) -> None:
     ("error", "kind"),
     [
         ({"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}, ErrorKind.RATE_LIMIT),
-        ({"message": "pay first", "type": "insufficient_quota", "code": None}, ErrorKind.PERMISSION),
-        ({"message": "pay first", "code": "billing_hard_limit_reached"}, ErrorKind.PERMISSION),
+        ({"message": "pay first", "type": "insufficient_quota", "code": None}, ErrorKind.QUOTA),
+        ({"message": "pay first", "code": "billing_hard_limit_reached"}, ErrorKind.QUOTA),
         (
             {"status": "RESOURCE_EXHAUSTED", "message": "m", "details": [{"violations": [{"quotaId": "ReqsPerDay"}]}]},
-            ErrorKind.PERMISSION,
+            ErrorKind.QUOTA,
         ),
         (
             {
@@ -308,12 +308,12 @@ def test_an_answer_that_a_provider_broke_off_is_an_error(content: Any, error: An
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        ({"type": "overloaded_error"}, "server"),
+        ({"type": "overloaded_error"}, "overloaded"),
         ({"type": "rate_limit_error"}, "rate_limit"),
         ({"type": "api_error"}, "server"),
         ({"type": "invalid_request_error"}, "bad_request"),
         ({"code": "429"}, "rate_limit"),
-        ({"code": "503"}, "server"),
+        ({"code": "503"}, "overloaded"),
         ({"code": "invalid_prompt", "type": "server_error"}, "bad_request"),
         ({}, "bad_request"),
     ],

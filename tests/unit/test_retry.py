@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway_batch.engine.retry import RetryPolicy
+from gateway_batch.engine.retry import RetryPolicy, pause_after_429_s
 from gateway_batch.errors import CallError, ErrorKind
 
-AGAIN = ["connect", "disconnect", "timeout", "conflict", "server", "not_json"]
+AGAIN = ["connect", "disconnect", "timeout", "conflict", "server", "not_json", "no_answer", "overloaded"]
 POLICY = RetryPolicy(attempts=4, base_s=1.0, cap_s=8.0)
 
 
@@ -21,6 +21,23 @@ def test_a_passing_failure_is_tried_again(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted({kind.value for kind in ErrorKind} - set(AGAIN)))
 def test_a_lasting_failure_and_a_429_are_not_tried_again(kind: str) -> None:
     assert POLICY.delay_s(1, error(kind), 0.5, 100) is None
+
+
+def test_overload_is_waited_out_and_others_are_tried_so_often() -> None:
+    assert [POLICY.delay_s(tried, error("overloaded"), 0.5, 100) for tried in (4, 40)] == [4.0, 4.0]
+    assert POLICY.delay_s(4, error("no_answer"), 0.5, 100) is None
+
+
+@pytest.mark.parametrize(("kind", "says", "delay_s"), [("server", False, None), ("bad_request", True, 0.5)])
+def test_what_the_server_says_of_another_try_counts(kind: str, says: bool, delay_s: float | None) -> None:
+    failure = error(kind)
+    failure.should_retry = says
+    assert POLICY.delay_s(1, failure, 0.5, 100) == delay_s
+
+
+def test_a_row_that_is_refused_alone_waits_longer_each_time_up_to_what_it_was_asked() -> None:
+    assert [pause_after_429_s(tried, 1.0, 0.5) for tried in (1, 2, 3, 9)] == [0.1, 0.2, 0.4, 1.0]
+    assert pause_after_429_s(99, None, 0.5) == 60.0
 
 
 def test_the_bound_of_the_delay_doubles_up_to_its_cap() -> None:

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from gateway_batch.apis.replies import kind_of_status
+from gateway_batch.apis.refusals import kind_of_status
 from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.figures.outcomes import FAILED_FROM
 from gateway_batch.spark.delta_tables.conflicts import PAUSES_S, commit

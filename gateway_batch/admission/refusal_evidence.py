@@ -1,0 +1,53 @@
+"""Whether 429s say that a service has had enough, or hit single calls while it lets others through.
+
+Calls are looked at in the order in which they were sent, up to the one that was refused: a refusal takes milliseconds,
+an answer may take minutes, so a call in between that has not been refused by now counts as let through.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+_FEWEST_IN_A_ROW, _MOST_IN_A_ROW, _OF_THOSE_IN_FLIGHT = 3, 8, 0.2
+_LARGEST_SHARE = 0.4
+_FEWEST, _MOST = 32, 64  # calls that a share is of
+
+
+class RefusalEvidence:
+    """What is known of one service's 429s."""
+
+    def __init__(self) -> None:
+        self._sent = 0
+        self._refused: deque[bool] = deque(maxlen=_MOST)  # of the last calls, in order
+
+    def sent(self) -> int:
+        """A call goes out; its number, from 1 on."""
+        self._sent += 1
+        self._refused.append(False)
+        return self._sent
+
+    def refused(self, number: int, in_flight: int) -> bool:
+        """The call of a number was answered 429, one of those in flight.
+
+        Returns:
+            Whether the service has had enough: the calls before it were refused, too, or too large a share of them, or
+            there is no other call to judge by.
+        """
+        place = len(self._refused) - 1 - (self._sent - number)
+        if place < 0:  # sent long ago
+            return False
+        self._refused[place] = True
+        known = list(self._refused)[: place + 1]
+        in_a_row = int(min(max(_FEWEST_IN_A_ROW, _OF_THOSE_IN_FLIGHT * in_flight), _MOST_IN_A_ROW))
+        if in_flight <= 1 or all(self._refused) or (len(known) >= in_a_row and all(known[-in_a_row:])):
+            return True
+        return len(known) >= _FEWEST and sum(known) > _LARGEST_SHARE * len(known)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there were enough calls for their share to say anything."""
+        return len(self._refused) >= _FEWEST
+
+    def clear(self) -> None:
+        """What was sent until now says nothing of what follows."""
+        self._refused.clear()

@@ -1,0 +1,68 @@
+"""How a chat answer ended, and whether it is a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway_batch.apis.replies import invalid_response
+from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
+from gateway_batch.types import HttpReply, InferenceResult
+
+_END_TOKENS = 3
+"""A model that ends at once writes so many tokens at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why an answer ended as it did, where that matters.
+
+    Attributes:
+        kind: of the error that it is where it has no text.
+        what: happened, for people.
+        is_broken: an answer with text is an error, too: it was broken off.
+    """
+
+    kind: ErrorKind
+    what: str
+    is_broken: bool = False
+
+
+CUT = Ending(ErrorKind.INVALID_RESPONSE, "max_tokens was reached before any text")
+FILTERED = Ending(ErrorKind.POLICY, "a content filter withheld the answer")
+REFUSED = Ending(ErrorKind.POLICY, "the model refused")
+CALLED = Ending(ErrorKind.INVALID_RESPONSE, "the model called a tool, and gave no text")
+
+
+def broken(how: str) -> Ending:
+    """The ending of an answer that the service broke off; `how` is its word for it."""
+    return Ending(ErrorKind.NO_ANSWER, f"the answer was broken off: {how[:100]}", is_broken=True)
+
+
+def text_result(
+    reply: HttpReply, paid: InferenceResult, text: str | None, *, ending: Ending | None, has_reasoning: bool, where: str
+) -> InferenceResult:
+    """A chat answer's result. One that was cut or filtered is a result if it has text.
+
+    Args:
+        reply: the answer.
+        paid: its model, tokens and finish reason.
+        text: what the model said; None if the answer has no place for it.
+        ending: what would explain that there is no text.
+        has_reasoning: whether the answer has the model's reasoning.
+        where: the place of the text in this API's answers.
+
+    Raises:
+        CallError: there is no text where there should be some, or it was broken off; `paid` has its tokens.
+    """
+    if text and (ending is None or not ending.is_broken):
+        return InferenceResult(text, paid.usage, paid.model, finish_reason=paid.finish_reason)
+    written, thought = paid.usage.output_tokens, has_reasoning or bool(paid.usage.reasoning_tokens)
+    if ending is None:
+        if text == "" and not thought and (written is None or written <= _END_TOKENS):
+            return InferenceResult(text, paid.usage, paid.model, finish_reason=paid.finish_reason)
+        if text is None and not thought:
+            raise invalid_response(reply, f"no text at {where}", paid)
+        ending = Ending(ErrorKind.NO_ANSWER, "the model gave reasoning and no text" if thought else "the text is empty")
+    tokens = f" ({written:,} tokens of output)" if ending.kind is ErrorKind.NO_ANSWER and written is not None else ""
+    error_type = RejectedError if ending.kind is ErrorKind.POLICY else MalformedError
+    raise error_type(ending.kind, f"{ending.what}{tokens}", status=reply.status, request_id=reply.request_id, paid=paid)

@@ -1,0 +1,100 @@
+"""Refusals that no row of a query can escape: after a few calls refused in the same words, no further one is sent.
+
+Now and then one is sent all the same, ever more seldom by number and again after a while, to see whether the key, the
+money or the model is there by now. The first answer ends it.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from gateway_batch.engine.blame import CONSEQUENCES
+from gateway_batch.errors import CallError, ErrorKind
+
+_MOST_QUERIES = 256
+_LOOK_AGAIN_S = 10.0
+_NAMES_A_PARAMETER = re.compile(
+    r"parameter|argument|response_format|extra inputs|unknown name|not permitted|schema", re.I
+)
+_PARAMETER_REPEATS = 8
+# What differs between two refusals that say the same: numbers, ids, quoted values.
+_VARIES = re.compile(r"\b[\w-]*\d[\w-]*\b|'[^']{0,200}'|\"[^\"]{0,200}\"")
+
+
+@dataclass(slots=True)
+class _Query:
+    """What the calls of one query met."""
+
+    words: tuple[ErrorKind, str]
+    last: CallError
+    refused: int = 0
+    unsent: int = 0
+    look_at: float = 0.0
+
+
+class RepeatedRefusals:
+    """What the calls of each query met, in one process.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._queries: OrderedDict[Hashable, _Query] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._queries)
+
+    def check(self, query: Hashable) -> None:
+        """Lets a call of a query go out, or raises why it need not.
+
+        Raises:
+            CallError: of the kind that the calls before it met.
+        """
+        known = self._queries.get(query)
+        if known is None or known.refused < _repeats(known.last):
+            return
+        known.unsent += 1
+        is_power_of_two = known.unsent & (known.unsent - 1) == 0
+        if (is_power_of_two and known.unsent >= _MOST_QUERIES) or self._clock() >= known.look_at:
+            known.look_at = self._clock() + _LOOK_AGAIN_S
+            return
+        raise _unsent(known)
+
+    def refused(self, query: Hashable, error: CallError) -> None:
+        """A call of a query failed for good."""
+        if CONSEQUENCES[error.kind].repeats is None:
+            return
+        words = (error.kind, _VARIES.sub("#", str(error))[:300])
+        known = self._queries.get(query)
+        if known is None or known.words != words:
+            known = self._queries[query] = _Query(words, error)
+            if len(self._queries) > _MOST_QUERIES:
+                self._queries.popitem(last=False)
+        known.last = error
+        known.refused += 1
+        known.look_at = self._clock() + _LOOK_AGAIN_S
+
+    def answered(self, query: Hashable) -> None:
+        """A call of a query was answered."""
+        self._queries.pop(query, None)
+
+
+def _repeats(error: CallError) -> int:
+    repeats = CONSEQUENCES[error.kind].repeats
+    assert repeats is not None
+    if error.kind is ErrorKind.BAD_REQUEST and _NAMES_A_PARAMETER.search(str(error)):
+        return _PARAMETER_REPEATS
+    return repeats
+
+
+def _unsent(known: _Query) -> CallError:
+    error = copy.copy(known.last)
+    error.args = (f"not sent: {known.refused} calls in a row were refused, and none answered: {known.last}",)
+    error.was_sent, error.event_id, error.paid = False, None, None
+    return error
