@@ -1,0 +1,89 @@
+"""What the adapters read from each real answer of the corpus (`gateway_batch/devgateway/real_answers/*.toml`)."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway_batch.apis import api_for
+from gateway_batch.apis.reading import read_answer
+from gateway_batch.devgateway.real_answers import (
+    ANSWER_MARKER,
+    FORMATS,
+    PROMPT_MARKER,
+    RealAnswer,
+    real_answer,
+    real_answers,
+)
+from gateway_batch.errors import CallError
+from gateway_batch.types import HttpReply, InferenceResult
+
+NOW = 1_792_580_000.0  # Wed, 21 Oct 2026 10:53:20 GMT, which the dates in the headers are to be read against
+EVERY = list(real_answers().values())
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def read(answer: RealAnswer) -> InferenceResult | CallError:
+    reply = HttpReply(answer.status, dict(answer.headers), answer.body.encode(), NOW)
+    try:
+        return read_answer(api_for(answer.api), reply)
+    except CallError as error:
+        return error
+
+
+def same(value: Any, wanted: Any) -> bool:
+    return value == wanted or (
+        isinstance(value, float) and isinstance(wanted, float) and math.isnan(value) and math.isnan(wanted)
+    )
+
+
+@pytest.mark.parametrize("answer", EVERY, ids=lambda answer: answer.name)
+def test_a_real_answer_is_read_as_what_it_means(answer: RealAnswer) -> None:
+    found = read(answer)
+    if isinstance(found, CallError):
+        said, paid = str(found), found.paid or InferenceResult("")
+        assert found.kind.value == answer.kind, said
+        assert found.retry_after_s == answer.retry_after_s
+        assert found.status == answer.status
+        assert [words for words in answer.message_has if words not in said] == [], said
+        assert len(said) < 2_000
+        for marker in (PROMPT_MARKER, ANSWER_MARKER):
+            assert marker not in f"{said} {found!r} {paid!r}"
+    else:
+        paid = found
+        assert answer.kind is None, f"read as a result: {found}"
+        assert same(found.value, answer.value if answer.text is None else answer.text)
+    assert paid.finish_reason == answer.finish_reason
+    usage = paid.usage
+    assert (usage.input_tokens, usage.output_tokens) == (answer.input_tokens, answer.output_tokens)
+    assert (usage.reasoning_tokens, usage.cache_read_tokens) == (answer.reasoning_tokens, answer.cache_read_tokens)
+
+
+@pytest.mark.parametrize("answer", EVERY, ids=lambda answer: answer.name)
+def test_an_entry_is_whole(answer: RealAnswer) -> None:
+    assert _NAME.fullmatch(answer.name)
+    assert answer.source
+    assert all(name == name.lower() for name in answer.headers)
+    assert 200 <= answer.status < 600
+    if answer.kind is None:
+        assert (answer.message_has, answer.retry_after_s, answer.retried) == ((), None, False)
+    else:
+        assert (answer.text, answer.value) == (None, None)
+    if answer.headers.get("content-type", "").startswith("application/json") and not answer.note:
+        orjson.loads(answer.body)
+
+
+def test_each_format_has_results_and_errors() -> None:
+    for api in FORMATS.values():
+        kinds = {answer.kind for answer in EVERY if answer.api == api}
+        assert None in kinds
+        assert len(kinds) > 5
+
+
+def test_a_name_that_is_not_there_is_one_error_that_says_near_ones() -> None:
+    with pytest.raises(ValueError, match=r"no real answer 'openai-rate-limt'; near it: openai-rate-limit"):
+        real_answer("openai-rate-limt")
