@@ -1,8 +1,9 @@
-"""Answers of real model services as they stand on the wire, each with what it means: data (`*.toml` next to this module).
+"""Answers of real model services as they stand on the wire, each with what it means.
 
-A file holds the answers in one wire format. Its entries are `[[answer]]` tables with the fields of `RealAnswer`. The
-bodies are written after what the named source documents or reports. Where a server repeats the prompt, the body has
-the word PROMPT-MARKER, and ANSWER-MARKER where it has a model's text: neither may get into an error, a log or a ledger.
+They are data, the `*.toml` files next to this module. A file holds the answers in one wire format; its entries are
+`[[answer]]` tables with the fields of `RealAnswer`. The bodies are written after what the named source documents or
+reports. Where a server repeats the prompt, the body has the word PROMPT-MARKER, and ANSWER-MARKER where it has a
+model's text: neither may get into an error, a log or a ledger.
 """
 
 from __future__ import annotations
