@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import Any
 
-import orjson
 import pytest
 
 from gateway_batch.apis import api_for
@@ -36,9 +36,7 @@ def read(answer: RealAnswer) -> InferenceResult | CallError:
 
 
 def same(value: Any, wanted: Any) -> bool:
-    return value == wanted or (
-        isinstance(value, float) and isinstance(wanted, float) and math.isnan(value) and math.isnan(wanted)
-    )
+    return bool(value == wanted) or (isinstance(wanted, float) and math.isnan(wanted) and math.isnan(value))
 
 
 @pytest.mark.parametrize("answer", EVERY, ids=lambda answer: answer.name)
@@ -63,18 +61,15 @@ def test_a_real_answer_is_read_as_what_it_means(answer: RealAnswer) -> None:
     assert (usage.reasoning_tokens, usage.cache_read_tokens) == (answer.reasoning_tokens, answer.cache_read_tokens)
 
 
-@pytest.mark.parametrize("answer", EVERY, ids=lambda answer: answer.name)
-def test_an_entry_is_whole(answer: RealAnswer) -> None:
-    assert _NAME.fullmatch(answer.name)
-    assert answer.source
-    assert all(name == name.lower() for name in answer.headers)
-    assert 200 <= answer.status < 600
-    if answer.kind is None:
-        assert (answer.message_has, answer.retry_after_s, answer.retried) == ((), None, False)
-    else:
-        assert (answer.text, answer.value) == (None, None)
-    if answer.headers.get("content-type", "").startswith("application/json") and not answer.note:
-        orjson.loads(answer.body)
+def test_the_entries_are_whole() -> None:
+    for answer in EVERY:
+        assert _NAME.fullmatch(answer.name)
+        assert answer.source, answer.name
+        assert all(name == name.lower() for name in answer.headers), answer.name
+        assert answer.kind is None or (answer.text, answer.value) == (None, None), answer.name
+        assert answer.kind or (answer.message_has, answer.retry_after_s, answer.retried) == ((), None, False)
+        if answer.headers.get("content-type", "").startswith("application/json"):
+            json.loads(answer.body)  # not orjson: MLflow writes NaN
 
 
 def test_each_format_has_results_and_errors() -> None:
