@@ -20,7 +20,10 @@ def serve(
     latency_ms: Annotated[float | None, typer.Option(min=0, help="From a request's arrival to its answer.")] = None,
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute, of each service.")] = None,
     tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute, of each service.")] = None,
-    services: Annotated[Path | None, typer.Option(help="JSON file of services, their limits and faults.")] = None,
+    services: Annotated[
+        Path | None,
+        typer.Option(help="JSON file of services, their limits and faults (docs/real-answers.md)."),
+    ] = None,
 ) -> None:
     """Run the development gateway: all routes of Databricks' AI gateway, with stand-in models.
 

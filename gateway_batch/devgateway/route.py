@@ -19,6 +19,7 @@ from gateway_batch.devgateway.catalogue import Service
 from gateway_batch.devgateway.credentials import check_credentials
 from gateway_batch.devgateway.delivery import Delivery
 from gateway_batch.devgateway.models.answering import answer
+from gateway_batch.devgateway.real_answers import RealAnswer, real_answer
 from gateway_batch.devgateway.receipt import Receipt
 from gateway_batch.devgateway.refusals import Refusal, invalid
 from gateway_batch.devgateway.settings import Fault
@@ -119,6 +120,8 @@ class ModelRoute:
     def _deliver_fault(self, exchange: Exchange, fault: Fault) -> Delivery:
         if fault.status is not None:
             raise _scripted(fault, fault.status)
+        if fault.answer is not None:
+            return _played(real_answer(fault.answer))
         if fault.disconnect:
             return Delivery(status=None)
         if fault.not_json:
@@ -192,6 +195,20 @@ def _parsed(body: bytes) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Refusal(400, f"The request body is not JSON: {error}") from error
+
+
+def _played(answer: RealAnswer) -> Delivery:
+    """A real service's answer as it is, but for its request id: that is this gateway's."""
+    headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "content-type")}
+    given, said = answer.input_tokens, answer.output_tokens
+    counted = answer.status < 300 and given is not None and said is not None
+    return Delivery(
+        status=answer.status,
+        content_type=answer.headers.get("content-type"),
+        frames=(answer.body.encode(),),
+        headers=headers,
+        tokens=TokenCounts(given or 0, said or 0) if counted else None,
+    )
 
 
 def _scripted(fault: Fault, status: int) -> Refusal:

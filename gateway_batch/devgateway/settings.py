@@ -18,6 +18,7 @@ from pydantic import (
 
 from gateway_batch.devgateway.ask import Kind
 from gateway_batch.devgateway.patterns import is_found
+from gateway_batch.devgateway.real_answers import real_answer
 from gateway_batch.errors import ConfigError
 
 Milliseconds = Annotated[float, Field(ge=0)]
@@ -42,6 +43,8 @@ class Fault(_Strict):
         truncate: close it in the middle of the body.
         not_json: answer 200 with a page of HTML.
         policy: answer 200 with a policy denial.
+        answer: name of a real service's answer (`real_answers`), whose status, headers and body are sent as they are,
+            on any route.
         tokens: what the answer says of each of its token counts, whatever they are; its own record has the true ones.
         headers: of the answer, besides its own ones; characters beyond Latin-1 become `?`.
         latency_ms: in place of the service's own; alone it only slows down.
@@ -59,6 +62,7 @@ class Fault(_Strict):
     truncate: bool = False
     not_json: bool = False
     policy: bool = False
+    answer: str | None = None
     tokens: int | None = Field(default=None, ge=-(2**63), lt=2**64)
     headers: dict[str, str] = Field(default_factory=dict)
     latency_ms: Milliseconds | None = None
@@ -75,14 +79,23 @@ class Fault(_Strict):
             raise ValueError(f"not a regular expression of RE2: {error}") from error
         return match
 
+    @field_validator("answer")
+    @classmethod
+    def _check_answer(cls, answer: str | None) -> str | None:
+        if answer is not None:
+            real_answer(answer)
+        return answer
+
     @model_validator(mode="after")
     def _check_effect(self) -> Self:
-        effects = (self.status is not None, self.disconnect, self.truncate, self.not_json, self.policy)
+        of_flags = (self.disconnect, self.truncate, self.not_json, self.policy)
+        effects = (self.status is not None, self.answer is not None, *of_flags)
         if sum(effects) > 1:
-            raise ValueError("a fault is one of status, disconnect, truncate, not_json and policy")
+            raise ValueError("a fault is one of status, disconnect, truncate, not_json, policy and answer")
         if not any(effects) and self.latency_ms is None and self.tokens is None and not self.headers:
             raise ValueError(
-                "a fault needs one of status, disconnect, truncate, not_json, policy, tokens, headers and latency_ms"
+                "a fault needs one of status, disconnect, truncate, not_json, policy, answer, tokens, headers and "
+                "latency_ms"
             )
         return self
 

@@ -134,6 +134,30 @@ def test_latency_alone_only_slows_down(gateway: RunningGateway, post: Post, rows
     assert row["time_to_first_byte_ms"] >= 200
 
 
+def test_a_real_services_answer_is_played_by_its_name(gateway: RunningGateway, post: Post, rows: Rows) -> None:
+    gateway.configure(
+        faults=[
+            {"match": "lake", "answer": "anthropic-overloaded", "headers": {"retry-after": "2"}},
+            {"match": "sea", "answer": "xai-reasoning-outside-completion"},
+            {"match": "bay", "answer": "nginx-bad-gateway"},
+        ]
+    )
+    overloaded, answered, page = (post(CHAT, about(text)) for text in ("a lake", "a sea", "a bay"))
+    assert (overloaded.status_code, overloaded.headers["request-id"], overloaded.headers["retry-after"]) == (
+        529,
+        "req_b4",
+        "2",
+    )
+    assert overloaded.json()["error"]["type"] == "overloaded_error"
+    assert answered.json()["usage"]["completion_tokens_details"]["reasoning_tokens"] == 386
+    assert (page.status_code, page.headers["content-type"], page.text[:6]) == (502, "text/html", "<html>")
+    event_id = uuid4().hex
+    post(CHAT, about("a sea"), x_client_request_id=event_id)
+    assert [(row["status_code"], row["total_tokens"]) for row in rows(event_id)] == [(200, 399)]
+    with pytest.raises(ConfigError, match=r"no real answer 'anthropic-overload'; near it: anthropic-overloaded"):
+        gateway.configure(faults=[{"answer": "anthropic-overload"}])
+
+
 def test_a_rule_can_match_prompts_and_run_out(gateway: RunningGateway, post: Post) -> None:
     gateway.configure(faults=[{"match": "lake$", "times": 1, "status": 503}, {"match": "river", "status": 500}])
     said = [post(CHAT, about(text)).status_code for text in ("a lake", "a lake", "a river", "a sea", "a river")]
@@ -191,6 +215,8 @@ def test_a_share_is_decided_anew_for_each_request_of_a_prompt() -> None:
         {"match": "x"},
         {"status": 200},
         {"status": 500, "disconnect": True},
+        {"status": 500, "answer": "openai-rate-limit"},
+        {"answer": "no such"},
         {"status": 500, "match": "("},
         {"status": 500, "share": 2},
         {"status": 500, "often": True},

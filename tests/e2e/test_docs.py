@@ -66,7 +66,10 @@ def test_the_demo_with_a_file_of_ones_own_answers_its_rows(outcomes: dict[str, r
     assert "3 answered, 0 failed" in outcomes[str(block)].printed
 
 
-@pytest.mark.parametrize("script", ["write_configuration_doc.py", "write_reference.py", "write_semantics_doc.py"])
+@pytest.mark.parametrize(
+    "script",
+    ["write_configuration_doc.py", "write_real_answers_doc.py", "write_reference.py", "write_semantics_doc.py"],
+)
 def test_a_written_page_is_up_to_date(script: str) -> None:
     assert exit_code(runpy.run_path, str(ROOT / "scripts" / script), "--check") == 0
 
