@@ -19,7 +19,8 @@ from gateway_batch.devgateway.real_answers import (
     real_answer,
     real_answers,
 )
-from gateway_batch.errors import CallError
+from gateway_batch.engine.retry import RetryPolicy
+from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import HttpReply, InferenceResult
 
 NOW = 1_792_580_000.0  # Wed, 21 Oct 2026 10:53:20 GMT, which the dates in the headers are to be read against
@@ -30,9 +31,16 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 def read(answer: RealAnswer) -> InferenceResult | CallError:
     reply = HttpReply(answer.status, dict(answer.headers), answer.body.encode(), NOW)
     try:
-        return read_answer(api_for(answer.api), reply)
+        return read_answer(api_for(answer.api), reply, prompts=lambda: [PROMPT_MARKER])
     except CallError as error:
         return error
+
+
+def is_sent_again(error: CallError) -> bool:
+    """Whether a row is sent again, as the executor decides it: a 429 is the limiter's, other failures the policy's."""
+    if error.kind is ErrorKind.RATE_LIMIT:
+        return error.should_retry is not False
+    return RetryPolicy().delay_s(1, error, 0.5, math.inf) is not None
 
 
 def same(value: Any, wanted: Any) -> bool:
@@ -47,6 +55,7 @@ def test_a_real_answer_is_read_as_what_it_means(answer: RealAnswer) -> None:
         assert found.kind.value == answer.kind, said
         assert found.retry_after_s == answer.retry_after_s
         assert found.status == answer.status
+        assert is_sent_again(found) is answer.retried
         assert [words for words in answer.message_has if words not in said] == [], said
         assert len(said) < 2_000
         for marker in (PROMPT_MARKER, ANSWER_MARKER):
