@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gateway_batch.apis.endings import CALLED, CUT, FILTERED, REFUSED, Ending, broken, text_result
@@ -24,6 +25,7 @@ from gateway_batch.types import (
 _WHERE = "choices[0].message.content"
 _ENDINGS = {"length": CUT, "model_length": CUT, "content_filter": FILTERED}
 _BROKEN = frozenset({"abort", "aborted", "cancelled", "error", "insufficient_system_resource", "network_error"})
+_THOUGHTS = re.compile(r"\s*<think>(?:.*?</think>\s*|.*)", re.DOTALL)
 _COUNTED = frozenset(
     {
         "prompt_tokens",
@@ -94,8 +96,10 @@ def _format(wanted: ResponseFormat) -> JsonObject:
 
 
 def _text(content: Any) -> str | None:
+    """The answer in a message's content: without the thoughts that some servers leave at its begin."""
     if isinstance(content, str):
-        return content
+        thoughts = _THOUGHTS.match(content)
+        return content[thoughts.end() :] if thoughts else content
     if not isinstance(content, list):
         return None
     blocks = [block["text"] for block in content if _is_text_block(block)]
@@ -125,6 +129,9 @@ def _unsaid(message: JsonObject) -> Ending | None:
 
 
 def _has_reasoning(message: JsonObject) -> bool:
+    content = message.get("content")
+    if isinstance(content, str) and _THOUGHTS.match(content):
+        return True
     return bool(message.get("reasoning_content") or message.get("reasoning"))
 
 
@@ -133,8 +140,11 @@ def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
     block = body.get("usage")
     given, answered = count(block, "prompt_tokens"), count(block, "completion_tokens")
     total, written = count(block, "total_tokens"), count(block, "cache_creation_input_tokens")
+    thought = count(block, "completion_tokens_details", "reasoning_tokens")
+    if answered is not None and thought is not None and thought > answered:
+        answered += thought
     if given is not None and answered is not None and total is not None:
-        answered = max(answered, total - given)
+        answered = max(count(block, "completion_tokens") or 0, total - given)
     read = count(block, "prompt_tokens_details", "cached_tokens")
     usage = TokenUsage(
         input_tokens=given,
@@ -144,6 +154,6 @@ def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
         cache_creation_tokens=count(block, "prompt_tokens_details", "cache_write_tokens")
         if written is None
         else written,
-        reasoning_tokens=count(block, "completion_tokens_details", "reasoning_tokens"),
+        reasoning_tokens=thought,
     )
     return with_others(usage, body, "usage", _COUNTED, reply)

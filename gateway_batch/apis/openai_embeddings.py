@@ -83,7 +83,7 @@ def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
     """Embeddings report no output: it is what the total has beyond the input, so that the two add up to it."""
     block = body.get("usage")
     given, total = count(block, "prompt_tokens"), count(block, "total_tokens")
-    total = given if total is None else total
+    given, total = total if given is None else given, given if total is None else total
     output = max(0, total - given) if given is not None and total is not None else None
     usage = TokenUsage(
         input_tokens=given,

@@ -9,6 +9,7 @@ from gateway_batch.errors import ErrorKind
 _CODES = {
     ErrorKind.QUOTA: (
         "insufficient_quota",
+        "billing_disabled",
         "billing_hard_limit_reached",
         "billing_not_active",
         "billing_error",
@@ -112,6 +113,14 @@ BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes}
 
 _PHRASES = {
     ErrorKind.QUOTA: (
+        r"crossed budget",
+        r"exceeded budget for",
+        r"extra usage is required",
+        r"billing to be enabled",
+        r"enable billing",
+        r"add \d+ credits",
+        r"out of call volume quota",
+        r"key.{0,40}limited to .{0,40}/ ?month",
         r"used all available credits",
         r"insufficient[_ ](?:credit|balance|fund|quota)",
         r"out of credits?\b",
@@ -126,9 +135,14 @@ _PHRASES = {
         r"reached (?:your|its) (?:specified )?(?:api )?usage limits?",
         r"account (?:is )?(?:not active|in arrears|suspended)",
         r"negative balance",
-        r"no (?:remaining )?credits?\b",
+        r"no (?:remaining )?credits? (?:left|remain|available)",
     ),
     ErrorKind.TOO_LARGE: (
+        r"tokens?`? \+ `?max_(?:new_)?tokens",
+        r"tokens in (?:the )?request more than",
+        r"max(?:imum)? (?:allowed )?tokens per (?:submitted )?(?:batch|request)",
+        r"maximum (?:request|input|batch) size is \d+ tokens",
+        r"(?:payload|body|request) size exceeds",
         r"context[ _](?:length|window|size)",
         r"maximum (?:context|input|prompt|sequence) length",
         r"(?:prompt|input|request|message|content|text)s?(?: \([^)]{0,40}\))?(?: is| are| was)? too (?:long|large|big)",
@@ -167,6 +181,11 @@ _PHRASES = {
         r"(?:credential|token) (?:was |is |has )?(?:expired|invalid)",
     ),
     ErrorKind.OVERLOADED: (
+        r"initializing",
+        r"(?:server|service|model) (?:is )?busy",
+        r"pending requests exceeded",
+        r"not (?:yet )?ready for inference",
+        r"capacity exceeded",
         r"overloaded",
         r"\b(?:is|still|currently|model) (?:\w+ )?loading",
         r"loading (?:the )?model",
@@ -185,6 +204,7 @@ _PHRASES = {
         r"estimated_time",
     ),
     ErrorKind.NOT_FOUND: (
+        r"model .{0,120}(?:decommissioned|no longer (?:supported|available)|retired|deprecated and)",
         r"model .{0,120}(?:does not exist|not found|not exist|is not (?:available|supported|a valid))",
         r"(?:unknown|invalid|no such|unsupported) model",
         r"not a valid model",
@@ -201,3 +221,10 @@ _PHRASES = {
 }
 BY_PHRASE = {kind: re.compile("|".join(phrases), re.IGNORECASE | re.DOTALL) for kind, phrases in _PHRASES.items()}
 """What the message of an error of a kind has."""
+
+NAMES_A_PARAMETER = re.compile(
+    r"extra inputs are not permitted|unrecognized request argument|unknown name \"|unsupported parameter"
+    r"|extra_forbidden",
+    re.IGNORECASE,
+)
+"""It is a parameter that is refused, whatever that is called."""
