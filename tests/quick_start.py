@@ -21,6 +21,10 @@ SMALL_TABLES = {
 table's state makes its code anew; more code than the 100 pieces that Spark keeps by itself is used again; and
 VACUUM starts that many tasks."""
 
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+"""Spark compiles no query: for a few rows that takes longer than running it does. Where rows reach `ai_query` is tried
+with compiled queries, too: by the tests in tests/spark."""
+
 PATIENT = {"spark.python.task.killTimeout": "60s"}
 """Spark kills a worker that still runs 2 s after its task was cancelled: on busy processors, as it records what was in
 flight."""

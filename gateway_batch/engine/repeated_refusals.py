@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from gateway_batch.engine.blame import CONSEQUENCES
+from gateway_batch.engine.blame import CONSEQUENCES, Blame
 from gateway_batch.errors import CallError, ErrorKind
 
 _MOST_QUERIES = 256
@@ -46,17 +46,19 @@ class RepeatedRefusals:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._queries: OrderedDict[Hashable, _Query] = OrderedDict()
+        self._answered: OrderedDict[Hashable, None] = OrderedDict()
 
-    def __bool__(self) -> bool:
-        return bool(self._queries)
-
-    def check(self, query: Hashable) -> None:
+    def check(self, query: Hashable, asks: Callable[[], Hashable]) -> None:
         """Lets a call of a query go out, or raises why it need not.
+
+        Args:
+            query: the service and the query.
+            asks: gives what all rows of the call have in common, such as its parameters.
 
         Raises:
             CallError: of the kind that the calls before it met.
         """
-        known = self._queries.get(query)
+        known = self._queries.get((query, asks())) if self._queries else None
         if known is None or known.refused < _repeats(known.last):
             return
         known.unsent += 1
@@ -66,10 +68,12 @@ class RepeatedRefusals:
             return
         raise _unsent(known)
 
-    def refused(self, query: Hashable, error: CallError) -> None:
-        """A call of a query failed for good."""
-        if CONSEQUENCES[error.kind].repeats is None:
+    def refused(self, query: Hashable, asks: Callable[[], Hashable], error: CallError) -> None:
+        """A call of a query failed for good; the arguments as for `check`."""
+        consequence = CONSEQUENCES[error.kind]
+        if consequence.repeats is None or (consequence.blame is Blame.QUERY and query in self._answered):
             return
+        query = (query, asks())
         words = (error.kind, _VARIES.sub("#", str(error))[:300])
         known = self._queries.get(query)
         if known is None or known.words != words:
@@ -80,9 +84,14 @@ class RepeatedRefusals:
         known.refused += 1
         known.look_at = self._clock() + _LOOK_AGAIN_S
 
-    def answered(self, query: Hashable) -> None:
-        """A call of a query was answered."""
-        self._queries.pop(query, None)
+    def answered(self, query: Hashable, asks: Callable[[], Hashable]) -> None:
+        """A call of a query was answered; the arguments as for `check`."""
+        if self._queries:
+            self._queries.pop((query, asks()), None)
+        if query not in self._answered:
+            self._answered[query] = None
+            if len(self._answered) > _MOST_QUERIES:
+                self._answered.popitem(last=False)
 
 
 def _repeats(error: CallError) -> int:

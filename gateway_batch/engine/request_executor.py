@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import json
 import random
 import time
@@ -129,17 +130,15 @@ class RequestExecutor:
             deadline = self._clock() + self._policy.row_deadline_s
         # A host's services share one URL, and each has limits of its own, for each key.
         name = f"{service.url} {service.model} {service.credential}"
-        query = (name, caller.query_execution_id, _asks(call)) if self._refusals else None
-        if query is not None:
-            self._refusals.check(query)
+        query, asks = (name, caller.query_execution_id), functools.partial(_asks, call)
+        self._refusals.check(query, asks)
         try:
             result = await self._infer(call, service, caller, asked, name, deadline)
         except CallError as error:
             if error.was_sent:
-                self._refusals.refused(query or (name, caller.query_execution_id, _asks(call)), error)
+                self._refusals.refused(query, asks, error)
             raise
-        if query is not None:
-            self._refusals.answered(query)
+        self._refusals.answered(query, asks)
         return result
 
     async def _infer(
@@ -170,7 +169,7 @@ class RequestExecutor:
             kind = failure.kind
             if kind is ErrorKind.RATE_LIMIT and failure.should_retry is not False:
                 throttled += 1
-                alone += slot.refused_alone
+                alone += slot.refused_alone or alone >= _REFUSED_ALONE // 2
                 if (throttled > 1 and _may_be_too_large(call, failure)) or alone >= _REFUSED_ALONE:
                     raise failure.with_traceback(None)
                 if slot.refused_alone:

@@ -34,7 +34,7 @@ RESULT_COLUMNS = {
 """Columns of an output table besides its keys, with what they mean."""
 
 RETRYABLE = ("connect", "disconnect", "timeout", "deadline", "cancelled", "conflict", "rate_limit", "server", "budget",
-             "not_json")  # fmt: skip
+             "not_json", "overloaded", "no_answer", "quota")  # fmt: skip
 """Kinds of errors that the next run tries again: they may pass by themselves."""
 
 UNSENT = ("budget", "cancelled")

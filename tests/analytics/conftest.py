@@ -14,13 +14,13 @@ from gateway_batch.cli.main import app
 from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.read import read_cube
 from tests.analytics.usage_views import OWN_PRICES, Usage, add_prices, generated_and_odd, make
+from tests.quick_start import INTERPRETED
 from tests.spark.conftest import SETTINGS
 
 # To compile and to plan anew takes most of the time of queries this small, and what these tests look at is the same
 # either way. How rows reach ai_query is not: the Spark tests compile.
 SMALL = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    **INTERPRETED,
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "1",
 }

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
-from tests.spark.conftest import echo_server, gateway, register, requests, server, shared_server, spark
+import gateway_batch as gb
+from tests.quick_start import INTERPRETED
+from tests.spark.conftest import SETTINGS, echo_server, gateway, register, requests, server, shared_server
 
-__all__ = ["echo_server", "gateway", "register", "requests", "server", "shared_server", "spark"]
+__all__ = ["echo_server", "gateway", "register", "requests", "server", "shared_server"]
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    warehouse = tmp_path_factory.mktemp("spark") / "warehouse"
+    session = gb.local_session(warehouse=warehouse, master="local[2,2]", settings={**SETTINGS, **INTERPRETED})
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from tests.conformance.cases import PLACES, Case, read_cases
 from tests.conformance.check import Traffic, check, query
 from tests.conformance.session import cleaned, endpoints
 from tests.conformance.together import Answered, answered_together
+from tests.quick_start import INTERPRETED
 from tests.spark.conftest import TOKEN
 
 CASES = read_cases()
@@ -42,12 +43,10 @@ def _registered(
 
 @contextmanager
 def interpreted(spark: SparkSession) -> Iterator[None]:
-    """Spark compiles no query: for a few rows that takes longer than running it does."""
-    settings = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-    for name, value in settings.items():
+    for name, value in INTERPRETED.items():
         spark.conf.set(name, value)
     yield
-    for name in settings:
+    for name in INTERPRETED:
         spark.conf.unset(name)
 
 
