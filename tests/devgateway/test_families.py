@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.devgateway import ServiceSettings
 from gateway_batch.devgateway.ask import Kind
 from gateway_batch.devgateway.catalogue import LISTED_MODELS, Catalogue
+from gateway_batch.devgateway.families import FAMILIES
+from gateway_batch.devgateway.routes import INVOCATIONS, WIRES
 
+PAGE = (Path(__file__).parents[2] / "docs" / "development-gateway-routes.md").read_text()
 SERVICES = {
     "databricks-vectors": ServiceSettings(kind=Kind.EMBEDDINGS),
     "databricks-qwen3-embedding-4b": ServiceSettings(latency_ms=5),
@@ -47,7 +52,7 @@ def test_a_model_of_a_family_is_served_for_what_ai_query_asks_it(model: str, kin
     assert bare is not None
     assert bare == full
     assert kind in (None, bare.kind)
-    asked = resolve_service(GatewayConfig(host="http://h", token="t"), f"databricks-{model}").api
+    asked = resolve_service(GatewayConfig(host="http://h"), f"databricks-{model}").api
     assert bare.kind is (Kind.EMBEDDINGS if asked.endswith("embeddings") else Kind.CHAT)
 
 
@@ -93,3 +98,13 @@ def test_a_service_of_the_settings_is_for_what_they_say_or_what_its_model_is_for
     service = CATALOGUE.find(name)
     assert service is not None
     assert service.kind is kind
+
+
+@pytest.mark.parametrize("path", [*WIRES, INVOCATIONS])
+def test_the_page_has_every_route(path: str) -> None:
+    _, colon, method = path.partition("{model}:")
+    assert f"{colon[-1:]}{method}`" in PAGE if colon else f"`{path.replace('{model}', '<name>')}`" in PAGE
+
+
+def test_the_page_has_every_family() -> None:
+    assert [family for family in FAMILIES if f"`{family}`" not in PAGE] == []

@@ -82,7 +82,7 @@ def test_gemini_counts_the_tokens_of_contents_or_of_a_request(gemini: genai.Clie
 
 
 def test_gemini_embeds_as_the_unified_route_does(gemini: genai.Client, unified: openai.OpenAI, post: Post) -> None:
-    texts = ["Name a lake.", "a river"]
+    texts: Any = ["Name a lake.", "a river"]
     found = gemini.models.embed_content(
         model=VECTORS, contents=texts, config=types.EmbedContentConfig(output_dimensionality=64)
     )

@@ -10,6 +10,7 @@ import openai
 import pytest
 from google import genai
 from google.genai import types
+from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageFunctionToolCall
 
 from .conftest import Post
 from .conversation import LAKE, SCHEMA
@@ -43,6 +44,14 @@ NAMED: Any = {"type": "function", "function": {"name": "weather"}}
 ALLOWED: Any = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [NAMED]}}
 
 
+def called(message: ChatCompletionMessage) -> ChatCompletionMessageFunctionToolCall:
+    """The one function that a message calls."""
+    assert message.tool_calls is not None
+    (call,) = message.tool_calls
+    assert call.type == "function"
+    return call
+
+
 @pytest.mark.parametrize(
     ("choice", "name", "arguments", "finish"),
     [
@@ -55,13 +64,12 @@ ALLOWED: Any = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "
 def test_chat_completions(unified: openai.OpenAI, choice: Any, name: str, arguments: Any, finish: str) -> None:
     asked: Any = {"model": GPT, "messages": ASKED, "tools": CHAT_TOOLS, "tool_choice": choice}
     whole = unified.chat.completions.create(**asked).choices[0]
-    (call,) = whole.message.tool_calls or ()
-    assert call.type == "function"
+    call = called(whole.message)
     assert (call.function.name, json.loads(call.function.arguments)) == (name, arguments)
     assert (whole.message.content, whole.finish_reason) == (None, finish)
     with unified.chat.completions.stream(**asked) as stream:
         streamed = stream.get_final_completion().choices[0]
-    (again,) = streamed.message.tool_calls or ()
+    again = called(streamed.message)
     assert (again.function.name, again.function.arguments) == (call.function.name, call.function.arguments)
     assert streamed.finish_reason == finish
 
@@ -110,7 +118,8 @@ def test_gemini(gemini: genai.Client, allowed: list[str] | None) -> None:
     asked: Any = {"model": GEMINI, "contents": ASKED[0]["content"], "config": config}
     expected = ("weather", {}) if allowed == ["weather"] else ("lake", FOUND)
     for answer in (gemini.models.generate_content(**asked), *gemini.models.generate_content_stream(**asked)):
-        (call,) = answer.function_calls or ()
+        assert answer.function_calls is not None
+        (call,) = answer.function_calls
         assert (call.name, call.args) == expected
         assert answer.candidates is not None
         assert answer.candidates[0].finish_reason == types.FinishReason.STOP
@@ -166,6 +175,4 @@ def test_stop_sequences_and_formats_do_not_touch_a_forced_call(unified: openai.O
         stop=["lake"],
         response_format={"type": "json_object"},
     )
-    (call,) = answer.choices[0].message.tool_calls or ()
-    assert call.type == "function"
-    assert json.loads(call.function.arguments) == FOUND
+    assert json.loads(called(answer.choices[0].message).function.arguments) == FOUND
