@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway_batch.devgateway.control import control_routes
@@ -20,34 +19,10 @@ from gateway_batch.devgateway.oauth import oauth_routes
 from gateway_batch.devgateway.own_site import OwnSite
 from gateway_batch.devgateway.pages import page_routes
 from gateway_batch.devgateway.refusals import Refusal, databricks_error, openai_error
-from gateway_batch.devgateway.route import ModelRoute
+from gateway_batch.devgateway.routes import model_routes
 from gateway_batch.devgateway.settings import Settings
 from gateway_batch.devgateway.state import State
-from gateway_batch.devgateway.wire import (
-    AnthropicMessages,
-    ChatCompletions,
-    Embeddings,
-    Gemini,
-    OpenAIResponses,
-    Scoring,
-    SupervisorResponses,
-    Wire,
-)
 from gateway_batch.pricing.token_counts import count_tokens
-
-_GEMINI_MODELS = ("/ai-gateway/gemini/v1beta/models", "/ai-gateway/gemini/v1/models")
-_WIRES: dict[str, Wire] = {
-    "/ai-gateway/mlflow/v1/chat/completions": ChatCompletions(),
-    "/ai-gateway/openai/v1/chat/completions": ChatCompletions("openai/v1/chat/completions"),
-    "/ai-gateway/mlflow/v1/embeddings": Embeddings(),
-    "/ai-gateway/openai/v1/embeddings": Embeddings("openai/v1/embeddings"),
-    "/ai-gateway/mlflow/v1/responses": SupervisorResponses(),
-    "/ai-gateway/openai/v1/responses": OpenAIResponses(),
-    "/ai-gateway/anthropic/v1/messages": AnthropicMessages(),
-    **{f"{path}/{{model}}:generateContent": Gemini() for path in _GEMINI_MODELS},
-    **{f"{path}/{{model}}:streamGenerateContent": Gemini(stream=True) for path in _GEMINI_MODELS},
-    "/serving-endpoints/{model}/invocations": Scoring(),
-}
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -66,9 +41,8 @@ def create_app(settings: Settings) -> Starlette:
         yield
         state.ledger.close()
 
-    models = [Route(path, ModelRoute(state, wire), methods=["POST"]) for path, wire in _WIRES.items()]
     app = Starlette(
-        routes=[*models, *page_routes(state), *oauth_routes(state), *control_routes(state)],
+        routes=[*model_routes(state), *page_routes(state), *oauth_routes(state), *control_routes(state)],
         middleware=[Middleware(Marked), Middleware(OwnSite, has_token=settings.token is not None)],
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_http_exception},
         lifespan=lifespan,

@@ -30,10 +30,15 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a conversation, one input to embed, or one record to score as JSON."""
+    """One message of a conversation, one input to embed, or one record to score as JSON.
+
+    Attributes:
+        tokens: how many it was sent as, if it was sent as tokens.
+    """
 
     role: str
     text: str
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,10 @@ class Ask:
     Attributes:
         images: how many image parts the turns carry; they count as tokens and are not looked at.
         schema: what the answer has to validate against; None for free text.
+        tools: the definitions of all tools, as JSON; they count as tokens.
+        tool: the tool that has to be called, by name: the answer is its arguments. None for an answer of one's own.
+        tool_named: whether the caller named that tool, rather than leave the choice.
+        count_only: whether only the tokens of the request are wanted.
         include_usage: whether a stream ends with its token counts (chat completions only).
         sse: whether a stream is server-sent events or one JSON array (Gemini only).
         dimensions, base64: of embeddings.
@@ -54,6 +63,10 @@ class Ask:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     schema: JsonSchema | None = None
+    tools: str = ""
+    tool: str | None = None
+    tool_named: bool = False
+    count_only: bool = False
     stream: bool = False
     include_usage: bool = False
     sse: bool = True

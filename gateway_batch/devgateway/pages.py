@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import orjson
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.routing import Route
 from gateway_batch.devgateway.ask import JsonObject, Kind
 from gateway_batch.devgateway.catalogue import Service
 from gateway_batch.devgateway.credentials import check_credentials
+from gateway_batch.devgateway.refusals import Refusal, anthropic_error, gemini_error, openai_error, unknown_model
 from gateway_batch.devgateway.state import State
 
 NOTICE = (
@@ -27,66 +29,122 @@ def json_response(content: JsonObject) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How one vendor lists models.
+
+    Attributes:
+        kinds: of services that are listed.
+        describe: one model, by the name that it is asked for by.
+        whole: the list of those.
+        error: the body of a refusal.
+    """
+
+    kinds: frozenset[Kind]
+    describe: Callable[[Service, str], JsonObject]
+    whole: Callable[[list[JsonObject]], JsonObject]
+    error: Callable[[Refusal], JsonObject]
+
+
 def page_routes(state: State) -> list[Route]:
-    """GET `/` for everyone, and the listings for callers with the token."""
+    """GET `/` for everyone; the listings, and each model by its name, for callers with the token."""
 
     async def front(request: Request) -> Response:
         return json_response({"notice": NOTICE, "models": [service.name for service in state.catalogue]})
 
-    def listing(write: Callable[[State], JsonObject]) -> Callable[[Request], Awaitable[Response]]:
-        async def listed(request: Request) -> Response:
-            check_credentials(request.headers.get("authorization"), state.token, state.issued_tokens)
-            return json_response(write(state))
+    def page(listing: Listing, write: Callable[[Request], JsonObject]) -> Callable[[Request], Awaitable[Response]]:
+        async def written(request: Request) -> Response:
+            try:
+                check_credentials(request.headers.get("authorization"), state.token, state.issued_tokens)
+                return json_response(write(request))
+            except Refusal as refusal:
+                body = orjson.dumps(listing.error(refusal))
+                return Response(body, refusal.status, refusal.headers, media_type="application/json")
 
-        return listed
+        return written
 
-    return [
-        Route("/", front),
-        Route("/ai-gateway/mlflow/v1/models", listing(openai_listing)),
-        Route("/ai-gateway/openai/v1/models", listing(openai_listing)),
-        Route("/ai-gateway/anthropic/v1/models", listing(anthropic_listing)),
-        Route("/ai-gateway/gemini/v1beta/models", listing(gemini_listing)),
-        Route("/ai-gateway/gemini/v1/models", listing(gemini_listing)),
-    ]
+    def pages(path: str, listing: Listing) -> list[Route]:
+        def one(request: Request) -> JsonObject:
+            return describe_one(state, listing, request.path_params["model"])
 
+        everything = page(listing, lambda request: describe_all(state, listing))
+        return [Route(path, everything), Route(f"{path}/{{model}}", page(listing, one))]
 
-def openai_listing(state: State) -> JsonObject:
-    """As OpenAI lists models."""
-    data = [
-        {"id": service.name, "object": "model", "created": _CREATED, "owned_by": "gateway_batch stand-in"}
-        for service in state.catalogue
-        if service.kind is not Kind.SCORING
-    ]
-    return {"object": "list", "data": data, "notice": NOTICE}
+    return [Route("/", front), *(route for path, listing in _LISTINGS.items() for route in pages(path, listing))]
 
 
-def anthropic_listing(state: State) -> JsonObject:
-    """As Anthropic lists models; all on one page."""
-    data = [
-        {"type": "model", "id": service.name, "display_name": _title(service), "created_at": _CREATED_AT}
-        for service in _chat_services(state)
-    ]
-    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]}
-    return {"data": data, "has_more": False, **ends, "notice": NOTICE}
+def describe_all(state: State, listing: Listing) -> JsonObject:
+    """All services of a listing."""
+    found = [listing.describe(service, service.name) for service in state.catalogue if service.kind in listing.kinds]
+    return listing.whole(found)
 
 
-def gemini_listing(state: State) -> JsonObject:
-    """As Google lists models."""
-    models = [
-        {
-            "name": f"models/{service.name}",
-            "displayName": _title(service),
-            "description": NOTICE,
-            "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
-        }
-        for service in _chat_services(state)
-    ]
+def describe_one(state: State, listing: Listing, name: str) -> JsonObject:
+    """One service of a listing, also one that is only known by its family.
+
+    Raises:
+        Refusal: 404, there is none.
+    """
+    service = state.catalogue.find(name)
+    if service is None or service.kind not in listing.kinds:
+        raise unknown_model(name, () if service else state.catalogue.near(name))
+    return listing.describe(service, name)
+
+
+def _openai_model(service: Service, name: str) -> JsonObject:
+    return {"id": name, "object": "model", "created": _CREATED, "owned_by": "gateway_batch stand-in"}
+
+
+def _openai_list(models: list[JsonObject]) -> JsonObject:
+    return {"object": "list", "data": models, "notice": NOTICE}
+
+
+def _anthropic_model(service: Service, name: str) -> JsonObject:
+    return {"type": "model", "id": name, "display_name": _title(service), "created_at": _CREATED_AT}
+
+
+def _anthropic_list(models: list[JsonObject]) -> JsonObject:
+    """All on one page."""
+    return {
+        "data": models,
+        "has_more": False,
+        "first_id": models[0]["id"],
+        "last_id": models[-1]["id"],
+        "notice": NOTICE,
+    }
+
+
+def _gemini_model(service: Service, name: str) -> JsonObject:
+    return {
+        "name": f"models/{name}",
+        "displayName": _title(service),
+        "description": NOTICE,
+        "supportedGenerationMethods": _GEMINI_METHODS[service.kind],
+    }
+
+
+def _gemini_list(models: list[JsonObject]) -> JsonObject:
     return {"models": models}
-
-
-def _chat_services(state: State) -> Iterator[Service]:
-    return (service for service in state.catalogue if service.kind is Kind.CHAT)
 
 
 def _title(service: Service) -> str:
     return f"{service.model} (stand-in)"
+
+
+_GEMINI_METHODS = {
+    Kind.CHAT: ["generateContent", "streamGenerateContent", "countTokens"],
+    Kind.EMBEDDINGS: ["embedContent", "batchEmbedContents"],
+}
+_MODELS = frozenset((Kind.CHAT, Kind.EMBEDDINGS))
+_OPENAI = Listing(_MODELS, _openai_model, _openai_list, openai_error)
+_GEMINI = Listing(_MODELS, _gemini_model, _gemini_list, gemini_error)
+_LISTINGS = {
+    "/ai-gateway/mlflow/v1/models": _OPENAI,
+    "/ai-gateway/openai/v1/models": _OPENAI,
+    "/ai-gateway/anthropic/v1/models": Listing(
+        frozenset((Kind.CHAT,)), _anthropic_model, _anthropic_list, anthropic_error
+    ),
+    "/ai-gateway/gemini/v1beta/models": _GEMINI,
+    "/ai-gateway/gemini/v1/models": _GEMINI,
+    "/serving-endpoints/models": _OPENAI,
+}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway_batch.devgateway.ask import JsonObject
+
+_LONGEST_NAME = 255
 
 CODES = {
     400: "BAD_REQUEST",
@@ -48,6 +52,12 @@ class Refusal(Exception):
 def invalid(message: str) -> Refusal:
     """A 400 that names the fault in the request."""
     return Refusal(400, message, error_code="INVALID_PARAMETER_VALUE")
+
+
+def unknown_model(name: str, near: Sequence[str]) -> Refusal:
+    """A 404 that names the services that may have been meant."""
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    return Refusal(404, f"Endpoint with name {name[:_LONGEST_NAME]!r} does not exist.{meant}")
 
 
 def databricks_error(refusal: Refusal) -> JsonObject:

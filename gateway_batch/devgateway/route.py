@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from uuid import uuid4
 
@@ -14,14 +13,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from gateway_batch.devgateway import tags
-from gateway_batch.devgateway.ask import DENIED, Answer, Ask, JsonObject, Kind, TokenCounts
+from gateway_batch.devgateway.ask import DENIED, Answer, Ask, JsonObject, TokenCounts
 from gateway_batch.devgateway.catalogue import Service
 from gateway_batch.devgateway.credentials import check_credentials
 from gateway_batch.devgateway.delivery import Delivery
 from gateway_batch.devgateway.models.answering import answer
 from gateway_batch.devgateway.real_answers import RealAnswer, real_answer
 from gateway_batch.devgateway.receipt import Receipt
-from gateway_batch.devgateway.refusals import Refusal, invalid
+from gateway_batch.devgateway.refusals import Refusal, invalid, unknown_model
 from gateway_batch.devgateway.settings import Fault
 from gateway_batch.devgateway.state import State
 from gateway_batch.devgateway.wire import Wire
@@ -68,9 +67,9 @@ class ModelRoute:
     async def _answer(self, receipt: Receipt, request: Request) -> Delivery:
         check_credentials(request.headers.get("authorization"), self._state.token, self._state.issued_tokens)
         receipt.known = True
-        parameters = {**request.path_params, **request.query_params}
-        ask = self._read(receipt, await request.body(), parameters)
-        service = self._service(ask)
+        ask = self._read(receipt, await request.body(), request)
+        service = self._service(ask.model)
+        self._check_kind(ask.model, service)
         receipt.service = service
         seen = self._state.stats.see(ask.prompt)
         meter = self._state.meter(service)
@@ -84,27 +83,32 @@ class ModelRoute:
         meter.book(delivery.tokens.total_tokens if delivery.tokens else 0)
         return replace(delivery, headers={**headers, **delivery.headers})
 
-    def _read(self, receipt: Receipt, body: bytes, parameters: Mapping[str, str]) -> Ask:
-        """The request; notes what it is about even if it is refused."""
+    def _read(self, receipt: Receipt, body: bytes, request: Request) -> Ask:
+        """The request; notes what it is about even if it is refused. A model in the path is as one in the body."""
         parsed = _parsed(body)
         fields = parsed if isinstance(parsed, dict) else {}
-        name = parameters.get("model", fields.get("model"))
+        name = request.path_params.get("model", fields.get("model"))
         receipt.endpoint_name = name if isinstance(name, str) else None
         receipt.tags = tags.read_tags(receipt.headers.get(tags.HEADER))
         if not isinstance(parsed, dict):
             raise Refusal(400, "The request body must be a JSON object.")
-        return self._wire.read(parsed, parameters)
+        if receipt.endpoint_name:
+            self._service(receipt.endpoint_name)
+        parameters = {**request.query_params, **request.path_params}
+        return self._wire.read({**parsed, **request.path_params}, parameters)
 
-    def _service(self, ask: Ask) -> Service:
-        service = self._state.catalogue.find(ask.model)
+    def _service(self, name: str) -> Service:
+        service = self._state.catalogue.find(name)
         if service is None:
-            raise Refusal(404, f"Endpoint with name {ask.model!r} does not exist.")
+            raise unknown_model(name, self._state.catalogue.near(name))
+        return service
+
+    def _check_kind(self, name: str, service: Service) -> None:
         if service.kind is not self._wire.kind:
             raise invalid(
-                f"{ask.model!r} is a model service for {service.kind}; "
+                f"{name!r} is a model service for {service.kind}; "
                 f"{self._wire.api_type} needs one for {self._wire.kind}."
             )
-        return service
 
     def _latency_s(self, service: Service, fault: Fault | None) -> float:
         usual = self._state.behaviour(service).latency_ms or 0
@@ -141,7 +145,7 @@ class ModelRoute:
             status=200,
             content_type="application/json",
             frames=(orjson.dumps(body),),
-            tokens=None if self._wire.kind is Kind.SCORING else said.tokens,
+            tokens=said.tokens if self._wire.is_metered else None,
             cut=cut,
         )
 

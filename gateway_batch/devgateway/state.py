@@ -6,7 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from gateway_batch.devgateway.catalogue import Catalogue, Service, full_name
+from gateway_batch.devgateway.catalogue import Catalogue, Service
+from gateway_batch.devgateway.families import full_name
 from gateway_batch.devgateway.faults import Script
 from gateway_batch.devgateway.ledger import Ledger
 from gateway_batch.devgateway.limits import Meter

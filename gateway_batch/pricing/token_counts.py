@@ -15,13 +15,13 @@ _LONGEST_PIECE = 20_000
 
 
 @cache
-def encoding() -> Any:
+def encoding(vocabulary: str = "o200k_base") -> Any:
     """Imported when first needed: the import itself reads every vocabulary, with a deprecated function."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         import bpe_openai
 
-    return bpe_openai.get_encoding("o200k_base")
+    return bpe_openai.get_encoding(vocabulary)
 
 
 def count_tokens(text: str) -> int:

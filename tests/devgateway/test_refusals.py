@@ -16,6 +16,25 @@ CHAT = "mlflow/v1/chat/completions"
 ASK: dict[str, Any] = {"model": "databricks-gpt-5-4", "messages": [{"role": "user", "content": "Name a lake."}]}
 MESSAGES = {"model": "databricks-gpt-5-4", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
 TAGS = "databricks_ai_gateway_request_tags"
+GEMINI = "gemini/v1/models/databricks-gemini-2-5-pro:generateContent"
+VECTORS = "gemini/v1beta/models/databricks-gte-large-en"
+EMBED = {"content": {"parts": [{"text": "x"}]}}
+TOOL = {"type": "function", "function": {"name": "lake"}}
+ALLOWED = {"mode": "required", "tools": [TOOL, {"type": "function", "function": {"name": "sea"}}]}
+FUNCTION = {"model": "databricks-gpt-5-4", "input": "x", "tools": [{"type": "function", "name": "lake"}]}
+CLAUDES = {**MESSAGES, "tools": [{"name": "lake", "input_schema": {"type": "object"}}]}
+
+
+def with_schema(schema: Any) -> dict[str, Any]:
+    """A tool of chat completions."""
+    return {"type": "function", "function": {"name": "lake", "parameters": schema}}
+
+
+def googles(mode: str, *names: str, allowed: list[str] | None = None) -> dict[str, Any]:
+    """A request for Gemini with functions, and what it says of calling them."""
+    config = {"mode": mode, "allowedFunctionNames": allowed or []}
+    body = {"contents": [{"parts": [{"text": "x"}]}], "toolConfig": {"functionCallingConfig": config}}
+    return {**body, "tools": [{"functionDeclarations": [{"name": name} for name in names]}]}
 
 
 def basic(user: str, password: str) -> str:
@@ -47,7 +66,9 @@ def test_the_sdks_dummy_keys_let_nobody_in(post: Post) -> None:
 
 @pytest.mark.parametrize("route", ["mlflow/v1/models", "anthropic/v1/models", "gemini/v1beta/models"])
 def test_listings_need_the_token(gateway: RunningGateway, http: httpx.Client, route: str) -> None:
-    assert http.get(f"/ai-gateway/{route}").status_code == 401
+    for path in (route, f"{route}/databricks-gpt-5-4"):
+        answer = http.get(f"/ai-gateway/{path}")
+        assert (answer.status_code, "error" in answer.json()) == (401, True)
 
 
 def test_without_a_token_of_its_own_it_takes_any_credential_or_none(open_gateway: RunningGateway) -> None:
@@ -64,6 +85,8 @@ def test_without_a_token_of_its_own_it_takes_any_credential_or_none(open_gateway
         ("mlflow/v1/responses", {"input": "x"}),
         ("openai/v1/responses", {"input": "x"}),
         ("anthropic/v1/messages", MESSAGES),
+        ("anthropic/v1/messages/count_tokens", MESSAGES),
+        ("../serving-endpoints/chat/completions", ASK),
     ],
 )
 @pytest.mark.parametrize("name", ["no-such", "gpt-5-4", "main.default.none", "databricks-none"])
@@ -75,8 +98,9 @@ def test_unknown_models_are_not_found(post: Post, route: str, body: dict[str, An
     assert answer.headers["x-request-id"]
 
 
-def test_an_unknown_model_in_a_gemini_path_is_not_found(post: Post) -> None:
-    answer = post("gemini/v1/models/no-such:generateContent", {"contents": [{"parts": [{"text": "x"}]}]})
+@pytest.mark.parametrize("method", ["generateContent", "countTokens", "embedContent", "batchEmbedContents"])
+def test_an_unknown_model_in_a_gemini_path_is_not_found(post: Post, method: str) -> None:
+    answer = post(f"gemini/v1/models/no-such:{method}", {"contents": [{"parts": [{"text": "x"}]}]})
     assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
 
 
@@ -158,7 +182,9 @@ def test_an_empty_object_of_tags_is_fine(post: Post) -> None:
         ),
         (CHAT, b'{"model": "databricks-gpt-5-4", "messages": [{"role": "user", "content": "\\ud800"}]}', "not JSON"),
         ("mlflow/v1/embeddings", {"model": "databricks-gte-large-en"}, "'input'"),
-        ("mlflow/v1/embeddings", {"model": "databricks-gte-large-en", "input": [1, 2]}, "'input'"),
+        ("mlflow/v1/embeddings", {"model": "databricks-gte-large-en", "input": [1, "a"]}, "'input'"),
+        ("mlflow/v1/embeddings", {"model": "databricks-gte-large-en", "input": [-1]}, "'input'"),
+        ("mlflow/v1/embeddings", {"model": "databricks-gte-large-en", "input": [[1], []]}, "'input'"),
         ("mlflow/v1/embeddings", {"model": "databricks-gte-large-en", "input": "x", "dimensions": 9999}, "1024"),
         ("mlflow/v1/responses", {**MESSAGES, "input": "x", "stream": True, "background": True}, "'background'"),
         ("mlflow/v1/responses", {**MESSAGES, "input": "x", "tools": [{}], "temperature": 0}, "'temperature'"),
@@ -177,6 +203,39 @@ def test_an_empty_object_of_tags_is_fine(post: Post) -> None:
         ("anthropic/v1/messages", {**MESSAGES, "messages": [{"role": "system", "content": "x"}]}, "'system'"),
         ("gemini/v1/models/databricks-gpt-5-4:generateContent", {}, "'contents'"),
         ("gemini/v1/models/databricks-gpt-5-4:generateContent", {"contents": [{"role": "user"}]}, "'parts'"),
+        ("anthropic/v1/messages/count_tokens", {"model": "databricks-claude-sonnet-4"}, "'messages'"),
+        ("gemini/v1/models/databricks-gpt-5-4:countTokens", {}, "'contents'"),
+        (f"{VECTORS}:embedContent", {}, "'content'"),
+        (f"{VECTORS}:batchEmbedContents", {}, "'requests'"),
+        (f"{VECTORS}:batchEmbedContents", {"requests": [EMBED] * 101}, "at most 100"),
+        (f"{VECTORS}:batchEmbedContents", {"requests": [{**EMBED, "model": "models/other"}]}, "'other'"),
+        (f"{VECTORS}:batchEmbedContents", {"requests": [EMBED, {**EMBED, "outputDimensionality": 8}]}, "the same"),
+        (f"{VECTORS}:embedContent", {**EMBED, "outputDimensionality": 9999}, "1024"),
+        (CHAT, {**ASK, "tool_choice": "required"}, "only allowed when 'tools'"),
+        (CHAT, {**ASK, "tools": [TOOL], "tool_choice": "lake"}, "'tool_choice'"),
+        (CHAT, {**ASK, "tools": [TOOL], "tool_choice": {"type": "function", "name": "lake"}}, "'tool_choice'"),
+        (CHAT, {**ASK, "tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "sea"}}}, "'sea'"),
+        (CHAT, {**ASK, "tools": [TOOL], "tool_choice": {"type": "function", "function": {}}}, "not found"),
+        (
+            CHAT,
+            {**ASK, "tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": ALLOWED}},
+            "'sea'",
+        ),
+        (CHAT, {**ASK, "tools": [with_schema({"type": "x"})], "tool_choice": "required"}, "not a valid JSON schema"),
+        (CHAT, {**ASK, "tools": [with_schema({"type": "string"})], "tool_choice": "required"}, "type 'object'"),
+        (CHAT, {**ASK, "tools": [with_schema(7)], "tool_choice": "required"}, "must be a JSON schema"),
+        ("openai/v1/responses", {**MESSAGES, "input": "x", "tool_choice": "required"}, "'tools'"),
+        ("openai/v1/responses", {**FUNCTION, "tool_choice": {"type": "function", "name": "sea"}}, "'sea'"),
+        ("openai/v1/responses", {**FUNCTION, "tool_choice": {"type": "web_search"}}, "'web_search'"),
+        ("openai/v1/responses", {**FUNCTION, "tool_choice": "lake"}, "'tool_choice'"),
+        ("anthropic/v1/messages", {**MESSAGES, "tool_choice": {"type": "any"}}, "while providing tools"),
+        ("anthropic/v1/messages", {**CLAUDES, "tool_choice": {"type": "tool", "name": "sea"}}, "'sea' not found"),
+        ("anthropic/v1/messages", {**CLAUDES, "tool_choice": {"type": "tool"}}, "name: Field required"),
+        ("anthropic/v1/messages", {**CLAUDES, "tool_choice": "any"}, "tool_choice.type"),
+        (GEMINI, googles("ANY"), "function_declarations"),
+        (GEMINI, googles("SOME", "lake"), "'SOME'"),
+        (GEMINI, googles("AUTO", "lake", allowed=["lake"]), "only when"),
+        (GEMINI, googles("ANY", "lake", allowed=["lake", "sea"]), "'sea'"),
     ],
 )
 def test_bodies_that_cannot_be_meant_are_refused(post: Post, rows: Rows, route: str, body: Any, named: str) -> None:

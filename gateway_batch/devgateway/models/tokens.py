@@ -9,9 +9,18 @@ from gateway_batch.pricing.token_counts import PER_IMAGE, PER_MESSAGE, count_tok
 
 
 def input_tokens(ask: Ask) -> int:
-    """Tokens of all turns, their roles and their images."""
+    """Tokens of all turns, their roles and their images, and of the tools."""
     spoken = sum(count_tokens(turn.text) + PER_MESSAGE for turn in ask.turns)
-    return spoken + ask.images * PER_IMAGE
+    return spoken + ask.images * PER_IMAGE + (count_tokens(ask.tools) if ask.tools else 0)
+
+
+def decode(tokens: list[int]) -> str:
+    """The text of tokens to embed, by the vocabulary of OpenAI's embedding models; their numbers, if it lacks one."""
+    try:
+        found: bytes = encoding("cl100k_base").decode_bytes(tokens)
+    except KeyError:
+        return " ".join(map(str, tokens))
+    return found.decode(errors="replace")
 
 
 def cut(text: str, tokens: int) -> str:

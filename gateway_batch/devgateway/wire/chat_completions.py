@@ -10,6 +10,7 @@ from gateway_batch.devgateway.ask import Ask, Finish, JsonObject, JsonSchema, Ki
 from gateway_batch.devgateway.refusals import Refusal, invalid, openai_error
 from gateway_batch.devgateway.wire import fields
 from gateway_batch.devgateway.wire.format import Exchange, pieces, sse
+from gateway_batch.devgateway.wire.tools import Choice, functions, with_tools
 
 _IMAGES = frozenset({"image_url", "input_audio", "file"})
 _ROLES = {
@@ -20,6 +21,7 @@ _ROLES = {
     "tool": "tool",
     "function": "tool",
 }
+_WHERE = "tools[].function"
 _FINISHES = {
     Finish.STOP: "stop",
     Finish.STOP_SEQUENCE: "stop",
@@ -34,12 +36,13 @@ class ChatCompletions:
 
     api_type: str = "mlflow/v1/chat/completions"
     kind: Kind = Kind.CHAT
+    is_metered: bool = True
 
     def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
         """The request; refuses `store` and `tools[].function.strict`, as Databricks does."""
         _check_refused(body)
         turns, images = _turns(body)
-        return Ask(
+        ask = Ask(
             model=fields.required_text(body, "model"),
             turns=turns,
             images=images,
@@ -50,28 +53,30 @@ class ChatCompletions:
             stream=fields.flag(body, "stream"),
             include_usage=bool(fields.optional_object(body, "stream_options").get("include_usage")),
         )
+        tools = fields.optional_objects(body, "tools")
+        return with_tools(ask, tools, functions(_defined(tools), schema="parameters", where=_WHERE), _choice(body))
 
     def body(self, exchange: Exchange) -> JsonObject:
         """A `chat.completion`."""
         answer = exchange.answer
         message = {"role": "assistant", "content": _content(exchange), "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _FINISHES[answer.finish]}
+        if exchange.called is not None:
+            message |= {"content": None, "tool_calls": [_call(exchange, answer.text)]}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(exchange)}
         return {**_head(exchange, "chat.completion"), "choices": [choice], "usage": usage(answer.tokens)}
 
     def events(self, exchange: Exchange) -> Iterator[bytes]:
         """Chunks, the finish reason, the token counts if asked for, and `[DONE]`."""
         head = _head(exchange, "chat.completion.chunk")
         usage_so_far = {"usage": None} if exchange.ask.include_usage else {}
-        blocks = exchange.service.answers_in_blocks
 
         def chunk(delta: JsonObject, finish: str | None = None) -> bytes:
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
             return sse({**head, "choices": [choice], **usage_so_far})
 
-        yield chunk({"role": "assistant", "content": [] if blocks else ""})
-        for piece in pieces(exchange.answer.text):
-            yield chunk({"content": [{"type": "text", "text": piece}] if blocks else piece})
-        yield chunk({}, _FINISHES[exchange.answer.finish])
+        for delta in _deltas(exchange):
+            yield chunk(delta)
+        yield chunk({}, _finish(exchange))
         if exchange.ask.include_usage:
             yield sse({**head, "choices": [], "usage": usage(exchange.answer.tokens)})
         yield b"data: [DONE]\n\n"
@@ -108,6 +113,43 @@ def response_schema(value: Any) -> JsonSchema | None:
     raise invalid("'response_format.type' must be one of text, json_object and json_schema.")
 
 
+def _defined(tools: list[JsonObject]) -> list[JsonObject]:
+    return [function for tool in tools if isinstance(function := tool.get("function"), dict)]
+
+
+def _choice(body: JsonObject) -> Choice | None:
+    """As `tool_choice` says; None if it leaves words to the model."""
+    choice, names = body.get("tool_choice"), _names(body.get("tools") or [])
+    if choice is not None and not body.get("tools"):
+        raise invalid("Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.")
+    match choice:
+        case None | "auto" | "none":
+            return None
+        case "required":
+            return Choice()
+        case {"type": "function" | "custom" as kind, **named} if isinstance(named.get(kind), dict):
+            return _chosen([named], names, named=True)
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": [*allowed]}}:
+            chosen = _chosen(allowed, names, named=False)
+            return chosen if mode == "required" else None
+    raise invalid(
+        "Invalid value for 'tool_choice': it must be none, auto, required, or an object that names a function, such as "
+        '{"type": "function", "function": {"name": "my_function"}}.'
+    )
+
+
+def _names(tools: list[JsonObject]) -> list[object]:
+    return [named.get("name") for tool in tools for named in tool.values() if isinstance(named, dict)]
+
+
+def _chosen(chosen: list[Any], names: list[object], *, named: bool) -> Choice:
+    wanted = _names([tool for tool in chosen if isinstance(tool, dict)])
+    for name in wanted or [None]:
+        if name not in names:
+            raise invalid(f"Invalid value for 'tool_choice': function {name!r} was not found in 'tools'.")
+    return Choice(tuple(map(str, wanted)), named)
+
+
 def _check_refused(body: JsonObject) -> None:
     if "store" in body:
         raise invalid("Unrecognized request argument supplied: store")
@@ -137,6 +179,33 @@ def _head(exchange: Exchange, kind: str) -> JsonObject:
         "created": exchange.created,
         "model": exchange.service.build,
     }
+
+
+def _finish(exchange: Exchange) -> str:
+    """OpenAI has `tool_calls` for a call that the model chose, and `stop` for one that the request named."""
+    finish = exchange.answer.finish
+    if exchange.called is None or exchange.ask.tool_named or finish is Finish.LENGTH:
+        return _FINISHES[finish]
+    return "tool_calls"
+
+
+def _call(exchange: Exchange, arguments: str) -> JsonObject:
+    function = {"name": exchange.called, "arguments": arguments}
+    return {"id": f"call_{exchange.number}", "type": "function", "function": function}
+
+
+def _deltas(exchange: Exchange) -> Iterator[JsonObject]:
+    """What the messages of a stream add, one after the other."""
+    texts = pieces(exchange.answer.text)
+    if exchange.called is not None:
+        yield {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **_call(exchange, "")}]}
+        yield from ({"tool_calls": [{"index": 0, "function": {"arguments": text}}]} for text in texts)
+    elif exchange.service.answers_in_blocks:
+        yield {"role": "assistant", "content": []}
+        yield from ({"content": [{"type": "text", "text": text}]} for text in texts)
+    else:
+        yield {"role": "assistant", "content": ""}
+        yield from ({"content": text} for text in texts)
 
 
 def _content(exchange: Exchange) -> str | list[JsonObject]:

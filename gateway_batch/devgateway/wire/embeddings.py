@@ -7,14 +7,17 @@ import sys
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gateway_batch.devgateway.ask import Ask, JsonObject, Kind, Turn
 from gateway_batch.devgateway.catalogue import EMBEDDING_WIDTH
+from gateway_batch.devgateway.models.tokens import decode
 from gateway_batch.devgateway.refusals import Refusal, invalid, openai_error
 from gateway_batch.devgateway.wire import fields
 from gateway_batch.devgateway.wire.format import Exchange
 
 _MOST_INPUTS = 2048
+_INPUT = "'input' is required and must be a string, a list of strings, a list of tokens, or a list of such lists."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +26,16 @@ class Embeddings:
 
     api_type: str = "mlflow/v1/embeddings"
     kind: Kind = Kind.EMBEDDINGS
+    is_metered: bool = True
 
     def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
-        """The request: one text or a list of texts."""
-        dimensions = fields.positive_integer(body, "dimensions")
-        if dimensions is not None and dimensions > EMBEDDING_WIDTH:
-            raise invalid(f"'dimensions' must be at most {EMBEDDING_WIDTH}.")
+        """The request: one text or a list of texts, each of them as it is or as tokens."""
         if body.get("encoding_format") not in (None, "float", "base64"):
             raise invalid("'encoding_format' must be float or base64.")
         return Ask(
             model=fields.required_text(body, "model"),
-            turns=tuple(Turn("user", text) for text in _inputs(body.get("input"))),
-            dimensions=dimensions,
+            turns=tuple(_turn(text) for text in _inputs(body.get("input"))),
+            dimensions=check_dimensions(body, "dimensions"),
             base64=body.get("encoding_format") == "base64",
         )
 
@@ -68,13 +69,35 @@ class Embeddings:
         return openai_error(refusal)
 
 
-def _inputs(value: object) -> list[str]:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise invalid("'input' is required and must be a string or a non-empty list of strings.")
-    if len(texts) > _MOST_INPUTS:
+def check_dimensions(body: Mapping[str, Any], name: str) -> int | None:
+    """The width that is asked for, None if it is left to the model.
+
+    Raises:
+        Refusal: 400, it is more than the stand-in has.
+    """
+    dimensions = fields.positive_integer(body, name)
+    if dimensions is not None and dimensions > EMBEDDING_WIDTH:
+        raise invalid(f"'{name}' must be at most {EMBEDDING_WIDTH}.")
+    return dimensions
+
+
+def _inputs(value: object) -> list[str | list[int]]:
+    inputs: Any = [value] if isinstance(value, str) or _is_tokens(value) else value
+    if not isinstance(inputs, list) or not inputs:
+        raise invalid(_INPUT)
+    if not (all(isinstance(text, str) for text in inputs) or all(map(_is_tokens, inputs))):
+        raise invalid(_INPUT)
+    if len(inputs) > _MOST_INPUTS:
         raise invalid(f"'input' must have at most {_MOST_INPUTS} texts.")
-    return texts
+    return inputs
+
+
+def _is_tokens(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(token) is int and 0 <= token < 2**31 for token in value)
+
+
+def _turn(text: str | list[int]) -> Turn:
+    return Turn("user", text) if isinstance(text, str) else Turn("user", decode(text), len(text))
 
 
 def _packed(vector: list[float]) -> str:

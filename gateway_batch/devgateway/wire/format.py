@@ -9,7 +9,7 @@ from typing import Protocol
 
 import orjson
 
-from gateway_batch.devgateway.ask import Answer, Ask, JsonObject, Kind
+from gateway_batch.devgateway.ask import Answer, Ask, Finish, JsonObject, Kind
 from gateway_batch.devgateway.catalogue import Service
 from gateway_batch.devgateway.refusals import Refusal
 
@@ -26,6 +26,11 @@ class Exchange:
     number: str
     created: int
 
+    @property
+    def called(self) -> str | None:
+        """The tool that the answer calls: its text is the arguments then."""
+        return None if self.answer.finish is Finish.CONTENT_FILTER else self.ask.tool
+
 
 class Wire(Protocol):
     """One vendor's format. Pure: no I/O, no clock."""
@@ -38,8 +43,12 @@ class Wire(Protocol):
     def kind(self) -> Kind:
         """What services it is for."""
 
+    @property
+    def is_metered(self) -> bool:
+        """Whether its answers use up tokens."""
+
     def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
-        """The request; `parameters` are those of path and query.
+        """The request; `parameters` are those of path and query. A model in the path is in the body too.
 
         Raises:
             Refusal: 400.

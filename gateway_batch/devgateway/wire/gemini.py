@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ from gateway_batch.devgateway.ask import Ask, Finish, JsonObject, JsonSchema, Ki
 from gateway_batch.devgateway.refusals import Refusal, gemini_error, invalid
 from gateway_batch.devgateway.wire import fields
 from gateway_batch.devgateway.wire.format import Exchange, pieces, sse
+from gateway_batch.devgateway.wire.tools import Choice, Tool, arguments, functions, with_tools
 
 _ROLES = {"user": "user", "model": "assistant", "function": "tool"}
 _FINISHES = {
@@ -33,24 +34,25 @@ class Gemini:
     stream: bool = False
     api_type: str = "gemini/v1/generateContent"
     kind: Kind = Kind.CHAT
+    is_metered: bool = True
 
     def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
         """The request, with `generationConfig`."""
         written = "generationConfig" if "generationConfig" in body else "generation_config"
         config = fields.optional_object(body, written)
         fields.in_range(config, "temperature", 0, 2)
-        turns, images = _turns(body)
-        return Ask(
-            model=parameters["model"],
-            turns=turns,
-            images=images,
+        ask = replace(
+            _asked(body, parameters),
             max_tokens=fields.positive_integer(config, "maxOutputTokens")
             or fields.positive_integer(config, "max_output_tokens"),
-            stop=fields.stop_marks(_either(config, "stopSequences", "stop_sequences")),
+            stop=fields.stop_marks(either(config, "stopSequences", "stop_sequences")),
             schema=_schema(config),
             stream=self.stream,
             sse=parameters.get("alt") == "sse",
         )
+        tools = fields.optional_objects(body, "tools")
+        offered = _functions(tools)
+        return with_tools(ask, tools, offered, _choice(body, offered))
 
     def body(self, exchange: Exchange) -> JsonObject:
         """A `GenerateContentResponse`."""
@@ -58,7 +60,8 @@ class Gemini:
 
     def events(self, exchange: Exchange) -> Iterator[bytes]:
         """Responses with parts of the text: server-sent events, or the elements of one JSON array."""
-        texts = pieces(exchange.answer.text) or [""]
+        whole = exchange.answer.text
+        texts = [whole] if exchange.called is not None else pieces(whole) or [""]
         for place, text in enumerate(texts, 1):
             chunk = _chunk(exchange, text, last=place == len(texts))
             if exchange.ask.sse:
@@ -77,33 +80,110 @@ class Gemini:
         return gemini_error(refusal)
 
 
-def _either(body: Mapping[str, Any], camel: str, snake: str) -> Any:
+@dataclass(frozen=True, slots=True)
+class GeminiTokenCount:
+    """`:countTokens`: the tokens of contents, or of a whole request for an answer. Uses up none."""
+
+    api_type: str = "gemini/v1/countTokens"
+    kind: Kind = Kind.CHAT
+    is_metered: bool = False
+
+    def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
+        """The request: contents, or a `generateContentRequest` with them."""
+        whole = either(body, "generateContentRequest", "generate_content_request")
+        request = whole if isinstance(whole, dict) else body
+        tools = fields.optional_objects(request, "tools")
+        return with_tools(replace(_asked(request, parameters), count_only=True), tools, (), None)
+
+    def body(self, exchange: Exchange) -> JsonObject:
+        """A `CountTokensResponse`."""
+        tokens = exchange.answer.tokens.input_tokens
+        return {"totalTokens": tokens, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}]}
+
+    def events(self, exchange: Exchange) -> Iterator[bytes]:
+        """Counts are not streamed, and no request can ask for it."""
+        raise NotImplementedError
+
+    def stream_type(self, ask: Ask) -> str:
+        """Counts are not streamed."""
+        raise NotImplementedError
+
+    def error(self, refusal: Refusal) -> JsonObject:
+        """With the Google SDK's `error`."""
+        return gemini_error(refusal)
+
+
+def _asked(body: JsonObject, parameters: Mapping[str, str]) -> Ask:
+    turns, images = _turns(body)
+    return Ask(model=parameters["model"], turns=turns, images=images)
+
+
+def _functions(tools: list[JsonObject]) -> list[Tool]:
+    """The functions that `tools` declare, their schemas in either dialect."""
+    declared = [
+        declaration
+        for tool in tools
+        for declaration in either(tool, "functionDeclarations", "function_declarations") or ()
+        if isinstance(declaration, dict)
+    ]
+    return functions(map(_with_schema, declared), schema="parameters", where="functionDeclarations[]")
+
+
+def _with_schema(declaration: JsonObject) -> JsonObject:
+    plain = either(declaration, "parametersJsonSchema", "parameters_json_schema")
+    return {**declaration, "parameters": json_schema(declaration.get("parameters")) if plain is None else plain}
+
+
+def _choice(body: JsonObject, tools: list[Tool]) -> Choice | None:
+    """As `functionCallingConfig` says; None if it leaves words to the model."""
+    written = "toolConfig" if "toolConfig" in body else "tool_config"
+    config = either(fields.optional_object(body, written), "functionCallingConfig", "function_calling_config") or {}
+    mode = config.get("mode") if isinstance(config, dict) else config
+    allowed = either(config, "allowedFunctionNames", "allowed_function_names") if isinstance(config, dict) else None
+    if mode not in (None, "MODE_UNSPECIFIED", "AUTO", "NONE", "ANY", "VALIDATED"):
+        raise invalid(f"Invalid value at 'tool_config.function_calling_config.mode': {mode!r}")
+    if allowed and mode not in ("ANY", "VALIDATED"):
+        raise invalid("Please set allowed_function_names only when function calling mode is ANY or VALIDATED.")
+    if mode != "ANY":
+        return None
+    if not tools:
+        raise invalid("Function calling mode ANY needs function_declarations in tools.")
+    there = [tool.name for tool in tools]
+    for name in allowed or ():
+        if name not in there:
+            raise invalid(f"allowed_function_names: {name!r} is not among the function_declarations.")
+    return Choice(tuple(allowed), named=len(allowed) == 1) if allowed else Choice()
+
+
+def either(body: Mapping[str, Any], camel: str, snake: str) -> Any:
+    """A field in either spelling, None if absent."""
     return body.get(camel, body.get(snake))
 
 
 def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
     turns, images = [], 0
-    system = _either(body, "systemInstruction", "system_instruction")
+    system = either(body, "systemInstruction", "system_instruction")
     if isinstance(system, dict):
-        turns.append(Turn("system", _parts(system)[0]))
+        turns.append(Turn("system", parts_of(system)[0]))
     for content in fields.objects(body, "contents"):
         role = fields.role_of({"role": content.get("role") or "user"}, _ROLES, "contents")
-        text, pictures = _parts(content)
+        text, pictures = parts_of(content)
         turns.append(Turn(role, text))
         images += pictures
     return tuple(turns), images
 
 
-def _parts(content: JsonObject) -> tuple[str, int]:
+def parts_of(content: JsonObject) -> tuple[str, int]:
+    """The text of a content's parts, and the number of its images."""
     parts = fields.objects(content, "parts")
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
     return "\n".join(texts), sum(any(name in part for name in _MEDIA) for part in parts)
 
 
 def _schema(config: JsonObject) -> JsonSchema | None:
-    is_json = _either(config, "responseMimeType", "response_mime_type") == "application/json"
-    plain = _either(config, "responseJsonSchema", "response_json_schema")
-    google = _either(config, "responseSchema", "response_schema")
+    is_json = either(config, "responseMimeType", "response_mime_type") == "application/json"
+    plain = either(config, "responseJsonSchema", "response_json_schema")
+    google = either(config, "responseSchema", "response_schema")
     if plain is None and google is None:
         return fields.ANY_OBJECT if is_json else None
     if not is_json:
@@ -139,7 +219,7 @@ def _translated(name: str, value: Any) -> Any:
 
 def _chunk(exchange: Exchange, text: str, *, last: bool) -> JsonObject:
     answer = exchange.answer
-    candidate: JsonObject = {"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}
+    candidate: JsonObject = {"content": {"role": "model", "parts": _said(exchange, text)}, "index": 0}
     if last:
         candidate["finishReason"] = _FINISHES[answer.finish]
     return {
@@ -148,6 +228,15 @@ def _chunk(exchange: Exchange, text: str, *, last: bool) -> JsonObject:
         "modelVersion": exchange.service.build,
         "responseId": exchange.number,
     }
+
+
+def _said(exchange: Exchange, text: str) -> list[JsonObject]:
+    """Parts of text, or the call; a call that was cut is left out."""
+    if exchange.called is None:
+        return [{"text": text}]
+    if exchange.answer.finish is Finish.LENGTH:
+        return []
+    return [{"functionCall": {"name": exchange.called, "args": arguments(text)}}]
 
 
 def _usage(tokens: TokenCounts) -> JsonObject:

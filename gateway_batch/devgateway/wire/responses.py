@@ -11,6 +11,7 @@ from gateway_batch.devgateway.ask import Ask, Finish, JsonObject, JsonSchema, Ki
 from gateway_batch.devgateway.refusals import Refusal, invalid, openai_error
 from gateway_batch.devgateway.wire import fields
 from gateway_batch.devgateway.wire.format import Exchange, pieces, sse
+from gateway_batch.devgateway.wire.tools import Choice, functions, with_tools
 
 _IMAGES = frozenset({"input_image", "input_file", "input_audio"})
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -23,13 +24,14 @@ class OpenAIResponses:
 
     api_type: str = "openai/v1/responses"
     kind: Kind = Kind.CHAT
+    is_metered: bool = True
 
     def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
         """The request: a string or typed items, with `text.format`."""
         fields.in_range(body, "temperature", 0, 2)
         fields.in_range(body, "top_p", 0, 1)
         turns, images = _turns(body)
-        return Ask(
+        ask = Ask(
             model=fields.required_text(body, "model"),
             turns=turns,
             images=images,
@@ -37,10 +39,15 @@ class OpenAIResponses:
             schema=_schema(fields.optional_object(body, "text").get("format")),
             stream=fields.flag(body, "stream"),
         )
+        tools = fields.optional_objects(body, "tools")
+        called = functions(
+            (tool for tool in tools if tool.get("type") == "function"), schema="parameters", where="tools[]"
+        )
+        return with_tools(ask, tools, called, _choice(body, tools))
 
     def body(self, exchange: Exchange) -> JsonObject:
         """A `response`, completed or incomplete."""
-        return _response(exchange, status=_status(exchange), output=[_message(exchange, exchange.answer.text)])
+        return _response(exchange, status=_status(exchange), output=[_item(exchange, exchange.answer.text)])
 
     def events(self, exchange: Exchange) -> Iterator[bytes]:
         """OpenAI's events in OpenAI's order."""
@@ -69,6 +76,39 @@ class SupervisorResponses(OpenAIResponses):
         if sampling and body.get("tools"):
             raise invalid(f"'{sampling[0]}' is not supported with tools.")
         return OpenAIResponses.read(self, body, parameters)
+
+
+def _choice(body: JsonObject, tools: list[JsonObject]) -> Choice | None:
+    """As `tool_choice` says; None if it leaves words to the model."""
+    choice = body.get("tool_choice")
+    match choice:
+        case None | "auto" | "none":
+            return None
+        case "required" if tools:
+            return Choice()
+        case "required":
+            raise invalid("Tool choice 'required' must be specified with 'tools' parameter.")
+        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": [*allowed]}:
+            chosen = _chosen(allowed, tools, named=False)
+            return chosen if mode == "required" else None
+        case {"type": str()}:
+            return _chosen([choice], tools, named=True)
+    raise invalid("Invalid value for 'tool_choice': it must be none, auto, required, or an object with a 'type'.")
+
+
+def _chosen(chosen: list[Any], tools: list[JsonObject], *, named: bool) -> Choice:
+    """The functions among what was chosen; hosted tools, which have no name, are known by their type."""
+    there = [_key(tool) for tool in tools]
+    wanted = [_key(tool) for tool in chosen if isinstance(tool, dict)]
+    for kind, name in wanted or [(None, None)]:
+        if (kind, name) not in there:
+            raise invalid(f"Tool choice {name or kind!r} not found in 'tools' parameter.")
+    return Choice(tuple(str(name) for kind, name in wanted if kind == "function"), named)
+
+
+def _key(tool: JsonObject) -> tuple[Any, Any]:
+    kind = tool.get("type")
+    return kind, tool.get("name") if kind in ("function", "custom") else None
 
 
 def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
@@ -134,7 +174,7 @@ def _response(exchange: Exchange, *, status: str, output: list[JsonObject]) -> J
         "parallel_tool_calls": True,
         "previous_response_id": None,
         "temperature": None,
-        "tool_choice": "auto",
+        "tool_choice": "auto" if exchange.called is None else {"type": "function", "name": exchange.called},
         "tools": [],
         "top_p": None,
         "usage": None if running else _usage(exchange.answer.tokens),
@@ -153,6 +193,21 @@ def _usage(tokens: TokenCounts) -> JsonObject:
 
 def _part(text: str) -> JsonObject:
     return {"type": "output_text", "text": text, "annotations": []}
+
+
+def _item(exchange: Exchange, text: str) -> JsonObject:
+    return _message(exchange, text) if exchange.called is None else _function_call(exchange, text)
+
+
+def _function_call(exchange: Exchange, arguments: str) -> JsonObject:
+    return {
+        "type": "function_call",
+        "id": f"fc_{exchange.number}",
+        "call_id": f"call_{exchange.number}",
+        "status": _status(exchange),
+        "name": exchange.called,
+        "arguments": arguments,
+    }
 
 
 def _message(exchange: Exchange, text: str) -> JsonObject:
@@ -174,23 +229,32 @@ class _Events:
 
     def all(self) -> Iterator[bytes]:
         exchange, text = self.exchange, self.exchange.answer.text
-        item = f"msg_{exchange.number}"
-        place = {"item_id": item, "output_index": 0, "content_index": 0}
+        item, status = _item(exchange, text), _status(exchange)
         begun = _response(exchange, status="in_progress", output=[])
-        message = _message(exchange, text)
         yield self._event("created", response=begun)
         yield self._event("in_progress", response=begun)
-        opened = {**message, "status": "in_progress", "content": []}
+        yield from self._text(item, text) if exchange.called is None else self._arguments(item, text)
+        yield self._event("output_item.done", output_index=0, item=item)
+        yield self._event(status, response=_response(exchange, status=status, output=[item]))
+
+    def _text(self, item: JsonObject, text: str) -> Iterator[bytes]:
+        place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+        opened = {**item, "status": "in_progress", "content": []}
         yield self._event("output_item.added", output_index=0, item=opened)
         yield self._event("content_part.added", **place, part=_part(""))
         for piece in pieces(text):
             yield self._event("output_text.delta", **place, delta=piece, logprobs=[])
         yield self._event("output_text.done", **place, text=text, logprobs=[])
         yield self._event("content_part.done", **place, part=_part(text))
-        yield self._event("output_item.done", output_index=0, item=message)
-        status = _status(exchange)
-        yield self._event(status, response=_response(exchange, status=status, output=[message]))
 
-    def _event(self, name: str, **data: Any) -> bytes:
+    def _arguments(self, item: JsonObject, text: str) -> Iterator[bytes]:
+        place = {"item_id": item["id"], "output_index": 0}
+        opened = {**item, "status": "in_progress", "arguments": ""}
+        yield self._event("output_item.added", output_index=0, item=opened)
+        for piece in pieces(text):
+            yield self._event("function_call_arguments.delta", **place, delta=piece)
+        yield self._event("function_call_arguments.done", **place, name=item["name"], arguments=text)
+
+    def _event(self, name: str, /, **data: Any) -> bytes:
         kind = f"response.{name}"
         return sse({"type": kind, "sequence_number": next(self._numbers), **data}, kind)

@@ -19,6 +19,7 @@ class Scoring:
 
     api_type: str = "mlflow/v1/invocations"
     kind: Kind = Kind.SCORING
+    is_metered: bool = False
 
     def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
         """The request: a list of records."""
