@@ -69,6 +69,16 @@ def _exactly_in_order(price: Price) -> tuple[Decimal, ...]:
     return costs.in_order(exact, Decimal(0))
 
 
+class TagsIn(StrEnum):
+    """What carries the request tags: they are in the usage table in any case."""
+
+    HEADER = "header"  # Databricks-Ai-Gateway-Request-Tags
+    METADATA = "metadata"  # the body's `metadata`, an object of the tags
+    METADATA_TAGS = "metadata.tags"  # the body's `metadata.tags`, a list of `key:value`
+    USER = "user"  # the body's `user`, the tags as one JSON text
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """Where an endpoint's calls go: an endpoint name resolved against the configuration.
@@ -81,6 +91,10 @@ class Service:
         credential: a reference to the token, never its value; None sends none.
         key_header: the header that takes the bare token, as some vendors' own hosts want it; None sends
             `Authorization: Bearer <token>`.
+        headers: further headers, names in lower case; a value is sent as it is, or refers to a secret.
+        query: parameters for the URL, which `url` is without; values as those of `headers`.
+        timeout_s: of one HTTP attempt; None: the setting `request_timeout`.
+        tags_in: what carries the request tags.
         embedding_rows: how many rows of an embedding service go into one request.
         price: of the model's tokens, where the configuration has it or a budget needs it.
     """
@@ -93,6 +107,10 @@ class Service:
     key_header: str | None = None
     embedding_rows: int = 16
     price: Price | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+    timeout_s: float | None = None
+    tags_in: TagsIn = TagsIn.HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,11 +294,16 @@ class Answer(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A POST with its JSON body encoded. Headers hold no credential: the client adds it."""
+    """A POST with its JSON body encoded. As an API's adapter makes it, it holds no credential: the client adds them.
+
+    Attributes:
+        query_is_secret: whether the URL's query holds one, so that no log may show it.
+    """
 
     url: str
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    query_is_secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,14 @@ from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
 
 def read_answer(
-    api: Api[Any], reply: HttpReply, token: str | None = None, prompts: Callable[[], Iterable[str]] = tuple
+    api: Api[Any], reply: HttpReply, *tokens: str | None, prompts: Callable[[], Iterable[str]] = tuple
 ) -> InferenceResult:
     """What an answer says.
 
     Args:
         api: the wire format.
         reply: the answer.
-        token: that its request carried; None if it carried none.
+        tokens: those that its request carried, and other secrets; None for none.
         prompts: gives the texts that its request asked about, for an error's message to show none of them.
 
     Raises:
@@ -34,7 +34,7 @@ def read_answer(
     """
     failure: CallError
     try:
-        return _without_token(api.parse(reply), token)
+        return _without_tokens(api.parse(reply), *tokens)
     except MalformedError as error:
         failure = error
         if error.paid is None and (paid := _paid(api, reply)) is not None:
@@ -43,19 +43,19 @@ def read_answer(
         failure = error
     except Exception as error:
         failure = invalid_response(reply, f"the answer can't be read ({type(error).__name__})", _paid(api, reply))
-    failure.args = (without_prompts(masked(str(failure), token), prompts()), *failure.args[1:])
+    failure.args = (without_prompts(masked(str(failure), *tokens), prompts()), *failure.args[1:])
     if failure.paid is not None:
-        failure.paid = _without_token(failure.paid, token)
+        failure.paid = _without_tokens(failure.paid, *tokens)
     failure.__cause__ = failure.__context__ = None
     raise failure.with_traceback(None)
 
 
-def _without_token(result: InferenceResult, token: str | None) -> InferenceResult:
-    """A result whose names, which are recorded, don't show the token."""
-    shortest = len(token or "") or math.inf
+def _without_tokens(result: InferenceResult, *tokens: str | None) -> InferenceResult:
+    """A result whose names, which are recorded, don't show the tokens."""
+    shortest = min((len(token) for token in tokens if token), default=math.inf)
     if max(len(result.model or ""), len(result.finish_reason or "")) < shortest:
         return result
-    model, ending = (text and masked(text, token) for text in (result.model, result.finish_reason))
+    model, ending = (text and masked(text, *tokens) for text in (result.model, result.finish_reason))
     return replace(result, model=model, finish_reason=ending)
 
 

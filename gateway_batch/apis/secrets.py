@@ -1,4 +1,4 @@
-"""Hides a token that a server echoes: in the answer as it came, and in texts made of it."""
+"""Hides tokens and other secrets that a server echoes: in the answer as it came, and in texts made of it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ _SHORTEST_IN_A_RESULT = 16  # shorter ones, such as `EMPTY`, may be words of an 
 _SHORTEST_BEGIN = 8
 
 
-def hide_token(reply: HttpReply, token: str | None) -> HttpReply:
-    """The answer with `***` in the place of the token that its request carried, as far as it stands there as it is.
+def hide_token(reply: HttpReply, *tokens: str | None) -> HttpReply:
+    """The answer with `***` in the place of the secrets that its request carried, as far as they stand there as sent.
 
     What `masked` finds besides, such as an escaped one, is found once the answer has been read.
     """
-    if token is None or len(token) < _SHORTEST:
-        return reply
+    for token in tokens:
+        if token is not None and len(token) >= _SHORTEST:
+            reply = _without(reply, token)
+    return reply
+
+
+def _without(reply: HttpReply, token: str) -> HttpReply:
     body, sent = reply.body, token.encode()
     is_result = 200 <= reply.status < 300
     if (not is_result or len(token) >= _SHORTEST_IN_A_RESULT) and sent in body:
@@ -30,10 +35,15 @@ def hide_token(reply: HttpReply, token: str | None) -> HttpReply:
     return HttpReply(reply.status, _WithoutToken(reply.headers, token), body, reply.received_at)
 
 
-def masked(text: str, token: str | None) -> str:
-    """A text without a token: in any case, percent-encoded, in base64, and cut off at the text's end."""
-    if token is None or len(token) < _SHORTEST:
-        return text
+def masked(text: str, *tokens: str | None) -> str:
+    """A text without secrets: in any case, percent-encoded, in base64, and cut off at the text's end."""
+    for token in tokens:
+        if token is not None and len(token) >= _SHORTEST:
+            text = _masked(text, token)
+    return text
+
+
+def _masked(text: str, token: str) -> str:
     text = _forms(token).sub(_SHOWN_AS, text)
     for length in range(min(len(token) - 1, len(text)), _SHORTEST_BEGIN - 1, -1):
         if text[-length:].lower() == token[:length].lower():

@@ -1,16 +1,18 @@
 """Tokens by reference. Values stay out of everything that is pickled, planned, logged or shown.
 
 A setting's token is `env:NAME`, `file:PATH`, `databricks-sdk`, or the value itself. Plans and settings carry a
-reference; a value given in code becomes `value:<where>`, and its value travels apart from the plan.
+reference; a value given in code becomes `value:<where>`, and its value travels apart from the plan. Secrets in an
+endpoint's headers and query are references only (`extra_fields`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from gateway_batch.config.databricks_login import Login
+from gateway_batch.config.extra_fields import check_value
 from gateway_batch.errors import ConfigError
 
 LOGIN = "databricks-sdk"
@@ -40,6 +42,14 @@ def check_token(token: str, where: str) -> None:
         raise ConfigError(f"{where}: the token is empty or has spaces or characters that no HTTP header can carry")
 
 
+def check_field(value: str, where: str) -> None:
+    """Refuses a secret that can't stand in a header of any form; unlike a token, it may have spaces inside."""
+    try:
+        check_value(value, where)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 class Credentials:
     """Resolves references to token values, in the process that needs them.
 
@@ -54,8 +64,13 @@ class Credentials:
         self._login: Login | None = None
 
     @classmethod
-    def of(cls, tokens: Mapping[str, str]) -> Credentials:
-        """Takes values and the environment's variables; `tokens` maps the setting's name to the setting."""
+    def of(cls, tokens: Mapping[str, str], fields: Iterable[str] = ()) -> Credentials:
+        """Takes values and the environment's variables.
+
+        Args:
+            tokens: maps the setting's name to the setting.
+            fields: references in headers and query parameters.
+        """
         values = {}
         for where, token in tokens.items():
             reference = credential_reference(token, where)
@@ -64,6 +79,10 @@ class Credentials:
                 values[reference] = token
             elif reference.startswith("env:") and (value := os.environ.get(reference[4:])):
                 check_token(value, reference)
+                values[reference] = value
+        for reference in fields:
+            if reference.startswith("env:") and (value := os.environ.get(reference[4:])):
+                check_field(value, reference)
                 values[reference] = value
         return cls(values, logs_in=LOGIN in tokens.values())
 
@@ -76,15 +95,26 @@ class Credentials:
         """
         if reference == LOGIN:
             return self._logged_in().token()
+        return self._found(reference, "token", check_token)
+
+    def resolve_field(self, reference: str) -> str:
+        """The value that a header or a query parameter refers to, as it is now.
+
+        Raises:
+            ConfigError: as `resolve`.
+        """
+        return self._found(reference, "value", check_field)
+
+    def _found(self, reference: str, what: str, check: Callable[[str, str], None]) -> str:
         if (value := self._values.get(reference)) is not None:
             return value
         scheme, _, rest = reference.partition(":")
         if scheme == "value":
             raise ConfigError(f"no token: the value of the setting {rest} is not known in this process")
-        value = os.environ.get(rest) if scheme == "env" else _read(rest)
+        value = os.environ.get(rest) if scheme == "env" else _read(rest, what)
         if value is None:
-            raise ConfigError(f"no token: the environment variable {rest} is not set")
-        check_token(value, reference)
+            raise ConfigError(f"no {what}: the environment variable {rest} is not set")
+        check(value, reference)
         return value
 
     def _logged_in(self) -> Login:
@@ -104,10 +134,10 @@ class Credentials:
         return f"Credentials({', '.join(f'{reference}=***' for reference in self._values)})"
 
 
-def _read(path: str) -> str:
+def _read(path: str, what: str) -> str:
     try:
         return Path(path).expanduser().read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ConfigError(f"no token: {path} can't be read: {error.strerror}") from error
+        raise ConfigError(f"no {what}: {path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise ConfigError(f"no token: {path} is not text") from None
+        raise ConfigError(f"no {what}: {path} is not text") from None

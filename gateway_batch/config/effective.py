@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from gateway_batch.config.credentials import credential_reference
-from gateway_batch.config.settings import PREFIX, GatewayConfig
+from gateway_batch.config.settings import PREFIX, EndpointConfig, GatewayConfig
 
 DEFAULT = "default"
 
@@ -38,7 +38,7 @@ def effective(config: GatewayConfig) -> list[Setting]:
     shown = config.model_dump(mode="json", exclude={"token", "endpoints", "coordination"})
     shown["token"] = _reference(config.token, "token")
     shown["endpoints"] = {
-        name: endpoint.model_dump(mode="json", exclude={"token"}, exclude_none=True)
+        name: {field: value for field, value in _shown(endpoint).items() if value != {}}
         | ({"token": _reference(endpoint.token, f"endpoints.{name}.token")} if endpoint.token is not None else {})
         for name, endpoint in config.endpoints.items()
     }
@@ -52,6 +52,11 @@ def text_of(setting: Setting) -> str:
     if setting.value is None or setting.value in ({}, []):
         return ""
     return setting.value if isinstance(setting.value, str) else json.dumps(setting.value, ensure_ascii=False)
+
+
+def _shown(endpoint: EndpointConfig) -> dict[str, Any]:
+    """All of it but the token; what headers and query parameters refer to stays behind the reference."""
+    return endpoint.model_dump(mode="json", exclude={"token"}, exclude_none=True)
 
 
 def _source(name: str) -> str:

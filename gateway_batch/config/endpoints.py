@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from gateway_batch.config.settings import EndpointConfig, GatewayConfig
 from gateway_batch.errors import ConfigError
 from gateway_batch.pricing.list_prices import list_price
-from gateway_batch.types import Price, Service
+from gateway_batch.types import Price, Service, TagsIn
 
 CHAT = "mlflow/v1/chat/completions"
 EMBEDDINGS = "mlflow/v1/embeddings"
@@ -34,6 +34,26 @@ _KEY_HEADERS = {
     ("generativelanguage.googleapis.com", "gemini/v1/generateContent"): "x-goog-api-key",
 }
 
+# Who knows the header of request tags: Databricks' hosts, its routes behind another name, and servers of this machine,
+# where the development gateway is.
+_DATABRICKS_HOST = re.compile(
+    r"(^|\.)(databricks\.(com|us|mil|cn)|databricksapps\.com|azuredatabricks\.(net|us|cn))$", re.IGNORECASE
+)
+_DATABRICKS_ROUTE = re.compile(r"/(ai-gateway|serving-endpoints)(/|$)")
+_THIS_MACHINE = re.compile(r"localhost|127(\.\d+){3}|::1", re.IGNORECASE)
+
+# Where else tags can go, by what an API's body has room for.
+_OPENAI_BODY = frozenset({TagsIn.METADATA, TagsIn.METADATA_TAGS, TagsIn.USER})
+_TAGS_IN_BODY = {
+    "mlflow/v1/chat/completions": _OPENAI_BODY,
+    "openai/v1/chat/completions": _OPENAI_BODY,
+    "mlflow/v1/responses": _OPENAI_BODY,
+    "openai/v1/responses": _OPENAI_BODY,
+    "mlflow/v1/embeddings": _OPENAI_BODY,
+    "openai/v1/embeddings": _OPENAI_BODY,
+    "anthropic/v1/messages": frozenset({TagsIn.USER}),
+}
+
 # Databricks knows embedding services by their task; only the name is known here.
 _EMBEDDING_NAME = re.compile(r"(^|[-_./])(embed\w*|gte|bge|e5|minilm)([-_./:]|$)|embedding", re.IGNORECASE)
 _BARE = "databricks-"
@@ -53,7 +73,8 @@ def resolve_service(
         suited: the one that suits the call where neither says; None: as the endpoint's name suggests.
 
     Raises:
-        ConfigError: no gateway is configured for it, or the API is unknown.
+        ConfigError: no gateway is configured for it, the API is unknown, or the endpoint's settings contradict each
+            other.
     """
     if not _NAME.fullmatch(endpoint):
         raise ConfigError(f"{endpoint!r} is not the name of an endpoint")
@@ -68,16 +89,61 @@ def resolve_service(
         base, own = settings.base_url, True
     else:
         base, own = _host(config, endpoint) + prefix, settings.token is not None
+    credential = config.credential_of(entry if own else None)
+    key_header = settings.key_header or _KEY_HEADERS.get((urlsplit(base).hostname or "", api))
+    _check_token_header(endpoint, settings, credential, key_header)
     return Service(
         endpoint=endpoint,
         api=api,
         url=base + path,
         model=model,
         price=_price(config, settings, endpoint, model),
-        credential=config.credential_of(entry if own else None),
+        credential=credential,
         embedding_rows=settings.embedding_rows,
-        key_header=_KEY_HEADERS.get((urlsplit(base).hostname or "", api)),
+        key_header=key_header,
+        headers=tuple(settings.headers.items()),
+        query=tuple(settings.query.items()),
+        timeout_s=settings.timeout,
+        tags_in=_tags_in(endpoint, settings, api, base + path),
     )
+
+
+def _check_token_header(
+    endpoint: str, settings: EndpointConfig, credential: str | None, key_header: str | None
+) -> None:
+    """Refuses a header for the token where there is no token, or another value for the header that carries it."""
+    if credential is None:
+        if settings.key_header is not None:
+            raise ConfigError(
+                f"endpoint {endpoint}: key_header is {settings.key_header}, and there is no token for it to carry: set "
+                "the endpoint's token"
+            )
+        return
+    carrier = key_header or "authorization"
+    if carrier in settings.headers:
+        raise ConfigError(
+            f"endpoint {endpoint}: {carrier} carries the token, and is in headers, too: leave one of the two out"
+        )
+
+
+def _tags_in(endpoint: str, settings: EndpointConfig, api: str, url: str) -> TagsIn:
+    """Where the setting says, which the API must have a place for; else the header, for who knows it."""
+    wanted = settings.tags_in
+    if wanted is None:
+        return TagsIn.HEADER if _knows_the_tags_header(url) else TagsIn.NONE
+    places = {TagsIn.HEADER, TagsIn.NONE, *_TAGS_IN_BODY.get(api, ())}
+    if wanted not in places:
+        raise ConfigError(
+            f"endpoint {endpoint}: tags_in is {wanted}, for which {api} has no place; it has "
+            f"{', '.join(each for each in TagsIn if each in places)}"
+        )
+    return wanted
+
+
+def _knows_the_tags_header(url: str) -> bool:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return bool(_DATABRICKS_HOST.search(host) or _DATABRICKS_ROUTE.search(parts.path) or _THIS_MACHINE.fullmatch(host))
 
 
 def _price(config: GatewayConfig, settings: EndpointConfig, endpoint: str, model: str) -> Price | None:

@@ -21,7 +21,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway_batch.config.cache_scope import check_cache
 from gateway_batch.config.coordination import check_coordination, coordination_reference, is_credential
 from gateway_batch.config.credentials import LOGIN, Credentials, credential_reference
+from gateway_batch.config.extra_fields import check_header_name, check_headers, check_query, reference_of
 from gateway_batch.errors import ConfigError
+from gateway_batch.types import TagsIn
 
 PREFIX = "GATEWAY_BATCH_"
 _TOKEN = f"{PREFIX}TOKEN"
@@ -99,6 +101,26 @@ class EndpointConfig(BaseModel):
     )
     model: str | None = Field(default=None, description="Name sent to the gateway; unset: the endpoint's own name")
     token: SecretStr | None = Field(default=None, description="Value, `env:NAME` or `file:PATH`; unset: none is sent")
+    key_header: Annotated[str, AfterValidator(check_header_name)] | None = Field(
+        default=None,
+        description="Header that carries the bare token, e.g. `api-key`; unset: `Authorization: Bearer`, but for the "
+        "native formats of Anthropic's and Google's own hosts",
+    )
+    headers: Annotated[dict[str, str], AfterValidator(check_headers)] = Field(
+        default={},
+        description="Further headers of each request; secrets as `env:NAME`, `file:PATH` or `Bearer env:NAME`",
+    )
+    query: Annotated[dict[str, str], AfterValidator(check_query)] = Field(
+        default={}, description="Parameters added to the URL, e.g. `api-version`; secrets as `env:NAME` or `file:PATH`"
+    )
+    timeout: float | None = Field(
+        default=None, gt=0, le=86_400, description="Seconds for one HTTP attempt; unset: `request_timeout`"
+    )
+    tags_in: TagsIn | None = Field(
+        default=None,
+        description="What carries the request tags: `header`, the body's `metadata`, `metadata.tags` or `user`, or "
+        "`none`; unset: the header for Databricks and this machine, none for others",
+    )
     embedding_rows: int = Field(
         default=16, ge=1, le=2048, description="Rows of an embedding service in one request; fewer where they are long"
     )
@@ -310,7 +332,7 @@ class GatewayConfig(BaseSettings):
 
     def credentials(self) -> Credentials:
         """The secrets that this process can resolve."""
-        return Credentials.of(self.tokens())
+        return Credentials.of(self.tokens(), self._fields())
 
     def credential_of(self, endpoint: str | None) -> str | None:
         """The reference to the token of an endpoint of the configuration, or of `host`."""
@@ -321,6 +343,11 @@ class GatewayConfig(BaseSettings):
     def coordination_reference(self) -> str:
         """The coordination as plans carry it: without a password."""
         return coordination_reference(self._coordination())
+
+    def _fields(self) -> list[str]:
+        """The references in the endpoints' headers and query parameters."""
+        values = [value for each in self.endpoints.values() for value in (*each.headers.values(), *each.query.values())]
+        return [reference for value in values if (reference := reference_of(value)) is not None]
 
     def _coordination(self) -> str:
         given = self.coordination

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
-import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
@@ -22,6 +21,8 @@ from gateway_batch.apis import api_for
 from gateway_batch.apis.reading import read_answer
 from gateway_batch.apis.secrets import hide_token
 from gateway_batch.config import Credentials
+from gateway_batch.config.extra_fields import EVENT_ID_HEADER
+from gateway_batch.engine.addressing import Address, address_of, addressed, retagged, service_key, with_tags
 from gateway_batch.engine.blame import CONSEQUENCES
 from gateway_batch.engine.repeated_refusals import RepeatedRefusals
 from gateway_batch.engine.retry import LONGER_TIMEOUT, RetryPolicy, pause_after_429_s
@@ -31,10 +32,6 @@ from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, Infer
 from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
-
-TAGS_HEADER = "Databricks-Ai-Gateway-Request-Tags"
-EVENT_ID_HEADER = "x-client-request-id"
-SOURCE_HEADER = "x-gateway-batch-source"
 
 _RENEWALS = 2
 _REFUSED_ALONE = 10
@@ -58,7 +55,7 @@ class CallPolicy:
     """How long and how often a call is tried.
 
     Attributes:
-        request_timeout_s: of one HTTP attempt.
+        request_timeout_s: of one HTTP attempt, where the service has no limit of its own.
         row_deadline_s: of all attempts of a call, waiting included.
         max_retry_after_s: a service is waited for at most, whatever it asks for.
     """
@@ -123,13 +120,12 @@ class RequestExecutor:
         Raises:
             CallError: the last attempt's failure, when no further one is due.
             LedgerError: an attempt could not be recorded; it was not sent.
-            ConfigError: the service's token can't be resolved.
+            ConfigError: the service's token, or a secret in its headers or query, can't be resolved.
         """
-        asked = api_for(service.api).build(call, service)
+        asked = api_for(service.api).build(with_tags(call, call.tags, service), service)
         if deadline is None:
             deadline = self._clock() + self._policy.row_deadline_s
-        # A host's services share one URL, and each has limits of its own, for each key.
-        name = f"{service.url} {service.model} {service.credential}"
+        name = service_key(service)
         query, asks = (name, caller.query_execution_id), functools.partial(_asks, call)
         self._refusals.check(query, asks)
         try:
@@ -151,10 +147,10 @@ class RequestExecutor:
         deadline: float,
     ) -> InferenceResult:
         """The attempts of a call."""
-        token = self._token(service)
-        request = _addressed(asked, call, service, caller, token)
+        address = address_of(service, self._credentials)
+        request = addressed(asked, call, service, caller, address)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
-        timeout_s = self._policy.request_timeout_s
+        timeout_s = service.timeout_s or self._policy.request_timeout_s
         attempt = failures = throttled = alone = renewed = overloaded = late = 0
         failure: CallError | None = None
         while True:
@@ -163,7 +159,7 @@ class RequestExecutor:
             try:
                 async with slot:
                     record = self._intend(request, call, service, caller, attempt, slot)
-                    return await self._attempt(service, call, request, record, slot, deadline, token, timeout_s)
+                    return await self._attempt(service, call, request, record, slot, deadline, address, timeout_s)
             except CallError as error:
                 failure = error if failure is None else _after(failure, error)
             kind = failure.kind
@@ -177,9 +173,9 @@ class RequestExecutor:
                 continue  # the next slot comes when the service wants it, or the deadline does
             if kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
                 renewed += 1
-                newer = self._token(service)
-                if newer != token:  # it expired on the way
-                    token, request = newer, _addressed(asked, call, service, caller, newer)
+                newer = address_of(service, self._credentials)
+                if newer != address:  # a secret expired on the way
+                    address, request = newer, addressed(asked, call, service, caller, newer)
                     continue
             if slot.service_is_down:
                 continue  # the next slot comes when it is back, or to probe it
@@ -198,9 +194,6 @@ class RequestExecutor:
             if delay_s is None:
                 raise failure.with_traceback(None)
             await self._sleep(delay_s)
-
-    def _token(self, service: Service) -> str | None:
-        return None if service.credential is None else self._credentials.resolve(service.credential)
 
     def _intend(
         self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot
@@ -232,21 +225,20 @@ class RequestExecutor:
         record: UsageRecord,
         slot: Slot,
         deadline: float,
-        token: str | None,
+        address: Address,
         timeout_s: float,
     ) -> InferenceResult:
         started = self._clock()
         assert record.invocation_id is not None
-        headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
         if self._event_id_tag is not None:
-            headers[TAGS_HEADER] = json.dumps(record.request_tags)
+            request = retagged(request, call, service, record.request_tags or {})
+        headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
         timeout_s = max(0.001, min(timeout_s, deadline - started))
         try:
-            reply = hide_token(
-                await self._transport.send(HttpRequest(request.url, request.body, headers), timeout_s), token
-            )
+            sent = HttpRequest(request.url, request.body, headers, request.query_is_secret)
+            reply = hide_token(await self._transport.send(sent, timeout_s), *address.secrets)
             attempts.note_reply(record, reply, self._milliseconds(started))
-            result = read_answer(api_for(service.api), reply, token, lambda: _prompts(call))
+            result = read_answer(api_for(service.api), reply, *address.secrets, prompts=lambda: _prompts(call))
             attempts.note_result(record, result, call)
             attempts.note_destination(record, service)
             slot.used(result.usage)  # as reported: an estimate binds no limit
@@ -290,18 +282,6 @@ def _prompts(call: AnyRequest) -> tuple[str, ...]:
     if isinstance(call, EmbeddingRequest):
         return call.texts
     return (orjson.dumps(call.record, default=dict).decode(errors="replace"),)
-
-
-def _addressed(
-    request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, token: str | None
-) -> HttpRequest:
-    """A request with the headers that say who sends it."""
-    headers = {**request.headers, SOURCE_HEADER: caller.source}
-    if token is not None:
-        headers |= {service.key_header: token} if service.key_header else {"authorization": f"Bearer {token}"}
-    if call.tags:
-        headers[TAGS_HEADER] = json.dumps(dict(call.tags))
-    return HttpRequest(request.url, request.body, headers)
 
 
 def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:

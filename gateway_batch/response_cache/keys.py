@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
-from gateway_batch.types import EmbeddingRequest, InferenceRequest, RecordRequest, Service
+from gateway_batch.types import EmbeddingRequest, InferenceRequest, RecordRequest, Service, TagsIn
 
 _SIZE = 16
 
@@ -18,12 +18,12 @@ class KeyMaker:
     """Keys of the requests to one service; 16 bytes each.
 
     Args:
-        service: its URL, model, API and credential's reference are part of each key.
+        service: its URL, model, API, headers, query and credential's reference are part of each key.
         kept_as: names the form in which answers are kept, where it is not the plain one.
     """
 
     def __init__(self, service: Service, kept_as: str = "") -> None:
-        names = [service.api, service.url, service.model, service.credential or ""]
+        names = [service.api, service.url, service.model, service.credential or "", *_extras(service)]
         self._start = _hashed([*names, kept_as] if kept_as else names)
         self._last: tuple[object, ...] = (self,) * 4  # nothing yet
         self._last_common = b""
@@ -69,6 +69,17 @@ class KeyMaker:
         key = self._start.copy()
         _add_json(key, request.record, [request.parameters, request.tags])
         return key.digest()
+
+
+def _extras(service: Service) -> Iterator[str]:
+    """What its requests carry besides, each with what it is; secrets as references. Nothing for most services."""
+    for kind, fields in (("header", service.headers), ("query", service.query)):
+        for name, value in fields:
+            yield f"{kind} {name}={value}"
+    if service.key_header is not None:
+        yield f"key header {service.key_header}"
+    if service.tags_in not in (TagsIn.HEADER, TagsIn.NONE):
+        yield f"tags in {service.tags_in}"
 
 
 def _hashed(texts: Iterable[str]) -> hashlib.blake2b:

@@ -73,6 +73,8 @@ class HttpxClientTransport:
                 timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
                 extensions={"trace": self._connections.watch()},
             )
+            if request.query_is_secret:
+                built.url = _UnshownQuery(built.url)
             async with asyncio.timeout(timeout_s):
                 response = await self._client.send(built, follow_redirects=False, stream=True)
                 try:
@@ -103,6 +105,16 @@ class HttpxClientTransport:
                 break
         check_size(response.status_code, len(body), self._most_bytes)
         return bytes(body[:most])
+
+
+class _UnshownQuery(httpx.URL):
+    """A URL that is sent whole, and whose text, which httpx logs and hooks may, is without its query."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__().partition('?')[0]}?***"
+
+    def __repr__(self) -> str:
+        return f"URL({str(self)!r})"
 
 
 class _Connections:
