@@ -9,6 +9,7 @@ from gateway_batch.errors import ErrorKind
 _CODES = {
     ErrorKind.QUOTA: (
         "insufficient_quota",
+        "exceeded_current_quota_error",
         "billing_disabled",
         "billing_hard_limit_reached",
         "billing_not_active",
@@ -113,6 +114,10 @@ BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes}
 
 _PHRASES = {
     ErrorKind.QUOTA: (
+        r"exceeded (?:your )?current quota\b(?!, please check)",
+        r"reached your (?:daily|weekly|monthly|\w+ ?\(\d+-day\))",
+        r"used up your (?:daily|weekly|monthly)",
+        r"余额不足",
         r"crossed budget",
         r"exceeded budget for",
         r"extra usage is required",

@@ -20,6 +20,7 @@ _MESSAGE_LIMIT = 1_000
 _CODE_NAMES = ("error_code", "code", "type", "status", "error_type", "reason", "__type", "finishReason")
 _INNER_NAMES = (
     "error",
+    "errors",
     "detail",
     "innererror",
     "inner_error",
@@ -68,7 +69,7 @@ _ASKED_FOR = re.compile(r"\blimit:?\s*(\d+)\b.{0,80}?\brequested:?\s*(?:about |a
 _TOO_LARGE_AT_ALL = re.compile(
     r"request too large|too large for (?:model|the)|single request|even (?:a|one) single", re.I
 )
-_OF_A_DAY = re.compile(r"\bper[- ](?:day|month)\b|/ ?(?:day|month)\b|\b(?:daily|monthly)\b", re.I)
+_OF_A_DAY = re.compile(r"\bper[- ](?:day|month)\b|/ ?(?:day|month)\b|\b(?:daily|monthly)\b|\b[RT]PD\b", re.I)
 _LONG_S = 3600.0
 _NOT_READY = re.compile(r"model is not ready|model is (?:still |currently )?loading", re.I)
 _LIMITS_OF_TOKENS = frozenset(

@@ -25,7 +25,8 @@ from gateway_batch.config.extra_fields import EVENT_ID_HEADER
 from gateway_batch.engine.addressing import Address, address_of, addressed, retagged, service_key, with_tags
 from gateway_batch.engine.blame import CONSEQUENCES
 from gateway_batch.engine.repeated_refusals import RepeatedRefusals
-from gateway_batch.engine.retry import LONGER_TIMEOUT, RetryPolicy, pause_after_429_s
+from gateway_batch.engine.retry import RetryPolicy
+from gateway_batch.engine.row_patience import RowPatience
 from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
 from gateway_batch.transport import Transport
 from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, InferenceRequest, InferenceResult, Service
@@ -34,8 +35,6 @@ from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
 
 _RENEWALS = 2
-_REFUSED_ALONE = 10
-"""So often a row alone is answered 429, while the service answers others, before it fails."""
 
 
 class Ledger(Protocol):
@@ -150,8 +149,8 @@ class RequestExecutor:
         address = address_of(service, self._credentials)
         request = addressed(asked, call, service, caller, address)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
-        timeout_s = service.timeout_s or self._policy.request_timeout_s
-        attempt = failures = throttled = alone = renewed = overloaded = late = 0
+        patience = RowPatience(self._policy.retry, service.timeout_s or self._policy.request_timeout_s, self._rng)
+        attempt = renewed = 0
         failure: CallError | None = None
         while True:
             attempt += 1
@@ -159,41 +158,22 @@ class RequestExecutor:
             try:
                 async with slot:
                     record = self._intend(request, call, service, caller, attempt, slot)
-                    return await self._attempt(service, call, request, record, slot, deadline, address, timeout_s)
+                    return await self._attempt(
+                        service, call, request, record, slot, deadline, address, patience.timeout_s
+                    )
             except CallError as error:
                 failure = error if failure is None else _after(failure, error)
-            kind = failure.kind
-            if kind is ErrorKind.RATE_LIMIT and failure.should_retry is not False:
-                throttled += 1
-                alone += slot.refused_alone or alone >= _REFUSED_ALONE // 2
-                if (throttled > 1 and _may_be_too_large(call, failure)) or alone >= _REFUSED_ALONE:
-                    raise failure.with_traceback(None)
-                if slot.refused_alone:
-                    await self._sleep(pause_after_429_s(alone, failure.retry_after_s, self._rng()))
-                continue  # the next slot comes when the service wants it, or the deadline does
-            if kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
+            if failure.kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
                 renewed += 1
                 newer = address_of(service, self._credentials)
                 if newer != address:  # a secret expired on the way
                     address, request = newer, addressed(asked, call, service, caller, newer)
                     continue
-            if slot.service_is_down:
-                continue  # the next slot comes when it is back, or to probe it
-            left_s = deadline - self._clock()
-            if kind is ErrorKind.TIMEOUT and slot.held_s() > timeout_s / 2:
-                timeout_s *= LONGER_TIMEOUT
-                late += 1
-                if late > 1 or left_s < timeout_s:  # it would take as long again, and be paid again
-                    raise failure.with_traceback(None)
-            if kind is ErrorKind.OVERLOADED:
-                overloaded += 1
-                delay_s = self._policy.retry.delay_s(overloaded, failure, self._rng(), left_s)
-            else:
-                failures += 1
-                delay_s = self._policy.retry.delay_s(failures, failure, self._rng(), left_s)
-            if delay_s is None:
+            wait_s = patience.wait_s(failure, slot, deadline - self._clock())
+            if wait_s is None or (patience.throttled > 1 and _may_be_too_large(call, failure)):
                 raise failure.with_traceback(None)
-            await self._sleep(delay_s)
+            if wait_s:
+                await self._sleep(wait_s)
 
     def _intend(
         self, request: HttpRequest, call: AnyRequest, service: Service, caller: Caller, attempt: int, slot: Slot

@@ -1,0 +1,157 @@
+"""What refusals cost: single 429s, rows that never fit, no money, a service that loads, a parameter that is refused."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.goals import Comparison, Figure, Goal
+from benchmarks.load import MODEL
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.report import Report, Table
+from benchmarks.suite import Benchmark, Options
+from gateway_batch import Client, GatewayConfig
+from gateway_batch.devgateway import RunningGateway, Settings, running
+from gateway_batch.errors import CallError
+
+_TOKEN = "dapi-0123456789"
+_SLOWER = {0.02: 1.3, 0.05: 1.6, 0.15: 3.0}
+_LOADS_S = 20
+_REFUSED_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run.
+
+    Attributes:
+        seconds: it took.
+        requests: that the server got.
+        outcomes: rows by what became of them: `answered`, or the kind of an error.
+        texts: different texts of errors, their first words.
+    """
+
+    seconds: float
+    requests: int
+    outcomes: dict[str, int]
+    texts: int
+
+
+def _ask(server: RunningGateway, rows: int, in_flight: int, **settings: Any) -> Run:
+    """Different rows through a client of their own, of which nothing is known before."""
+    server.reset()
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        config = GatewayConfig.from_env(
+            host=server.host, token=_TOKEN, spool_dir=folder, max_concurrency=in_flight, **settings
+        )
+        texts = [f"row {number} of {time.monotonic_ns()}" for number in range(rows)]
+        with Client(config) as client:
+            began = time.perf_counter()
+            found = client.query_many(MODEL, texts, fail_on_error=False)
+            seconds = time.perf_counter() - began
+    errors = [each for each in found if isinstance(each, CallError)]
+    outcomes = Counter("answered" if not isinstance(each, CallError) else each.kind.value for each in found)
+    return Run(seconds, server.stats()["requests"], dict(outcomes), len({str(error)[:20] for error in errors}))
+
+
+def _measure(options: Options, console: Console) -> Report:
+    machine = describe_machine()
+    measured: dict[str, list[Run]] = {}
+
+    def times(name: str, rows: int, in_flight: int, faults: list[dict[str, Any]], latency_ms: int) -> float:
+        server.configure(latency_ms=latency_ms, faults=faults)
+        measured[name] = [_ask(server, rows, in_flight) for _ in range(options.repeats)]
+        seconds = median(run.seconds for run in measured[name])
+        console.print(f"{name}: {seconds:.2f} s, {measured[name][-1].requests} requests, {measured[name][-1].outcomes}")
+        return seconds
+
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmarks-") as folder,
+        running(Settings(port=0, token=_TOKEN, ledger=Path(folder) / "ledger.sqlite")) as server,
+    ):
+        without = times("400 rows, no 429", 400, 32, [], 100)
+        slower = {
+            share: times(
+                f"400 rows, {share:.0%} of 429s", 400, 32, [{"share": share, "status": 429, "retry_after": 1}], 100
+            )
+            / without
+            for share in _SLOWER
+        }
+        fitting = times("2,000 rows", 2_000, 64, [], 50)
+        too_large = {
+            "match": "row [0-9]*400 of|row 7 of",
+            "status": 429,
+            "message": "Request too large (TPM): Limit 30000, Requested 61337.",
+        }
+        unfitting = times("2,000 rows, of which some never fit", 2_000, 64, [too_large], 50) / fitting
+        times("24 rows, no money", 24, 24, [{"status": 402}], 50)
+        server.configure(latency_ms=50, faults=[{"status": 503, "message": "Loading model"}])
+        loading = _loading(server)
+        measured[f"1,000 rows, the service loads for {_LOADS_S} s"] = [loading]
+        console.print(f"loading: {loading}")
+        refused = {"status": 400, "message": "Unsupported parameter: 'max_tokens' is not supported with this model."}
+        server.configure(latency_ms=50, faults=[refused])
+        hopeless = _ask(server, _REFUSED_ROWS, 64)
+        measured[f"{_REFUSED_ROWS:,} rows, each would be refused"] = [hopeless]
+        console.print(f"refused: {hopeless}")
+    poor = measured["24 rows, no money"][-1]
+    figures = [
+        Figure(Goal(f"times as long with {share:.0%} of 429s", Comparison.AT_MOST, most, ".2f"), slower[share])
+        for share, most in _SLOWER.items()
+    ]
+    figures += [
+        Figure(Goal("times as long with rows that never fit", Comparison.AT_MOST, 1.1, ".2f"), unfitting),
+        Figure(Goal("seconds until 24 rows failed without money", Comparison.AT_MOST, 1.0, ".2f"), poor.seconds),
+        Figure(Goal("requests of 24 rows without money", Comparison.AT_MOST, 24, ".0f"), poor.requests),
+        Figure(
+            Goal("of 1,000 rows answered by a service that loads", Comparison.EXACTLY, 1_000, ".0f"),
+            loading.outcomes.get("answered", 0),
+        ),
+        Figure(Goal("requests for them", Comparison.AT_MOST, 1_050, ".0f"), loading.requests),
+        Figure(Goal("requests of 100,000 refused rows", Comparison.AT_MOST, 200, ".0f"), hopeless.requests),
+    ]
+    return Report(
+        benchmark="refusals",
+        load=f"gb.Client against the development gateway; {options.repeats} runs, medians.",
+        table=Table(
+            ["", "seconds", "requests", "rows"],
+            [
+                [name, f"{median(run.seconds for run in runs):.2f}", str(runs[-1].requests), _told(runs[-1].outcomes)]
+                for name, runs in measured.items()
+            ],
+        ),
+        figures=figures,
+        machine=machine,
+        versions=describe_versions(),
+        measured={name: [_as_json(run) for run in runs] for name, runs in measured.items()},
+    )
+
+
+def _loading(server: RunningGateway) -> Run:
+    """A run at whose begin the service loads; a thread ends that."""
+    timer = threading.Timer(_LOADS_S, lambda: server.configure(faults=[]))
+    timer.start()
+    try:
+        return _ask(server, 1_000, 64)
+    finally:
+        timer.cancel()
+
+
+def _as_json(run: Run) -> dict[str, Any]:
+    """A run as JSON has it."""
+    return {"seconds": run.seconds, "requests": run.requests, "outcomes": run.outcomes, "texts": run.texts}
+
+
+def _told(outcomes: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items()))
+
+
+BENCHMARKS = [Benchmark("refusals", "what refusals cost the other rows", _measure, Options(repeats=3), 3)]
