@@ -28,8 +28,9 @@ def config(
 ) -> None:
     """Show each setting with where it comes from; tokens are shown as references, or as ***.
 
-    With --check each part is tried, a line for each; no model is asked anything, so it costs nothing. A server that
-    lists its models is asked whether it has an endpoint's. The exit code is 1 where one of them fails.
+    With --check each part is tried, a line for each. Each endpoint is asked one tiny question, which costs a few tokens
+    and has its record in the usage table. A server that lists its models is asked whether it has an endpoint's. The
+    exit code is 1 where one of them fails.
 
     Example: gateway-batch config --check
     """

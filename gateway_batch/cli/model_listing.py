@@ -12,16 +12,16 @@ from gateway_batch.transport.control_calls import get
 _SHOWN = 5
 
 
-def listing_says(base_url: str, model: str, headers: dict[str, str], within_s: float) -> str | None:
+def listing_says(url: str, model: str, headers: dict[str, str], within_s: float) -> str | None:
     """A clause about whether the server lists the model; None where it has no list, or has more than it shows.
 
     Args:
-        base_url: of the API, e.g. `http://127.0.0.1:11434/v1`.
+        url: of the list, e.g. `http://127.0.0.1:11434/v1/models`.
         model: the name that calls send.
         headers: those of its calls, the key among them.
         within_s: seconds for each step of the call.
     """
-    names, whole = _listed(base_url, headers, within_s)
+    names, whole = _listed(url, headers, within_s)
     if model in names:
         return "lists the model"
     if not names or not whole:
@@ -30,9 +30,9 @@ def listing_says(base_url: str, model: str, headers: dict[str, str], within_s: f
     return f"does not list {model}, but {shown}"
 
 
-def _listed(base_url: str, headers: dict[str, str], within_s: float) -> tuple[list[str], bool]:
+def _listed(url: str, headers: dict[str, str], within_s: float) -> tuple[list[str], bool]:
     try:
-        reply = get(f"{base_url}/models", headers, within_s)
+        reply = get(url, headers, within_s)
         page = orjson.loads(reply.body) if reply.status == 200 else None
     except (ConfigError, UnreachableError, orjson.JSONDecodeError):
         return [], False

@@ -31,11 +31,12 @@ _OURS = frozenset(
     | {TAGS_HEADER.lower(), EVENT_ID_HEADER, SOURCE_HEADER}
 )
 
-# Words that a secret's name ends in, alone or as in `apikey`.
-_SECRET_WORDS = (
-    "auth", "authentication", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "jwt",
-    "key", "pass", "passphrase", "passwd", "password", "pwd", "secret", "sig", "signature", "token",
-)  # fmt: skip
+# Words of a secret's name, alone or after one of what it opens, as in `apikey`; not the end of `portkey`.
+_SECRET_WORD = re.compile(
+    r"(?:api|access|account|admin|app|auth|client|id|master|private|refresh|secret|security|service|session|shared|"
+    r"subscription|user)?(?:keys?|token|secrets?|pass|passwd|password|passphrase|pwd)"
+    r"|auth|authentication|authorization|bearer|cookies?|credentials?|jwt|sig|signature"
+)
 # How tokens of the services begin that people send to, and a header's value of a scheme.
 _SECRET_BEGINS = re.compile(
     r"(?:bearer|basic) \S{8}|(?:sk|pk|rk|dapi|eyj|aiza|ghp_|github_pat_|gsk_|hf_|xai-|pplx-|akia|ya29\.)\S{16}",
@@ -138,4 +139,4 @@ def _checked(name: str, value: str) -> str:
 
 def _is_secret_name(name: str) -> bool:
     words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower())
-    return any(word.endswith(_SECRET_WORDS) for word in words)
+    return any(_SECRET_WORD.fullmatch(word) for word in words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from gateway_batch.cli.endpoint_check import ask
 from gateway_batch.cli.main import app
+from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.devgateway import RunningGateway, Settings, running
+
+from .samples import sealed_rows
 
 SECRET = "sk-very-secret"
 ENDPOINTS = {
@@ -90,6 +94,7 @@ def test_what_does_not_work_is_said_in_a_line_each(environment: pytest.MonkeyPat
     found = lines("--check", code=1)
     says = {name: str(line["says"]) for name, line in found.items() if not line["ok"]}
     assert "refuses the token (env:DATABRICKS_TOKEN): HTTP 401" in says["endpoint databricks-gte-large-en"]
+    assert "not recorded" in says["endpoint databricks-gte-large-en"]
     assert "THEIR_KEY is not set" in says["endpoint theirs"]
     assert "127.0.0.1" in says["endpoint mine"]
     assert "can't be written" in says["spool"]
@@ -101,25 +106,40 @@ def test_no_gateway_is_a_failure(environment: pytest.MonkeyPatch) -> None:
     assert lines("--check", code=1)["gateway"]["ok"] is False
 
 
+ANSWER = {
+    "model": "m-1",
+    "choices": [{"message": {"content": "OK"}}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 1},
+}
+MESSAGE = {"content": [{"type": "text", "text": "OK"}], "usage": {"input_tokens": 9, "output_tokens": 1}}
+
+Answers = Callable[[dict[str, Any]], tuple[int, Any]]
+
+
 @contextmanager
-def vendor(listing: Any, *, status: int = 400) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A server of chats that lists models: its base URL, and the headers of the requests for the list."""
+def vendor(
+    listing: Any, answer: Answers = lambda _: (200, ANSWER), **headers: str
+) -> Iterator[tuple[str, list[dict[str, str]], list[dict[str, Any]]]]:
+    """A server of chats that lists models: its base URL, the headers of the requests for the list, all bodies."""
     asked: list[dict[str, str]] = []
+    bodies: list[dict[str, Any]] = []
 
     class Vendor(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self._answer(status, {"error": "no messages"})
+            bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self._answer(*answer(bodies[-1]))
 
         def do_GET(self) -> None:
             asked.append({name.lower(): value for name, value in self.headers.items()})
-            found = self.path == "/v1/models" and listing is not None
+            found = self.path.partition("?")[0] == "/v1/models" and listing is not None
             self._answer(200 if found else 404, listing if found else {})
 
         def _answer(self, status: int, answer: Any) -> None:
-            body = json.dumps(answer).encode()
+            body = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -130,7 +150,7 @@ def vendor(listing: Any, *, status: int = 400) -> Iterator[tuple[str, list[dict[
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/v1", asked
+            yield f"http://127.0.0.1:{server.server_port}/v1", asked, bodies
         finally:
             server.shutdown()
             thread.join()
@@ -138,30 +158,32 @@ def vendor(listing: Any, *, status: int = 400) -> Iterator[tuple[str, list[dict[
 
 OPENAI_LIST = {"object": "list", "data": [{"id": f"gpt-{number}", "object": "model"} for number in range(7)]}
 GEMINI_LIST = {"models": [{"name": "models/gemini-2.5-flash"}]}
+NO_SUCH = {"error": {"message": "no such model"}}
 
 
 @pytest.mark.parametrize(
     ("model", "listing", "status", "ends"),
     [
-        ("gpt-3", OPENAI_LIST, 400, "answers, and takes the token; lists the model"),
-        ("gpt-9", OPENAI_LIST, 400, "token; does not list gpt-9, but gpt-0, gpt-1, gpt-2, gpt-3, gpt-4, ..."),
+        ("gpt-3", OPENAI_LIST, 200, "; lists the model"),
+        ("gpt-9", OPENAI_LIST, 200, "; does not list gpt-9, but gpt-0, gpt-1, gpt-2, gpt-3, gpt-4, ..."),
         ("gpt-9", OPENAI_LIST, 404, "; does not list gpt-9, but gpt-0, gpt-1, gpt-2, gpt-3, gpt-4, ..."),
-        ("gpt-9", {**OPENAI_LIST, "has_more": True}, 400, "answers, and takes the token"),
-        ("gemini-2.5-flash", GEMINI_LIST, 400, "lists the model"),
-        ("gpt-9", None, 400, "answers, and takes the token"),
-        ("gpt-9", "a page", 400, "answers, and takes the token"),
+        ("gpt-9", {**OPENAI_LIST, "has_more": True}, 200, "got an answer: 9 tokens in, 1 out"),
+        ("gemini-2.5-flash", GEMINI_LIST, 200, "lists the model"),
+        ("gpt-9", None, 200, "got an answer: 9 tokens in, 1 out"),
+        ("gpt-9", "a page", 200, "got an answer: 9 tokens in, 1 out"),
     ],
     ids=["listed", "not listed", "not found", "one page of several", "gemini", "no list", "no list in its JSON"],
 )
 def test_a_server_says_which_models_it_lists(
     environment: pytest.MonkeyPatch, model: str, listing: Any, status: int, ends: str
 ) -> None:
-    with vendor(listing, status=status) as (base_url, asked):
+    with vendor(listing, lambda _: (status, ANSWER if status == 200 else NO_SUCH)) as (base_url, asked, _):
         endpoints = {"theirs": {"base_url": base_url, "model": model, "token": SECRET}}
         environment.setenv("GATEWAY_BATCH_ENDPOINTS", json.dumps(endpoints))
-        check = lines("--check", code=0 if status == 400 else 1)["endpoint theirs"]
-    assert check["ok"] is (status == 400)
+        check = lines("--check", code=0 if status == 200 else 1)["endpoint theirs"]
+    assert check["ok"] is (status == 200)
     assert str(check["says"]).endswith(ends)
+    assert ("answers, and takes the token" in str(check["says"])) is (status == 200)
     (headers,) = asked
     assert headers["authorization"] == f"Bearer {SECRET}"
     assert headers["user-agent"].startswith("gateway_batch/")
@@ -171,17 +193,93 @@ def test_a_server_says_which_models_it_lists(
 def test_anthropics_list_is_asked_for_as_anthropic_wants_it(environment: pytest.MonkeyPatch) -> None:
     listing = {"data": [{"id": "claude-opus-4-8", "type": "model"}], "has_more": False}
     environment.setenv("GATEWAY_BATCH_TRANSPORT", "httpx")
-    with vendor(listing) as (base_url, asked):
+    environment.setenv("KEY", SECRET)
+    with vendor(listing, lambda _: (200, MESSAGE)) as (base_url, asked, _):
         endpoint = {"base_url": base_url, "api": "anthropic/v1/messages", "model": "claude-opus-4-8"}
+        endpoint |= {"headers": {"x-api-key": "env:KEY"}, "query": {"v": "1"}}  # type: ignore[dict-item]
         environment.setenv("GATEWAY_BATCH_ENDPOINTS", json.dumps({"claude": endpoint}))
         check = lines("--check")["endpoint claude"]
-    assert str(check["says"]).endswith("answers; lists the model")
+    assert str(check["says"]).endswith("lists the model")
     assert asked[0]["anthropic-version"] == "2023-06-01"
+    assert asked[0]["x-api-key"] == SECRET
 
 
 def test_a_server_that_refuses_the_token_is_not_asked_for_its_models(environment: pytest.MonkeyPatch) -> None:
-    with vendor(OPENAI_LIST, status=401) as (base_url, asked):
+    with vendor(OPENAI_LIST, lambda _: (401, {"error": "no"})) as (base_url, asked, _):
         endpoints = {"theirs": {"base_url": base_url, "token": SECRET}}
         environment.setenv("GATEWAY_BATCH_ENDPOINTS", json.dumps(endpoints))
         assert lines("--check", code=1)["endpoint theirs"]["ok"] is False
     assert asked == []
+
+
+def llama_server(body: dict[str, Any]) -> tuple[int, Any]:
+    """As llama.cpp's: a body without messages is its own error."""
+    return (200, MESSAGE) if body.get("messages") else (500, {"error": {"message": "'messages' is required"}})
+
+
+def newer_model(body: dict[str, Any]) -> tuple[int, Any]:
+    """Has another name for the limit."""
+    if "max_tokens" in body:
+        said = (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        )
+        return 400, {"error": {"message": said, "type": "invalid_request_error", "code": "unsupported_parameter"}}
+    return 200, ANSWER
+
+
+WRONG_KEY = {
+    "error": {
+        "code": 400,
+        "message": "API key not valid. Please pass a valid API key.",
+        "status": "INVALID_ARGUMENT",
+        "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}],
+    }
+}
+CUT = {
+    "choices": [{"message": {"content": "", "reasoning": "Well"}, "finish_reason": "length"}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 16},
+}
+CHAT, MESSAGES, GEMINI = "openai/v1/chat/completions", "anthropic/v1/messages", "gemini/v1/generateContent"
+VECTORS, SCORES = "openai/v1/embeddings", "mlflow/v1/invocations"
+
+
+@pytest.mark.parametrize(
+    ("api", "answer", "headers", "ok", "parts"),
+    [
+        (CHAT, lambda _: (200, ANSWER), {}, True, ["'Reply with OK.' with max_tokens 16"]),
+        (CHAT, newer_model, {}, True, ["max_tokens 16, which was refused, then asked", "max_completion_tokens 16"]),
+        (CHAT, lambda _: (200, CUT), {}, True, ["answers, and takes the token", "max_tokens"]),
+        (CHAT, lambda _: (200, "<html>Welcome</html>"), {}, False, ["does not answer the question", "not JSON"]),
+        (CHAT, lambda _: (200, {"status": "up"}), {}, False, ["does not answer the question"]),
+        (CHAT, lambda _: (400, {"error": {"message": "no such field"}}), {}, False, ["400: no such field"]),
+        (CHAT, lambda _: (503, {"message": "down"}), {}, False, ["503: down"]),
+        (CHAT, lambda _: (429, {"message": "slow"}), {"retry_after": "3600"}, True, ["rate limit", "in 3600 s"]),
+        (CHAT, lambda _: (402, {"message": "pay"}), {}, False, ["402: pay"]),
+        (CHAT, lambda _: (400, {"error": "Incorrect API key provided"}), {}, False, ["refuses the token"]),
+        (MESSAGES, llama_server, {}, True, ["answers, and takes the token", "9 tokens in, 1 out"]),
+        (GEMINI, lambda _: (400, WRONG_KEY), {}, False, ["refuses the token (env:KEY)", "API key not valid"]),
+        (VECTORS, lambda _: (200, {"data": [{"index": 0, "embedding": [1]}]}), {}, True, ["asked for the vector of"]),
+        (SCORES, lambda _: (400, {"message": "age is missing"}), {}, True, ["asked with an empty record", "400: age"]),
+        (SCORES, lambda _: (401, {"message": "who?"}), {}, False, ["refuses the token (env:KEY)"]),
+    ],
+)
+def test_a_check_says_what_was_asked_and_what_came_back(
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+    api: str,
+    answer: Answers,
+    headers: dict[str, str],
+    ok: bool,
+    parts: list[str],
+) -> None:
+    environment.setenv("KEY", SECRET)
+    with vendor(None, answer, **headers) as (base_url, _, bodies):
+        endpoint = {"base_url": base_url, "api": api, "model": "m", "token": "env:KEY"}
+        config = GatewayConfig.from_env(endpoints={"theirs": endpoint})
+        outcome = ask(config, resolve_service(config, "theirs"), tmp_path / "spool")
+    assert outcome.ok is ok, outcome.says
+    assert [part for part in parts if part not in outcome.says] == [], outcome.says
+    assert len(bodies) == (2 if answer is newer_model else 1)
+    rows = sealed_rows(tmp_path / "spool")
+    assert [row["endpoint_name"] for row in rows] == ["theirs"] * len(bodies)
+    assert SECRET not in f"{rows} {outcome}"

@@ -137,6 +137,7 @@ def test_what_no_request_can_carry_is_refused(entry: dict[str, Any], says: str) 
         ("OpenAI-Organization", "org-1234567890123456789"),
         ("x-max-tokens", "64"),
         ("x-author", "ana"),
+        ("x-portkey-provider", "openai"),
         ("HTTP-Referer", "https://example.com"),
         ("x-api-key", "env:KEY"),
         ("authorization", "Bearer env:KEY"),
