@@ -31,11 +31,13 @@ _OURS = frozenset(
     | {TAGS_HEADER.lower(), EVENT_ID_HEADER, SOURCE_HEADER}
 )
 
-# Words that a secret's name ends in, alone or as in `apikey`.
+# Words of a secret's name, alone or at a word's end, as in `accesstoken`. The short ones end other words, too, as in
+# `x-portkey-provider`: they count at the end of the whole name, as in `x-accesskey`, or alone.
 _SECRET_WORDS = (
-    "auth", "authentication", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "jwt",
-    "key", "pass", "passphrase", "passwd", "password", "pwd", "secret", "sig", "signature", "token",
+    "authentication", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "jwt",
+    "passphrase", "passwd", "password", "secret", "signature", "token",
 )  # fmt: skip
+_SHORT_SECRET_WORDS = ("apikey", "auth", "key", "pass", "pwd", "sig")
 # How tokens of the services begin that people send to, and a header's value of a scheme.
 _SECRET_BEGINS = re.compile(
     r"(?:bearer|basic) \S{8}|(?:sk|pk|rk|dapi|eyj|aiza|ghp_|github_pat_|gsk_|hf_|xai-|pplx-|akia|ya29\.)\S{16}",
@@ -137,5 +139,7 @@ def _checked(name: str, value: str) -> str:
 
 
 def _is_secret_name(name: str) -> bool:
-    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower())
-    return any(word.endswith(_SECRET_WORDS) for word in words)
+    words = [word for word in re.split(r"[^a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()) if word]
+    if any(word.endswith(_SECRET_WORDS) or word in _SHORT_SECRET_WORDS for word in words):
+        return True
+    return bool(words) and words[-1].endswith(_SHORT_SECRET_WORDS)
