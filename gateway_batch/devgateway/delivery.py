@@ -20,6 +20,7 @@ class Delivery:
 
     Attributes:
         status: None closes the connection without an answer.
+        content_type: None is JSON; an empty one is not sent.
         frames: the body; several of them only if it is streamed.
         cut: whether the connection closes in the middle of the body.
         tokens: for the usage row; None for a failed call.
@@ -82,7 +83,8 @@ class Delivery:
             await close_connection(scope, receive)
 
     async def _start(self, send: Send, headers: dict[str, str]) -> None:
-        given = {"content-type": self.content_type or "application/json", **headers, **self.headers}
+        kind = "application/json" if self.content_type is None else self.content_type
+        given = {**({"content-type": kind} if kind else {}), **headers, **self.headers}
         pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in given.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": pairs})
 

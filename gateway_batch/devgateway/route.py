@@ -182,7 +182,7 @@ class ModelRoute:
     def _record(self, receipt: Receipt, delivery: Delivery) -> None:
         receipt.status = delivery.status
         receipt.error_code = delivery.error_code
-        receipt.content_type = delivery.content_type
+        receipt.content_type = delivery.content_type or None
         receipt.tokens = delivery.tokens
         self._state.stats.leave(delivery.status, receipt.service.name if receipt.service else None)
         self._state.ledger.write(receipt.usage(), receipt.client_request_id)
@@ -208,7 +208,7 @@ def _played(answer: RealAnswer) -> Delivery:
     counted = answer.status < 300 and given is not None and said is not None
     return Delivery(
         status=answer.status,
-        content_type=answer.headers.get("content-type"),
+        content_type=answer.headers.get("content-type", ""),
         frames=(answer.body.encode(),),
         headers=headers,
         tokens=TokenCounts(given or 0, said or 0) if counted else None,

@@ -40,6 +40,7 @@ def serve(settings: Settings) -> None:
             log_level="warning",
             access_log=False,
             proxy_headers=False,
+            server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )

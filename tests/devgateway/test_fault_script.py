@@ -140,9 +140,10 @@ def test_a_real_services_answer_is_played_by_its_name(gateway: RunningGateway, p
             {"match": "lake", "answer": "anthropic-overloaded", "headers": {"retry-after": "2"}},
             {"match": "sea", "answer": "xai-reasoning-outside-completion"},
             {"match": "bay", "answer": "nginx-bad-gateway"},
+            {"match": "pond", "answer": "empty-answer"},
         ]
     )
-    overloaded, answered, page = (post(CHAT, about(text)) for text in ("a lake", "a sea", "a bay"))
+    overloaded, answered, page, empty = (post(CHAT, about(text)) for text in ("a lake", "a sea", "a bay", "a pond"))
     assert (overloaded.status_code, overloaded.headers["request-id"], overloaded.headers["retry-after"]) == (
         529,
         "req_b4",
@@ -151,6 +152,8 @@ def test_a_real_services_answer_is_played_by_its_name(gateway: RunningGateway, p
     assert overloaded.json()["error"]["type"] == "overloaded_error"
     assert answered.json()["usage"]["completion_tokens_details"]["reasoning_tokens"] == 386
     assert (page.status_code, page.headers["content-type"], page.text[:6]) == (502, "text/html", "<html>")
+    assert page.headers["server"] == "nginx/1.27.0"
+    assert (empty.status_code, empty.content, "content-type" in empty.headers) == (200, b"", False)
     event_id = uuid4().hex
     post(CHAT, about("a sea"), x_client_request_id=event_id)
     assert [(row["status_code"], row["total_tokens"]) for row in rows(event_id)] == [(200, 399)]
