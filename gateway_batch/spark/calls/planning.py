@@ -94,7 +94,9 @@ class Planner:
         given = constants.any("modelParameters")
         is_struct = constants.is_struct("modelParameters")
         parameters = (
-            {} if given is None else check_model_parameters(given, service.endpoint, service.api, is_struct=is_struct)
+            {}
+            if given is None
+            else check_model_parameters(given, service.endpoint, service.api, is_struct=is_struct, model=service.model)
         )
         if Input.IMAGES in inputs and task is not Task.CHAT:
             raise invalid_value(function, "files", f"is for chat models, and {service.endpoint} is none")
