@@ -19,6 +19,7 @@ from gateway_batch.apis.replies import (
     sum_of,
 )
 from gateway_batch.apis.requests import json_request
+from gateway_batch.apis.wire_schemas import schema_in_words, wire_schema
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -67,8 +68,8 @@ class AnthropicMessages:
         if system := _system(call):
             body["system"] = system
         body |= parameters_for_call(call.parameters, Dialect.MESSAGES, service)
-        if call.response_format is not None and call.response_format.schema is not None:
-            wanted = {"type": "json_schema", "schema": dict(call.response_format.schema)}
+        if (schema := _wire_schema(call)) is not None:
+            wanted = {"type": "json_schema", "schema": schema}
             body["output_config"] = {**object_or_empty(body.get("output_config")), "format": wanted}
         return json_request(service, body, {"anthropic-version": VERSION})
 
@@ -105,9 +106,16 @@ def _blocks(call: InferenceRequest) -> list[JsonObject]:
 
 
 def _system(call: InferenceRequest) -> str | None:
-    if call.response_format is None or call.response_format.schema is not None:
+    wanted = call.response_format
+    if wanted is None or _wire_schema(call) is not None:
         return call.instructions
-    return f"{call.instructions}\n\n{JSON_INSTRUCTIONS}" if call.instructions else JSON_INSTRUCTIONS
+    asked = JSON_INSTRUCTIONS if wanted.schema is None else f"{JSON_INSTRUCTIONS} {schema_in_words(wanted.schema)}"
+    return f"{call.instructions}\n\n{asked}" if call.instructions else asked
+
+
+def _wire_schema(call: InferenceRequest) -> JsonObject | None:
+    wanted = call.response_format
+    return None if wanted is None or wanted.schema is None else wire_schema(wanted, Dialect.MESSAGES).schema
 
 
 def _text(content: Any, *, may_be_empty: bool) -> str | None:

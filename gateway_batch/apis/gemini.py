@@ -10,6 +10,7 @@ from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
 from gateway_batch.apis.replies import check_error, check_policy, count, json_object, string, sum_of
 from gateway_batch.apis.requests import json_request
+from gateway_batch.apis.wire_schemas import wire_schema
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
@@ -94,7 +95,7 @@ def _format(wanted: ResponseFormat | None) -> JsonObject:
         return {}
     if wanted.schema is None:
         return {"responseMimeType": "application/json"}
-    return {"responseMimeType": "application/json", "responseJsonSchema": dict(wanted.schema)}
+    return {"responseMimeType": "application/json", "responseJsonSchema": wire_schema(wanted, Dialect.GEMINI).schema}
 
 
 def _parts_of(content: Any) -> list[JsonObject]:

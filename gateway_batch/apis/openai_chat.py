@@ -11,6 +11,7 @@ from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
 from gateway_batch.apis.replies import body_error, check_error, check_policy, count, json_object, string, sum_of
 from gateway_batch.apis.requests import json_request
+from gateway_batch.apis.wire_schemas import wire_schema
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
@@ -98,7 +99,8 @@ def _parts(call: InferenceRequest) -> list[JsonObject]:
 def _format(wanted: ResponseFormat) -> JsonObject:
     if wanted.schema is None:
         return {"type": "json_object"}
-    schema = {"name": wanted.name, "strict": wanted.strict, "schema": dict(wanted.schema)}
+    wire = wire_schema(wanted, Dialect.CHAT)
+    schema = {"name": wanted.name, "strict": wire.strict, "schema": wire.schema}
     return {"type": "json_schema", "json_schema": schema}
 
 

@@ -19,6 +19,7 @@ from gateway_batch.apis.replies import (
     sum_of,
 )
 from gateway_batch.apis.requests import json_request
+from gateway_batch.apis.wire_schemas import wire_schema
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
@@ -105,7 +106,8 @@ def _parts(call: InferenceRequest) -> list[JsonObject]:
 def _format(wanted: ResponseFormat) -> JsonObject:
     if wanted.schema is None:
         return {"type": "json_object"}
-    return {"type": "json_schema", "name": wanted.name, "strict": wanted.strict, "schema": dict(wanted.schema)}
+    wire = wire_schema(wanted, Dialect.RESPONSES)
+    return {"type": "json_schema", "name": wanted.name, "strict": wire.strict, "schema": wire.schema}
 
 
 def _content(output: Any) -> Iterator[JsonObject]:
