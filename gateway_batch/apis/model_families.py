@@ -8,6 +8,12 @@ _CLAUDE = re.compile(r"claude-(?:(?P<kind>opus|sonnet|haiku)-)?(?P<major>\d)(?:[
 _CLAUDE_3 = re.compile(r"claude-3(?:[.-](?P<minor>\d))?-(?:opus|sonnet|haiku)")
 _GEMINI = re.compile(r"gemini-(\d+)")
 _REASONING = re.compile(r"(?:^|[/_-])(?:o[1-9]\d*|gpt-(?!35)(?:[5-9]|[1-9]\d))(?![\d])")
+_THINKERS = re.compile(
+    r"gpt-oss|qwen-?3|qwq|deepseek-(?:r1|reason|v[3-9])|magistral|glm-|grok|kimi"
+    r"|minimax|nemotron|think|reason|claude-(?:mythos|fable)|-r1\b",
+    re.I,
+)
+_THINKING_GEMINI = re.compile(r"gemini-(?:2[.-]5|[3-9]|flash|pro)")
 # By the first version that has it, the newest first.
 _CEILINGS = {
     "opus": (((4, 6), 128_000), ((4, 5), 64_000), ((4, 0), 32_000)),
@@ -50,3 +56,13 @@ def _claude(model: str) -> tuple[str, tuple[int, int]]:
     if found is None or found["kind"] is None:
         return "", (0, 0)
     return found["kind"], (int(found["major"]), int(found["minor"] or 0))
+
+
+def may_reason(model: str) -> bool:
+    """Whether a model may think before it answers, without being asked to, in tokens of the answer."""
+    return thinks_at_its_vendor(model) or _THINKERS.search(model) is not None
+
+
+def thinks_at_its_vendor(model: str) -> bool:
+    """Whether it is one of OpenAI's or Google's own models that think."""
+    return wants_completion_tokens(model) or _THINKING_GEMINI.search(model) is not None
