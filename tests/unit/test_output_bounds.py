@@ -21,6 +21,7 @@ UNBOUNDED = {"ai_gen", "ai_similarity"}
 def test_the_answer_of_a_task_function_is_bounded(task: TaskFunction) -> None:
     given = Constants(task.name, {n: constant_of(v) for n, v in ARGUMENTS.get(task.name, {}).items()})
     asked = task.ask(given)
+    assert asked.bound is not None
     tokens = asked.bound.tokens(100, "smollm2")
     assert tokens is not None
     assert 64 <= tokens <= 1024
