@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from gateway_batch.apis.endings import CALLED, CUT, REFUSED, Ending, text_result
 from gateway_batch.apis.other_usage import with_others
+from gateway_batch.apis.parameter_table import Dialect
+from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
 from gateway_batch.apis.replies import (
     check_error,
     check_policy,
@@ -18,6 +19,7 @@ from gateway_batch.apis.replies import (
     sum_of,
 )
 from gateway_batch.apis.requests import json_request
+from gateway_batch.apis.wire_schemas import schema_in_words, wire_schema
 from gateway_batch.types import (
     HttpReply,
     HttpRequest,
@@ -30,11 +32,8 @@ from gateway_batch.types import (
 )
 
 VERSION = "2023-06-01"
-# The API has no default; this much every Claude model may answer with.
-DEFAULT_MAX_TOKENS = 4096
 JSON_INSTRUCTIONS = "Answer with one JSON object and nothing else: no other text, no code fence."
 
-_WORDS = {"stop": "stop_sequences"}
 _REASONING = frozenset({"thinking", "redacted_thinking"})
 _COUNTED = frozenset(
     {
@@ -49,7 +48,7 @@ _ENDINGS = {"max_tokens": CUT, "model_context_window_exceeded": CUT, "tool_use":
 
 
 class AnthropicMessages:
-    """Messages. `max_tokens` is 4096 where the call gives none.
+    """Messages. `max_tokens` is the most that the model may answer with, where the call gives none.
 
     A JSON schema goes out as `output_config.format`. There is no format for JSON without a schema: that is asked for
     at the end of the system prompt. A schema's `name` and `strict` have no place here.
@@ -57,22 +56,20 @@ class AnthropicMessages:
 
     task = Task.CHAT
     reserved = frozenset({"model", "messages", "system", "stream"})
-    unsupported = frozenset(
-        {"n", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"}
-    )
+    dialect: Dialect | None = Dialect.MESSAGES
+    unsupported = unsupported_names(Dialect.MESSAGES)
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{model, max_tokens, messages, system, ...parameters, output_config}`."""
         body: JsonObject = {
             "model": service.model,
-            "max_tokens": DEFAULT_MAX_TOKENS,
             "messages": [{"role": "user", "content": _blocks(call) if call.images else call.text}],
         }
         if system := _system(call):
             body["system"] = system
-        body |= _parameters(call.parameters)
-        if call.response_format is not None and call.response_format.schema is not None:
-            wanted = {"type": "json_schema", "schema": dict(call.response_format.schema)}
+        body |= parameters_for_call(call.parameters, Dialect.MESSAGES, service)
+        if (schema := _wire_schema(call)) is not None:
+            wanted = {"type": "json_schema", "schema": schema}
             body["output_config"] = {**object_or_empty(body.get("output_config")), "format": wanted}
         return json_request(service, body, {"anthropic-version": VERSION})
 
@@ -109,16 +106,16 @@ def _blocks(call: InferenceRequest) -> list[JsonObject]:
 
 
 def _system(call: InferenceRequest) -> str | None:
-    if call.response_format is None or call.response_format.schema is not None:
+    wanted = call.response_format
+    if wanted is None or _wire_schema(call) is not None:
         return call.instructions
-    return f"{call.instructions}\n\n{JSON_INSTRUCTIONS}" if call.instructions else JSON_INSTRUCTIONS
+    asked = JSON_INSTRUCTIONS if wanted.schema is None else f"{JSON_INSTRUCTIONS} {schema_in_words(wanted.schema)}"
+    return f"{call.instructions}\n\n{asked}" if call.instructions else asked
 
 
-def _parameters(parameters: Mapping[str, Any]) -> JsonObject:
-    found = {_WORDS.get(name, name): value for name, value in parameters.items()}
-    if isinstance(mark := found.get("stop_sequences"), str):
-        found["stop_sequences"] = [mark]
-    return found
+def _wire_schema(call: InferenceRequest) -> JsonObject | None:
+    wanted = call.response_format
+    return None if wanted is None or wanted.schema is None else wire_schema(wanted, Dialect.MESSAGES).schema
 
 
 def _text(content: Any, *, may_be_empty: bool) -> str | None:

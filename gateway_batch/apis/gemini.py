@@ -6,8 +6,11 @@ from typing import Any
 
 from gateway_batch.apis.endings import CUT, Ending, broken, text_result
 from gateway_batch.apis.other_usage import with_others
+from gateway_batch.apis.parameter_table import Dialect
+from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
 from gateway_batch.apis.replies import check_error, check_policy, count, json_object, string, sum_of
 from gateway_batch.apis.requests import json_request
+from gateway_batch.apis.wire_schemas import wire_schema
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
@@ -15,21 +18,12 @@ from gateway_batch.types import (
     InferenceRequest,
     InferenceResult,
     JsonObject,
+    ResponseFormat,
     Service,
     Task,
     TokenUsage,
 )
 
-_WORDS = {
-    "max_tokens": "maxOutputTokens",
-    "top_p": "topP",
-    "top_k": "topK",
-    "stop": "stopSequences",
-    "presence_penalty": "presencePenalty",
-    "frequency_penalty": "frequencyPenalty",
-}
-# What is next to generationConfig and not in it.
-_BESIDE = ("safetySettings", "tools", "toolConfig", "cachedContent")
 _COUNTED = frozenset(
     {
         "promptTokenCount",
@@ -49,16 +43,16 @@ class Gemini:
 
     task = Task.CHAT
     reserved = frozenset({"model", "contents", "systemInstruction", "candidateCount", "n", "stream"})
-    unsupported = frozenset({"logit_bias", "top_logprobs"})
+    dialect: Dialect | None = Dialect.GEMINI
+    unsupported = unsupported_names(Dialect.GEMINI)
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{contents, systemInstruction, generationConfig}`."""
         body: JsonObject = {"contents": [{"role": "user", "parts": _parts(call)}]}
         if call.instructions is not None:
             body["systemInstruction"] = {"parts": [{"text": call.instructions}]}
-        config = _config(call)
-        body |= {name: config.pop(name) for name in _BESIDE if name in config}
-        if config:
+        body |= parameters_for_call(call.parameters, Dialect.GEMINI, service)
+        if config := {**body.get("generationConfig", {}), **_format(call.response_format)}:
             body["generationConfig"] = config
         return json_request(service, body)
 
@@ -96,15 +90,12 @@ def _parts(call: InferenceRequest) -> list[JsonObject]:
     return [*pictures, {"text": call.text}]
 
 
-def _config(call: InferenceRequest) -> JsonObject:
-    config = {_WORDS.get(name, name): value for name, value in call.parameters.items()}
-    if isinstance(mark := config.get("stopSequences"), str):
-        config["stopSequences"] = [mark]
-    if call.response_format is not None:
-        config["responseMimeType"] = "application/json"
-        if call.response_format.schema is not None:
-            config["responseJsonSchema"] = dict(call.response_format.schema)
-    return config
+def _format(wanted: ResponseFormat | None) -> JsonObject:
+    if wanted is None:
+        return {}
+    if wanted.schema is None:
+        return {"responseMimeType": "application/json"}
+    return {"responseMimeType": "application/json", "responseJsonSchema": wire_schema(wanted, Dialect.GEMINI).schema}
 
 
 def _parts_of(content: Any) -> list[JsonObject]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.replies import check_error, check_policy, invalid_response, json_object
 from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
@@ -25,6 +26,7 @@ class MlflowScoring:
     task = Task.SCORING
     reserved = frozenset({"dataframe_records", "dataframe_split", "instances", "inputs"})
     unsupported: frozenset[str] = frozenset()
+    dialect: Dialect | None = None
 
     def build(self, call: RecordRequest, service: Service) -> HttpRequest:
         """POST `{dataframe_records: [record], params}`."""

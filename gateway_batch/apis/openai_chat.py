@@ -7,8 +7,11 @@ from typing import Any
 
 from gateway_batch.apis.endings import CALLED, CUT, FILTERED, REFUSED, Ending, broken, text_result
 from gateway_batch.apis.other_usage import with_others
+from gateway_batch.apis.parameter_table import Dialect
+from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
 from gateway_batch.apis.replies import body_error, check_error, check_policy, count, json_object, string, sum_of
 from gateway_batch.apis.requests import json_request
+from gateway_batch.apis.wire_schemas import wire_schema
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
@@ -45,14 +48,19 @@ class OpenAIChat:
 
     task = Task.CHAT
     reserved = frozenset({"model", "messages", "stream", "n"})
-    unsupported: frozenset[str] = frozenset()
+    dialect: Dialect | None = Dialect.CHAT
+    unsupported = unsupported_names(Dialect.CHAT)
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{model, messages, ...parameters, response_format}`."""
         messages = [{"role": "user", "content": _parts(call) if call.images else call.text}]
         if call.instructions is not None:
             messages.insert(0, {"role": "system", "content": call.instructions})
-        body = {"model": service.model, "messages": messages, **call.parameters}
+        body = {
+            "model": service.model,
+            "messages": messages,
+            **parameters_for_call(call.parameters, Dialect.CHAT, service),
+        }
         if call.response_format is not None:
             body["response_format"] = _format(call.response_format)
         return json_request(service, body)
@@ -91,7 +99,8 @@ def _parts(call: InferenceRequest) -> list[JsonObject]:
 def _format(wanted: ResponseFormat) -> JsonObject:
     if wanted.schema is None:
         return {"type": "json_object"}
-    schema = {"name": wanted.name, "strict": wanted.strict, "schema": dict(wanted.schema)}
+    wire = wire_schema(wanted, Dialect.CHAT)
+    schema = {"name": wanted.name, "strict": wire.strict, "schema": wire.schema}
     return {"type": "json_schema", "json_schema": schema}
 
 

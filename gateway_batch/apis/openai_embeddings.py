@@ -9,6 +9,7 @@ import struct
 from typing import Any
 
 from gateway_batch.apis.other_usage import with_others
+from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.replies import check_error, check_policy, count, invalid_response, json_object, string
 from gateway_batch.apis.requests import json_request
 from gateway_batch.types import (
@@ -32,6 +33,7 @@ class OpenAIEmbeddings:
     task = Task.EMBEDDINGS
     reserved = frozenset({"model", "input"})
     unsupported: frozenset[str] = frozenset()
+    dialect: Dialect | None = None
 
     def build(self, call: EmbeddingRequest, service: Service) -> HttpRequest:
         """POST `{model, input, ...parameters}`."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from gateway_batch.apis.endings import CALLED, CUT, FILTERED, REFUSED, Ending, broken, text_result
 from gateway_batch.apis.other_usage import with_others
+from gateway_batch.apis.parameter_table import Dialect
+from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
 from gateway_batch.apis.replies import (
     check_error,
     check_policy,
@@ -17,6 +19,7 @@ from gateway_batch.apis.replies import (
     sum_of,
 )
 from gateway_batch.apis.requests import json_request
+from gateway_batch.apis.wire_schemas import wire_schema
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
     HttpReply,
@@ -30,7 +33,6 @@ from gateway_batch.types import (
     TokenUsage,
 )
 
-_WORDS = {"max_tokens": "max_output_tokens"}
 _ENDINGS = {"max_output_tokens": CUT, "max_tokens": CUT, "content_filter": FILTERED}
 _COUNTED = frozenset(
     {
@@ -49,7 +51,8 @@ class OpenAIResponses:
 
     task = Task.CHAT
     reserved = frozenset({"model", "input", "instructions", "stream", "background"})
-    unsupported = frozenset({"stop", "n", "seed", "frequency_penalty", "presence_penalty", "logit_bias"})
+    dialect: Dialect | None = Dialect.RESPONSES
+    unsupported = unsupported_names(Dialect.RESPONSES)
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{model, input, instructions, ...parameters, text}`."""
@@ -59,7 +62,7 @@ class OpenAIResponses:
         }
         if call.instructions is not None:
             body["instructions"] = call.instructions
-        body |= {_WORDS.get(name, name): value for name, value in call.parameters.items()}
+        body |= parameters_for_call(call.parameters, Dialect.RESPONSES, service)
         if call.response_format is not None:
             body["text"] = {**object_or_empty(body.get("text")), "format": _format(call.response_format)}
         return json_request(service, body)
@@ -103,7 +106,8 @@ def _parts(call: InferenceRequest) -> list[JsonObject]:
 def _format(wanted: ResponseFormat) -> JsonObject:
     if wanted.schema is None:
         return {"type": "json_object"}
-    return {"type": "json_schema", "name": wanted.name, "strict": wanted.strict, "schema": dict(wanted.schema)}
+    wire = wire_schema(wanted, Dialect.RESPONSES)
+    return {"type": "json_schema", "name": wanted.name, "strict": wire.strict, "schema": wire.schema}
 
 
 def _content(output: Any) -> Iterator[JsonObject]:

@@ -10,6 +10,7 @@ from gateway_batch.apis.mlflow_scoring import MlflowScoring
 from gateway_batch.apis.openai_chat import OpenAIChat
 from gateway_batch.apis.openai_embeddings import OpenAIEmbeddings
 from gateway_batch.apis.openai_responses import OpenAIResponses
+from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.types import HttpReply, HttpRequest, InferenceResult, JsonObject, Service, Task, TokenUsage
 
 Call = TypeVar("Call", contravariant=True)
@@ -22,12 +23,14 @@ class Api(Protocol[Call]):
         task: decides the type of its calls: `InferenceRequest` for chat, `EmbeddingRequest`, `RecordRequest` for
             scoring.
         reserved: parameters that the call itself sets: as model parameters they would change what is asked.
-        unsupported: parameters of chat completions that this API has no word for.
+        unsupported: parameters that this API has no word for.
+        dialect: how a chat format says parameters; None for other tasks, whose parameters go out as they are.
     """
 
     task: Task
     reserved: frozenset[str]
     unsupported: frozenset[str]
+    dialect: Dialect | None
 
     def build(self, call: Call, service: Service) -> HttpRequest:
         """The request on the wire for one call."""

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 import orjson
 
 from gateway_batch.apis import api_for
+from gateway_batch.apis.parameters import ParameterFault, hint_for, mapped_parameters
 from gateway_batch.errors import ConfigError
 from gateway_batch.types import Image, ResponseFormat, Service
 
@@ -116,8 +117,14 @@ def parameters_of(options: CallOptions, service: Service) -> dict[str, Any]:
         if name in api.reserved:
             raise ConfigError(f"model_parameters: {name} is set by the call itself")
         if name in api.unsupported:
-            raise ConfigError(f"model_parameters: {service.api} has no {name}")
+            hint = hint_for(name)
+            raise ConfigError(f"model_parameters: {service.api} has no {name}{f'. {hint}' if hint else ''}")
     _check_json(parameters, "model_parameters")
+    if api.dialect is not None:
+        try:
+            mapped_parameters(parameters, api.dialect, service.model, service.url)
+        except ParameterFault as fault:
+            raise ConfigError(f"model_parameters: {fault}") from None
     return parameters
 
 

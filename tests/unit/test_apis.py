@@ -151,7 +151,12 @@ def test_a_parameter_that_can_not_hold_the_format_gives_way_to_it(api: str, name
 
 @pytest.mark.parametrize("api", API_TYPES)
 def test_the_callers_values_stay_as_they_are(api: str) -> None:
-    parameters: dict[str, Any] = {"text": {"verbosity": "low"}, "output_config": {"effort": "low"}, "tools": []}
+    own = {"openai/v1/responses": {"text": {"verbosity": "low"}}, "anthropic/v1/messages": {"thinking": {"type": "x"}}}
+    parameters: dict[str, Any] = {"reasoning_effort": "low", "metadata": {"user_id": "u"}, "tools": []} | own.get(
+        api, {}
+    )
+    if api == "gemini/v1/generateContent":
+        parameters = {"thinkingConfig": {"includeThoughts": True}, "reasoning_effort": "low", "safety_settings": []}
     before = orjson.dumps(parameters)
     calls: dict[Task, AnyRequest] = {
         Task.CHAT: InferenceRequest("x", parameters, response_format=ResponseFormat({"type": "object"})),

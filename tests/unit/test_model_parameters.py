@@ -113,7 +113,7 @@ def test_a_refusal_shows_the_parameters_as_json_and_names_the_endpoint() -> None
 def test_what_an_api_has_no_word_for_is_refused(api: str, name: str) -> None:
     error = invalid({name: "x"}, api)
     assert error.error_class.endswith(".UNSUPPORTED_MODEL_PARAMETER")
-    assert error.message.endswith(f'The "{name}" parameter is not supported for the serving endpoint.')
+    assert f'The "{name}" parameter is not supported for the serving endpoint. ' in error.message
 
 
 @pytest.mark.parametrize("parameters", [{}, {"threshold": 0.5}])

@@ -28,10 +28,13 @@ def judge_of(typed_dict: Any) -> Callable[[Any], Any]:
 
 def judge_gemini(body: dict[str, Any]) -> None:
     """Google's SDK has the parts of a request as models, which refuse unknown fields, but not the whole."""
-    assert body.keys() <= {"contents", "systemInstruction", "generationConfig", "safetySettings"}
+    beside = {"safetySettings", "tools", "toolConfig", "cachedContent", "labels", "serviceTier", "store"}
+    assert body.keys() <= {"contents", "systemInstruction", "generationConfig"} | beside
     for content in [*body["contents"], *([body["systemInstruction"]] if "systemInstruction" in body else [])]:
         types.Content.model_validate(content)
     types.GenerationConfig.model_validate(body.get("generationConfig", {}))
+    types.ToolConfig.model_validate(body.get("toolConfig", {}))
+    types.ServiceTier(body.get("serviceTier", "unspecified"))
     for setting in body.get("safetySettings", ()):
         types.SafetySetting.model_validate(setting)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from gateway_batch.spark.calls.call_plan import Shape
 from gateway_batch.spark.calls.classification import classify
 from gateway_batch.spark.calls.extraction import fields_of, schema_of_fields
 from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, options, prompt
+from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import Constants, Signature, invalid_value
 from gateway_batch.types import JsonObject, ResponseFormat
 
@@ -60,17 +62,23 @@ class TaskFunction:
         return tuple(name for name in self.signature.parameters if name not in self.contents)
 
 
-def _text_of(member: str, instructions: str) -> Asked:
-    return Asked(instructions, one_member(member, {"type": "string"}), member)
+def _text_of(member: str, instructions: str, bound: OutputBound) -> Asked:
+    return Asked(instructions, one_member(member, {"type": "string"}), member, bound=bound)
 
 
 def _analyze_sentiment(constants: Constants) -> Asked:
     schema: JsonObject = {"type": "string", "enum": list(SENTIMENTS)}
-    return Asked(prompt("ai_analyze_sentiment"), one_member("sentiment", schema), "sentiment", misfit_is_null=True)
+    return Asked(
+        prompt("ai_analyze_sentiment"),
+        one_member("sentiment", schema),
+        "sentiment",
+        misfit_is_null=True,
+        bound=OutputBound(64),
+    )
 
 
 def _fix_grammar(constants: Constants) -> Asked:
-    return _text_of("text", prompt("ai_fix_grammar"))
+    return _text_of("text", prompt("ai_fix_grammar"), OutputBound(128, 1.5))
 
 
 def _gen(constants: Constants) -> Asked:
@@ -79,7 +87,7 @@ def _gen(constants: Constants) -> Asked:
 
 def _mask(constants: Constants) -> Asked:
     labels = names(constants.any("labels"), "ai_mask", "labels")
-    return _text_of("text", prompt("ai_mask", labels=_listed(labels)))
+    return _text_of("text", prompt("ai_mask", labels=_listed(labels)), OutputBound(128, 2))
 
 
 def _similarity(constants: Constants) -> Asked:
@@ -90,14 +98,15 @@ def _summarize(constants: Constants) -> Asked:
     words = constants.integer("max_words", _DEFAULT_WORDS)
     if words < 0:
         raise ai_function_error("AI_FUNCTION_INVALID_MAX_WORDS", words=words)
-    return _text_of("summary", prompt("ai_summarize", length=f", in at most {words} words" if words else ""))
+    bound = OutputBound(256 + 10 * words) if words else OutputBound(1024, 1)
+    return _text_of("summary", prompt("ai_summarize", length=f", in at most {words} words" if words else ""), bound)
 
 
 def _translate(constants: Constants) -> Asked:
     code = constants.required_text("to_lang")
     if code.lower() not in LANGUAGES:
         raise invalid_value("ai_translate", "to_lang", f"expects one of {', '.join(LANGUAGES)}, but got {code!r}")
-    return _text_of("translation", prompt("ai_translate", language=LANGUAGES[code.lower()]))
+    return _text_of("translation", prompt("ai_translate", language=LANGUAGES[code.lower()]), OutputBound(256, 2))
 
 
 def _extract(constants: Constants) -> Asked:
@@ -113,7 +122,8 @@ def _extract(constants: Constants) -> Asked:
         for name, field in fields.items()
     )
     instructions = prompt("ai_extract", fields=described, instructions=given.get("instructions", ""))
-    return Asked(instructions, ResponseFormat(schema, "fields"), None, Shape.ENVELOPE)
+    bound = OutputBound(512 + len(json.dumps(schema)), 2)
+    return Asked(instructions, ResponseFormat(schema, "fields"), None, Shape.ENVELOPE, bound=bound)
 
 
 def _listed(lines: list[str]) -> str:

@@ -11,6 +11,7 @@ from gateway_batch.types import ResponseFormat, Service
 
 if TYPE_CHECKING:
     from gateway_batch.spark.calls.classification import Classifier
+    from gateway_batch.spark.calls.output_bounds import OutputBound
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class CallPlan:
         record_type: of a STRUCT request that has FLOAT or DOUBLE in it, as Spark's JSON, where it is known.
         misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
         classifier: makes each row's instructions and response format of its labels, where these depend on data.
+        bound: of the tokens of a chat answer, by its text; None: the model's own.
     """
 
     function: str
@@ -89,3 +91,4 @@ class CallPlan:
     record_type: str | None = None
     misfit_is_null: bool = False
     classifier: Classifier | None = None
+    bound: OutputBound | None = None

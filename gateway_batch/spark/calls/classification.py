@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway_batch.spark.calls.call_plan import Shape
 from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, options, prompt
+from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import Constants, invalid_value
 from gateway_batch.types import JsonObject
 
@@ -15,6 +16,7 @@ FUNCTION = "ai_classify"
 
 _LABELS = {"1.0": (2, 20), "2.0": (2, 500)}
 _LONGEST_LABEL = 100
+_BOUND = OutputBound(128)
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,18 @@ class Classifier:
         )
         one: JsonObject = {"type": "string", "enum": list(described)}
         wanted = one_member("labels", {"type": "array", "items": one}) if self.several else one_member("label", one)
-        return replace(self.asked_by_row, instructions=instructions, response_format=wanted)
+        answer = map(len, described)
+        bound = OutputBound(_BOUND.base + 2 * (sum(answer) if self.several else max(answer)) + 4 * len(described))
+        return replace(self.asked_by_row, instructions=instructions, response_format=wanted, bound=bound)
 
     @property
     def asked_by_row(self) -> Asked:
         """What is asked for but for what depends on the labels."""
         if self.version == "1.0":
-            return Asked(member="label", misfit_is_null=True)
+            return Asked(member="label", misfit_is_null=True, bound=_BOUND)
         if self.several:
-            return Asked(member="labels", shape=Shape.ENVELOPE)
-        return Asked(member="label", shape=Shape.ENVELOPE_OF_LIST)
+            return Asked(member="labels", shape=Shape.ENVELOPE, bound=_BOUND)
+        return Asked(member="label", shape=Shape.ENVELOPE_OF_LIST, bound=_BOUND)
 
 
 def classify(constants: Constants) -> Asked:

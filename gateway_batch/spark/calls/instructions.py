@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import types as t
 
 from gateway_batch.spark.calls.call_plan import Shape
+from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import Constants, invalid_value
 from gateway_batch.types import JsonObject, ResponseFormat
 
@@ -27,6 +28,7 @@ class Asked:
         shape: how the value becomes the result.
         result_type: SQL type of the result; JSON text where the shape is an envelope.
         misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
+        bound: of the answer's tokens; None: the model's own.
     """
 
     instructions: str | None = None
@@ -35,6 +37,7 @@ class Asked:
     shape: Shape = Shape.VALUE
     result_type: t.DataType = t.StringType()  # noqa: RUF009  it has no state
     misfit_is_null: bool = False
+    bound: OutputBound | None = None
 
 
 def prompt(name: str, **values: object) -> str:

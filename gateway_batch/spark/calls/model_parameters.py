@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway_batch.apis import api_for
+from gateway_batch.apis.parameter_table import TABLE
+from gateway_batch.apis.parameters import ParameterFault, hint_for, mapped_parameters
 from gateway_batch.errors import AiFunctionError, ai_function_error
 from gateway_batch.types import Task
 
@@ -15,9 +17,14 @@ _NUMBERS: dict[str, tuple[tuple[type, ...], str, str, Callable[[Any], bool]]] = 
     "top_p": ((int, float), "DOUBLE", "between 0 and 1", lambda x: 0 <= x <= 1),
     "max_tokens": ((int,), "INT", "at least 1", lambda x: x >= 1),
 }
+_NUMBERS |= {
+    name: _NUMBERS[parameter.name] for parameter in TABLE if parameter.name in _NUMBERS for name in parameter.names
+}
 
 
-def check_model_parameters(parameters: Any, endpoint: str, api_type: str, *, is_struct: bool = True) -> dict[str, Any]:
+def check_model_parameters(
+    parameters: Any, endpoint: str, api_type: str, *, is_struct: bool = True, model: str = ""
+) -> dict[str, Any]:
     """The model parameters to send.
 
     Args:
@@ -25,6 +32,7 @@ def check_model_parameters(parameters: Any, endpoint: str, api_type: str, *, is_
         endpoint: for errors.
         api_type: decides which parameters exist.
         is_struct: False for a MAP, which looks the same as JSON.
+        model: decides which values some parameters may have.
 
     Raises:
         AiFunctionError: of class AI_FUNCTION_INVALID_MODEL_PARAMETERS and a sub-condition of Databricks'.
@@ -46,13 +54,8 @@ def check_model_parameters(parameters: Any, endpoint: str, api_type: str, *, is_
             "AI_QUERY function does not support the modelParameters argument for custom model endpoint.",
         )
     for name, value in parameters.items():
-        if name in api.unsupported:
-            raise _invalid(
-                parameters,
-                endpoint,
-                "UNSUPPORTED_MODEL_PARAMETER",
-                f'The "{name}" parameter is not supported for the serving endpoint.',
-            )
+        if name in api.unsupported and value is not None:
+            raise _unsupported(parameters, endpoint, name, hint_for(name))
         if name in api.reserved:
             raise _invalid(
                 parameters,
@@ -61,7 +64,13 @@ def check_model_parameters(parameters: Any, endpoint: str, api_type: str, *, is_
                 f'The "{name}" parameter should be specified in the "request" argument of AI_QUERY.',
             )
         _check_parameter(name, value, parameters, endpoint)
-    return {name: value for name, value in parameters.items() if value is not None}
+    found = {name: value for name, value in parameters.items() if value is not None}
+    if api.dialect is not None:
+        try:
+            mapped_parameters(found, api.dialect, model)
+        except ParameterFault as fault:
+            raise _unsupported(parameters, endpoint, fault.name, fault.why) from None
+    return found
 
 
 def _check_parameter(name: str, value: Any, parameters: dict[str, Any], endpoint: str) -> None:
@@ -90,6 +99,11 @@ def _check_parameter(name: str, value: Any, parameters: dict[str, Any], endpoint
             f'The "{name}" parameter has invalid data type. Expected "{expected}" data type but found '
             f"{_render(value)}.",
         )
+
+
+def _unsupported(parameters: dict[str, Any], endpoint: str, name: str, why: str | None) -> AiFunctionError:
+    said = f'The "{name}" parameter is not supported for the serving endpoint.'
+    return _invalid(parameters, endpoint, "UNSUPPORTED_MODEL_PARAMETER", f"{said} {why}." if why else said)
 
 
 def _invalid(parameters: Any, endpoint: str, condition: str, what: str) -> AiFunctionError:

@@ -17,6 +17,7 @@ from gateway_batch.spark.calls.ai_functions import FAIL_ON_ERROR, TaskFunction
 from gateway_batch.spark.calls.call_plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.spark.calls.classification import Classifier, classifier_of
 from gateway_batch.spark.calls.model_parameters import check_model_parameters
+from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.response_format import parse_response_format
 from gateway_batch.spark.calls.signature import AI_QUERY, Constants, check_names, invalid_value, mismatch
 from gateway_batch.spark.session.messages import first_line
@@ -94,7 +95,9 @@ class Planner:
         given = constants.any("modelParameters")
         is_struct = constants.is_struct("modelParameters")
         parameters = (
-            {} if given is None else check_model_parameters(given, service.endpoint, service.api, is_struct=is_struct)
+            {}
+            if given is None
+            else check_model_parameters(given, service.endpoint, service.api, is_struct=is_struct, model=service.model)
         )
         if Input.IMAGES in inputs and task is not Task.CHAT:
             raise invalid_value(function, "files", f"is for chat models, and {service.endpoint} is none")
@@ -155,6 +158,7 @@ class Planner:
             fail_on_error=fail_on_error,
             misfit_is_null=asked.misfit_is_null,
             classifier=classifier,
+            bound=asked.bound,
         )
         as_struct = has_error and not self.texts
         return Planned(plan, _with_error(asked.result_type, details=False) if as_struct else asked.result_type)
@@ -176,6 +180,7 @@ class Planner:
         record_type: str | None = None,
         misfit_is_null: bool = False,
         classifier: Classifier | None = None,
+        bound: OutputBound | None = None,
     ) -> CallPlan:
         return CallPlan(
             function=function,
@@ -197,6 +202,7 @@ class Planner:
             record_type=record_type,
             misfit_is_null=misfit_is_null,
             classifier=classifier,
+            bound=bound,
         )
 
     def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:

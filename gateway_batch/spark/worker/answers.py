@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.apis import task_of
+from gateway_batch.apis.wire_schemas import with_missing_nulls
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
 from gateway_batch.json_data import exact_json
 from gateway_batch.json_data.json_schemas import validator_of
@@ -193,7 +194,7 @@ def _checker(response_format: ResponseFormat | None, type_name: str) -> Callable
     def check(answer: Any) -> dict[str, Any]:
         try:
             text = answer.encode()
-            value = orjson.loads(text)
+            value = with_missing_nulls(orjson.loads(text), schema)
             fault = next(validator.iter_errors(value), None)
         except ValueError:
             raise does_not_fit(type_name, answer, "the answer is not the JSON that responseFormat asks for") from None

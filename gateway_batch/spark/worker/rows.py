@@ -15,6 +15,7 @@ from gateway_batch.errors import AiFunctionError, CallError, ErrorKind
 from gateway_batch.spark.calls.call_plan import CallPlan, Input, Shape
 from gateway_batch.spark.calls.classification import Classifier
 from gateway_batch.spark.calls.instructions import Asked
+from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import check_names
 from gateway_batch.spark.sql_types.record_json import name_given_twice, without_nan
 from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest, RecordRequest, Task
@@ -31,7 +32,7 @@ def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowR
     sent.
     """
     if plan.classifier is not None:
-        return partial(_classified, _classification(plan.classifier, dict(plan.tags)))
+        return partial(_classified, _classification(plan.classifier, dict(plan.tags), plan.service.model))
     make = _maker(plan)
 
     def row(request: Any, tags: Any, image: Any) -> RowRequest:
@@ -81,7 +82,7 @@ def _cell(name: str, value: pa.Scalar) -> Any:
         return CallError(ErrorKind.BAD_REQUEST, message)
 
 
-def _classification(classifier: Classifier, tags: Mapping[str, str]) -> Callable[[Any, Any], RowRequest]:
+def _classification(classifier: Classifier, tags: Mapping[str, str], model: str) -> Callable[[Any, Any], RowRequest]:
     """From a text and its labels to a request."""
 
     @lru_cache(maxsize=100)
@@ -98,9 +99,15 @@ def _classification(classifier: Classifier, tags: Mapping[str, str]) -> Callable
         wanted = asked(labels if isinstance(labels, str) else tuple(labels))
         if isinstance(wanted, str):
             return CallError(ErrorKind.BAD_REQUEST, wanted)
-        return InferenceRequest(text, {}, tags, wanted.instructions, wanted.response_format)
+        parameters = _bounded({}, wanted.bound, text, model)
+        return InferenceRequest(text, parameters, tags, wanted.instructions, wanted.response_format)
 
     return make
+
+
+def _bounded(parameters: dict[str, Any], bound: OutputBound | None, text: str, model: str) -> dict[str, Any]:
+    most = None if bound is None else bound.tokens(len(text), model)
+    return parameters if most is None else {**parameters, "max_tokens": most}
 
 
 def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
@@ -121,7 +128,12 @@ def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
         except CallError as error:
             return error
         return InferenceRequest(
-            text, parameters, _row_tags(constant_tags, tags), plan.instructions, plan.response_format, images
+            text,
+            _bounded(parameters, plan.bound, text, plan.service.model),
+            _row_tags(constant_tags, tags),
+            plan.instructions,
+            plan.response_format,
+            images,
         )
 
     first = True
