@@ -75,7 +75,7 @@ def demo(
 ) -> None:
     """Run ai_query over real text, then show answers, usage, and the reconciliation with the gateway's record.
 
-    With local models it is ten short texts, each summarized, searched for its topic and compared with a phrase.
+    With local models it is ten short texts, each summarized, searched for a keyword and compared with a phrase.
 
     Example: gateway-batch demo --rows 500 --input reviews.csv --text-column review
     """
@@ -86,7 +86,8 @@ def demo(
     if gateway not in (Choice.DEV, Choice.ENV):
         raise typer.BadParameter("one of dev, env", param_hint="--gateway")
     kind = models_named(models)
-    if kind is not kind.STAND_IN and gateway != Choice.DEV:
+    is_local = kind is kind.LOCAL
+    if is_local and gateway != Choice.DEV:
         raise typer.BadParameter("they are of a development gateway: use --gateway dev", param_hint="--models")
     if input_path is not None and not input_path.exists():
         raise ConfigError(f"no such file or folder: {input_path}")
@@ -94,20 +95,23 @@ def demo(
     with contextlib.ExitStack() as stack:
         ledger = folder / "devgateway.sqlite"
         config, development = stack.enter_context(chosen(Choice(gateway), ledger, kind, **settings))
-        output.print(_introduction(config.host, development, is_local=kind is kind.LOCAL))
+        output.print(_introduction(config.host, development, is_local=is_local))
         with output.status("Starting Spark with Delta (the first time, it fetches Delta's jars) …"):
             spark = stack.enter_context(quiet_session(folder / "warehouse", folder / "spark.log"))
         registered = stack.enter_context(register_ai_query(spark, config))
-        if kind is kind.LOCAL:
+        if is_local:
             count = _load(spark, input_path, text_column, rows or demo_local.ROWS, demo_local.LONGEST)
             demo_local.show_functions(spark, registered, count)
+            _report_usage(registered, folder / "warehouse", "endpoint")
         else:
             _answer_all(spark, registered, _load(spark, input_path, text_column, rows or ROWS))
-        _report_usage(spark, registered, development, folder / "warehouse")
-    where, ours = f"Tables are in {folder / 'warehouse'}: ", (config.usage_table, "cyan")
-    theirs = () if kind is kind.LOCAL else (("summaries", "cyan"), " and ")
-    output.print(Text.assemble(where, *theirs, ours, ". Next:"))
-    output.print(f"  {sys.argv[0]} usage --by tag:step --warehouse {folder / 'warehouse'}", style="dim")
+            _report_usage(registered, folder / "warehouse", "endpoint", "tag:step")
+        if development is not None and not is_local:
+            _reconcile(spark, registered, development)
+    tables = [config.usage_table] if is_local else ["summaries", config.usage_table]
+    following = f"reconcile {ledger}" if is_local else "usage --by tag:step"
+    output.print(f"Tables are in {folder / 'warehouse'}: {' and '.join(tables)}. Next:")
+    output.print(f"  {sys.argv[0]} {following} --warehouse {folder / 'warehouse'}", style="dim")
 
 
 def _load(spark: SparkSession, path: Path | None, column: str, rows: int, longest: int | None = None) -> int:
@@ -130,20 +134,16 @@ def _answer_all(spark: SparkSession, registered: Gateway, count: int) -> None:
     output.print(answers_table(some.collect(), {"name": 1, "text": 2, "summary": 2}, title="summaries"))
 
 
-def _report_usage(
-    spark: SparkSession, registered: Gateway, development: RunningGateway | None, warehouse: Path
-) -> None:
+def _report_usage(registered: Gateway, warehouse: Path, *keys: str) -> None:
     from gateway_batch.cli.usage_table import usage_table
     from gateway_batch.usage_report import ALWAYS, key_of, place_of
     from gateway_batch.usage_report.report import usage_report
 
     registered.usage.flush()
     table = registered.usage.table
-    for by in ("endpoint", "tag:step"):
+    for by in keys:
         report = usage_report(place_of(table, warehouse), key_of(by), ALWAYS)
         output.print(usage_table(report, report.rows, name=table, period=ALWAYS, width=output.width))
-    if development is not None:
-        _reconcile(spark, registered, development)
 
 
 def _introduction(host: str | None, development: RunningGateway | None, *, is_local: bool) -> Panel:

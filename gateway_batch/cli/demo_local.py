@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway_batch.spark.gateway import Gateway
 
 ROWS = 10
-LONGEST = 300
+LONGEST = 160
 """Characters of a text: the model reads some 80 tokens a second."""
 
 SUMMARIES = """\
@@ -27,17 +27,18 @@ SELECT name, text_column AS text, ai_query(
 ) AS summary
 FROM my_table"""
 FIELDS = """\
-SELECT name, text_column AS text, ai_extract(text_column, array('topic')).topic AS topic
+SELECT name, text_column AS text,
+  variant_get(ai_extract(text_column, '["keyword"]'), '$.response.keyword', 'string') AS keyword
 FROM my_table"""
 SIMILARITIES = """\
 SELECT name, text_column AS text,
-  round(ai_similarity(text_column, 'objects that hold other objects'), 3) AS similarity
+  CAST(ai_similarity(text_column, 'objects that hold others') AS DECIMAL(4, 3)) AS similarity
 FROM my_table
 ORDER BY similarity DESC"""
 _STEPS = (
-    ("ai_query", SUMMARIES, {"name": 2, "text": 4, "summary": 4}),
-    ("ai_extract", FIELDS, {"name": 2, "text": 5, "topic": 3}),
-    ("ai_similarity", SIMILARITIES, {"name": 3, "text": 6, "similarity": 1}),
+    ("ai_query", SUMMARIES, {"name": 3, "text": 4, "summary": 4}),
+    ("ai_extract", FIELDS, {"name": 3, "text": 5, "keyword": 3}),
+    ("ai_similarity", SIMILARITIES, {"name": 3, "text": 7, "similarity": 1}),
 )
 
 
@@ -45,6 +46,8 @@ def show_functions(spark: SparkSession, registered: Gateway, count: int) -> None
     """Runs each function over `my_table`, and prints its statement and all of its answers."""
     for title, statement, columns in _STEPS:
         output.print(Panel(statement, title=title, title_align="left", style="cyan"))
-        rows, seconds = with_progress(registered, count, spark.sql(statement).collect)
+        rows, seconds = with_progress(
+            registered, None if title == "ai_similarity" else count, spark.sql(statement).collect
+        )
         output.print(answers_table(rows, columns))
         output.print(f"{len(rows):,} answered in {seconds:.1f} s\n")

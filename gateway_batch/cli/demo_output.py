@@ -38,8 +38,14 @@ def lines_table(values: list[str], name: str) -> Table:
     return table
 
 
-def with_progress(registered: Gateway, total: int, action: Callable[[], T]) -> tuple[T, float]:
-    """Runs a query with a bar of what is in the spool already; returns what it came to, and its seconds."""
+def with_progress(registered: Gateway, total: int | None, action: Callable[[], T]) -> tuple[T, float]:
+    """Runs a query with a bar of what is in the spool already; returns what it came to, and its seconds.
+
+    Args:
+        registered: whose spool it is.
+        total: how many requests there will be; None where rows share requests.
+        action: the query.
+    """
     from gateway_batch.usage.spool_progress import SpoolWatch
 
     spool, finished = SpoolWatch(registered.usage.spool_dir), threading.Event()
@@ -56,7 +62,8 @@ def with_progress(registered: Gateway, total: int, action: Callable[[], T]) -> t
         task = progress.add_task("requests", total=total)
         while not finished.wait(0.2):
             progress.update(task, completed=spool.look().since(before).attempts)
-        progress.update(task, completed=spool.look().since(before).attempts)
+        done = spool.look().since(before).attempts
+        progress.update(task, completed=done, total=total or done)
 
     started = time.perf_counter()
     with Progress(*columns, console=output) as progress:
