@@ -123,6 +123,13 @@ def test_it_answers_or_refuses_as_a_model_does(post: Post, fields: dict[str, Any
         assert found["model"] == chat.MODEL
 
 
+def test_tokens_are_counted_as_the_model_counts_them(local: RunningGateway, post: Post) -> None:
+    body = {"model": CHAT_MODEL, "messages": [{"role": "user", "content": "Say hello."}]}
+    route = f"{local.host}/ai-gateway/anthropic/v1/messages/count_tokens"
+    counted = httpx.post(route, json=body, headers={"authorization": f"Bearer {TOKEN}"}, trust_env=False)
+    assert counted.json()["input_tokens"] == post("Say hello.").json()["usage"]["prompt_tokens"], counted.text
+
+
 def test_a_width_that_the_model_does_not_have_is_refused(local: RunningGateway) -> None:
     body = {"model": VECTORS, "input": "a lake", "dimensions": 256}
     headers = {"authorization": f"Bearer {TOKEN}"}

@@ -81,9 +81,11 @@ class LocalModels:
 
     async def _chat(self, ask: Ask) -> Answer:
         chat.check_chat(ask)
-        if ask.schema is not None:
+        if ask.schema is not None and not ask.count_only:
             return chat.schema_answer(_read(await self.chat.post("/v1/chat/completions", chat.schema_request(ask))))
         prompt = _read(await self.chat.post("/apply-template", chat.template_request(ask)))["prompt"]
+        if ask.count_only:
+            return chat.count_answer(_read(await self.chat.post("/tokenize", chat.count_request(prompt))))
         return chat.text_answer(_read(await self.chat.post("/completion", chat.text_request(ask, prompt))))
 
     async def _embed(self, ask: Ask) -> Answer:

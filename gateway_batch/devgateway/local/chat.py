@@ -57,6 +57,16 @@ def text_answer(reply: Mapping[str, Any]) -> Answer:
     return Answer(reply["content"], _FINISHES[reply["stop_type"]], tokens, reply["stopping_word"] or None)
 
 
+def count_request(prompt: str) -> JsonObject:
+    """For `/tokenize`: turns in the model's template."""
+    return {"content": prompt, "parse_special": True}
+
+
+def count_answer(reply: Mapping[str, Any]) -> Answer:
+    """The count of `/tokenize`, with no text."""
+    return Answer("", Finish.STOP, TokenCounts(len(reply["tokens"]), 0))
+
+
 def schema_answer(reply: Mapping[str, Any]) -> Answer:
     """The answer of `/v1/chat/completions`."""
     (choice,) = reply["choices"]

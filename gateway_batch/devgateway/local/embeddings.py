@@ -13,7 +13,9 @@ WIDTH = 384
 
 
 def check_embeddings(ask: Ask) -> None:
-    """Refuses vectors of another width than the model's."""
+    """Refuses vectors of another width than the model's, and tokens of another model."""
+    if any(turn.tokens is not None for turn in ask.turns):
+        raise invalid(f"{MODEL}, the local embedding model, reads texts: token ids are refused.")
     if ask.dimensions not in (None, WIDTH):
         raise invalid(f"'dimensions' must be {WIDTH}: {MODEL}, the local embedding model, has no other.")
 
