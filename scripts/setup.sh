@@ -43,7 +43,11 @@ done
 
 echo "setup: installing $lock into .venv (the first time takes a minute or two: Spark alone is 450 MB)"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-if [ "$kind" = dev ]; then # meanwhile
+if [ "$kind" != runtime ]; then # meanwhile
+    scripts/weights.sh &
+    weights=$!
+fi
+if [ "$kind" = dev ]; then
     scripts/redis.sh &
     redis=$!
     scripts/browser.sh &
@@ -58,7 +62,9 @@ scripts/install.sh .venv --no-deps --editable . 2>.venv/setup.log ||
     fail "the package itself could not be installed; details in .venv/setup.log"
 .venv/bin/python -m pip check --disable-pip-version-check >.venv/setup.log 2>&1 ||
     fail "$lock does not hold everything that its packages need; details in .venv/setup.log"
-[ "$kind" = runtime ] || scripts/weights.sh
+if [ "$kind" != runtime ]; then
+    wait "$weights" || exit 1
+fi
 if [ "$kind" = dev ]; then
     wait "$redis" || exit 1
     wait "$browser" || exit 1

@@ -5,4 +5,5 @@ cd "$(dirname "$0")/.."
 for file in .venv/share/gateway-batch/*.gguf; do
     [ -f "$file" ] && exit 0
 done
-exec .venv/bin/python gateway_batch/devgateway/local/weights.py
+# Before the packages are installed, too.
+PYTHONPATH=. exec .venv/bin/python gateway_batch/devgateway/local/weights.py

@@ -91,7 +91,9 @@ def demo(
         raise typer.BadParameter("they are of a development gateway: use --gateway dev", param_hint="--models")
     if input_path is not None and not input_path.exists():
         raise ConfigError(f"no such file or folder: {input_path}")
-    settings: dict[str, Any] = {"request_tags": {"project": "demo"}, "flush_interval": 0}
+    settings: dict[str, Any] = {"request_tags": {"project": "demo"}}
+    if not is_local:  # whose queries leave Spark time to make the usage table
+        settings["flush_interval"] = 0
     with contextlib.ExitStack() as stack:
         ledger = folder / "devgateway.sqlite"
         config, development = stack.enter_context(chosen(Choice(gateway), ledger, kind, **settings))

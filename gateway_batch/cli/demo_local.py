@@ -22,7 +22,7 @@ SUMMARIES = """\
 SELECT name, text_column AS text, ai_query(
   'databricks-gpt-5-4',
   'Summarize the following text: ' || text_column,
-  modelParameters => named_struct('max_tokens', 40),
+  modelParameters => named_struct('max_tokens', 32),
   requestTags => map('step', 'summaries')
 ) AS summary
 FROM my_table"""
