@@ -14,10 +14,11 @@ PYTEST := TEST_TIMES=$(CURDIR)/build/test-times $(BIN)/python -m pytest -m "not 
 AT_A_TIME := 4
 TOGETHER := $(MAKE) --no-print-directory --keep-going --jobs=$(AT_A_TIME) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo test quick nightly repeats mutants coverage test-matrix faults first-flush campaign cluster providers screenshots notebooks wheel docs lint unit spark jobs analytics connect pages smoke setup archive bench bench-all format lock clean
+.PHONY: help demo demo-local test quick nightly repeats mutants coverage test-matrix faults first-flush campaign cluster providers screenshots notebooks wheel docs lint unit spark jobs analytics connect pages smoke setup archive bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
+	@echo "make demo-local   ten rows of it with small real models on this machine, of the extra 'local' (3 minutes when new)"
 	@echo "make test         all checks that a change may break"
 	@echo "make quick        the checks without Spark, and one query through it (3 minutes)"
 	@echo "make nightly      the repeats and long runs below, one after the other (many hours); goes on where it was cut off"
@@ -43,6 +44,10 @@ help:
 demo:
 	@scripts/setup.sh runtime
 	@$(BIN)/gateway-batch demo --rows $(ROWS)
+
+demo-local:
+	@scripts/setup.sh local
+	@$(BIN)/gateway-batch demo --models local
 
 test: setup
 	@rm -rf build/test-times

@@ -11,6 +11,7 @@ resolve() {
         --no-header --no-annotate --constraint requirements/constraints.in "$@"
 }
 resolve --output-file requirements/runtime.txt
+resolve --extra local --output-file requirements/local.txt
 resolve --group dev --output-file requirements/dev.txt
 "$tools/bin/uv" --version | sed 's/uv \([0-9.]*\).*/uv==\1/' |
     "$tools/bin/uv" pip compile - --universal --generate-hashes --quiet --no-header --no-annotate \

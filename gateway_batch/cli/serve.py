@@ -24,12 +24,20 @@ def serve(
         Path | None,
         typer.Option(help="JSON file of services, their limits and faults (docs/real-answers.md)."),
     ] = None,
+    models: Annotated[
+        str,
+        typer.Option(
+            help="stand-in: code that answers with parts of the prompt, thousands of rows a minute; "
+            "local: small real models on this machine, some 20 tokens a second, of the extra 'local'."
+        ),
+    ] = "stand-in",
 ) -> None:
-    """Run the development gateway: all routes of Databricks' AI gateway, with stand-in models.
+    """Run the development gateway: all routes of Databricks' AI gateway, with stand-in or small real models.
 
     Example: gateway-batch serve --port 8080 --token secret --rpm 600
     """
     from gateway_batch import devgateway
+    from gateway_batch.cli.gateways import models_named
 
     devgateway.serve(
         devgateway.Settings(
@@ -40,6 +48,7 @@ def serve(
             latency_ms=latency_ms,
             rpm=rpm,
             tpm=tpm,
+            models=models_named(models),
             services=devgateway.read_services(services) if services else {},
         )
     )

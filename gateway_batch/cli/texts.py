@@ -14,9 +14,15 @@ _SHORTEST = 60
 _NOT_THE_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__", "lib2to3"}
 
 
-def docstrings(limit: int) -> list[tuple[str, str]]:
-    """Up to `limit` different docstrings as (name, text), in the order of the library's files."""
-    return list(islice(_different(Path(sysconfig.get_path("stdlib"))), limit))
+def docstrings(limit: int, longest: int | None = None) -> list[tuple[str, str]]:
+    """Up to `limit` different docstrings as (name, text), in the order of the library's files.
+
+    Args:
+        limit: at most so many.
+        longest: those of more characters are left out.
+    """
+    found = _different(Path(sysconfig.get_path("stdlib")))
+    return list(islice((each for each in found if longest is None or len(each[1]) <= longest), limit))
 
 
 def _different(library: Path) -> Iterator[tuple[str, str]]:

@@ -14,36 +14,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway_batch.devgateway.backend import Backend, StandIns
 from gateway_batch.devgateway.control import control_routes
 from gateway_batch.devgateway.oauth import oauth_routes
 from gateway_batch.devgateway.own_site import OwnSite
 from gateway_batch.devgateway.pages import page_routes
 from gateway_batch.devgateway.refusals import Refusal, databricks_error, openai_error
 from gateway_batch.devgateway.routes import model_routes
-from gateway_batch.devgateway.settings import Settings
+from gateway_batch.devgateway.settings import Models, Settings
 from gateway_batch.devgateway.state import State
 from gateway_batch.pricing.token_counts import count_tokens
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The app. Its ledger is open from now until the app shuts down.
+    """The app. Its ledger is open, and its local models are running, from now until the app shuts down.
 
     Scripted disconnects and truncations need the server that `serve` and `running` start.
 
     Raises:
-        ConfigError: a service's name or the ledger's file won't do.
+        ConfigError: a service's name or the ledger's file won't do, or the local models can't run.
     """
-    state = State(settings)
+    state = State(settings, open_backend(settings.models))
     count_tokens("")  # loads the vocabulary now, not under the first request
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
+        await state.backend.close()
         state.ledger.close()
 
     app = Starlette(
         routes=[*model_routes(state), *page_routes(state), *oauth_routes(state), *control_routes(state)],
-        middleware=[Middleware(Marked), Middleware(OwnSite, has_token=settings.token is not None)],
+        middleware=[
+            Middleware(Marked, by=f"{state.backend.word} models"),
+            Middleware(OwnSite, has_token=settings.token is not None),
+        ],
         exception_handlers={Refusal: _on_refusal, HTTPException: _on_http_exception},
         lifespan=lifespan,
     )
@@ -51,11 +56,30 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-class Marked:
-    """Gives every request an id, and every answer that id and a word that it comes from a stand-in."""
+def open_backend(models: Models) -> Backend:
+    """What answers, running.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Raises:
+        ConfigError: the local models can't run.
+    """
+    if models is Models.STAND_IN:
+        return StandIns()
+    from gateway_batch.devgateway.local.backend import LocalModels
+
+    return LocalModels()
+
+
+class Marked:
+    """Gives every request an id, and every answer that id and a word on what models it comes from.
+
+    Args:
+        app: what the requests are passed on to.
+        by: the models.
+    """
+
+    def __init__(self, app: ASGIApp, *, by: str) -> None:
         self._app = app
+        self._by = by.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes one request on."""
@@ -66,7 +90,7 @@ class Marked:
         scope.setdefault("state", {})["request_id"] = request_id
         marks = [
             (b"x-request-id", request_id.encode()),
-            (b"x-gateway-batch-devgateway", b"stand-in models"),
+            (b"x-gateway-batch-devgateway", self._by),
         ]
 
         async def marked(message: Message) -> None:

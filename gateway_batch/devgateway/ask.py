@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +52,7 @@ class Ask:
         tool: the tool that has to be called, by name: the answer is its arguments. None for an answer of one's own.
         tool_named: whether the caller named that tool, rather than leave the choice.
         count_only: whether only the tokens of the request are wanted.
+        sampling: `temperature`, `top_p` and `seed`, as far as they were given; the stand-ins don't sample.
         include_usage: whether a stream ends with its token counts (chat completions only).
         sse: whether a stream is server-sent events or one JSON array (Gemini only).
         dimensions, base64: of embeddings.
@@ -67,6 +68,7 @@ class Ask:
     tool: str | None = None
     tool_named: bool = False
     count_only: bool = False
+    sampling: Mapping[str, float] = field(default_factory=dict)
     stream: bool = False
     include_usage: bool = False
     sse: bool = True

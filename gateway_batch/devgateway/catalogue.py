@@ -57,12 +57,19 @@ _NAME = re.compile(r"[^.\s/]{1,255}(\.[^.\s/]{1,255}){2}")
 
 @dataclass(frozen=True)
 class Service:
-    """A model service, or a custom model's endpoint: its name, the model behind it, who made it (None: Databricks)."""
+    """A model service, or a custom model's endpoint.
+
+    Attributes:
+        model: that it is said to have.
+        creator: who made it; None for Databricks.
+        answered_by: the model that really answers; None for a stand-in.
+    """
 
     name: str
     model: str
     kind: Kind
     creator: str | None = None
+    answered_by: str | None = None
 
     @cached_property
     def service_id(self) -> str:
@@ -72,7 +79,7 @@ class Service:
     @property
     def build(self) -> str:
         """What answers name as their model."""
-        return f"{self.model}-stand-in"
+        return self.answered_by or f"{self.model}-stand-in"
 
     @property
     def destination(self) -> str:

@@ -24,7 +24,8 @@ def control_routes(state: State) -> list[Route]:
     """GET `stats`, POST `reset`, POST `settings`."""
 
     async def stats(request: Request) -> Response:
-        return json_response(state.stats.as_json() | {"ledger": str(state.ledger.path)})
+        found = {"ledger": str(state.ledger.path), "model_processes": state.backend.processes()}
+        return json_response(state.stats.as_json() | found)
 
     async def reset(request: Request) -> Response:
         state.reset()

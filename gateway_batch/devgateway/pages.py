@@ -1,4 +1,4 @@
-"""The front page and the model listings, all of which say that the models are stand-ins."""
+"""The front page and the model listings, all of which say what answers in the models' place."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway_batch.devgateway.ask import JsonObject, Kind
+from gateway_batch.devgateway.backend import Backend
 from gateway_batch.devgateway.catalogue import Service
 from gateway_batch.devgateway.credentials import check_credentials
 from gateway_batch.devgateway.refusals import Refusal, anthropic_error, gemini_error, openai_error, unknown_model
 from gateway_batch.devgateway.state import State
 
-NOTICE = (
-    "Development gateway of gateway_batch. Its models are stand-ins: deterministic code that answers "
-    "with parts of the prompt. No language model is behind it, and no answer means anything."
-)
 _CREATED = 1767225600
 _CREATED_AT = "2026-01-01T00:00:00Z"
 
@@ -41,8 +38,8 @@ class Listing:
     """
 
     kinds: frozenset[Kind]
-    describe: Callable[[Service, str], JsonObject]
-    whole: Callable[[list[JsonObject]], JsonObject]
+    describe: Callable[[Service, str, Backend], JsonObject]
+    whole: Callable[[list[JsonObject], Backend], JsonObject]
     error: Callable[[Refusal], JsonObject]
 
 
@@ -50,7 +47,7 @@ def page_routes(state: State) -> list[Route]:
     """GET `/` for everyone; the listings, and each model by its name, for callers with the token."""
 
     async def front(request: Request) -> Response:
-        return json_response({"notice": NOTICE, "models": [service.name for service in state.catalogue]})
+        return json_response({"notice": state.backend.notice, "models": [service.name for service in state.catalogue]})
 
     def page(listing: Listing, write: Callable[[Request], JsonObject]) -> Callable[[Request], Awaitable[Response]]:
         async def written(request: Request) -> Response:
@@ -75,8 +72,8 @@ def page_routes(state: State) -> list[Route]:
 
 def describe_all(state: State, listing: Listing) -> JsonObject:
     """All services of a listing."""
-    found = [listing.describe(service, service.name) for service in state.catalogue if service.kind in listing.kinds]
-    return listing.whole(found)
+    listed = [service for service in state.catalogue if service.kind in listing.kinds]
+    return listing.whole([listing.describe(each, each.name, state.backend) for each in listed], state.backend)
 
 
 def describe_one(state: State, listing: Listing, name: str) -> JsonObject:
@@ -88,47 +85,47 @@ def describe_one(state: State, listing: Listing, name: str) -> JsonObject:
     service = state.catalogue.find(name)
     if service is None or service.kind not in listing.kinds:
         raise unknown_model(name, () if service else state.catalogue.near(name))
-    return listing.describe(service, name)
+    return listing.describe(service, name, state.backend)
 
 
-def _openai_model(service: Service, name: str) -> JsonObject:
-    return {"id": name, "object": "model", "created": _CREATED, "owned_by": "gateway_batch stand-in"}
+def _openai_model(service: Service, name: str, backend: Backend) -> JsonObject:
+    return {"id": name, "object": "model", "created": _CREATED, "owned_by": f"gateway_batch {backend.word}"}
 
 
-def _openai_list(models: list[JsonObject]) -> JsonObject:
-    return {"object": "list", "data": models, "notice": NOTICE}
+def _openai_list(models: list[JsonObject], backend: Backend) -> JsonObject:
+    return {"object": "list", "data": models, "notice": backend.notice}
 
 
-def _anthropic_model(service: Service, name: str) -> JsonObject:
-    return {"type": "model", "id": name, "display_name": _title(service), "created_at": _CREATED_AT}
+def _anthropic_model(service: Service, name: str, backend: Backend) -> JsonObject:
+    return {"type": "model", "id": name, "display_name": _title(service, backend), "created_at": _CREATED_AT}
 
 
-def _anthropic_list(models: list[JsonObject]) -> JsonObject:
+def _anthropic_list(models: list[JsonObject], backend: Backend) -> JsonObject:
     """All on one page."""
     return {
         "data": models,
         "has_more": False,
         "first_id": models[0]["id"],
         "last_id": models[-1]["id"],
-        "notice": NOTICE,
+        "notice": backend.notice,
     }
 
 
-def _gemini_model(service: Service, name: str) -> JsonObject:
+def _gemini_model(service: Service, name: str, backend: Backend) -> JsonObject:
     return {
         "name": f"models/{name}",
-        "displayName": _title(service),
-        "description": NOTICE,
+        "displayName": _title(service, backend),
+        "description": backend.notice,
         "supportedGenerationMethods": _GEMINI_METHODS[service.kind],
     }
 
 
-def _gemini_list(models: list[JsonObject]) -> JsonObject:
+def _gemini_list(models: list[JsonObject], backend: Backend) -> JsonObject:
     return {"models": models}
 
 
-def _title(service: Service) -> str:
-    return f"{service.model} (stand-in)"
+def _title(service: Service, backend: Backend) -> str:
+    return f"{service.model} ({backend.word})"
 
 
 _GEMINI_METHODS = {

@@ -20,12 +20,13 @@ import orjson
 
 from gateway_batch.devgateway.ask import JsonObject
 from gateway_batch.devgateway.control import PREFIX
+from gateway_batch.devgateway.local.weights import check_packages, provide_weights
 from gateway_batch.devgateway.server import GRACE_S
-from gateway_batch.devgateway.settings import Settings, check_exposure
+from gateway_batch.devgateway.settings import Models, Settings, check_exposure
 from gateway_batch.devgateway.state import LEDGER_NAME
 from gateway_batch.errors import ConfigError
 
-_START_S = 60
+_START_S = 90
 _URL = re.compile(r"listening on (http://\S+)")
 
 
@@ -88,6 +89,9 @@ def running(settings: Settings) -> Iterator[RunningGateway]:
         ConfigError: it can't start, with its reason.
     """
     check_exposure(settings)
+    if settings.models is Models.LOCAL:  # here, as it may take longer than a gateway's start may
+        check_packages()
+        provide_weights()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="devgateway-")))
         ledger = (settings.ledger or folder / LEDGER_NAME).absolute()

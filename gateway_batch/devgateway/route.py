@@ -17,7 +17,6 @@ from gateway_batch.devgateway.ask import DENIED, Answer, Ask, JsonObject, TokenC
 from gateway_batch.devgateway.catalogue import Service
 from gateway_batch.devgateway.credentials import check_credentials
 from gateway_batch.devgateway.delivery import Delivery
-from gateway_batch.devgateway.models.answering import answer
 from gateway_batch.devgateway.real_answers import RealAnswer, real_answer
 from gateway_batch.devgateway.receipt import Receipt
 from gateway_batch.devgateway.refusals import Refusal, invalid, unknown_model
@@ -78,7 +77,9 @@ class ModelRoute:
         fault = self._state.fault(service, ask.prompt, seen)
         if (latency_s := self._latency_s(service, fault)) > 0:
             await asyncio.sleep(latency_s)
-        exchange = Exchange(ask, answer(ask, service), service, number=uuid4().hex, created=int(time.time()))
+        backend = self._state.backend
+        said = await backend.answer(ask, service, request.receive)
+        exchange = Exchange(ask, said, backend.named(service), number=uuid4().hex, created=int(time.time()))
         delivery = self._deliver(exchange, fault)
         meter.book(delivery.tokens.total_tokens if delivery.tokens else 0)
         return replace(delivery, headers={**headers, **delivery.headers})

@@ -26,7 +26,8 @@ def serve(settings: Settings) -> None:
     Prints one line on stdout once it listens.
 
     Raises:
-        ConfigError: the port is taken, the ledger can't be opened, or the address needs a token.
+        ConfigError: the port is taken, the ledger can't be opened, the address needs a token, or the local models can't
+            run.
     """
     check_exposure(settings)
     listener = _listen(settings)
@@ -44,7 +45,8 @@ def serve(settings: Settings) -> None:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )
-        ready = ready_line(url_of(listener), str(app.state.gateway.ledger.path))
+        state = app.state.gateway
+        ready = ready_line(url_of(listener), str(state.ledger.path), state.backend.word)
         with _stopped_by_signals():
             _Server(config, ready).run(sockets=[listener])
     finally:
@@ -57,9 +59,9 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def ready_line(url: str, ledger: str) -> str:
+def ready_line(url: str, ledger: str, models: str) -> str:
     """What is printed when the gateway listens."""
-    return f"gateway-batch development gateway (stand-in models) listening on {url} (usage ledger: {ledger})"
+    return f"gateway-batch development gateway ({models} models) listening on {url} (usage ledger: {ledger})"
 
 
 class _Server(uvicorn.Server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -122,6 +123,13 @@ class ServiceSettings(Behaviour):
     model: str | None = None
 
 
+class Models(StrEnum):
+    """What answers: deterministic code, or small real models on this machine."""
+
+    STAND_IN = "stand-in"
+    LOCAL = "local"
+
+
 class Settings(Behaviour):
     """All of a development gateway.
 
@@ -129,6 +137,7 @@ class Settings(Behaviour):
         host: address to listen on. Beyond loopback it needs a token.
         port: 0 picks a free one.
         token: what callers must present; without one, any credential or none will do.
+        models: what answers. Local models need the extra `local`, and answer some 20 tokens a second.
         latency_ms: between a request's arrival and its answer.
         stream_pause_ms: between the events of a stream.
         rpm, tpm: requests and tokens per minute, of each service by itself.
@@ -143,6 +152,7 @@ class Settings(Behaviour):
     token: str | None = Field(default=None, repr=False)
     token_lifetime_s: float = Field(default=3600.0, gt=0)
     ledger: Path | None = None
+    models: Models = Models.STAND_IN
     services: dict[str, ServiceSettings] = Field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from gateway_batch.devgateway.backend import Backend
 from gateway_batch.devgateway.catalogue import Catalogue, Service
 from gateway_batch.devgateway.families import full_name
 from gateway_batch.devgateway.faults import Script
@@ -20,11 +21,16 @@ LEDGER_NAME = "devgateway-usage.sqlite"
 class State:
     """Opens the ledger.
 
+    Args:
+        settings: in force at first.
+        backend: what answers.
+
     Raises:
         ConfigError: a service's name or the ledger's file won't do.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, backend: Backend) -> None:
+        self.backend = backend
         self.token = settings.token
         self.token_lifetime_s = settings.token_lifetime_s
         self.issued_tokens: dict[str, float] = {}

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway_batch.devgateway import RunningGateway, Settings, create_app, route, running
+from gateway_batch.devgateway import RunningGateway, Settings, backend, create_app, running
 from gateway_batch.devgateway.ledger import Ledger, row_values, table_ddl
 from gateway_batch.errors import ConfigError
 from gateway_batch.usage.record import MIRRORED_COLUMNS, Destination, EndpointMetadata, UsageRecord
@@ -254,7 +254,7 @@ def test_a_fault_of_the_gateway_itself_is_answered_and_recorded(
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
             return await client.post(f"/ai-gateway/{CHAT}", json=ASK)
 
-    monkeypatch.setattr(route, "answer", fail)
+    monkeypatch.setattr(backend, "answer", fail)
     app = create_app(Settings(ledger=tmp_path / "usage.sqlite"))
     answer = asyncio.run(call(app))
     app.state.gateway.ledger.close()

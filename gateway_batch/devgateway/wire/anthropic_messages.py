@@ -42,6 +42,7 @@ class AnthropicMessages:
             max_tokens=max_tokens,
             stop=fields.stop_marks(body.get("stop_sequences")),
             schema=_schema(body),
+            sampling=fields.sampling(body),
         )
         tools = fields.optional_objects(body, "tools")
         return with_tools(asked, tools, functions(tools, schema="input_schema", where="tools[]"), _choice(body, tools))

@@ -50,6 +50,7 @@ class ChatCompletions:
             or fields.positive_integer(body, "max_completion_tokens"),
             stop=fields.stop_marks(body.get("stop")),
             schema=response_schema(body.get("response_format")),
+            sampling=fields.sampling(body),
             stream=fields.flag(body, "stream"),
             include_usage=bool(fields.optional_object(body, "stream_options").get("include_usage")),
         )
@@ -211,5 +212,5 @@ def _deltas(exchange: Exchange) -> Iterator[JsonObject]:
 def _content(exchange: Exchange) -> str | list[JsonObject]:
     if not exchange.service.answers_in_blocks:
         return exchange.answer.text
-    thought = {"type": "summary_text", "text": "A stand-in does not reason."}
+    thought = {"type": "summary_text", "text": f"{exchange.service.build} does not reason."}
     return [{"type": "reasoning", "summary": [thought]}, {"type": "text", "text": exchange.answer.text}]

@@ -13,6 +13,7 @@ from gateway_batch.devgateway.refusals import invalid
 from gateway_batch.json_data.json_schemas import SchemaFault, check_schema
 
 ANY_OBJECT: JsonSchema = {"type": "object"}
+_SAMPLING = {"temperature": "temperature", "top_p": "top_p", "topP": "top_p", "seed": "seed"}
 
 
 def required_text(body: JsonObject, name: str) -> str:
@@ -44,12 +45,17 @@ def flag(body: JsonObject, name: str) -> bool:
 
 
 def in_range(body: Mapping[str, Any], name: str, low: float, high: float) -> None:
-    """Refuses a number outside its range. The stand-in models don't sample, so it has no other effect."""
+    """Refuses a number outside its range."""
     value = body.get(name)
     if value is None:
         return
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
         raise invalid(f"'{name}' must be a number from {low:g} to {high:g}.")
+
+
+def sampling(body: Mapping[str, Any]) -> dict[str, float]:
+    """How the answer is to be sampled, as far as the body says so, by an `Ask`'s names."""
+    return {ours: body[name] for name, ours in _SAMPLING.items() if type(body.get(name)) in (int, float)}
 
 
 def objects(body: Mapping[str, Any], name: str) -> list[JsonObject]:

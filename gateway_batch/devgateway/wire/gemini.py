@@ -47,6 +47,7 @@ class Gemini:
             or fields.positive_integer(config, "max_output_tokens"),
             stop=fields.stop_marks(either(config, "stopSequences", "stop_sequences")),
             schema=_schema(config),
+            sampling=fields.sampling(config),
             stream=self.stream,
             sse=parameters.get("alt") == "sse",
         )

@@ -37,6 +37,7 @@ class OpenAIResponses:
             images=images,
             max_tokens=fields.positive_integer(body, "max_output_tokens"),
             schema=_schema(fields.optional_object(body, "text").get("format")),
+            sampling=fields.sampling(body),
             stream=fields.flag(body, "stream"),
         )
         tools = fields.optional_objects(body, "tools")
