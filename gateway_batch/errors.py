@@ -111,12 +111,14 @@ class CallError(GatewayBatchError):
         request_id: the server's id of the request, None if it gave none.
         retry_after_s: seconds the server asked to wait, None if it didn't say.
         should_retry: whether the server said that the call is worth another try (`x-should-retry`); None if it didn't.
+        refused_parameter: a model parameter that the service says it does not take; None where it says no such thing.
         paid: the model and tokens that the failed answer reports all the same, its value empty; None if it has none.
         event_id: of the attempt that failed; None if none was sent.
         was_sent: whether any attempt of the call was sent.
     """
 
     should_retry: bool | None = None
+    refused_parameter: str | None = None
     event_id: str | None = None
     was_sent: bool = False
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import orjson
 
 from gateway_batch.apis.parameter_table import TABLE
+from gateway_batch.types import AnyRequest
+
+Call = TypeVar("Call", bound=AnyRequest)
 
 _STATUSES = frozenset({400, 422})
 _DEEPEST = 6
@@ -48,6 +52,13 @@ def refused_parameter(status: int, body: bytes, sent: Collection[str]) -> str | 
         if name is not None:
             return name
     return None
+
+
+def without(call: Call, names: Collection[str]) -> Call:
+    """A call without some of its parameters."""
+    if not any(name in names for name in call.parameters):
+        return call
+    return replace(call, parameters={name: value for name, value in call.parameters.items() if name not in names})
 
 
 class RefusedParameters:

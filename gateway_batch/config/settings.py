@@ -217,6 +217,11 @@ class GatewayConfig(BaseSettings):
         description="Seconds that a service is waited for at most before it is asked again, whatever its `Retry-After` "
         "says",
     )
+    drop_refused_parameters: bool = Field(
+        default=False,
+        description="Whether a call whose model parameter a service refuses is sent again without it, once and with a "
+        "warning; the calls after it leave it out at once",
+    )
     max_answer_mb: int = Field(
         default=64, ge=1, le=1024, description="MB of an answer, unpacked; a larger one is an error of its row"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
@@ -19,6 +20,7 @@ import orjson
 from gateway_batch.admission import Limiter, Size, Slot
 from gateway_batch.apis import api_for
 from gateway_batch.apis.reading import read_answer
+from gateway_batch.apis.refused_parameters import RefusedParameters, refused_parameter, without
 from gateway_batch.apis.secrets import hide_token
 from gateway_batch.config import Credentials
 from gateway_batch.config.extra_fields import EVENT_ID_HEADER
@@ -29,12 +31,14 @@ from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.engine.row_patience import RowPatience
 from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
 from gateway_batch.transport import Transport
-from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpRequest, InferenceRequest, InferenceResult, Service
+from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service
 from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
 
 _RENEWALS = 2
+
+_log = logging.getLogger(__name__)
 
 
 class Ledger(Protocol):
@@ -57,12 +61,14 @@ class CallPolicy:
         request_timeout_s: of one HTTP attempt, where the service has no limit of its own.
         row_deadline_s: of all attempts of a call, waiting included.
         max_retry_after_s: a service is waited for at most, whatever it asks for.
+        drops_refused_parameters: a call whose model parameter is refused is sent again without it, once.
     """
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     request_timeout_s: float = 600.0
     row_deadline_s: float = 900.0
     max_retry_after_s: float = 300.0
+    drops_refused_parameters: bool = False
 
 
 class RequestExecutor:
@@ -104,6 +110,7 @@ class RequestExecutor:
         self._rng = rng
         self._intents = attempts.Intents()
         self._refusals = RepeatedRefusals(clock)
+        self._refused_parameters = RefusedParameters()
 
     async def infer(
         self, call: AnyRequest, service: Service, caller: Caller, deadline: float | None = None
@@ -121,14 +128,13 @@ class RequestExecutor:
             LedgerError: an attempt could not be recorded; it was not sent.
             ConfigError: the service's token, or a secret in its headers or query, can't be resolved.
         """
-        asked = api_for(service.api).build(with_tags(call, call.tags, service), service)
         if deadline is None:
             deadline = self._clock() + self._policy.row_deadline_s
         name = service_key(service)
         query, asks = (name, caller.query_execution_id), functools.partial(_asks, call)
         self._refusals.check(query, asks)
         try:
-            result = await self._infer(call, service, caller, asked, name, deadline)
+            result = await self._with_what_it_takes(call, service, caller, name, deadline)
         except CallError as error:
             if error.was_sent:
                 self._refusals.refused(query, asks, error)
@@ -136,16 +142,28 @@ class RequestExecutor:
         self._refusals.answered(query, asks)
         return result
 
+    async def _with_what_it_takes(
+        self, call: AnyRequest, service: Service, caller: Caller, name: str, deadline: float
+    ) -> InferenceResult:
+        """The answer to a call, without the model parameters that the service has refused, where the policy says so."""
+        if not self._policy.drops_refused_parameters:
+            return await self._infer(call, service, caller, name, deadline)
+        call = without(call, self._refused_parameters.of(name))
+        try:
+            return await self._infer(call, service, caller, name, deadline)
+        except CallError as error:
+            if error.refused_parameter is None:
+                raise
+            refused = error.refused_parameter
+        if self._refused_parameters.note(name, refused):
+            _log.warning("%s does not take the parameter %s: calls go out without it", service.endpoint, refused)
+        return await self._infer(without(call, {refused}), service, caller, name, deadline)
+
     async def _infer(
-        self,
-        call: AnyRequest,
-        service: Service,
-        caller: Caller,
-        asked: HttpRequest,
-        name: str,
-        deadline: float,
+        self, call: AnyRequest, service: Service, caller: Caller, name: str, deadline: float
     ) -> InferenceResult:
         """The attempts of a call."""
+        asked = api_for(service.api).build(with_tags(call, call.tags, service), service)
         address = address_of(service, self._credentials)
         request = addressed(asked, call, service, caller, address)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
@@ -214,6 +232,7 @@ class RequestExecutor:
             request = retagged(request, call, service, record.request_tags or {})
         headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
         timeout_s = max(0.001, min(timeout_s, deadline - started))
+        reply: HttpReply | None = None
         try:
             sent = HttpRequest(request.url, request.body, headers, request.query_is_secret)
             reply = hide_token(await self._transport.send(sent, timeout_s), *address.secrets)
@@ -226,6 +245,8 @@ class RequestExecutor:
             return _recorded(result, record)
         except CallError as error:
             error.event_id, error.was_sent = record.invocation_id, True
+            if reply is not None and error.kind is ErrorKind.BAD_REQUEST:
+                error.refused_parameter = refused_parameter(reply.status, reply.body, call.parameters)
             if error.retry_after_s is not None:
                 error.retry_after_s = min(error.retry_after_s, self._policy.max_retry_after_s)
             attempts.note_failure(record, error, self._milliseconds(started))

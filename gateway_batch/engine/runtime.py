@@ -59,6 +59,7 @@ class RuntimeSettings:
         transport: the HTTP library.
         max_retry_after_s: of a service's `Retry-After`.
         max_answer_mb: of an answer, unpacked.
+        drops_refused_parameters: a call whose model parameter is refused is sent again without it.
     """
 
     scope: str
@@ -76,6 +77,7 @@ class RuntimeSettings:
     transport: TransportName = "pyreqwest"
     max_retry_after_s: float = 300.0
     max_answer_mb: int = 64
+    drops_refused_parameters: bool = False
 
     @property
     def workers(self) -> int:
@@ -117,6 +119,7 @@ class RuntimeSettings:
             transport=config.transport,
             max_retry_after_s=config.max_retry_after,
             max_answer_mb=config.max_answer_mb,
+            drops_refused_parameters=config.drop_refused_parameters,
         )
 
 
@@ -249,6 +252,7 @@ class Runtime:
             settings.request_timeout_s,
             settings.row_deadline_s,
             settings.max_retry_after_s,
+            drops_refused_parameters=settings.drops_refused_parameters,
         )
         return RequestExecutor(
             self._transport,

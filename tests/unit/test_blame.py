@@ -8,16 +8,17 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway_batch.engine.blame import CONSEQUENCES, Blame
 from gateway_batch.engine.request_executor import CallPolicy
 from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind, RejectedError, UnreachableError
-from gateway_batch.types import HttpReply, HttpRequest, InferenceResult
+from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult
 from tests.unit.executor_bench import Bench
 
-from .samples import chat_reply, reply
+from .samples import CALLER, CHAT, chat_reply, reply
 from .virtual_time import now
 
 Answer = Callable[[int], Awaitable[HttpReply]]
@@ -47,7 +48,7 @@ def rows(bench: Bench, count: int, at_once: int = 64) -> Awaitable[list[Any]]:
 
 
 def play_rows(
-    play: Any, answer: Answer, count: int, *, ceiling: int = 32, at_once: int = 64, **policy: float
+    play: Any, answer: Answer, count: int, *, ceiling: int = 32, at_once: int = 64, **policy: Any
 ) -> tuple[list[Any], Counter[int], float]:
     """Results, requests by row, and seconds."""
     sent: Counter[int] = Counter()
@@ -208,6 +209,37 @@ def test_a_query_goes_on_once_its_refusals_end(play: Any) -> None:
     found, _ = play(scene, service, policy=CallPolicy(RetryPolicy()))
     assert isinstance(found[0], RejectedError)
     assert all(isinstance(each, InferenceResult) for each in found[-40:])
+
+
+@pytest.mark.parametrize("drops", [True, False])
+def test_a_call_whose_parameter_is_refused_is_sent_again_without_it_where_asked(
+    play: Any, caplog: pytest.LogCaptureFixture, drops: bool
+) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    async def service(request: HttpRequest) -> HttpReply:
+        bodies.append(orjson.loads(request.body))
+        if "seed" in bodies[-1]:
+            return error(400, "Unsupported parameter: 'seed' is not supported with this model.")
+        return chat_reply("x")
+
+    async def scene(bench: Bench) -> list[Any]:
+        call = InferenceRequest("hi", {"seed": 1, "temperature": 0})
+        calls = [bench.client.infer(call, CHAT, CALLER) for _ in range(2)]
+        return [(await asyncio.gather(each, return_exceptions=True))[0] for each in calls]
+
+    found, _ = play(scene, service, policy=CallPolicy(RetryPolicy(), drops_refused_parameters=drops))
+    if drops:
+        assert [sorted(body.keys() & {"seed", "temperature"}) for body in bodies] == [
+            ["seed", "temperature"],
+            ["temperature"],
+            ["temperature"],
+        ]
+        assert all(isinstance(each, InferenceResult) for each in found)
+        assert len([record for record in caplog.records if "seed" in record.getMessage()]) == 1
+    else:
+        assert len(bodies) == 2
+        assert {each.refused_parameter for each in found} == {"seed"}
 
 
 @pytest.mark.parametrize(("deadline_s", "sent", "kind"), [(900.0, 2, None), (25.0, 1, ErrorKind.TIMEOUT)])
