@@ -31,7 +31,15 @@ from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.engine.row_patience import RowPatience
 from gateway_batch.errors import CallError, ErrorKind, LedgerError, UnreachableError
 from gateway_batch.transport import Transport
-from gateway_batch.types import AnyRequest, EmbeddingRequest, HttpReply, HttpRequest, InferenceRequest, InferenceResult, Service
+from gateway_batch.types import (
+    AnyRequest,
+    EmbeddingRequest,
+    HttpReply,
+    HttpRequest,
+    InferenceRequest,
+    InferenceResult,
+    Service,
+)
 from gateway_batch.usage import attempts
 from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
