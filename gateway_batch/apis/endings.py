@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import orjson
 
 from gateway_batch.apis.replies import invalid_response
 from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
@@ -66,3 +68,23 @@ def text_result(
     tokens = f" ({written:,} tokens of output)" if ending.kind is ErrorKind.NO_ANSWER and written is not None else ""
     error_type = RejectedError if ending.kind is ErrorKind.POLICY else MalformedError
     raise error_type(ending.kind, f"{ending.what}{tokens}", status=reply.status, request_id=reply.request_id, paid=paid)
+
+
+_CUT_REASONS = frozenset({"length", "model_length", "max_tokens", "max_output_tokens", "MAX_TOKENS"})
+
+
+def check_whole_json(result: InferenceResult, reply: HttpReply) -> None:
+    """Refuses an answer that was to be JSON, and was cut off before it was whole.
+
+    Raises:
+        MalformedError: it was; `paid` has its tokens.
+    """
+    if result.finish_reason not in _CUT_REASONS or not isinstance(result.value, str):
+        return
+    try:
+        orjson.loads(result.value)
+    except orjson.JSONDecodeError:
+        written = result.usage.output_tokens
+        after = "" if written is None else f" after {written:,} tokens"
+        what = f"the answer was cut off{after}, before its JSON was whole: raise max_tokens, or ask for less"
+        raise invalid_response(reply, what, replace(result, value="")) from None

@@ -19,6 +19,7 @@ import orjson
 
 from gateway_batch.admission import Limiter, Size, Slot
 from gateway_batch.apis import api_for
+from gateway_batch.apis.endings import check_whole_json
 from gateway_batch.apis.reading import read_answer
 from gateway_batch.apis.refused_parameters import RefusedParameters, refused_parameter, without
 from gateway_batch.apis.secrets import hide_token
@@ -246,6 +247,8 @@ class RequestExecutor:
             reply = hide_token(await self._transport.send(sent, timeout_s), *address.secrets)
             attempts.note_reply(record, reply, self._milliseconds(started))
             result = read_answer(api_for(service.api), reply, *address.secrets, prompts=lambda: _prompts(call))
+            if isinstance(call, InferenceRequest) and call.response_format is not None:
+                check_whole_json(result, reply)
             attempts.note_result(record, result, call)
             attempts.note_destination(record, service)
             slot.used(result.usage)  # as reported: an estimate binds no limit

@@ -15,7 +15,7 @@ from gateway_batch.engine.blame import CONSEQUENCES, Blame
 from gateway_batch.engine.request_executor import CallPolicy
 from gateway_batch.engine.retry import RetryPolicy
 from gateway_batch.errors import CallError, ErrorKind, RejectedError, UnreachableError
-from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult
+from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, InferenceResult, ResponseFormat
 from tests.unit.executor_bench import Bench
 
 from .samples import CALLER, CHAT, chat_reply, reply
@@ -240,6 +240,32 @@ def test_a_call_whose_parameter_is_refused_is_sent_again_without_it_where_asked(
     else:
         assert len(bodies) == 2
         assert {each.refused_parameter for each in found} == {"seed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "ended", "says"),
+    [
+        ('{"a": "an ans', "length", "cut off after 4 tokens, before its JSON was whole: raise max_tokens"),
+        ('{"a": "b"}', "length", None),
+        ('{"a": "an ans', "stop", None),
+    ],
+)
+def test_json_that_max_tokens_cut_off_is_told_as_such(play: Any, text: str, ended: str, says: str | None) -> None:
+    choice = {"message": {"content": text}, "finish_reason": ended}
+    body = {"choices": [choice], "usage": {"prompt_tokens": 11, "completion_tokens": 4}}
+
+    async def scene(bench: Bench) -> Any:
+        call = InferenceRequest("hi", response_format=ResponseFormat())
+        return (await asyncio.gather(bench.client.infer(call, CHAT, CALLER), return_exceptions=True))[0]
+
+    found, records = play(scene, [reply(200, body)])
+    assert len(records) == 1
+    assert records[0]["output_tokens"] == 4
+    if says is None:
+        assert found.value == text
+    else:
+        assert says in str(found)
+        assert text not in str(found)
 
 
 @pytest.mark.parametrize(("deadline_s", "sent", "kind"), [(900.0, 2, None), (25.0, 1, ErrorKind.TIMEOUT)])
