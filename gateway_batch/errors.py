@@ -213,4 +213,6 @@ def connect_error(error_class: str, **values: object) -> AiFunctionError:
 def as_ai_function_error(error: CallError, function: str) -> AiFunctionError:
     """The SQL form of a failed call, by Databricks' error conditions (`AI_FUNCTION_*`)."""
     error_class = _ROW_CLASSES.get(error.kind, "AI_FUNCTION_HTTP_REQUEST_ERROR")
+    if error.kind is ErrorKind.POLICY and isinstance(error, MalformedError):  # an answer, without the text
+        error_class = "AI_FUNCTION_INVALID_HTTP_RESPONSE"
     return ai_function_error(error_class, function=function, error=error)

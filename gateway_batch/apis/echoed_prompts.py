@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gateway_batch.apis.refusal_words import BY_CODE
+
 _SHOWN_AS = "[...]"
 _FEWEST_SAME = 12
 """Letters and digits in a row that a message and a prompt have in common by chance; more are an echo."""
@@ -39,7 +41,9 @@ def _without(message: str, prompt: str) -> str:
         end = at + fewest
         while end < len(letters) and letters[at : end + 1] in wanted:
             end += 1
-        found.append((places[at], places[end - 1] + 1))
+        begin, behind = places[at], places[end - 1] + 1
+        if message[begin:behind].lower() not in BY_CODE:
+            found.append((begin, behind))
         at = end
     for begin, end in reversed(found):
         message = message[:begin] + _SHOWN_AS + message[end:]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from gateway_batch.apis.replies import invalid_response
-from gateway_batch.errors import ErrorKind, MalformedError, RejectedError
+from gateway_batch.errors import ErrorKind, MalformedError
 from gateway_batch.types import HttpReply, InferenceResult
 
 _END_TOKENS = 3
@@ -66,8 +66,9 @@ def text_result(
             raise invalid_response(reply, f"no text at {where}", paid)
         ending = Ending(ErrorKind.NO_ANSWER, "the model gave reasoning and no text" if thought else "the text is empty")
     tokens = f" ({written:,} tokens of output)" if ending.kind is ErrorKind.NO_ANSWER and written is not None else ""
-    error_type = RejectedError if ending.kind is ErrorKind.POLICY else MalformedError
-    raise error_type(ending.kind, f"{ending.what}{tokens}", status=reply.status, request_id=reply.request_id, paid=paid)
+    raise MalformedError(
+        ending.kind, f"{ending.what}{tokens}", status=reply.status, request_id=reply.request_id, paid=paid
+    )
 
 
 _CUT_REASONS = frozenset({"length", "model_length", "max_tokens", "max_output_tokens", "MAX_TOKENS"})

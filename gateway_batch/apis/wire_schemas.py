@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from gateway_batch.apis.parameter_table import Dialect
+from gateway_batch.apis.requests import json_bytes
 from gateway_batch.types import JsonObject, ResponseFormat
 
 MOST_UNIONS = 16
@@ -100,7 +101,7 @@ class _NotSaid(Exception):
 
 def wire_schema(wanted: ResponseFormat, dialect: Dialect) -> WireSchema:
     """The schema of a response format that has one, for one format's wire. Not to be changed: calls share it."""
-    return _adapted(orjson.dumps(dict(wanted.schema or {})), wanted.strict, dialect)
+    return _adapted(json_bytes(dict(wanted.schema or {})), wanted.strict, dialect)
 
 
 def with_missing_nulls(value: Any, schema: Any) -> Any:
