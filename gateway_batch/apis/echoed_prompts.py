@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gateway_batch.apis.refusal_words import BY_CODE
-
 _SHOWN_AS = "[...]"
 _FEWEST_SAME = 12
 """Letters and digits in a row that a message and a prompt have in common by chance; more are an echo."""
@@ -14,6 +12,7 @@ _SHORTEST_PROMPT = 6
 
 _CHARACTERS = re.compile(r"\\+u(?!d[89a-f])([0-9a-f]{4})", re.IGNORECASE)
 _ESCAPES = re.compile(r"\\+[nrtbf]|\\+")
+_CODE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")  # as services write them, and no text
 _OTHERS = re.compile(r"[\W_]+")
 
 
@@ -42,7 +41,7 @@ def _without(message: str, prompt: str) -> str:
         while end < len(letters) and letters[at : end + 1] in wanted:
             end += 1
         begin, behind = places[at], places[end - 1] + 1
-        if message[begin:behind].lower() not in BY_CODE:
+        if not _CODE.fullmatch(message, begin, behind):
             found.append((begin, behind))
         at = end
     for begin, end in reversed(found):
