@@ -113,7 +113,7 @@ def test_a_job_and_its_rerun(spark: SparkSession, config: gb.GatewayConfig, requ
     again: list[gb.BatchReport] = []
     sent = requests(lambda: again.append(run_batch(spark, job, config)))
     assert again[0].planned == len(may_pass)
-    assert len(may_pass) < sent <= 2 * len(may_pass)
+    assert len(may_pass) < sent <= 2 * len(may_pass) + 10  # the overload is waited out
 
 
 @pytest.mark.parametrize(
