@@ -14,9 +14,14 @@ _FEWEST, _MOST = 32, 64  # calls that a share is of
 
 
 class RefusalEvidence:
-    """What is known of one service's 429s."""
+    """What is known of one service's 429s.
+
+    Attributes:
+        cleared_at: the number of the last call before the evidence was cleared.
+    """
 
     def __init__(self) -> None:
+        self.cleared_at = 0
         self._sent = 0
         self._refused: deque[bool] = deque(maxlen=_MOST)  # of the last calls, in order
 
@@ -31,8 +36,10 @@ class RefusalEvidence:
 
         Returns:
             Whether the service has had enough: the calls before it were refused, too, or too large a share of them, or
-            there is no other call to judge by.
+            there is no other call to judge by; or it was sent before the evidence was cleared, for such a reason.
         """
+        if number <= self.cleared_at:
+            return True
         place = len(self._refused) - 1 - (self._sent - number)
         if place < 0:  # sent long ago
             return False
@@ -50,4 +57,5 @@ class RefusalEvidence:
 
     def clear(self) -> None:
         """What was sent until now says nothing of what follows."""
+        self.cleared_at = self._sent
         self._refused.clear()

@@ -153,10 +153,11 @@ class AdaptiveThrottle:
             self._asked_until = max(self._asked_until, now + retry_after_s)
         if not has_enough and self._may_be_chance():
             return False
-        if self._pace is None:
-            self._passed_per_s = self._seen_to_pass(now) if self._evidence.is_enough else math.inf
-        self._is_measured = has_enough
-        self._evidence.clear()
+        if number > self._evidence.cleared_at:
+            if self._pace is None:
+                self._passed_per_s = self._seen_to_pass(now) if self._evidence.is_enough else math.inf
+            self._is_measured = has_enough
+            self._evidence.clear()
         self._state.refused(now, sent_at)
         if self._state.bursts != self._bursts_seen:
             self._begin_burst()

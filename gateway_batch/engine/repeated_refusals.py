@@ -71,7 +71,9 @@ class RepeatedRefusals:
     def refused(self, query: Hashable, asks: Callable[[], Hashable], error: CallError) -> None:
         """A call of a query failed for good; the arguments as for `check`."""
         consequence = CONSEQUENCES[error.kind]
-        if consequence.repeats is None or (consequence.blame is Blame.QUERY and query in self._answered):
+        if consequence.repeats is None:
+            return
+        if consequence.blame is not Blame.MONEY and query in self._answered:  # others had an answer with it
             return
         query = (query, asks())
         words = (error.kind, _VARIES.sub("#", str(error))[:300])

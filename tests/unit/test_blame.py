@@ -109,6 +109,32 @@ def test_a_row_that_is_refused_alone_again_and_again_fails(play: Any) -> None:
     assert sent[3] <= 12
 
 
+@pytest.mark.parametrize(("rate", "burst"), [(20.0, 20.0), (5.0, 40.0)])
+def test_no_row_fails_at_a_rate_limit(play: Any, rate: float, burst: float) -> None:
+    level, filled_at = burst, 0.0
+
+    async def answer(row: int) -> HttpReply:
+        nonlocal level, filled_at
+        level, filled_at = min(burst, level + (now() - filled_at) * rate), now()
+        await asyncio.sleep(0.05)
+        if level < 1:
+            return error(429, "slow down", retry_after="1")
+        level -= 1
+        return chat_reply("x")
+
+    found, _, _ = play_rows(play, answer, 400)
+    assert all(isinstance(each, InferenceResult) for each in found)
+
+
+def test_rows_that_a_firewall_blocks_stop_no_other(play: Any) -> None:
+    async def answer(row: int) -> HttpReply:
+        await asyncio.sleep(0.05)
+        return error(403, "Forbidden") if 20 <= row < 100 else chat_reply("x")
+
+    _, sent, _ = play_rows(play, answer, 200, ceiling=4, at_once=4)
+    assert sent.total() == 200
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
