@@ -17,9 +17,6 @@ from gateway_batch.errors import CallError, ErrorKind
 
 _MOST_QUERIES = 256
 _LOOK_AGAIN_S = 10.0
-_NAMES_A_PARAMETER = re.compile(
-    r"parameter|argument|response_format|extra inputs|unknown name|not permitted|schema", re.I
-)
 _PARAMETER_REPEATS = 8
 # What differs between two refusals that say the same: numbers, ids, quoted values.
 _VARIES = re.compile(r"\b[\w-]*\d[\w-]*\b|'[^']{0,200}'|\"[^\"]{0,200}\"")
@@ -99,9 +96,7 @@ class RepeatedRefusals:
 def _repeats(error: CallError) -> int:
     repeats = CONSEQUENCES[error.kind].repeats
     assert repeats is not None
-    if error.kind is ErrorKind.BAD_REQUEST and _NAMES_A_PARAMETER.search(str(error)):
-        return _PARAMETER_REPEATS
-    return repeats
+    return repeats if error.refused_parameter is None else _PARAMETER_REPEATS
 
 
 def _unsent(known: _Query) -> CallError:
