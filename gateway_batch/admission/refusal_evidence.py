@@ -24,11 +24,13 @@ class RefusalEvidence:
         self.cleared_at = 0
         self._sent = 0
         self._refused: deque[bool] = deque(maxlen=_MOST)  # of the last calls, in order
+        self._by_itself: deque[bool] = deque(maxlen=_MOST)  # likewise, whether no other was under way
 
-    def sent(self) -> int:
-        """A call goes out; its number, from 1 on."""
+    def sent(self, in_flight: int) -> int:
+        """A call goes out, one of those in flight; its number, from 1 on."""
         self._sent += 1
         self._refused.append(False)
+        self._by_itself.append(in_flight <= 1)
         return self._sent
 
     def refused(self, number: int, in_flight: int) -> bool:
@@ -46,7 +48,8 @@ class RefusalEvidence:
         self._refused[place] = True
         known = list(self._refused)[: place + 1]
         in_a_row = int(min(max(_FEWEST_IN_A_ROW, _OF_THOSE_IN_FLIGHT * in_flight), _MOST_IN_A_ROW))
-        if in_flight <= 1 or all(self._refused) or (len(known) >= in_a_row and all(known[-in_a_row:])):
+        is_alone = in_flight <= 1 and self._by_itself[place]
+        if is_alone or all(self._refused) or (len(known) >= in_a_row and all(known[-in_a_row:])):
             return True
         return len(known) >= _FEWEST and sum(known) > _LARGEST_SHARE * len(known)
 
@@ -59,3 +62,4 @@ class RefusalEvidence:
         """What was sent until now says nothing of what follows."""
         self.cleared_at = self._sent
         self._refused.clear()
+        self._by_itself.clear()

@@ -117,7 +117,7 @@ class AdaptiveThrottle:
             self._first_sent_at = now
         if self._pace is not None:
             self._pace.take(now)
-        return self._evidence.sent()
+        return self._evidence.sent(self.in_flight)
 
     def ended(self) -> None:
         """A call is over, however."""

@@ -27,7 +27,7 @@ class _Query:
     """What the calls of one query met."""
 
     words: tuple[ErrorKind, str]
-    last: CallError
+    first: CallError
     refused: int = 0
     unsent: int = 0
     look_at: float = 0.0
@@ -56,7 +56,7 @@ class RepeatedRefusals:
             CallError: of the kind that the calls before it met.
         """
         known = self._queries.get((query, asks())) if self._queries else None
-        if known is None or known.refused < _repeats(known.last):
+        if known is None or known.refused < _repeats(known.first):
             return
         known.unsent += 1
         is_power_of_two = known.unsent & (known.unsent - 1) == 0
@@ -79,7 +79,6 @@ class RepeatedRefusals:
             known = self._queries[query] = _Query(words, error)
             if len(self._queries) > _MOST_QUERIES:
                 self._queries.popitem(last=False)
-        known.last = error
         known.refused += 1
         known.look_at = self._clock() + _LOOK_AGAIN_S
 
@@ -100,7 +99,7 @@ def _repeats(error: CallError) -> int:
 
 
 def _unsent(known: _Query) -> CallError:
-    error = copy.copy(known.last)
-    error.args = (f"not sent: {known.refused} calls in a row were refused, and none answered: {known.last}",)
+    error = copy.copy(known.first)
+    error.args = (f"not sent, as the calls before were refused one after another: {known.first}",)
     error.was_sent, error.event_id, error.paid = False, None, None
     return error
