@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,20 @@ _TIERS = {
 }
 _OWN_TIERS = {Dialect.MESSAGES: ("standard_only",), Dialect.GEMINI: ("standard", "unspecified")}
 _LEVELS = {"minimal": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH", "xhigh": "XHIGH"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapped:
+    """The last parameters of a service, what they were, and how they go out."""
+
+    service: Service
+    parameters: Mapping[str, Any]
+    as_they_were: JsonObject
+    members: JsonObject
+
+
+_MOST_MAPPED = 64
+_mapped: dict[tuple[Dialect, int], _Mapped] = {}
 
 
 class ParameterFault(Exception):
@@ -62,15 +77,27 @@ def hint_for(name: str) -> str | None:
 
 
 def parameters_for_call(parameters: Mapping[str, Any], dialect: Dialect, service: Service) -> JsonObject:
-    """As `mapped_parameters`, for a service.
+    """As `mapped_parameters`, for a service; the rows of a call share one object of parameters, which is mapped once.
 
     Raises:
         CallError: of kind `bad_request`: a parameter can't be said. Nothing was sent.
     """
+    known = _mapped.get((dialect, id(service)))
+    if (
+        known is not None
+        and known.service is service
+        and known.parameters is parameters
+        and known.as_they_were == parameters
+    ):
+        return dict(known.members)
     try:
-        return mapped_parameters(parameters, dialect, service.model, service.url)
+        members = mapped_parameters(parameters, dialect, service.model, service.url)
     except ParameterFault as fault:
         raise CallError(ErrorKind.BAD_REQUEST, f"model parameter {fault}") from None
+    if len(_mapped) >= _MOST_MAPPED:
+        _mapped.clear()
+    _mapped[dialect, id(service)] = _Mapped(service, parameters, dict(parameters), members)
+    return dict(members)
 
 
 def mapped_parameters(parameters: Mapping[str, Any], dialect: Dialect, model: str = "", url: str = "") -> JsonObject:

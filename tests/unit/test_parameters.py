@@ -11,7 +11,7 @@ import pytest
 from gateway_batch.apis import api_for
 from gateway_batch.apis.model_families import output_ceiling, wants_completion_tokens
 from gateway_batch.apis.parameter_table import TABLE, Dialect
-from gateway_batch.apis.parameters import ParameterFault, mapped_parameters, unsupported_names
+from gateway_batch.apis.parameters import ParameterFault, mapped_parameters, parameters_for_call, unsupported_names
 from gateway_batch.types import InferenceRequest, Service
 from tests.unit.test_vendor_types import JUDGES
 
@@ -89,6 +89,15 @@ SAID = [
 
 
 @pytest.mark.parametrize(("dialect", "row", "name"), SAID)
+def test_parameters_that_changed_are_mapped_anew() -> None:
+    service = Service(endpoint="e", api="gemini/v1/generateContent", url="https://h/r", model="m")
+    given = {"max_tokens": 1}
+    first = parameters_for_call(given, Dialect.GEMINI, service)
+    assert parameters_for_call(given, Dialect.GEMINI, service) == first
+    given["max_tokens"] = 2
+    assert parameters_for_call(given, Dialect.GEMINI, service) != first
+
+
 def test_the_vendors_types_take_each_parameter_by_each_name(dialect: Dialect, row: str, name: str) -> None:
     service = Service(endpoint="e", api=ROUTES[dialect], url="https://h", model=MODELS.get(dialect, "m"))
     given = as_given(name, value_of(row, dialect))
