@@ -143,7 +143,10 @@ class RequestExecutor:
         query, asks = (name, caller.query_execution_id), functools.partial(_asks, call)
         self._refusals.check(query, asks)
         try:
-            result = await self._with_what_it_takes(call, service, caller, name, deadline)
+            if self._policy.drops_refused_parameters:
+                result = await self._with_what_it_takes(call, service, caller, name, deadline)
+            else:
+                result = await self._infer(call, service, caller, name, deadline)
         except CallError as error:
             if error.was_sent:
                 self._refusals.refused(query, asks, error)
@@ -154,9 +157,7 @@ class RequestExecutor:
     async def _with_what_it_takes(
         self, call: AnyRequest, service: Service, caller: Caller, name: str, deadline: float
     ) -> InferenceResult:
-        """The answer to a call, without the model parameters that the service has refused, where the policy says so."""
-        if not self._policy.drops_refused_parameters:
-            return await self._infer(call, service, caller, name, deadline)
+        """The answer to a call, without the model parameters that the service has refused."""
         call = without(call, self._refused_parameters.of(name))
         try:
             return await self._infer(call, service, caller, name, deadline)

@@ -88,7 +88,6 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("dialect", "row", "name"), SAID)
 def test_parameters_that_changed_are_mapped_anew() -> None:
     service = Service(endpoint="e", api="gemini/v1/generateContent", url="https://h/r", model="m")
     given = {"max_tokens": 1}
@@ -98,6 +97,7 @@ def test_parameters_that_changed_are_mapped_anew() -> None:
     assert parameters_for_call(given, Dialect.GEMINI, service) != first
 
 
+@pytest.mark.parametrize(("dialect", "row", "name"), SAID)
 def test_the_vendors_types_take_each_parameter_by_each_name(dialect: Dialect, row: str, name: str) -> None:
     service = Service(endpoint="e", api=ROUTES[dialect], url="https://h", model=MODELS.get(dialect, "m"))
     given = as_given(name, value_of(row, dialect))
