@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from hypothesis import example, given, settings
@@ -27,7 +28,7 @@ async def play(limiter: Limiter, ceiling: int, calls: list[tuple[float, float, f
     closed_until = {"a": 0.0, "b": 0.0}
     refusals: list[tuple[ErrorKind, bool]] = []
     throttled: set[str] = set()
-    let_through: set[str] = set()  # services that refuse some calls only
+    calls_of = Counter(each[3] for each in calls)
 
     async def call(
         comes: float, takes: float, waits: float, service: str, answer: str, retry_after_s: float | None
@@ -37,10 +38,7 @@ async def play(limiter: Limiter, ceiling: int, calls: list[tuple[float, float, f
         deadline = now() + waits
         try:
             async with limiter.slot(service, deadline) as slot:
-                if service not in let_through:
-                    assert now() >= closed_until[service], "sent while the server asked to wait"
-                if answer != "throttled":
-                    let_through.add(service)
+                assert now() >= closed_until[service], "sent while the server asked to wait"
                 in_flight += 1
                 try:
                     assert in_flight <= ceiling
@@ -52,7 +50,10 @@ async def play(limiter: Limiter, ceiling: int, calls: list[tuple[float, float, f
                 elif answer == "throttled":
                     slot.throttled(retry_after_s)
                     throttled.add(service)
-                    closed_until[service] = max(closed_until[service], now() + (retry_after_s or 0))
+                    if slot.refused_alone:
+                        assert calls_of[service] > 1, "a 429 is chance only beside other calls"
+                    else:
+                        closed_until[service] = max(closed_until[service], now() + (retry_after_s or 0))
                 elif answer == "failed":
                     slot.failed(int(comes * 1e6))
         except UnreachableError as error:
@@ -89,10 +90,18 @@ A_GRANT_AND_A_429_AT_ONE_MOMENT = [
     (1.0, 0.0, 1.0, "a", "success", None),
     (0.0, 1.0, 1.0, "a", "throttled", 1.0),
 ]
+A_429_BESIDE_A_GRANT_THAT_HAS_NOT_RUN = [
+    *[(0.0, 0.0, 1.0, "b", "success", None)] * 2,
+    (0.0, 0.0, 1.0, "a", "throttled", None),
+    (1.0, 0.0, 1.0, "a", "success", None),
+    (0.0, 0.0, 1.0, "a", "throttled", 1.0),
+    (0.0, 0.0, 1.0, "a", "success", None),
+]
 
 
 @settings(max_examples=80, deadline=None)
 @example(ceiling=3, calls=A_GRANT_AND_A_429_AT_ONE_MOMENT)
+@example(ceiling=2, calls=A_429_BESIDE_A_GRANT_THAT_HAS_NOT_RUN)
 @given(ceiling=st.integers(1, 5), calls=st.lists(CALLS, max_size=25))
 def test_never_over_the_ceiling_never_early_and_nothing_leaks(
     ceiling: int, calls: list[tuple[float, float, float, str, str, float | None]]
