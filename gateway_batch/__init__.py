@@ -6,6 +6,7 @@ The names below are loaded when they are first used: importing the package impor
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for type checkers, which read no `_NAMES`; a test holds the two equal
@@ -43,7 +44,7 @@ if TYPE_CHECKING:  # for type checkers, which read no `_NAMES`; a test holds the
     from gateway_batch.spark.gateway import register_ai_query as register_ai_query
     from gateway_batch.spark.session.session import local_session as local_session
     from gateway_batch.types import Answer as Answer
-    from gateway_batch.types import Image as Image
+    from gateway_batch.types import File as File
     from gateway_batch.types import ResponseFormat as ResponseFormat
     from gateway_batch.types import TokenUsage as TokenUsage
     from gateway_batch.usage_report.frame import usage_frame as usage_frame
@@ -70,7 +71,7 @@ _NAMES = {
     "spark.analytics.views": ("create_views",),
     "spark.gateway": ("Gateway", "Usage", "register_ai_query"),
     "spark.session.session": ("local_session",),
-    "types": ("Answer", "Image", "ResponseFormat", "TokenUsage"),
+    "types": ("Answer", "File", "ResponseFormat", "TokenUsage"),
     "usage_report.frame": ("usage_frame",),
     "version": ("__version__",),
 }  # fmt: skip
@@ -82,6 +83,9 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
+    if name == "Image":
+        warnings.warn("gb.Image is called gb.File now", DeprecationWarning, stacklevel=2)
+        name = "File"
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -129,8 +129,14 @@ class ResponseFormat:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """A picture that goes with a prompt; `media_type` is `image/jpeg` or `image/png`."""
+class File:
+    """What goes with a prompt: a picture or a document.
+
+    Attributes:
+        data: its bytes.
+        media_type: `image/jpeg`, `image/png`, `image/gif`, `image/webp`, `image/heic`, `image/heif` or
+            `application/pdf`, as the API takes it.
+    """
 
     data: bytes
     media_type: str
@@ -142,7 +148,7 @@ class Image:
 
     @property
     def data_url(self) -> str:
-        """The picture as a URL that holds it (RFC 2397)."""
+        """The file as a URL that holds it (RFC 2397)."""
         return f"data:{self.media_type};base64,{self.base64}"
 
 
@@ -157,7 +163,7 @@ class InferenceRequest:
         tags: request tags.
         instructions: what stands before the prompt as the system's word.
         response_format: the JSON to answer with; None for text.
-        images: pictures that the prompt is about.
+        files: that the prompt is about.
     """
 
     text: str
@@ -165,7 +171,7 @@ class InferenceRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
     instructions: str | None = None
     response_format: ResponseFormat | None = None
-    images: tuple[Image, ...] = ()
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +232,7 @@ class TokenUsage:
 NO_USAGE = TokenUsage()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InferenceResult:
     """One answered request.
 
@@ -292,7 +298,7 @@ class Answer(Generic[Value]):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpRequest:
     """A POST with its JSON body encoded. As an API's adapter makes it, it holds no credential: the client adds them.
 
@@ -306,7 +312,7 @@ class HttpRequest:
     query_is_secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpReply:
     """An answer that arrived whole.
 

@@ -24,7 +24,7 @@ PANDAS = ["pandas.AiAccessor", "pandas.configure", "pandas.shared_client"]
 GROUPS = {
     "In a Spark session": ["register_ai_query", "Gateway", "Savings", "Counts", "Usage", "Maintained", "local_session"],
     "Columns": ["functions"],
-    "Without Spark": ["Client", *CALL_OPTIONS, "Answer", "TokenUsage", "Image", "ResponseFormat"],
+    "Without Spark": ["Client", *CALL_OPTIONS, "Answer", "TokenUsage", "File", "ResponseFormat"],
     "In pandas": PANDAS,
     "Batch jobs and estimates": [
         "BatchJob", "run_batch", "BatchReport", "Status", "estimate_batch", "estimate_query", "Estimate", "Interval",

@@ -11,6 +11,7 @@ from collections import deque
 _FEWEST_IN_A_ROW, _MOST_IN_A_ROW, _OF_THOSE_IN_FLIGHT = 3, 8, 0.2
 _LARGEST_SHARE = 0.4
 _FEWEST, _MOST = 32, 64  # calls that a share is of
+_REFUSED, _BY_ITSELF = 1, 2  # what is known of a call: it was refused; no other was under way as it was sent
 
 
 class RefusalEvidence:
@@ -23,14 +24,12 @@ class RefusalEvidence:
     def __init__(self) -> None:
         self.cleared_at = 0
         self._sent = 0
-        self._refused: deque[bool] = deque(maxlen=_MOST)  # of the last calls, in order
-        self._by_itself: deque[bool] = deque(maxlen=_MOST)  # likewise, whether no other was under way
+        self._calls: deque[int] = deque(maxlen=_MOST)  # the last ones, in order
 
     def sent(self, in_flight: int) -> int:
         """A call goes out, one of those in flight; its number, from 1 on."""
         self._sent += 1
-        self._refused.append(False)
-        self._by_itself.append(in_flight <= 1)
+        self._calls.append(_BY_ITSELF if in_flight <= 1 else 0)
         return self._sent
 
     def refused(self, number: int, in_flight: int) -> bool:
@@ -42,24 +41,24 @@ class RefusalEvidence:
         """
         if number <= self.cleared_at:
             return True
-        place = len(self._refused) - 1 - (self._sent - number)
+        place = len(self._calls) - 1 - (self._sent - number)
         if place < 0:  # sent long ago
             return False
-        self._refused[place] = True
-        known = list(self._refused)[: place + 1]
+        self._calls[place] |= _REFUSED
+        refused = [bool(call & _REFUSED) for call in self._calls]
+        known = refused[: place + 1]
         in_a_row = int(min(max(_FEWEST_IN_A_ROW, _OF_THOSE_IN_FLIGHT * in_flight), _MOST_IN_A_ROW))
-        is_alone = in_flight <= 1 and self._by_itself[place]
-        if is_alone or all(self._refused) or (len(known) >= in_a_row and all(known[-in_a_row:])):
+        is_alone = in_flight <= 1 and self._calls[place] & _BY_ITSELF
+        if is_alone or all(refused) or (len(known) >= in_a_row and all(known[-in_a_row:])):
             return True
         return len(known) >= _FEWEST and sum(known) > _LARGEST_SHARE * len(known)
 
     @property
     def is_enough(self) -> bool:
         """Whether there were enough calls for their share to say anything."""
-        return len(self._refused) >= _FEWEST
+        return len(self._calls) >= _FEWEST
 
     def clear(self) -> None:
         """What was sent until now says nothing of what follows."""
         self.cleared_at = self._sent
-        self._refused.clear()
-        self._by_itself.clear()
+        self._calls.clear()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from gateway_batch.apis import prompt_cache
 from gateway_batch.apis.endings import CALLED, CUT, REFUSED, Ending, text_result
+from gateway_batch.apis.files import PDF, check_files
 from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
@@ -61,13 +63,19 @@ class AnthropicMessages:
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{model, max_tokens, messages, system, ...parameters, output_config}`."""
+        if call.files:
+            check_files(call.files, Dialect.MESSAGES)
         body: JsonObject = {
             "model": service.model,
-            "messages": [{"role": "user", "content": _blocks(call) if call.images else call.text}],
+            "messages": [{"role": "user", "content": _blocks(call) if call.files else call.text}],
         }
-        if system := _system(call):
+        system = _system(call)
+        if system:
             body["system"] = system
         body |= parameters_for_call(call.parameters, Dialect.MESSAGES, service)
+        mark = prompt_cache.taken_out(body, call) if prompt_cache.PARAMETER in body else None
+        if system and mark is not None:
+            body["system"] = prompt_cache.marked(system, mark)
         if (schema := _wire_schema(call)) is not None:
             wanted = {"type": "json_schema", "schema": schema}
             body["output_config"] = {**object_or_empty(body.get("output_config")), "format": wanted}
@@ -97,12 +105,15 @@ class AnthropicMessages:
 
 
 def _blocks(call: InferenceRequest) -> list[JsonObject]:
-    """Images come first, as Anthropic advises; an empty text block would be refused."""
-    pictures: list[JsonObject] = [
-        {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.base64}}
-        for image in call.images
+    """Files come first, as Anthropic advises; an empty text block would be refused."""
+    files: list[JsonObject] = [
+        {
+            "type": "document" if file.media_type == PDF else "image",
+            "source": {"type": "base64", "media_type": file.media_type, "data": file.base64},
+        }
+        for file in call.files
     ]
-    return [*pictures, {"type": "text", "text": call.text}] if call.text else pictures
+    return [*files, {"type": "text", "text": call.text}] if call.text else files
 
 
 def _system(call: InferenceRequest) -> str | None:

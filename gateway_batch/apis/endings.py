@@ -10,6 +10,29 @@ from gateway_batch.apis.replies import invalid_response
 from gateway_batch.errors import ErrorKind, MalformedError
 from gateway_batch.types import HttpReply, InferenceResult
 
+CUT_OFF = frozenset({"length", "model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
+"""Finish reasons, in lower case, of answers that a limit cut off."""
+
+WITHHELD = frozenset(
+    {
+        "blocklist",
+        "content_filter",
+        "content_filtered",
+        "guardrail_intervened",
+        "image_prohibited_content",
+        "image_safety",
+        "input_guardrail_triggered",
+        "language",
+        "output_guardrail_triggered",
+        "prohibited_content",
+        "recitation",
+        "refusal",
+        "safety",
+        "spii",
+    }
+)
+"""Likewise, of answers that a filter or the model itself withheld, or a part of them."""
+
 _END_TOKENS = 3
 """A model that ends at once writes so many tokens at most."""
 
@@ -71,16 +94,13 @@ def text_result(
     )
 
 
-_CUT_REASONS = frozenset({"length", "model_length", "max_tokens", "max_output_tokens", "MAX_TOKENS"})
-
-
 def check_whole_json(result: InferenceResult, reply: HttpReply) -> None:
     """Refuses an answer that was to be JSON, and was cut off before it was whole.
 
     Raises:
         MalformedError: it was; `paid` has its tokens.
     """
-    if result.finish_reason not in _CUT_REASONS or not isinstance(result.value, str):
+    if (result.finish_reason or "").lower() not in CUT_OFF or not isinstance(result.value, str):
         return
     try:
         orjson.loads(result.value)

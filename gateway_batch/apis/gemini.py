@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway_batch.apis.endings import CUT, Ending, broken, text_result
+from gateway_batch.apis.files import check_files
 from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
@@ -48,6 +49,8 @@ class Gemini:
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{contents, systemInstruction, generationConfig}`."""
+        if call.files:
+            check_files(call.files, Dialect.GEMINI)
         body: JsonObject = {"contents": [{"role": "user", "parts": _parts(call)}]}
         if call.instructions is not None:
             body["systemInstruction"] = {"parts": [{"text": call.instructions}]}
@@ -83,11 +86,11 @@ class Gemini:
 
 
 def _parts(call: InferenceRequest) -> list[JsonObject]:
-    """Images come first, as Google advises for one image."""
-    pictures: list[JsonObject] = [
-        {"inlineData": {"mimeType": image.media_type, "data": image.base64}} for image in call.images
+    """Files come first, as Google advises for one image and one document."""
+    files: list[JsonObject] = [
+        {"inlineData": {"mimeType": file.media_type, "data": file.base64}} for file in call.files
     ]
-    return [*pictures, {"text": call.text}]
+    return [*files, {"text": call.text}]
 
 
 def _format(wanted: ResponseFormat | None) -> JsonObject:

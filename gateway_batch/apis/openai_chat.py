@@ -5,15 +5,27 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from gateway_batch.apis import prompt_cache
 from gateway_batch.apis.endings import CALLED, CUT, FILTERED, REFUSED, Ending, broken, text_result
+from gateway_batch.apis.files import PDF, check_files
 from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
-from gateway_batch.apis.replies import body_error, check_error, check_policy, count, json_object, string, sum_of
+from gateway_batch.apis.replies import (
+    body_error,
+    check_error,
+    check_policy,
+    count,
+    json_object,
+    object_or_empty,
+    string,
+    sum_of,
+)
 from gateway_batch.apis.requests import json_request
 from gateway_batch.apis.wire_schemas import wire_schema
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
+    File,
     HttpReply,
     HttpRequest,
     InferenceRequest,
@@ -53,14 +65,18 @@ class OpenAIChat:
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{model, messages, ...parameters, response_format}`."""
-        messages = [{"role": "user", "content": _parts(call) if call.images else call.text}]
-        if call.instructions is not None:
-            messages.insert(0, {"role": "system", "content": call.instructions})
-        body = {
+        if call.files:
+            check_files(call.files, Dialect.CHAT)
+        messages: list[JsonObject] = [{"role": "user", "content": _parts(call) if call.files else call.text}]
+        body: JsonObject = {
             "model": service.model,
             "messages": messages,
             **parameters_for_call(call.parameters, Dialect.CHAT, service),
         }
+        mark = prompt_cache.taken_out(body, call) if prompt_cache.PARAMETER in body else None
+        if call.instructions is not None:
+            system = call.instructions if mark is None else prompt_cache.marked(call.instructions, mark)
+            messages.insert(0, {"role": "system", "content": system})
         if call.response_format is not None:
             body["response_format"] = _format(call.response_format)
         return json_request(service, body)
@@ -92,8 +108,13 @@ class OpenAIChat:
 
 
 def _parts(call: InferenceRequest) -> list[JsonObject]:
-    pictures = [{"type": "image_url", "image_url": {"url": image.data_url}} for image in call.images]
-    return [{"type": "text", "text": call.text}, *pictures]
+    return [{"type": "text", "text": call.text}, *map(_part, call.files)]
+
+
+def _part(file: File) -> JsonObject:
+    if file.media_type == PDF:
+        return {"type": "file", "file": {"filename": "document.pdf", "file_data": file.data_url}}
+    return {"type": "image_url", "image_url": {"url": file.data_url}}
 
 
 def _format(wanted: ResponseFormat) -> JsonObject:
@@ -146,23 +167,22 @@ def _has_reasoning(message: JsonObject) -> bool:
 
 def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
     """Tokens as reported; of the output are those, too, that only the total has, as reasoning is with some services."""
-    block = body.get("usage")
-    given, answered = count(block, "prompt_tokens"), count(block, "completion_tokens")
-    total, written = count(block, "total_tokens"), count(block, "cache_creation_input_tokens")
-    thought = count(block, "completion_tokens_details", "reasoning_tokens")
-    if answered is not None and thought is not None and thought > answered:
-        answered += thought
-    if given is not None and answered is not None and total is not None:
-        answered = max(count(block, "completion_tokens") or 0, total - given)
-    read = count(block, "prompt_tokens_details", "cached_tokens")
+    block = object_or_empty(body.get("usage"))
+    given, total = count(block, "prompt_tokens"), count(block, "total_tokens")
+    spoken = answered = count(block, "completion_tokens")
+    of_prompt = block.get("prompt_tokens_details")
+    thought = count(block.get("completion_tokens_details"), "reasoning_tokens")
+    if spoken is not None and thought is not None and thought > spoken:
+        answered = spoken + thought
+    if given is not None and spoken is not None and total is not None:
+        answered = max(spoken, total - given)
+    read, written = count(of_prompt, "cached_tokens"), count(block, "cache_creation_input_tokens")
     usage = TokenUsage(
         input_tokens=given,
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
         cache_read_tokens=count(block, "cache_read_input_tokens") if read is None else read,
-        cache_creation_tokens=count(block, "prompt_tokens_details", "cache_write_tokens")
-        if written is None
-        else written,
+        cache_creation_tokens=count(of_prompt, "cache_write_tokens") if written is None else written,
         reasoning_tokens=thought,
     )
     return with_others(usage, body, "usage", _COUNTED, reply)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway_batch.apis.endings import CALLED, CUT, FILTERED, REFUSED, Ending, broken, text_result
+from gateway_batch.apis.files import PDF, check_files
 from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
@@ -22,6 +23,7 @@ from gateway_batch.apis.requests import json_request
 from gateway_batch.apis.wire_schemas import wire_schema
 from gateway_batch.errors import ErrorKind
 from gateway_batch.types import (
+    File,
     HttpReply,
     HttpRequest,
     InferenceRequest,
@@ -56,9 +58,11 @@ class OpenAIResponses:
 
     def build(self, call: InferenceRequest, service: Service) -> HttpRequest:
         """POST `{model, input, instructions, ...parameters, text}`."""
+        if call.files:
+            check_files(call.files, Dialect.RESPONSES)
         body: JsonObject = {
             "model": service.model,
-            "input": [{"role": "user", "content": _parts(call) if call.images else call.text}],
+            "input": [{"role": "user", "content": _parts(call) if call.files else call.text}],
         }
         if call.instructions is not None:
             body["instructions"] = call.instructions
@@ -99,8 +103,13 @@ class OpenAIResponses:
 
 
 def _parts(call: InferenceRequest) -> list[JsonObject]:
-    pictures = [{"type": "input_image", "image_url": image.data_url, "detail": "auto"} for image in call.images]
-    return [{"type": "input_text", "text": call.text}, *pictures]
+    return [{"type": "input_text", "text": call.text}, *map(_part, call.files)]
+
+
+def _part(file: File) -> JsonObject:
+    if file.media_type == PDF:
+        return {"type": "input_file", "filename": "document.pdf", "file_data": file.data_url}
+    return {"type": "input_image", "image_url": file.data_url, "detail": "auto"}
 
 
 def _format(wanted: ResponseFormat) -> JsonObject:

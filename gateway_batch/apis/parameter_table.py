@@ -130,6 +130,12 @@ TABLE = (
     Parameter(("labels",), None, gemini="labels", hint="Use metadata, or request tags"),
     Parameter(("cachedContent", "cached_content"), None, gemini="cachedContent"),
     Parameter(("toolConfig", "tool_config"), None, gemini="toolConfig", hint="Use tool_choice"),
+    Parameter(
+        ("cache_control",),
+        "cache_control",
+        messages="cache_control",
+        hint="The service keeps the begin of long prompts by itself: leave it out",
+    ),
     Parameter(("tools",), "tools", "tools", "tools", "tools"),
     Parameter(("store",), "store", "store", None, "store"),
     Parameter(

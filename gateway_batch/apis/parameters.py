@@ -86,7 +86,7 @@ def parameters_for_call(parameters: Mapping[str, Any], dialect: Dialect, service
     if (
         known is not None
         and known.service is service
-        and known.parameters is parameters
+        and (known.parameters is parameters or not (known.parameters or parameters))
         and known.as_they_were == parameters
     ):
         return dict(known.members)
@@ -185,6 +185,8 @@ def _value(parameter: Parameter, name: str, value: Any, dialect: Dialect) -> Any
             return value.lower()
         case "service_tier" if isinstance(value, str):
             return _tier(name, value, dialect)
+        case "cache_control" if not isinstance(value, Mapping):
+            raise ParameterFault(name, "must be an object such as {'type': 'ephemeral'}")
     return value
 
 

@@ -16,6 +16,8 @@ from gateway_batch.apis.usage_blocks import last_blocks
 from gateway_batch.errors import CallError, MalformedError
 from gateway_batch.types import HttpReply, InferenceResult, JsonObject
 
+_LONGEST_REASON = 100
+
 
 def read_answer(
     api: Api[Any], reply: HttpReply, *tokens: str | None, prompts: Callable[[], Iterable[str]] = tuple
@@ -51,12 +53,13 @@ def read_answer(
 
 
 def _without_tokens(result: InferenceResult, *tokens: str | None) -> InferenceResult:
-    """A result whose names, which are recorded, don't show the tokens."""
+    """A result whose names don't show the tokens: they are recorded, or part of a row's details."""
     shortest = min((len(token) for token in tokens if token), default=math.inf)
-    if max(len(result.model or ""), len(result.finish_reason or "")) < shortest:
+    longest = len(result.finish_reason or "")
+    if longest <= _LONGEST_REASON and max(len(result.model or ""), longest) < shortest:
         return result
     model, ending = (text and masked(text, *tokens) for text in (result.model, result.finish_reason))
-    return replace(result, model=model, finish_reason=ending)
+    return replace(result, model=model, finish_reason=ending and ending[:_LONGEST_REASON])
 
 
 def _paid(api: Api[Any], reply: HttpReply) -> InferenceResult | None:

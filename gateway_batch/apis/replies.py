@@ -84,15 +84,17 @@ def check_error(body: JsonObject, reply: HttpReply, paid: InferenceResult) -> No
 def count(block: Any, *path: str) -> int | None:
     """The count at a path of nested objects; None where there is none, or one that no request can have."""
     for key in path:
-        block = block.get(key) if isinstance(block, dict) else None
-    return as_count(block)
+        if not isinstance(block, dict):
+            return None
+        block = block.get(key)
+    return None if block is None else as_count(block)
 
 
 def as_count(value: Any) -> int | None:
     """A whole number from 0 to `MOST_TOKENS`, also as 10.0; None for anything else."""
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def sum_of(*counts: int | None) -> int | None:

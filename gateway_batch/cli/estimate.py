@@ -29,6 +29,7 @@ def estimate(
     sql: Annotated[str | None, typer.Option(help="Any query with ai_query, in the place of a batch job.")] = None,
     prompt: job_options.Prompt = None,
     request: job_options.Request = None,
+    system_prompt: job_options.SystemPrompt = None,
     return_type: job_options.ReturnType = None,
     response_format: job_options.ResponseFormat = None,
     model_parameters: job_options.ModelParameters = None,
@@ -57,7 +58,7 @@ def estimate(
     from gateway_batch.jobs.estimate import estimate_batch
 
     if sql is not None:
-        if any((source, key, out, endpoint, prompt, request, sample, retry_errors, max_rows)):
+        if any((source, key, out, endpoint, prompt, request, system_prompt, sample, retry_errors, max_rows)):
             raise typer.BadParameter(
                 "cannot be combined with batch-job options (--source, --key, ...)", param_hint="--sql"
             )
@@ -67,7 +68,17 @@ def estimate(
     if not (source and key and out and endpoint):
         raise typer.BadParameter("a batch job needs --source, --key, --output and --endpoint; any query, --sql")
     job = job_options.JobOptions(
-        source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
+        source,
+        key,
+        out,
+        endpoint,
+        prompt,
+        request,
+        system_prompt,
+        return_type,
+        response_format,
+        model_parameters,
+        request_tags,
     ).job(bad_input)
     with job_options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config):
         found = estimate_batch(

@@ -30,6 +30,7 @@ Output = Annotated[str, OUTPUT]
 Endpoint = Annotated[str, ENDPOINT]
 Prompt = Annotated[str | None, typer.Option(help="A template with columns in braces: 'Summarize: {body}'.")]
 Request = Annotated[str | None, typer.Option(help="A SQL expression in its place.")]
+SystemPrompt = Annotated[str | None, typer.Option(help="What stands before each prompt as the system's word.")]
 ReturnType = Annotated[str | None, typer.Option(help="Type of an answer, as DDL.")]
 ResponseFormat = Annotated[str | None, typer.Option(help="As of ai_query.")]
 ModelParameters = Annotated[str | None, typer.Option(help="A JSON object: '{\"temperature\": 0.1}'.")]
@@ -64,6 +65,7 @@ class JobOptions:
     endpoint: str
     prompt: str | None
     request: str | None
+    system_prompt: str | None
     return_type: str | None
     response_format: str | None
     model_parameters: str | None
@@ -80,6 +82,7 @@ class JobOptions:
             endpoint=self.endpoint,
             prompt=self.prompt,
             request=self.request,
+            system_prompt=self.system_prompt,
             return_type=self.return_type,
             response_format=self.response_format,
             model_parameters=json_object("--model-parameters", self.model_parameters),

@@ -29,6 +29,7 @@ def run(
     endpoint: job_options.Endpoint,
     prompt: job_options.Prompt = None,
     request: job_options.Request = None,
+    system_prompt: job_options.SystemPrompt = None,
     return_type: job_options.ReturnType = None,
     response_format: job_options.ResponseFormat = None,
     model_parameters: job_options.ModelParameters = None,
@@ -61,7 +62,17 @@ def run(
     from gateway_batch.jobs.run import run_batch
 
     job = job_options.JobOptions(
-        source, key, out, endpoint, prompt, request, return_type, response_format, model_parameters, request_tags
+        source,
+        key,
+        out,
+        endpoint,
+        prompt,
+        request,
+        system_prompt,
+        return_type,
+        response_format,
+        model_parameters,
+        request_tags,
     ).job(bad_input)
     with (
         job_options.job_session(gateway, warehouse, inputs, bad_input) as (spark, config),

@@ -47,6 +47,7 @@ class Ask:
 
     Attributes:
         images: how many image parts the turns carry; they count as tokens and are not looked at.
+        cached_turns: how many of the turns, from the first, the caller marked as a prefix to be cached.
         schema: what the answer has to validate against; None for free text.
         tools: the definitions of all tools, as JSON; they count as tokens.
         tool: the tool that has to be called, by name: the answer is its arguments. None for an answer of one's own.
@@ -61,6 +62,7 @@ class Ask:
     model: str
     turns: tuple[Turn, ...]
     images: int = 0
+    cached_turns: int = 0
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     schema: JsonSchema | None = None
@@ -96,10 +98,18 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens of one answered request."""
+    """Tokens of one answered request.
+
+    Attributes:
+        input_tokens: all of them.
+        output_tokens: all of them.
+        cache_read_tokens, cache_creation_tokens: those of the input that the prompt cache had, or has now.
+    """
 
     input_tokens: int
     output_tokens: int
+    cache_read_tokens: int = 0
+    cache_creation_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -164,4 +164,7 @@ def _add_tokens(record: UsageRecord, tokens: TokenCounts) -> None:
     record.input_tokens = tokens.input_tokens
     record.output_tokens = tokens.output_tokens
     record.total_tokens = tokens.total_tokens
-    record.token_details = TokenDetails()
+    record.token_details = TokenDetails(
+        cache_read_input_tokens=tokens.cache_read_tokens or None,
+        cache_creation_input_tokens=tokens.cache_creation_tokens or None,
+    )

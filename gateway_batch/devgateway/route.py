@@ -79,6 +79,7 @@ class ModelRoute:
             await asyncio.sleep(latency_s)
         backend = self._state.backend
         said = await backend.answer(ask, service, request.receive)
+        said = self._state.prompt_cache.counted(service.name, ask, said, time.monotonic())
         exchange = Exchange(ask, said, backend.named(service), number=uuid4().hex, created=int(time.time()))
         delivery = self._deliver(exchange, fault)
         meter.book(delivery.tokens.total_tokens if delivery.tokens else 0)

@@ -12,6 +12,7 @@ from gateway_batch.devgateway.families import full_name
 from gateway_batch.devgateway.faults import Script
 from gateway_batch.devgateway.ledger import Ledger
 from gateway_batch.devgateway.limits import Meter
+from gateway_batch.devgateway.prompt_cache import PromptCache
 from gateway_batch.devgateway.settings import Behaviour, Fault, Settings
 from gateway_batch.devgateway.stats import Stats
 
@@ -36,6 +37,7 @@ class State:
         self.issued_tokens: dict[str, float] = {}
         self.catalogue = Catalogue(settings.services)
         self.stats = Stats()
+        self.prompt_cache = PromptCache()
         self.ledger = Ledger(settings.ledger or Path(tempfile.mkdtemp(prefix="devgateway-")) / LEDGER_NAME)
         self._all: Behaviour = settings
         self._own: dict[str, Behaviour] = {full_name(name): own for name, own in settings.services.items()}

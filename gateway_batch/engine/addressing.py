@@ -21,7 +21,7 @@ from gateway_batch.usage.attempts import Caller
 _SHORTEST_PART = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Address:
     """A service's headers and query with their secrets in clear: keep it in this process.
 

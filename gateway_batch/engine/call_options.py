@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import orjson
 
-from gateway_batch.apis import api_for
+from gateway_batch.apis import api_for, prompt_cache
 from gateway_batch.apis.parameters import ParameterFault, hint_for, mapped_parameters
 from gateway_batch.errors import ConfigError
-from gateway_batch.types import Image, ResponseFormat, Service
+from gateway_batch.types import File, ResponseFormat, Service
 
 
 class CallOptions(TypedDict, total=False):
@@ -35,12 +36,14 @@ class QueryOptions(CallOptions, total=False):
     Attributes:
         instructions: what stands before the prompt as the system's word.
         response_format: the JSON to answer with; None for text.
-        images: pictures that the prompt is about.
+        files: pictures and documents that the prompt is about.
+        images: an older name of `files`.
     """
 
     instructions: str | None
     response_format: ResponseFormat | None
-    images: Sequence[Image]
+    files: Sequence[File]
+    images: Sequence[File]
 
 
 class Progress(TypedDict, total=False):
@@ -103,9 +106,24 @@ def check_values(options: QueryOptions) -> None:
         if not isinstance(answer, ResponseFormat):
             raise ConfigError(f"response_format: must be a ResponseFormat, not {type(answer).__name__}")
         _check_json(answer.schema, "response_format")
-    images = options.get("images") or ()
-    if not isinstance(images, Sequence) or not all(isinstance(image, Image) for image in images):
-        raise ConfigError("images: must be a list of Image values")
+    if options.get("images"):
+        warnings.warn("images: the option is called files now", DeprecationWarning, stacklevel=4)
+    files_of(options)
+
+
+def files_of(options: QueryOptions) -> tuple[File, ...]:
+    """The files that go with the prompts.
+
+    Raises:
+        ConfigError: they are none.
+    """
+    found: list[File] = []
+    for name in ("files", "images"):
+        files = options.get(name) or ()
+        if not isinstance(files, Sequence) or not all(isinstance(file, File) for file in files):
+            raise ConfigError(f"{name}: must be a list of File values")
+        found += files
+    return tuple(found)
 
 
 def parameters_of(options: CallOptions, service: Service) -> dict[str, Any]:
@@ -119,6 +137,8 @@ def parameters_of(options: CallOptions, service: Service) -> dict[str, Any]:
         if name in api.unsupported:
             hint = hint_for(name)
             raise ConfigError(f"model_parameters: {service.api} has no {name}{f'. {hint}' if hint else ''}")
+    if prompt_cache.PARAMETER in parameters and not options.get("instructions"):
+        raise ConfigError(f"model_parameters: {prompt_cache.NEEDS_SYSTEM_PROMPT}")
     _check_json(parameters, "model_parameters")
     if api.dialect is not None:
         try:

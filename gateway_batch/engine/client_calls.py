@@ -16,6 +16,7 @@ from gateway_batch.engine.call_options import (
     check_names,
     check_text,
     check_values,
+    files_of,
     parameters_of,
     tags_of,
     texts_of,
@@ -127,6 +128,7 @@ class ClientCalls:
 
     def _prompts(self, requests: list[str], service: Service, options: QueryOptions) -> list[InferenceRequest]:
         check_values(options)
+        files = files_of(options)
         parameters, tags = parameters_of(options, service), tags_of(options, self._config.request_tags)
         return [
             InferenceRequest(
@@ -135,7 +137,7 @@ class ClientCalls:
                 tags,
                 instructions=options.get("instructions"),
                 response_format=options.get("response_format"),
-                images=tuple(options.get("images") or ()),
+                files=files,
             )
             for text in requests
         ]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from gateway_batch.engine.blame import CONSEQUENCES, Blame
 from gateway_batch.errors import CallError, ErrorKind
+from gateway_batch.types import AnyRequest
 
 _MOST_QUERIES = 256
 _LOOK_AGAIN_S = 10.0
@@ -38,24 +39,28 @@ class RepeatedRefusals:
 
     Args:
         clock: monotonic seconds.
+        asks: gives what a call has in common with all others of its kind in the query, such as its parameters.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], asks: Callable[[AnyRequest], Hashable]) -> None:
         self._clock = clock
+        self._asks = asks
         self._queries: OrderedDict[Hashable, _Query] = OrderedDict()
         self._answered: OrderedDict[Hashable, None] = OrderedDict()
 
-    def check(self, query: Hashable, asks: Callable[[], Hashable]) -> None:
+    def check(self, query: Hashable, call: AnyRequest) -> None:
         """Lets a call of a query go out, or raises why it need not.
 
         Args:
             query: the service and the query.
-            asks: gives what all rows of the call have in common, such as its parameters.
+            call: what is asked.
 
         Raises:
             CallError: of the kind that the calls before it met.
         """
-        known = self._queries.get((query, asks())) if self._queries else None
+        if not self._queries:
+            return
+        known = self._queries.get((query, self._asks(call)))
         if known is None or known.refused < _repeats(known.first):
             return
         known.unsent += 1
@@ -65,14 +70,14 @@ class RepeatedRefusals:
             return
         raise _unsent(known)
 
-    def refused(self, query: Hashable, asks: Callable[[], Hashable], error: CallError) -> None:
+    def refused(self, query: Hashable, call: AnyRequest, error: CallError) -> None:
         """A call of a query failed for good; the arguments as for `check`."""
         consequence = CONSEQUENCES[error.kind]
         if consequence.repeats is None:
             return
         if consequence.blame is not Blame.MONEY and query in self._answered:  # others had an answer with it
             return
-        query = (query, asks())
+        query = (query, self._asks(call))
         words = (error.kind, _VARIES.sub("#", str(error))[:300])
         known = self._queries.get(query)
         if known is None or known.words != words:
@@ -82,10 +87,10 @@ class RepeatedRefusals:
         known.refused += 1
         known.look_at = self._clock() + _LOOK_AGAIN_S
 
-    def answered(self, query: Hashable, asks: Callable[[], Hashable]) -> None:
+    def answered(self, query: Hashable, call: AnyRequest) -> None:
         """A call of a query was answered; the arguments as for `check`."""
         if self._queries:
-            self._queries.pop((query, asks()), None)
+            self._queries.pop((query, self._asks(call)), None)
         if query not in self._answered:
             self._answered[query] = None
             if len(self._answered) > _MOST_QUERIES:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import functools
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -22,6 +21,7 @@ from gateway_batch.apis import api_for
 from gateway_batch.apis.endings import check_whole_json
 from gateway_batch.apis.reading import read_answer
 from gateway_batch.apis.refused_parameters import RefusedParameters, refused_parameter, without
+from gateway_batch.apis.registry import Api
 from gateway_batch.apis.secrets import hide_token
 from gateway_batch.config import Credentials
 from gateway_batch.config.extra_fields import EVENT_ID_HEADER
@@ -46,6 +46,7 @@ from gateway_batch.usage.attempts import Caller
 from gateway_batch.usage.record import UsageRecord
 
 _RENEWALS = 2
+_MOST_ROUTES = 256
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +79,15 @@ class CallPolicy:
     row_deadline_s: float = 900.0
     max_retry_after_s: float = 300.0
     drops_refused_parameters: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A service with what all its calls need: the name that it has limits by, and its wire format."""
+
+    service: Service
+    name: str
+    api: Api[Any]
 
 
 class RequestExecutor:
@@ -118,8 +128,9 @@ class RequestExecutor:
         self._sleep = sleep
         self._rng = rng
         self._intents = attempts.Intents()
-        self._refusals = RepeatedRefusals(clock)
+        self._refusals = RepeatedRefusals(clock, _asks)
         self._refused_parameters = RefusedParameters()
+        self._routes: dict[int, _Route] = {}
 
     async def infer(
         self, call: AnyRequest, service: Service, caller: Caller, deadline: float | None = None
@@ -139,56 +150,62 @@ class RequestExecutor:
         """
         if deadline is None:
             deadline = self._clock() + self._policy.row_deadline_s
-        name = service_key(service)
-        query, asks = (name, caller.query_execution_id), functools.partial(_asks, call)
-        self._refusals.check(query, asks)
+        route = self._route(service)
+        query = (route.name, caller.query_execution_id)
+        self._refusals.check(query, call)
         try:
             if self._policy.drops_refused_parameters:
-                result = await self._with_what_it_takes(call, service, caller, name, deadline)
+                result = await self._with_what_it_takes(call, route, caller, deadline)
             else:
-                result = await self._infer(call, service, caller, name, deadline)
+                result = await self._infer(call, route, caller, deadline)
         except CallError as error:
             if error.was_sent:
-                self._refusals.refused(query, asks, error)
+                self._refusals.refused(query, call, error)
             raise
-        self._refusals.answered(query, asks)
+        self._refusals.answered(query, call)
         return result
 
+    def _route(self, service: Service) -> _Route:
+        route = self._routes.get(id(service))
+        if route is None or route.service is not service:
+            if len(self._routes) >= _MOST_ROUTES:
+                self._routes.clear()
+            route = self._routes[id(service)] = _Route(service, service_key(service), api_for(service.api))
+        return route
+
     async def _with_what_it_takes(
-        self, call: AnyRequest, service: Service, caller: Caller, name: str, deadline: float
+        self, call: AnyRequest, route: _Route, caller: Caller, deadline: float
     ) -> InferenceResult:
         """The answer to a call, without the model parameters that the service has refused."""
-        call = without(call, self._refused_parameters.of(name))
+        call = without(call, self._refused_parameters.of(route.name))
         try:
-            return await self._infer(call, service, caller, name, deadline)
+            return await self._infer(call, route, caller, deadline)
         except CallError as error:
             if error.refused_parameter is None:
                 raise
             refused = error.refused_parameter
-        if self._refused_parameters.note(name, refused):
-            _log.warning("%s does not take the parameter %s: calls go out without it", service.endpoint, refused)
-        return await self._infer(without(call, {refused}), service, caller, name, deadline)
+        if self._refused_parameters.note(route.name, refused):
+            _log.warning("%s does not take the parameter %s: calls go out without it", route.service.endpoint, refused)
+        return await self._infer(without(call, {refused}), route, caller, deadline)
 
-    async def _infer(
-        self, call: AnyRequest, service: Service, caller: Caller, name: str, deadline: float
-    ) -> InferenceResult:
+    async def _infer(self, call: AnyRequest, route: _Route, caller: Caller, deadline: float) -> InferenceResult:
         """The attempts of a call."""
-        asked = api_for(service.api).build(with_tags(call, call.tags, service), service)
+        service = route.service
+        asked = route.api.build(with_tags(call, call.tags, service) if call.tags else call, service)
         address = address_of(service, self._credentials)
         request = addressed(asked, call, service, caller, address)
         size = _size(request, call, service) if self._limiter.counts_tokens else None
-        patience = RowPatience(self._policy.retry, service.timeout_s or self._policy.request_timeout_s, self._rng)
         attempt = renewed = 0
         failure: CallError | None = None
+        patience: RowPatience | None = None
+        timeout_s = service.timeout_s or self._policy.request_timeout_s
         while True:
             attempt += 1
-            slot = self._limiter.slot(name, deadline, size)
+            slot = self._limiter.slot(route.name, deadline, size)
             try:
                 async with slot:
                     record = self._intend(request, call, service, caller, attempt, slot)
-                    return await self._attempt(
-                        service, call, request, record, slot, deadline, address, patience.timeout_s
-                    )
+                    return await self._attempt(route, call, request, record, slot, deadline, address, timeout_s)
             except CallError as error:
                 failure = error if failure is None else _after(failure, error)
             if failure.kind is ErrorKind.AUTHENTICATION and renewed < _RENEWALS:
@@ -197,7 +214,8 @@ class RequestExecutor:
                 if newer != address:  # a secret expired on the way
                     address, request = newer, addressed(asked, call, service, caller, newer)
                     continue
-            wait_s = patience.wait_s(failure, slot, deadline - self._clock())
+            patience = patience or RowPatience(self._policy.retry, timeout_s, self._rng)
+            wait_s, timeout_s = patience.wait_s(failure, slot, deadline - self._clock()), patience.timeout_s
             if wait_s is None or (patience.throttled > 1 and _may_be_too_large(call, failure)):
                 raise failure.with_traceback(None)
             if wait_s:
@@ -227,7 +245,7 @@ class RequestExecutor:
 
     async def _attempt(
         self,
-        service: Service,
+        route: _Route,
         call: AnyRequest,
         request: HttpRequest,
         record: UsageRecord,
@@ -239,7 +257,7 @@ class RequestExecutor:
         started = self._clock()
         assert record.invocation_id is not None
         if self._event_id_tag is not None:
-            request = retagged(request, call, service, record.request_tags or {})
+            request = retagged(request, call, route.service, record.request_tags or {})
         headers = {**request.headers, EVENT_ID_HEADER: record.invocation_id}
         timeout_s = max(0.001, min(timeout_s, deadline - started))
         reply: HttpReply | None = None
@@ -247,11 +265,11 @@ class RequestExecutor:
             sent = HttpRequest(request.url, request.body, headers, request.query_is_secret)
             reply = hide_token(await self._transport.send(sent, timeout_s), *address.secrets)
             attempts.note_reply(record, reply, self._milliseconds(started))
-            result = read_answer(api_for(service.api), reply, *address.secrets, prompts=lambda: _prompts(call))
+            result = read_answer(route.api, reply, *address.secrets, prompts=lambda: _prompts(call))
             if isinstance(call, InferenceRequest) and call.response_format is not None:
                 check_whole_json(result, reply)
             attempts.note_result(record, result, call)
-            attempts.note_destination(record, service)
+            attempts.note_destination(record, route.service)
             slot.used(result.usage)  # as reported: an estimate binds no limit
             slot.succeeded()
             return _recorded(result, record)
@@ -284,7 +302,7 @@ class RequestExecutor:
 def _asks(call: AnyRequest) -> Hashable:
     """What a call has in common with others of its query, beside its service: all but the row's own text."""
     if isinstance(call, InferenceRequest):
-        return repr(call.parameters), call.instructions, repr(call.response_format), bool(call.images)
+        return repr(call.parameters), call.instructions, repr(call.response_format), bool(call.files)
     return repr(call.parameters)
 
 

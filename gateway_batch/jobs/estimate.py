@@ -57,16 +57,16 @@ def estimate_batch(
     """
     settings = config or GatewayConfig.from_env()
     service = resolve_service(settings, job.endpoint, job.api)
-    price = service.price or list_price(service.model)
+    price, framing = service.price or list_price(service.model), framing_of(service, job.system_prompt)
     with _requests(spark, job, service.model, retry_errors, max_rows) as requests:
-        counted = count(requests, framing_of(service))
+        counted = count(requests, framing)
     if sample is None or not counted.requests:
         return assumed(job.model_parameters or {}, settings, service, price, counted, output_tokens)
     with _requests(spark, job, service.model, retry_errors, None) as requests:
         chosen = requests.orderBy("request_hash").limit(sample).select("request_hash", "request").collect()
     run_batch(spark, job, settings, retry_errors=retry_errors, sample=sample)
     answered = _answers(spark, job, settings, [row["request_hash"] for row in chosen])
-    return _extrapolated(settings, service, price, counted, chosen, answered)
+    return _extrapolated(settings, service, price, framing, counted, chosen, answered)
 
 
 def check_cost(
@@ -142,11 +142,11 @@ def _extrapolated(
     settings: GatewayConfig,
     service: Service,
     price: Price | None,
+    framing: int,
     counted: Counted,
     chosen: list[Row],
     answered: dict[str, Row],
 ) -> Estimate:
-    framing = framing_of(service)
     known = [(count_tokens(row["request"]) + framing, answered[row["request_hash"]]) for row in chosen
              if row["request"] is not None and row["request_hash"] in answered]  # fmt: skip
     if not known:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from gateway_batch.errors import ConfigError
 
-MEASURES = ("error_rate", "failed_rows", "rows", "total_tokens", "cost_usd")
+MEASURES = ("error_rate", "failed_rows", "rows", "cut_off", "filtered", "empty", "total_tokens", "cost_usd")
 
 _COMPARED: Mapping[str, Callable[[Decimal, Decimal], bool]] = {
     ">": operator.gt,

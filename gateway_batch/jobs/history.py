@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import types as t
 
 from gateway_batch.jobs.report import BatchReport, Status
-from gateway_batch.spark.delta_tables.creation import make_table
+from gateway_batch.spark.delta_tables.creation import add_columns, make_table
 from gateway_batch.spark.functions import ddl_of
 from gateway_batch.spark.ledger.task_table import sibling_table
 from gateway_batch.spark.session.messages import first_line
@@ -38,6 +38,9 @@ _COLUMNS: dict[str, tuple[t.DataType, str]] = {
     "skipped": (t.LongType(), "Rows of the source's file that can't be read and were left out."),
     "failed_rows": (t.LongType(), "Rows with an error."),
     "errors": (t.MapType(t.StringType(), t.LongType()), "Failed rows by kind of error."),
+    "cut_off": (t.LongType(), "Rows whose answer a limit cut off, failed ones among them."),
+    "filtered": (t.LongType(), "Rows that a filter or the model itself withheld the answer from, or a part of it."),
+    "empty": (t.LongType(), "Rows with an answer that is an empty text; they count as answered."),
     "requests": (t.LongType(), "Requests that were sent, each once however often it was tried."),
     "saved": (t.LongType(), "Requests that were not sent, as their answer was there; of an embedding service, rows."),
     "input_tokens": (t.LongType(), "Tokens of the prompts of the rows."),
@@ -48,7 +51,7 @@ _COLUMNS: dict[str, tuple[t.DataType, str]] = {
     "seconds": (t.DoubleType(), "Between the two."),
 }
 
-_NEWER = frozenset({"skipped"})
+_NEWER = frozenset({"skipped", "cut_off", "filtered", "empty"})
 """Columns that tables of earlier versions lack."""
 
 _log = logging.getLogger(__name__)
@@ -83,9 +86,7 @@ def kept(spark: SparkSession, usage_table: str, newest: Callable[[], BatchReport
 
 
 def _append(spark: SparkSession, table: str, report: BatchReport) -> None:
-    described = ",\n".join(
-        f"  {name} {ddl_of(data_type)} COMMENT {literal(comment)}" for name, (data_type, comment) in _COLUMNS.items()
-    )
+    described = ",\n".join(f"  {_described(name)}" for name in _COLUMNS)
     make_table(
         spark,
         table,
@@ -102,11 +103,15 @@ def _add_missing_columns(spark: SparkSession, table: str) -> None:
     """Adds the columns that a table of an earlier version lacks, where the session may; leaves other tables alone."""
     have = set(spark.table(quoted(table)).columns)
     if have >= set(_COLUMNS) - _NEWER:
-        for name in _NEWER - have:
-            data_type, comment = _COLUMNS[name]
-            added = f"{name} {ddl_of(data_type)} COMMENT {literal(comment)}"
+        missing = [_described(name) for name in _COLUMNS if name in _NEWER - have]
+        if missing:
             with contextlib.suppress(*WRITE_ERRORS):
-                spark.sql(f"ALTER TABLE {quoted(table)} ADD COLUMNS ({added})")
+                add_columns(spark, table, missing)
+
+
+def _described(name: str) -> str:
+    data_type, comment = _COLUMNS[name]
+    return f"{name} {ddl_of(data_type)} COMMENT {literal(comment)}"
 
 
 def _row(report: BatchReport) -> dict[str, Any]:

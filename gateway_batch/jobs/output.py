@@ -9,10 +9,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as t
 
 from gateway_batch.errors import ConfigError
-from gateway_batch.jobs.pending_rows import RESULT_COLUMNS
+from gateway_batch.jobs.pending_rows import NEWER_COLUMNS, RESULT_COLUMNS
 from gateway_batch.jobs.template import quoted_column
 from gateway_batch.local_files.locks import locked
-from gateway_batch.spark.delta_tables.creation import make_table, needs_column_mapping
+from gateway_batch.spark.delta_tables.creation import add_columns, make_table, needs_column_mapping
 from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
 from gateway_batch.spark.functions import ddl_of
 from gateway_batch.spark.session.sql_text import literal, quoted
@@ -26,7 +26,7 @@ _COMMENT = f"Answers of a batch job, one row for each key. {_MARK}"
 
 
 def make_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
-    """Makes the output table, if it is missing.
+    """Makes the output table, if it is missing, or adds the columns that one of an earlier version lacks.
 
     Args:
         spark: the session.
@@ -41,6 +41,10 @@ def make_output(spark: SparkSession, table: str, answers: t.StructType) -> None:
     if needs_column_mapping(answers):
         made += "\nTBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
     make_table(spark, table, made)
+    has = spark.table(quoted(table)).columns
+    missing = [field for field in answers if field.name not in has]
+    if {field.name for field in missing} == NEWER_COLUMNS and len(has) + len(missing) == len(answers):
+        add_columns(spark, table, map(_column, missing))
     _check_output(spark, table, answers)
 
 

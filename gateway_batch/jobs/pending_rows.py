@@ -26,12 +26,17 @@ RESULT_COLUMNS = {
     "model": "The model that answered, as it names itself.",
     "input_tokens": "Tokens of the prompt, as reported or estimated; NULL where several rows share a request.",
     "output_tokens": "Tokens of the answer, likewise.",
+    "reasoning_tokens": "Tokens of the answer that are reasoning, as reported; NULL where they are not.",
+    "finish_reason": "Why the model stopped, in the provider's word: stop, length, max_tokens, SAFETY.",
     "cost_usd": "US dollars of both; NULL where tokens or price are not known.",
     "event_id": "invocation_id of the request in the usage table; that of its last attempt.",
     "request_hash": "Hash of all that was asked: a row whose hash is another now is asked again.",
     "answered_at": "When the row was answered.",
 }
 """Columns of an output table besides its keys, with what they mean."""
+
+NEWER_COLUMNS = frozenset({"reasoning_tokens", "finish_reason"})
+"""Those that output tables of earlier versions lack."""
 
 RETRYABLE = ("connect", "disconnect", "timeout", "deadline", "cancelled", "conflict", "rate_limit", "server", "budget",
              "not_json", "overloaded", "no_answer", "quota")  # fmt: skip
@@ -201,6 +206,8 @@ def answers_sql(keys: Sequence[str], answer: str, price: Price | None) -> list[s
         "model": f"{answer}.model",
         "input_tokens": f"{answer}.inputTokens",
         "output_tokens": f"{answer}.outputTokens",
+        "reasoning_tokens": f"{answer}.reasoningTokens",
+        "finish_reason": f"{answer}.finishReason",
         "cost_usd": _cost_sql(answer, price),
         "event_id": f"{answer}.eventId",
         "request_hash": "request_hash",

@@ -23,6 +23,7 @@ def figures(report: BatchReport) -> str:
     if report.traffic.rate_limited:
         parts.append(f"{report.traffic.rate_limited:,} times 429")
     parts += [f"{count:,} {kind}" for kind, count in sorted(report.errors.items())]
+    parts += _endings(report)
     if rate and 0 < done < report.planned:
         parts.append(f"{duration((report.planned - done) / rate)} left")
     return ", ".join(parts)
@@ -40,8 +41,14 @@ def summary(report: BatchReport) -> str:
         f"{report.left:,} left; "
         f"{report.requests:,} requests sent, {report.saved:,} saved{_kept(report)}; "
         f"{report.input_tokens:,} + {report.output_tokens:,} tokens, {cost}; "
-        f"{report.failed_rows:,} failed{f' ({failed})' if failed else ''}{skipped}"
+        f"{report.failed_rows:,} failed{f' ({failed})' if failed else ''}"
+        f"{''.join(f', {ending}' for ending in _endings(report))}{skipped}"
     )
+
+
+def _endings(report: BatchReport) -> list[str]:
+    counts = {"cut off": report.cut_off, "filtered": report.filtered, "empty": report.empty}
+    return [f"{count:,} {name}" for name, count in counts.items() if count]
 
 
 def _kept(report: BatchReport) -> str:

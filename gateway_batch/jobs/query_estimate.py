@@ -70,7 +70,7 @@ def _estimate(gateway: Gateway, call: CallOfQuery, output_tokens: int | None) ->
     if not call.rows:
         return CallEstimate(plan.function, service.endpoint, None)
     requests = _different(reduce(DataFrame.union, [_asked(plan, rows) for rows in call.rows]), plan)
-    counted = count(requests, framing_of(service) + _instructions(plan))
+    counted = count(requests, framing_of(service, plan.instructions) + _labels(plan))
     price = service.price or list_price(service.model)
     found = assumed(json.loads(plan.parameters), gateway.config, service, price, counted, output_tokens)
     assumptions = [text for text, holds in ((_DEPENDS, call.depends), (_UNCACHED, plan.cache == "off")) if holds]
@@ -92,7 +92,7 @@ def _asked(plan: CallPlan, rows: DataFrame) -> DataFrame:
         request = F.concat(request, F.lit("\n"), labels if is_text else F.array_join(labels, "\n"))
     if Input.CONDITION in plan.inputs:
         request = F.when(F.col(Input.CONDITION), request)
-    files = F.col(Input.IMAGES) if Input.IMAGES in plan.inputs else F.lit(None).cast("binary")
+    files = F.col(Input.FILES) if Input.FILES in plan.inputs else F.lit(None).cast("binary")
     tags = F.to_json(F.col(Input.TAGS)) if Input.TAGS in plan.inputs else F.lit(None).cast("string")
     return rows.select(
         request.alias("request"), files.alias("files"), tags.alias("tags"), row.cast("bigint").alias("rows")
@@ -109,8 +109,9 @@ def _different(asked: DataFrame, plan: CallPlan) -> DataFrame:
     )
 
 
-def _instructions(plan: CallPlan) -> int:
-    if plan.classifier is not None:  # labels that differ from row to row are counted with each row
-        labels = ["a", "b"]
-        return PER_MESSAGE + count_tokens(str(plan.classifier.asked(labels).instructions)) - len(labels)
-    return 0 if plan.instructions is None else PER_MESSAGE + count_tokens(plan.instructions)
+def _labels(plan: CallPlan) -> int:
+    """Tokens of what is said of labels that differ from row to row; they themselves are counted with each row."""
+    if plan.classifier is None:
+        return 0
+    labels = ["a", "b"]
+    return PER_MESSAGE + count_tokens(str(plan.classifier.asked(labels).instructions)) - len(labels)

@@ -32,12 +32,16 @@ class Chunk:
         rows: that were answered, failed ones among them; those that sent nothing too.
         unsent: further rows that the budget had no room for: not in the table.
         errors: failed rows by kind: an `ErrorKind`, or `does_not_fit`.
+        cut_off, filtered, empty: as in `BatchReport`.
         cost_usd: of the rows' answers; None where a price is not known.
     """
 
     rows: int = 0
     unsent: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+    cut_off: int = 0
+    filtered: int = 0
+    empty: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: Decimal | None = Decimal(0)
@@ -56,6 +60,9 @@ class BatchReport:
         rows: of these, in the output table now, failed ones among them.
         failed_rows: rows with an error.
         errors: failed rows by kind: an `ErrorKind`, or `does_not_fit`.
+        cut_off: rows whose answer a limit of tokens cut off, failed ones among them.
+        filtered: rows that a filter or the model itself withheld the answer from, or a part of it; failed ones, too.
+        empty: rows with an answer that is an empty text, or blank. They count as answered.
         requests: that were sent, each once however often it was tried.
         saved: requests that were not sent, as their answer was there; of an embedding service, which takes several rows
             in a request, rows.
@@ -82,6 +89,9 @@ class BatchReport:
     under_way: int = 0
     traffic: Traffic = field(default_factory=Traffic)
     skipped: int = 0
+    cut_off: int = 0
+    filtered: int = 0
+    empty: int = 0
 
     @property
     def ended(self) -> bool:
@@ -105,6 +115,9 @@ class BatchReport:
             "error_rate": Decimal(self.failed_rows) / self.rows if self.rows else None,
             "failed_rows": Decimal(self.failed_rows),
             "rows": Decimal(self.rows),
+            "cut_off": Decimal(self.cut_off),
+            "filtered": Decimal(self.filtered),
+            "empty": Decimal(self.empty),
             "total_tokens": Decimal(self.input_tokens + self.output_tokens),
             "cost_usd": self.cost_usd,
         }
@@ -121,6 +134,9 @@ class BatchReport:
             "skipped": self.skipped,
             "failed_rows": self.failed_rows,
             "errors": dict(self.errors),
+            "cut_off": self.cut_off,
+            "filtered": self.filtered,
+            "empty": self.empty,
             "requests": self.requests,
             "saved": self.saved,
             "input_tokens": self.input_tokens,
@@ -137,6 +153,9 @@ def added(report: BatchReport, chunk: Chunk) -> dict[str, Any]:
     return {
         "rows": report.rows + chunk.rows,
         "errors": dict(Counter(report.errors) + Counter(chunk.errors)),
+        "cut_off": report.cut_off + chunk.cut_off,
+        "filtered": report.filtered + chunk.filtered,
+        "empty": report.empty + chunk.empty,
         "input_tokens": report.input_tokens + chunk.input_tokens,
         "output_tokens": report.output_tokens + chunk.output_tokens,
         "cost_usd": cost,

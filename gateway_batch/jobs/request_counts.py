@@ -95,9 +95,10 @@ def _tokens(batches: Iterator[pa.RecordBatch], framing: int) -> Iterator[pa.Reco
         yield pa.RecordBatch.from_pydict(sums)
 
 
-def framing_of(service: Service) -> int:
-    """Tokens that a request has on top of its text."""
-    return PER_MESSAGE if task_of(service.api) is Task.CHAT else 0
+def framing_of(service: Service, instructions: str | None = None) -> int:
+    """Tokens that a request has on top of its text, the system's word among them."""
+    framing = PER_MESSAGE if task_of(service.api) is Task.CHAT else 0
+    return framing if instructions is None else framing + PER_MESSAGE + count_tokens(instructions)
 
 
 def assumed(

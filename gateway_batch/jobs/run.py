@@ -75,7 +75,8 @@ class BatchJob:
         endpoint: as of `ai_query`.
         prompt: a template, such as `Summarize: {body}`; a row in which a named column is NULL sends nothing.
         request: a SQL expression in its place.
-        files: a SQL expression for an image that goes with each prompt.
+        files: a SQL expression for a file that goes with each prompt: an image or a PDF, as of `ai_query`.
+        system_prompt: what stands before each prompt as the system's word.
         request_tags: a dict, or a SQL expression of type MAP.
         return_type, response_format, model_parameters, api: as of `ai_query`.
         bad_input: what becomes of rows of a CSV file, and lines of a JSON file, that can't be read: `fail` refuses the
@@ -89,6 +90,7 @@ class BatchJob:
     prompt: str | None = None
     request: str | None = None
     files: str | None = None
+    system_prompt: str | None = None
     request_tags: Mapping[str, str] | str | None = None
     return_type: str | None = None
     response_format: str | None = None
@@ -99,13 +101,16 @@ class BatchJob:
     @property
     def constants(self) -> dict[str, Any]:
         """The arguments that are the same for all rows; rows are asked again where one is another now."""
-        return {
+        constants = {
             "endpoint": self.endpoint,
             "return_type": self.return_type,
             "response_format": self.response_format,
             "model_parameters": dict(self.model_parameters or {}),
             "api": self.api,
         }
+        if self.system_prompt is None:  # so that answers of earlier versions, which had none, hold
+            return constants
+        return {**constants, "system_prompt": self.system_prompt}
 
     def inputs(self, columns: Sequence[str], model: str | None = None) -> RowInputs:
         """What a call takes from each row.
@@ -347,6 +352,7 @@ class _Run:
             requestTags=tags,
             api=job.api,
             details=True,
+            systemPrompt=job.system_prompt,
             registration=self._gateway.name,
         )
         asked = pending.select(*pending_keys(self._keys), "request_hash", answer.alias(_ANSWER))

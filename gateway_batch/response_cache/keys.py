@@ -37,8 +37,8 @@ class KeyMaker:
         key = self._start.copy()
         _add(key, request.text.encode("utf-8", "surrogatepass"))
         key.update(self._common(request))
-        for image in request.images:
-            _add(key, image.data)
+        for file in request.files:
+            _add(key, file.data)
         return key.digest()
 
     def _common(self, request: InferenceRequest) -> bytes:

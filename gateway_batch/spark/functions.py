@@ -59,6 +59,7 @@ def ai_query(
     api: str | None = None,
     when: Data | bool | None = None,
     details: bool = False,
+    systemPrompt: str | None = None,
     *,
     registration: str | None = None,
 ) -> Column:
@@ -71,14 +72,16 @@ def ai_query(
         failOnError: False gives a STRUCT of `result` and `errorMessage`.
         modelParameters: by name, such as `{"temperature": 0.1}`.
         responseFormat: `text`, `json_object`, JSON with a `type`, or DDL of a STRUCT in a STRUCT.
-        files: JPEG or PNG images that go with the prompts, BINARY.
+        files: what goes with the prompts, BINARY: JPEG, PNG, GIF or WebP images or PDF files, as the API takes them.
         requestTags: for the usage table, over the setting `request_tags`; a dict, or a MAP that may differ per row.
         api: the wire format, by the usage table's `api_type` words.
         when: a row where it is not true gets NULL and sends nothing.
         details: whether the STRUCT that `failOnError=False` gives has, after `errorMessage`, what is known of the call:
             `errorClass`, `errorKind`, `eventId` (the usage table's `invocation_id`), `model`, `inputTokens`,
-            `outputTokens`, `cacheReadInputTokens`, `cacheCreationInputTokens`; NULL what is not known, as with
-            embeddings.
+            `outputTokens`, `cacheReadInputTokens`, `cacheCreationInputTokens`, `reasoningTokens` (part of
+            `outputTokens`), `finishReason` (in the provider's word: `stop`, `max_tokens`); NULL what is not known, as
+            with embeddings.
+        systemPrompt: what stands before each prompt as the system's word.
         registration: the name that was given to `register_ai_query`.
     """
     gateway = registration_of(FUNCTION, registration)
@@ -97,6 +100,7 @@ def ai_query(
         "responseFormat": responseFormat,
         "api": api,
         "details": details or None,
+        "systemPrompt": systemPrompt,
     }
     return gateway.column(None, data, _given(FUNCTION, constants))
 

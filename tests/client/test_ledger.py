@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from gateway_batch import CallError, Image, ResponseFormat
+from gateway_batch import CallError, File, ResponseFormat
 from gateway_batch.devgateway import RunningGateway
 from gateway_batch.usage.spool import sealed_segments
 from tests.unit.samples import sealed_rows
@@ -68,10 +68,31 @@ def test_every_chat_api_takes_instructions_a_format_and_pictures_and_its_ledger_
         for api, model in APIS.items():
             answer = client.query(model, lakes(1)[0], api=api, instructions="Be short.", response_format=wanted)
             assert isinstance(json.loads(answer)["depth"], str), api
-            assert client.query(model, "What is it?", api=api, images=[Image(PIXEL, "image/png")]), api
+            assert client.query(model, "What is it?", api=api, files=[File(PIXEL, "image/png")]), api
     rows = sealed_rows(spool_dir)
     assert sorted(row["api_type"] for row in rows) == sorted([*APIS, *APIS])
     assert ours(rows) == gateway_record()
+
+
+def test_the_cached_share_of_a_marked_system_prompt_is_in_the_ledger(
+    open_client: Open, spool_dir: Path, gateway_record: GatewayRecord
+) -> None:
+    instructions, api = f"{spool_dir}: {'Answer as a hydrologist would. ' * 250}", "anthropic/v1/messages"
+    parameters = {"cache_control": {"type": "ephemeral"}, "max_tokens": 50}
+    with open_client() as client:
+        answers = [
+            client.query(APIS[api], text, details=True, api=api, instructions=instructions, model_parameters=parameters)
+            for text in lakes(3)
+        ]
+    rows = sealed_rows(spool_dir)
+    assert ours(rows) == gateway_record()
+    details = [row["token_details"] for row in rows]
+    written, *read = [each.get("cache_creation_input_tokens") or each["cache_read_input_tokens"] for each in details]
+    assert details[0]["cache_creation_input_tokens"] == written > 1_024
+    assert read == [written] * 2
+    assert [answer.tokens.cache_read_tokens for answer in answers] == [0, written, written]
+    costs = [answer.cost_usd or 0 for answer in answers]
+    assert costs[1] == costs[2] < costs[0], "what is read from the cache costs a tenth"
 
 
 def test_what_a_row_says_of_service_and_destination_is_what_the_gateway_says(

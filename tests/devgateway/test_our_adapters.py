@@ -18,7 +18,7 @@ from gateway_batch.transport.reqwest import ReqwestTransport
 from gateway_batch.types import (
     AnyRequest,
     EmbeddingRequest,
-    Image,
+    File,
     InferenceRequest,
     InferenceResult,
     RecordRequest,
@@ -31,7 +31,7 @@ from .conversation import LAKE, MODEL, SCHEMA
 
 CHAT_APIS = [api for api in API_TYPES if task_of(api) is Task.CHAT]
 LOOSE = [api for api in CHAT_APIS if api != "anthropic/v1/messages"]
-PIXEL = Image(
+PIXEL = File(
     base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
     ),
@@ -106,9 +106,22 @@ def test_instructions_arrive_as_the_systems_word(gateway: RunningGateway, api: s
 @pytest.mark.parametrize("api", CHAT_APIS)
 def test_images_arrive_as_images(gateway: RunningGateway, api: str) -> None:
     plain = ask(gateway, api, ASK)
-    seen = ask(gateway, api, replace(ASK, images=(PIXEL, PIXEL)))
+    seen = ask(gateway, api, replace(ASK, files=(PIXEL, PIXEL)))
     assert seen.value == plain.value
     assert seen.usage.input_tokens == (plain.usage.input_tokens or 0) + 2 * 255
+
+
+@pytest.mark.parametrize("api", ["mlflow/v1/chat/completions", "anthropic/v1/messages"])
+def test_a_marked_system_prompt_is_read_from_the_cache_the_second_time(gateway: RunningGateway, api: str) -> None:
+    long = replace(ASK, instructions=f"{api}: {'Answer as a hydrologist would. ' * 250}")
+    plain = ask(gateway, api, long)
+    marked = replace(long, parameters={"cache_control": {"type": "ephemeral"}})
+    first, second = ask(gateway, api, marked).usage, ask(gateway, api, replace(marked, text="Name a river.")).usage
+    assert plain.usage.input_tokens == first.input_tokens == second.input_tokens
+    assert 1_024 < (first.cache_creation_tokens or 0) < (plain.usage.input_tokens or 0)
+    assert (second.cache_read_tokens, second.cache_creation_tokens or 0) == (first.cache_creation_tokens, 0)
+    short = ask(gateway, api, replace(marked, instructions="Be short.")).usage
+    assert (short.cache_read_tokens or 0, short.cache_creation_tokens or 0) == (0, 0)
 
 
 @pytest.mark.parametrize("api", CHAT_APIS)

@@ -92,12 +92,13 @@ def test_a_schema_that_takes_no_history_stops_no_run(
     assert spark.table(f"{SCHEMA}.something_else").columns == ["mine"]
     spark.sql(f"DROP TABLE {SCHEMA}.something_else")
     columns = ", ".join(
-        f"{name} {ddl_of(data_type)}" for name, (data_type, _) in history._COLUMNS.items() if name != "skipped"
+        f"{name} {ddl_of(data_type)}" for name, (data_type, _) in history._COLUMNS.items() if name not in history._NEWER
     )
     spark.sql(f"CREATE TABLE {SCHEMA}.something_else ({columns}) USING DELTA")
     with history.kept(spark, f"{SCHEMA}.usage", lambda: report):
         pass
-    assert [row.skipped for row in spark.table(f"{SCHEMA}.something_else").collect()] == [0], "an earlier version's"
+    (kept,) = spark.table(f"{SCHEMA}.something_else").collect()
+    assert [kept[name] for name in sorted(history._NEWER)] == [0] * len(history._NEWER), "an earlier version's"
     assert "has no row in something_else" in caplog.text
 
 
@@ -122,6 +123,38 @@ def test_failures_are_kept_with_their_reasons_and_tried_again(
     server.configure(faults=[])
     assert requests(lambda: run(job=job, retry_errors=True)) == 2
     assert answers(spark, job).where("error_class IS NOT NULL").count() == 0
+
+
+def test_how_answers_ended_is_in_the_output_and_counted(
+    spark: SparkSession, run: Run, job: BatchJob, server: RunningGateway, requests: Count
+) -> None:
+    played = {
+        0: "chat-cut-with-text",
+        1: "chat-cut-before-any-text",
+        2: "bedrock-guardrail-text",
+        3: "databricks-service-policy",
+        4: "chat-answer-empty",
+        5: "xai-reasoning-outside-completion",
+    }
+    server.configure(faults=[{"match": f"Lake {id_} ", "answer": name} for id_, name in played.items()])
+    job = replace(job, source=f"SELECT * FROM {LAKES} WHERE id < 7", system_prompt="Answer as a hydrologist.")
+    report = run(job=job)
+    assert (report.rows, report.errors) == (7, {"invalid_response": 1, "policy": 1})
+    assert (report.cut_off, report.filtered, report.empty) == (2, 2, 1)
+    found = answers(spark, job).select("id", "finish_reason", "reasoning_tokens").orderBy("id").collect()
+    reasons = ["length", "length", "content_filter", "content_filter", "stop", "stop", "stop"]
+    assert [row.finish_reason for row in found] == reasons
+    assert [row.reasoning_tokens for row in found] == [None, None, None, None, None, 386, None]
+    (kept,) = spark.table(f"{SCHEMA}.ai_batch_runs").where(F.col("output") == job.output).collect()
+    assert (kept.cut_off, kept.filtered, kept.empty) == (2, 2, 1)
+
+    spark.sql(f"ALTER TABLE {job.output} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+    spark.sql(f"ALTER TABLE {job.output} DROP COLUMNS (finish_reason, reasoning_tokens)")  # as earlier versions made it
+    server.configure(faults=[])
+    again: list[gb.BatchReport] = []
+    assert requests(lambda: again.append(run(job=job, retry_errors=True))) == again[0].planned == 2
+    assert answers(spark, job).where("finish_reason = 'stop'").count() == 2
+    assert requests(lambda: run(job=replace(job, system_prompt=None))) == 7, "another system prompt asks anew"
 
 
 def test_a_run_may_end_before_its_rows_do_and_leaves_the_rest_to_the_next(

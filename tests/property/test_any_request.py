@@ -14,8 +14,8 @@ from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import (
     AnyRequest,
     EmbeddingRequest,
+    File,
     HttpRequest,
-    Image,
     InferenceRequest,
     RecordRequest,
     ResponseFormat,
@@ -33,7 +33,7 @@ VALUES = st.recursive(
 )
 PARAMETERS = st.dictionaries(NAMES, VALUES, max_size=4)
 FORMATS = st.none() | st.builds(ResponseFormat, st.none() | st.dictionaries(TEXT, VALUES, max_size=3), TEXT)
-IMAGES = st.lists(st.builds(Image, st.binary(max_size=9), st.sampled_from(["image/png", "image/jpeg"])), max_size=2)
+FILES = st.lists(st.builds(File, st.binary(max_size=9), st.sampled_from(["image/png", "image/jpeg"])), max_size=2)
 REQUESTS: dict[Task, st.SearchStrategy[AnyRequest]] = {
     Task.CHAT: st.builds(
         InferenceRequest,
@@ -41,7 +41,7 @@ REQUESTS: dict[Task, st.SearchStrategy[AnyRequest]] = {
         PARAMETERS,
         instructions=st.none() | TEXT,
         response_format=FORMATS,
-        images=IMAGES.map(tuple),
+        files=FILES.map(tuple),
     ),
     Task.EMBEDDINGS: st.builds(EmbeddingRequest, st.lists(TEXT, min_size=1, max_size=3).map(tuple), PARAMETERS),
     Task.SCORING: st.builds(RecordRequest, st.dictionaries(TEXT, VALUES, max_size=4), PARAMETERS),

@@ -16,8 +16,8 @@ from gateway_batch.errors import CallError, ErrorKind, MalformedError
 from gateway_batch.types import (
     AnyRequest,
     EmbeddingRequest,
+    File,
     HttpReply,
-    Image,
     InferenceRequest,
     InferenceResult,
     RecordRequest,
@@ -44,8 +44,8 @@ def request_of(case: Any) -> AnyRequest:
             return RecordRequest(**given)
     if "response_format" in given:
         given["response_format"] = ResponseFormat(**given["response_format"])
-    images = (Image(base64.b64decode(image["data"]), image["media_type"]) for image in given.pop("images", ()))
-    return InferenceRequest(**given, images=tuple(images))
+    files = (File(base64.b64decode(file["data"]), file["media_type"]) for file in given.pop("files", ()))
+    return InferenceRequest(**given, files=tuple(files))
 
 
 def replied(case: Any) -> HttpReply:
@@ -136,7 +136,7 @@ def test_one_stop_sequence_may_stand_alone(api: str) -> None:
 
 def test_an_image_without_a_prompt_goes_to_anthropic_without_an_empty_text_block() -> None:
     service = Service(endpoint="e", api="anthropic/v1/messages", url="https://h/route", model="m")
-    request = api_for(service.api).build(InferenceRequest("", images=(Image(b"x", "image/png"),)), service)
+    request = api_for(service.api).build(InferenceRequest("", files=(File(b"x", "image/png"),)), service)
     (message,) = orjson.loads(request.body)["messages"]
     assert [block["type"] for block in message["content"]] == ["image"]
 

@@ -17,6 +17,8 @@ from gateway_batch.jobs.run import BatchJob
 from gateway_batch.jobs.template import find_column, prompt_sql
 
 COLUMNS = ["id", "Body", "it's `odd`"]
+FINGERPRINT_OF_0_1 = "6c0e645f099fe2bc7515df9368452883836c784c19c6cfe3052cc83df67d31fd"
+"""Of a job without what came later: its answers hold."""
 NOTHING = BatchReport("a.b", "run", 10, datetime(2026, 11, 26, tzinfo=UTC))
 
 
@@ -69,6 +71,7 @@ def test_a_template_that_can_t_be_meant_is_refused(template: str, message: str) 
         {"response_format": "{}"},
         {"model_parameters": {"max_tokens": 5}},
         {"api": "messages"},
+        {"system_prompt": "Be short."},
     ],
 )
 def test_another_constant_is_another_question(change: dict[str, Any]) -> None:
@@ -76,6 +79,7 @@ def test_another_constant_is_another_question(change: dict[str, Any]) -> None:
     assert replace(job, **change).inputs(COLUMNS).fingerprint != job.inputs(COLUMNS).fingerprint
     assert replace(job, output="c", request_tags={"a": "b"}).inputs(COLUMNS) == job.inputs(COLUMNS)
     assert job.inputs(COLUMNS, "m") == job.inputs(COLUMNS)
+    assert job.inputs(COLUMNS).fingerprint == FINGERPRINT_OF_0_1
     assert job.inputs(COLUMNS, "behind").fingerprint != job.inputs(COLUMNS, "another").fingerprint
 
 
@@ -114,13 +118,19 @@ def test_chunks_are_joined_as_far_as_there_is_room() -> None:
 
 def test_a_report_adds_chunks_up() -> None:
     first = added(
-        NOTHING, Chunk(rows=4, errors={"server": 1}, input_tokens=3, output_tokens=2, cost_usd=Decimal("0.5"))
+        NOTHING,
+        Chunk(
+            rows=4, errors={"server": 1}, cut_off=2, empty=1, input_tokens=3, output_tokens=2, cost_usd=Decimal("0.5")
+        ),
     )
     report = BatchReport("a.b", "run", 10, NOTHING.started_at, **first)
-    second = added(report, Chunk(rows=2, errors={"server": 1, "policy": 1}, cost_usd=None))
+    second = added(report, Chunk(rows=2, errors={"server": 1, "policy": 1}, cut_off=1, filtered=1, cost_usd=None))
     report = BatchReport("a.b", "run", 10, NOTHING.started_at, **second)
     assert (report.rows, report.left, report.failed_rows) == (6, 4, 3)
     assert report.errors == {"server": 2, "policy": 1}
+    assert (report.cut_off, report.filtered, report.empty) == (3, 1, 1)
+    assert FailIf.parse("cut_off > 2").holds(report.measures)
+    assert not FailIf.parse("empty > 1").holds(report.measures)
     assert (report.input_tokens, report.output_tokens, report.cost_usd) == (3, 2, None)
     assert report.measures["error_rate"] == Decimal("0.5")
     assert report.as_json()["cost_usd"] is None

@@ -49,6 +49,13 @@ def test_the_summary_says_that_there_was_nothing_to_do() -> None:
     assert "nothing to do" in summary(replace(BEGUN, planned=0, status=Status.COMPLETED))
 
 
+def test_answers_that_ended_early_are_told_where_there_are_any() -> None:
+    ended = replace(BEGUN, rows=100, errors={"policy": 1}, cut_off=2_000, filtered=1, empty=3, status=Status.COMPLETED)
+    assert summary(ended).endswith("1 failed (1 policy), 2,000 cut off, 1 filtered, 3 empty")
+    assert figures(ended).endswith("1 policy, 2,000 cut off, 1 filtered, 3 empty")
+    assert summary(replace(BEGUN, rows=100)).endswith("0 failed")
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text

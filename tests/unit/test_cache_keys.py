@@ -7,7 +7,7 @@ import pytest
 from gateway_batch.response_cache import (
     KeyMaker,
 )
-from gateway_batch.types import EmbeddingRequest, Image, InferenceRequest, RecordRequest, ResponseFormat
+from gateway_batch.types import EmbeddingRequest, File, InferenceRequest, RecordRequest, ResponseFormat
 
 from .samples import CHAT
 
@@ -26,7 +26,7 @@ def test_all_that_is_sent_is_in_the_key() -> None:
         InferenceRequest("a", response_format=ResponseFormat({"type": "object"})),
         InferenceRequest("a", response_format=ResponseFormat({"properties": {"why": {}, "stars": {}}})),
         InferenceRequest("a", response_format=ResponseFormat({"properties": {"stars": {}, "why": {}}})),
-        InferenceRequest("a", images=(Image(b"x", "image/png"),)),
+        InferenceRequest("a", files=(File(b"x", "image/png"),)),
     ]
     assert len({make(request) for request in requests}) == len(requests)
     assert make(InferenceRequest("a", {"x": 1, "y": 2})) == make(InferenceRequest("a", {"y": 2, "x": 1}))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway_batch import Client, Image, ResponseFormat
+import gateway_batch
+from gateway_batch import Client, File, ResponseFormat
 from gateway_batch.errors import CallError, ConfigError, ErrorKind, RejectedError
 from gateway_batch.transport import FakeTransport
 from gateway_batch.types import HttpReply, HttpRequest
@@ -206,7 +207,7 @@ WRONG: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.query(MODEL, "hi", model_parameters={"seed": {1}}), "model_parameters: must be JSON values"),
     (lambda c: c.query(MODEL, "hi", model_parameters="{}"), "model_parameters: must be a dict, not str"),  # type: ignore[call-overload]
     (lambda c: c.query(MODEL, "hi", response_format=ResponseFormat({"a": {1}})), "response_format: must be JSON"),
-    (lambda c: c.query(MODEL, "hi", images=Image(b"", "image/png")), "images: must be a list of Image"),  # type: ignore[call-overload]
+    (lambda c: c.query(MODEL, "hi", files=File(b"", "image/png")), "files: must be a list of File"),  # type: ignore[call-overload]
     (lambda c: c.query(MODEL, "hi", api="mlflow/v1/invocations"), "mlflow/v1/invocations is not an API for query()"),
     (lambda c: c.query(MODEL, "hi", request_tags={"a": 1}), "'a' maps to int"),  # type: ignore[dict-item]
     (lambda c: c.query(MODEL, "hi", request_tags={"a": "\ud800"}), "request_tags: holds half of a surrogate pair"),
@@ -216,10 +217,14 @@ WRONG: list[tuple[Callable[[Client], object], str]] = [
         lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[call-overload]
         "response_format: must be a ResponseFormat, not dict",
     ),
-    (lambda c: c.query(MODEL, "hi", images=[b"png"]), "images: must be a list of Image values"),  # type: ignore[list-item]
+    (lambda c: c.query(MODEL, "hi", files=[b"png"]), "files: must be a list of File values"),  # type: ignore[list-item]
+    (
+        lambda c: c.query(MODEL, "hi", model_parameters={"cache_control": {"type": "ephemeral"}}),
+        "model_parameters: cache_control marks the system prompt, which all rows share, and there is none",
+    ),
     (
         lambda c: c.query(MODEL, "hi", temperature=0),  # type: ignore[call-overload]
-        "temperature: no such argument; there are api, images, instructions, model_parameters, request_tags, "
+        "temperature: no such argument; there are api, files, images, instructions, model_parameters, request_tags, "
         "response_format, and the model's parameters go into model_parameters",
     ),
     (lambda c: c.embed(VECTORS, ["hi"], instructions="no"), "instructions: no such argument; there are api, model_"),  # type: ignore[call-overload]
@@ -239,9 +244,18 @@ def test_a_wrong_argument_is_told_in_one_line_before_anything_is_sent(
 
 
 def test_what_is_allowed_is_not_refused(bench: Bench) -> None:
-    image = Image(b"...", "image/png")
-    answer = bench.open().query(MODEL, "hi", response_format=ResponseFormat(), images=[image], instructions="Be short.")
+    file = File(b"...", "image/png")
+    answer = bench.open().query(MODEL, "hi", response_format=ResponseFormat(), files=[file], instructions="Be short.")
     assert "hi" in answer
+
+
+def test_older_names_warn_and_work(bench: Bench) -> None:
+    with pytest.warns(DeprecationWarning, match=r"gb\.Image is called gb\.File now"):
+        image = gateway_batch.Image(b"...", "image/png")  # type: ignore[operator]
+    assert isinstance(image, File)
+    with pytest.warns(DeprecationWarning, match="images: the option is called files now"):
+        assert "hi" in bench.open().query(MODEL, "hi", images=[image], files=[File(b"%PDF-", "application/pdf")])
+    assert [part["type"] for part in bench.body()["messages"][0]["content"]] == ["text", "file", "image_url"]
 
 
 def test_a_token_is_not_shown(bench: Bench) -> None:

@@ -74,7 +74,7 @@ def test_no_rows_need_no_plan(planner: Planner, seen: list[Any]) -> None:
 @pytest.mark.parametrize("file", [None, b"png"])
 def test_a_file_that_is_null_is_a_file(planner: Planner, seen: list[Any], file: bytes | None) -> None:
     list(answer_texts(planner, iter([batch(["a"], file=file)])))
-    assert seen[0].inputs == (Input.REQUEST, Input.TAGS, Input.CONDITION, Input.IMAGES)
+    assert seen[0].inputs == (Input.REQUEST, Input.TAGS, Input.CONDITION, Input.FILES)
     assert seen[1][3] == [file]
 
 

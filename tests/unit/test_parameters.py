@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from gateway_batch.apis import api_for
 from gateway_batch.apis.model_families import output_ceiling, wants_completion_tokens
 from gateway_batch.apis.parameter_table import TABLE, Dialect
 from gateway_batch.apis.parameters import ParameterFault, mapped_parameters, parameters_for_call, unsupported_names
-from gateway_batch.types import InferenceRequest, Service
+from gateway_batch.errors import CallError
+from gateway_batch.types import InferenceRequest, ResponseFormat, Service
 from tests.unit.test_vendor_types import JUDGES
 
 ROUTES = {
@@ -50,6 +52,7 @@ VALUES: dict[str, Any] = {
     "labels": {"a": "b"},
     "cachedContent": "cachedContents/1",
     "toolConfig": {"functionCallingConfig": {"mode": "NONE"}},
+    "cache_control": {"type": "ephemeral"},
     "tools": [],
     "store": True,
     "response_format": {"type": "text"},
@@ -58,6 +61,7 @@ VALUES: dict[str, Any] = {
 NOT_THE_SDKS = {
     (Dialect.CHAT, "top_k"),
     (Dialect.CHAT, "thinking.budget_tokens"),
+    (Dialect.CHAT, "cache_control"),
     (Dialect.MESSAGES, "temperature"),
     (Dialect.MESSAGES, "top_p"),
     (Dialect.MESSAGES, "top_k"),
@@ -97,12 +101,28 @@ def test_parameters_that_changed_are_mapped_anew() -> None:
     assert parameters_for_call(given, Dialect.GEMINI, service) != first
 
 
+def test_one_is_not_taken_for_true() -> None:
+    service = Service(endpoint="e", api="gemini/v1/generateContent", url="https://h/r", model="m")
+    asked = [parameters_for_call({"logprobs": value}, Dialect.GEMINI, service) for value in (1, True, 1)]
+    configs = [each["generationConfig"] for each in asked]
+    assert configs == [{"logprobs": 1}, {"responseLogprobs": True}, {"logprobs": 1}]
+
+
+@pytest.mark.parametrize("dialect", [Dialect.CHAT, Dialect.MESSAGES])
+def test_a_mark_for_the_prompt_cache_needs_something_to_mark(dialect: Dialect) -> None:
+    service = Service(endpoint="e", api=ROUTES[dialect], url="https://h", model="m")
+    call = InferenceRequest("x", {"cache_control": {"type": "ephemeral"}}, response_format=ResponseFormat())
+    with pytest.raises(CallError, match="cache_control marks the system prompt, which all rows share, and there is"):
+        api_for(service.api).build(call, service)
+
+
 @pytest.mark.parametrize(("dialect", "row", "name"), SAID)
 def test_the_vendors_types_take_each_parameter_by_each_name(dialect: Dialect, row: str, name: str) -> None:
     service = Service(endpoint="e", api=ROUTES[dialect], url="https://h", model=MODELS.get(dialect, "m"))
     given = as_given(name, value_of(row, dialect))
-    plain = orjson.loads(api_for(service.api).build(InferenceRequest("x"), service).body)
-    body = orjson.loads(api_for(service.api).build(InferenceRequest("x", given), service).body)
+    asked = InferenceRequest("x", instructions="Be short.")
+    plain = orjson.loads(api_for(service.api).build(asked, service).body)
+    body = orjson.loads(api_for(service.api).build(replace(asked, parameters=given), service).body)
     assert body != plain
     if (dialect, row) not in NOT_THE_SDKS:
         JUDGES[ROUTES[dialect].split("/", 2)[2]](body)
@@ -158,6 +178,11 @@ def test_what_a_format_does_not_have_is_refused_by_name(dialect: Dialect, name: 
         ),
         (Dialect.GEMINI, {"logprobs": 2}, {"generationConfig": {"logprobs": 2}}),
         (
+            Dialect.MESSAGES,
+            {"cache_control": {"type": "ephemeral"}, "max_tokens": 5},
+            {"cache_control": {"type": "ephemeral"}, "max_tokens": 5},
+        ),
+        (
             Dialect.GEMINI,
             {"thinking": {"type": "enabled", "budget_tokens": 9}},
             {"generationConfig": {"thinkingConfig": {"thinkingBudget": 9}}},
@@ -179,6 +204,10 @@ def test_parameters_go_where_the_format_has_them(dialect: Dialect, given: dict[s
         (Dialect.MESSAGES, {"metadata": {"team": "x"}}, r"metadata: .*metadata\.user_id"),
         (Dialect.MESSAGES, {"service_tier": "flex"}, "has no tier 'flex'"),
         (Dialect.GEMINI, {"reasoning_effort": "none"}, "must be one of minimal"),
+        (Dialect.MESSAGES, {"cache_control": True}, "cache_control: must be an object such as"),
+        (Dialect.CHAT, {"cache_control": "ephemeral"}, "cache_control: must be an object such as"),
+        (Dialect.RESPONSES, {"cache_control": {}}, "cache_control: Responses has no such .*by itself: leave it out"),
+        (Dialect.GEMINI, {"cache_control": {}}, "cache_control: generateContent has no such .*by itself"),
         (Dialect.GEMINI, {"reasoning": {"summary": "auto"}}, r"reasoning\.summary: generateContent has no"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway_batch.apis import api_for
+from gateway_batch.apis.endings import CUT_OFF, WITHHELD
 from gateway_batch.apis.reading import read_answer
 from gateway_batch.devgateway.real_answers import (
     ANSWER_MARKER,
@@ -68,6 +69,16 @@ def test_a_real_answer_is_read_as_what_it_means(answer: RealAnswer) -> None:
     usage = paid.usage
     assert (usage.input_tokens, usage.output_tokens) == (answer.input_tokens, answer.output_tokens)
     assert (usage.reasoning_tokens, usage.cache_read_tokens) == (answer.reasoning_tokens, answer.cache_read_tokens)
+
+
+def test_answers_that_were_cut_off_or_withheld_are_known_by_their_finish_reasons() -> None:
+    reasons = {answer.name: (answer.finish_reason or "").lower() for answer in EVERY}
+    cut = {name: reason for name, reason in reasons.items() if "-cut-" in name or "window-full" in name}
+    assert set(cut.values()) <= CUT_OFF
+    assert len(cut) >= 9
+    withheld = {reasons[answer.name] for answer in EVERY if answer.kind == "policy" and answer.finish_reason}
+    assert withheld - WITHHELD == {"stop", "completed", "failed"}, "what refuses in other words is known by its kind"
+    assert {name for name, reason in reasons.items() if reason in CUT_OFF} == cut.keys()
 
 
 def test_the_entries_are_whole() -> None:

@@ -24,6 +24,7 @@ def test_the_parameters_are_these_in_this_order() -> None:
         "api",
         "when",
         "details",
+        "systemPrompt",
     )
 
 

@@ -16,8 +16,9 @@ from openai.types.responses.response_create_params import ResponseCreateParamsNo
 from pydantic import ConfigDict, TypeAdapter
 
 CASES = sorted((Path(__file__).parents[1] / "golden" / "apis").glob("*.json"))
-# Databricks' own `reasoning`; sampling settings, which Anthropic's SDK has dropped but its older models take.
-FOREIGN = {"chat_parameters", "anthropic_parameters"}
+# Databricks' own `reasoning`, and `cache_control`, which OpenAI doesn't have; sampling settings, which Anthropic's SDK
+# has dropped but its older models take.
+FOREIGN = {"chat_parameters", "chat_prompt_cache", "anthropic_parameters"}
 
 
 def judge_of(typed_dict: Any) -> Callable[[Any], Any]:

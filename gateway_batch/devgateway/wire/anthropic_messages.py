@@ -105,9 +105,13 @@ class AnthropicTokenCount:
 
 
 def _asked(body: JsonObject) -> Ask:
-    turns, images = _turns(body)
+    turns, images, cached_turns = _turns(body)
     return Ask(
-        model=fields.required_text(body, "model"), turns=turns, images=images, stream=fields.flag(body, "stream")
+        model=fields.required_text(body, "model"),
+        turns=turns,
+        images=images,
+        cached_turns=len(turns) if body.get("cache_control") else cached_turns,
+        stream=fields.flag(body, "stream"),
     )
 
 
@@ -130,15 +134,19 @@ def _choice(body: JsonObject, tools: list[JsonObject]) -> Choice | None:
     raise invalid("tool_choice.type must be one of auto, any, tool and none.")
 
 
-def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
+def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int, int]:
+    """The turns, the number of their images, and that of those to be cached."""
     system, images = fields.content(body.get("system"), _IMAGES, "system")
     turns = [Turn("system", system)] if system else []
+    cached = len(turns) if fields.is_marked(body.get("system")) else 0
     for message in fields.objects(body, "messages"):
         role = fields.role_of(message, _ROLES, "messages")
         text, pictures = fields.content(message.get("content"), _IMAGES, "messages[].content")
         turns.append(Turn(role, text))
         images += pictures
-    return tuple(turns), images
+        if fields.is_marked(message.get("content")):
+            cached = len(turns)
+    return tuple(turns), images, cached
 
 
 def _schema(body: JsonObject) -> JsonSchema | None:
@@ -187,9 +195,9 @@ def _ending(exchange: Exchange) -> JsonObject:
 def _usage(exchange: Exchange) -> JsonObject:
     tokens = exchange.answer.tokens
     return {
-        "input_tokens": tokens.input_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
+        "input_tokens": tokens.input_tokens - tokens.cache_creation_tokens - tokens.cache_read_tokens,
+        "cache_creation_input_tokens": tokens.cache_creation_tokens,
+        "cache_read_input_tokens": tokens.cache_read_tokens,
         "output_tokens": tokens.output_tokens,
     }
 

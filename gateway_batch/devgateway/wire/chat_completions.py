@@ -41,11 +41,12 @@ class ChatCompletions:
     def read(self, body: JsonObject, parameters: Mapping[str, str]) -> Ask:
         """The request; refuses `store` and `tools[].function.strict`, as Databricks does."""
         _check_refused(body)
-        turns, images = _turns(body)
+        turns, images, cached_turns = _turns(body)
         ask = Ask(
             model=fields.required_text(body, "model"),
             turns=turns,
             images=images,
+            cached_turns=cached_turns,
             max_tokens=fields.positive_integer(body, "max_tokens")
             or fields.positive_integer(body, "max_completion_tokens"),
             stop=fields.stop_marks(body.get("stop")),
@@ -92,12 +93,16 @@ class ChatCompletions:
 
 
 def usage(tokens: TokenCounts) -> JsonObject:
-    """Token counts in this format's words."""
-    return {
+    """Token counts in this format's words; those of the prompt cache where it had a part."""
+    counts: JsonObject = {
         "prompt_tokens": tokens.input_tokens,
         "completion_tokens": tokens.output_tokens,
         "total_tokens": tokens.total_tokens,
     }
+    if tokens.cache_read_tokens or tokens.cache_creation_tokens:
+        counts["cache_read_input_tokens"] = tokens.cache_read_tokens
+        counts["cache_creation_input_tokens"] = tokens.cache_creation_tokens
+    return counts
 
 
 def response_schema(value: Any) -> JsonSchema | None:
@@ -163,14 +168,17 @@ def _check_refused(body: JsonObject) -> None:
     fields.in_range(body, "top_p", 0, 1)
 
 
-def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int]:
-    turns, images = [], 0
+def _turns(body: JsonObject) -> tuple[tuple[Turn, ...], int, int]:
+    """The turns, the number of their images, and that of those to be cached."""
+    turns, images, cached = [], 0, 0
     for message in fields.objects(body, "messages"):
         role = fields.role_of(message, _ROLES, "messages")
         text, pictures = fields.content(message.get("content"), _IMAGES, "messages[].content")
         turns.append(Turn(role, text))
         images += pictures
-    return tuple(turns), images
+        if fields.is_marked(message.get("content")):
+            cached = len(turns)
+    return tuple(turns), images, cached
 
 
 def _head(exchange: Exchange, kind: str) -> JsonObject:

@@ -122,6 +122,11 @@ def role_of(message: JsonObject, roles: Mapping[str, str], where: str) -> str:
     return roles[role]
 
 
+def is_marked(value: object) -> bool:
+    """Whether a message's content has a part with `cache_control`."""
+    return isinstance(value, list) and any(isinstance(part, dict) and part.get("cache_control") for part in value)
+
+
 def content(value: object, images: Iterable[str], where: str = "content") -> tuple[str, int]:
     """A message's content, a string or typed parts, as its text and the number of its images.
 

@@ -30,7 +30,7 @@ class Input(StrEnum):
     REQUEST = "request"
     TAGS = "requestTags"
     CONDITION = "when"
-    IMAGES = "files"
+    FILES = "files"
     LABELS = "labels"
 
 

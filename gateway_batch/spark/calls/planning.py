@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyspark.errors import PySparkException
 from pyspark.sql import types as t
 
-from gateway_batch.apis import task_of
+from gateway_batch.apis import prompt_cache, task_of
 from gateway_batch.config import SCORING, GatewayConfig, resolve_service
 from gateway_batch.engine.runtime import RuntimeSettings
 from gateway_batch.errors import ConfigError, ai_function_error
@@ -34,10 +34,21 @@ DETAILS: dict[str, t.DataType] = {
     "outputTokens": t.LongType(),
     "cacheReadInputTokens": t.LongType(),
     "cacheCreationInputTokens": t.LongType(),
+    "reasoningTokens": t.LongType(),
+    "finishReason": t.StringType(),
 }
 """What `details` adds to a row's result, by the words of the usage table; tokens of failed rows are in that alone."""
 
-CONSTANTS = ("endpoint", "returnType", "failOnError", "modelParameters", "responseFormat", "api", "details")
+CONSTANTS = (
+    "endpoint",
+    "returnType",
+    "failOnError",
+    "modelParameters",
+    "responseFormat",
+    "api",
+    "details",
+    "systemPrompt",
+)
 
 
 @dataclass(frozen=True)
@@ -99,8 +110,14 @@ class Planner:
             if given is None
             else check_model_parameters(given, service.endpoint, service.api, is_struct=is_struct, model=service.model)
         )
-        if Input.IMAGES in inputs and task is not Task.CHAT:
-            raise invalid_value(function, "files", f"is for chat models, and {service.endpoint} is none")
+        system_prompt = constants.text("systemPrompt")
+        if system_prompt is not None and not system_prompt.strip():  # as a variable may have it; services refuse it
+            system_prompt = None
+        for name, is_given in (("files", Input.FILES in inputs), ("systemPrompt", system_prompt is not None)):
+            if is_given and task is not Task.CHAT:
+                raise invalid_value(function, name, f"is for chat models, and {service.endpoint} is none")
+        if prompt_cache.PARAMETER in parameters and system_prompt is None:
+            raise invalid_value(function, "modelParameters", f"has no use here: {prompt_cache.NEEDS_SYSTEM_PROMPT}")
         details = constants.flag("details", default=False)
         if details and self.texts:
             raise invalid_value(function, "details", "is not to be had in SQL on Spark Connect, but in gb.functions")
@@ -112,6 +129,7 @@ class Planner:
             inputs,
             answer_type,
             parameters=json.dumps(parameters),
+            instructions=system_prompt,
             response_format=response_format,
             fail_on_error=fail_on_error,
             shape=Shape.RESULT if self.texts and not fail_on_error else Shape.VALUE,

@@ -81,6 +81,7 @@ AI_QUERY = Signature(
         "api",
         "when",
         "details",
+        "systemPrompt",
     ),
     required=2,
     positional=4,

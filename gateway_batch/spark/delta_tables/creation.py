@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 
 from pyspark.sql import SparkSession
 from pyspark.sql import types as t
@@ -50,6 +51,20 @@ def make_table(spark: SparkSession, table: str, statement: str) -> None:
                 return
         time.sleep(pause_s)
     spark.sql(statement)
+
+
+def add_columns(spark: SparkSession, table: str, columns: Iterable[str]) -> None:
+    """Adds columns to a table, behind those that it has.
+
+    Args:
+        spark: a session that may.
+        table: the table's name.
+        columns: each with its type, and what else DDL says of it.
+
+    Raises:
+        PySparkException: it may not.
+    """
+    spark.sql(f"ALTER TABLE {quoted(table)} ADD COLUMNS ({', '.join(columns)})")
 
 
 def _take_as_it_lies(spark: SparkSession, table: str) -> bool:

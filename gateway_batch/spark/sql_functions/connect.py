@@ -167,7 +167,7 @@ def _input(name: Input, column: Column, *, record: bool = False, in_array: bool 
             return column.cast("MAP<STRING, STRING>")
         case Input.CONDITION:
             return column.cast("BOOLEAN")
-        case Input.IMAGES:
+        case Input.FILES:
             return column.cast("BINARY")
         case Input.LABELS:
             return column.cast("ARRAY<STRING>") if in_array else _text(column)

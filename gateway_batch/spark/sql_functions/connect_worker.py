@@ -81,7 +81,7 @@ def _ai_query(planner: Planner, given: JsonObject, first: Columns) -> Call:
     given["modelParameters"] = _parameters(given.get("modelParameters"))
     _, requests, files, _, _ = first
     has_files = files[0].as_py() != NO_FILE
-    inputs = (Input.REQUEST, Input.TAGS, Input.CONDITION, *((Input.IMAGES,) if has_files else ()))
+    inputs = (Input.REQUEST, Input.TAGS, Input.CONDITION, *((Input.FILES,) if has_files else ()))
     constants = _constants(AI_QUERY.function, CONSTANTS, given)
     record = _is_record(planner, constants, requests)
     planned = planner.ai_query(constants, inputs, record=record)

@@ -33,7 +33,7 @@ _TEXT_MAP = t.MapType(t.StringType(), t.StringType())
 _INPUT_TYPES: dict[Input, t.DataType] = {
     Input.TAGS: _TEXT_MAP,
     Input.CONDITION: t.BooleanType(),
-    Input.IMAGES: t.BinaryType(),
+    Input.FILES: t.BinaryType(),
 }
 
 

@@ -27,6 +27,8 @@ def with_details(result: InferenceResult) -> dict[str, Any]:
         "outputTokens": usage.output_tokens,
         "cacheReadInputTokens": usage.cache_read_tokens,
         "cacheCreationInputTokens": usage.cache_creation_tokens,
+        "reasoningTokens": usage.reasoning_tokens,
+        "finishReason": result.finish_reason,
     }
 
 
@@ -38,6 +40,7 @@ def failure_details(error: CallError, function: str) -> dict[str, Any]:
         "errorClass": shown.error_class,
         "errorKind": error.kind.value,
         "eventId": error.event_id,
+        "finishReason": None if error.paid is None else error.paid.finish_reason,
     }
 
 

@@ -9,8 +9,8 @@ from gateway_batch.figures.tokens import MOST_TOKENS
 from gateway_batch.response_cache import Fits
 from gateway_batch.types import Task
 
-_TEXTS = ("eventId", "model")
-_COUNTS = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+_TEXTS = ("eventId", "model", "finishReason")
+_COUNTS = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens", "reasoningTokens")
 
 
 def fits_of(task: Task, *, details: bool) -> Fits | None:

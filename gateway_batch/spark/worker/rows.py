@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.apis import task_of
+from gateway_batch.apis.files import NAMES, media_type_of
 from gateway_batch.errors import AiFunctionError, CallError, ErrorKind
 from gateway_batch.spark.calls.call_plan import CallPlan, Input, Shape
 from gateway_batch.spark.calls.classification import Classifier
@@ -18,11 +19,9 @@ from gateway_batch.spark.calls.instructions import Asked
 from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import check_names
 from gateway_batch.spark.sql_types.record_json import name_given_twice, without_nan
-from gateway_batch.types import AnyRequest, EmbeddingRequest, Image, InferenceRequest, RecordRequest, Task
+from gateway_batch.types import AnyRequest, EmbeddingRequest, File, InferenceRequest, RecordRequest, Task
 
 RowRequest = AnyRequest | CallError | None
-
-_SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
 def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowRequest]]:
@@ -35,24 +34,24 @@ def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowR
         return partial(_classified, _classification(plan.classifier, dict(plan.tags), plan.service.model))
     make = _maker(plan)
 
-    def row(request: Any, tags: Any, image: Any) -> RowRequest:
+    def row(request: Any, tags: Any, file: Any) -> RowRequest:
         for cell in (request, tags):
             if isinstance(cell, CallError):
                 return cell
-        return make(request, tags, image)
+        return make(request, tags, file)
 
     def read(columns: tuple[pa.Array, ...]) -> list[RowRequest]:
         cells = {name: _cells(name, column) for name, column in zip(plan.inputs, columns, strict=True)}
         requests = cells[Input.REQUEST]
         if (condition := cells.get(Input.CONDITION)) is not None:
             requests = [request if true else None for request, true in zip(requests, condition, strict=True)]
-        images, tags = cells.get(Input.IMAGES), cells.get(Input.TAGS)
-        if images is None and tags is None:
+        files, tags = cells.get(Input.FILES), cells.get(Input.TAGS)
+        if files is None and tags is None:
             return [None if request is None else row(request, None, None) for request in requests]
         return [
             None
-            if request is None or (images is not None and images[place] is None)
-            else row(request, tags and tags[place], images and images[place])
+            if request is None or (files is not None and files[place] is None)
+            else row(request, tags and tags[place], files and files[place])
             for place, request in enumerate(requests)
         ]
 
@@ -115,16 +114,16 @@ def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
     constant_tags = dict(plan.tags)
     record_type = None if plan.record_type is None else _parse_datatype_json_string(plan.record_type)
 
-    def embedding(text: str, tags: Any, image: bytes | None) -> RowRequest:
+    def embedding(text: str, tags: Any, file: bytes | None) -> RowRequest:
         return EmbeddingRequest((text,), parameters, _row_tags(constant_tags, tags))
 
-    def pair(texts: list[str | None], tags: Any, image: bytes | None) -> RowRequest:
+    def pair(texts: list[str | None], tags: Any, file: bytes | None) -> RowRequest:
         both = tuple(text for text in texts if text is not None)
         return EmbeddingRequest(both, parameters, constant_tags) if len(both) == len(texts) else None
 
-    def chat(text: str, tags: Any, image: bytes | None) -> RowRequest:
+    def chat(text: str, tags: Any, file: bytes | None) -> RowRequest:
         try:
-            images = () if image is None else (_image(image),)
+            files = () if file is None else (_file(file),)
         except CallError as error:
             return error
         return InferenceRequest(
@@ -133,12 +132,12 @@ def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
             _row_tags(constant_tags, tags),
             plan.instructions,
             plan.response_format,
-            images,
+            files,
         )
 
     first = True
 
-    def record(json: str, tags: Any, image: bytes | None) -> RowRequest:
+    def record(json: str, tags: Any, file: bytes | None) -> RowRequest:
         nonlocal first
         if first:  # a client of Spark Connect doesn't know a Column's type, and has not looked
             check_names(plan.function, name_given_twice(json))
@@ -157,8 +156,9 @@ def _row_tags(constant: Mapping[str, str], row: Iterable[tuple[str, str | None]]
     return {**constant, **{key: value for key, value in row if value is not None}} if row else constant
 
 
-def _image(data: bytes) -> Image:
-    for signature, media_type in _SIGNATURES.items():
-        if data.startswith(signature):
-            return Image(data, media_type)
-    raise CallError(ErrorKind.BAD_REQUEST, f"files holds neither a JPEG nor a PNG image ({len(data)} bytes)")
+def _file(data: bytes) -> File:
+    media_type = media_type_of(data)
+    if media_type is None:
+        known = ", ".join(NAMES.values())
+        raise CallError(ErrorKind.BAD_REQUEST, f"files: {len(data):,} bytes that are none of {known}")
+    return File(data, media_type)
