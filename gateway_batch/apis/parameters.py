@@ -139,6 +139,14 @@ def mapped_parameters(parameters: Mapping[str, Any], dialect: Dialect, model: st
     return body
 
 
+def most_output(parameters: Mapping[str, Any]) -> int | None:
+    """How many tokens an answer may have, by any name of the parameter; None where it isn't given."""
+    inner = parameters.get("generationConfig")
+    given = {**inner, **parameters} if isinstance(inner, Mapping) else parameters
+    found = (given.get(name) for name in TABLE[0].names)
+    return next((each for each in found if isinstance(each, int) and not isinstance(each, bool)), None)
+
+
 def _flattened(parameters: Mapping[str, Any], dialect: Dialect) -> JsonObject:
     """Members of objects by their path, where the table knows them or the object is not the format's own."""
     found: JsonObject = {}

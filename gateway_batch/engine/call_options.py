@@ -12,6 +12,7 @@ import orjson
 from gateway_batch.apis import api_for, prompt_cache
 from gateway_batch.apis.parameters import ParameterFault, hint_for, mapped_parameters
 from gateway_batch.errors import ConfigError
+from gateway_batch.json_data.json_schemas import SchemaFault, validator_of
 from gateway_batch.types import File, ResponseFormat, Service
 
 
@@ -35,7 +36,8 @@ class QueryOptions(CallOptions, total=False):
 
     Attributes:
         instructions: what stands before the prompt as the system's word.
-        response_format: the JSON to answer with; None for text.
+        response_format: the JSON to answer with; None for text. A text that is not it is an error of the kind
+            `invalid_response`.
         files: pictures and documents that the prompt is about.
         images: an older name of `files`.
     """
@@ -106,6 +108,11 @@ def check_values(options: QueryOptions) -> None:
         if not isinstance(answer, ResponseFormat):
             raise ConfigError(f"response_format: must be a ResponseFormat, not {type(answer).__name__}")
         _check_json(answer.schema, "response_format")
+        if answer.schema is not None:
+            try:
+                validator_of(answer.schema)
+            except SchemaFault as fault:
+                raise ConfigError(f"response_format: the schema is none: {fault}") from None
     if options.get("images"):
         warnings.warn("images: the option is called files now", DeprecationWarning, stacklevel=4)
     files_of(options)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from gateway_batch.apis import task_of
+from gateway_batch.apis.promised_json import NotAsPromised, promised_json
 from gateway_batch.config import CHAT, EMBEDDINGS, GatewayConfig, resolve_service
 from gateway_batch.engine.call_options import (
     CallOptions,
@@ -24,7 +26,7 @@ from gateway_batch.engine.call_options import (
 from gateway_batch.engine.concurrency_window import answer_all
 from gateway_batch.engine.embedding_batches import BatchEmbedder, BatchSize, batch_texts, vectors_of
 from gateway_batch.engine.runtime import Runtime
-from gateway_batch.errors import CallError, ConfigError
+from gateway_batch.errors import CallError, ConfigError, ErrorKind, MalformedError
 from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.types import (
     Answer,
@@ -63,7 +65,7 @@ class ClientCalls:
         service = self._service(endpoint, options, CHAT)
         check_text(request, "request")
         (call,) = self._prompts([request], service, options)
-        infer, read = self._infer(service), _reader(service, details=details)
+        infer, read = _checking(self._infer(service), options), _reader(service, details=details)
 
         async def work() -> Any:
             return read(await infer(call))
@@ -78,7 +80,8 @@ class ClientCalls:
         service = self._service(endpoint, options, CHAT)
         calls = self._prompts(texts_of(requests, "requests"), service, options)
         read, workers = _reader(service, details=details), self._runtime.settings.workers
-        infer = _reporting(self._infer(service), len(calls), lambda _: 1, options.get("progress"))
+        checking = _checking(self._infer(service), options)
+        infer = _reporting(checking, len(calls), lambda _: 1, options.get("progress"))
 
         async def work() -> Any:
             answers = await answer_all(calls, infer, workers=workers, fail_fast=fail_on_error)
@@ -149,6 +152,28 @@ class ClientCalls:
             return await client.infer(call, service, caller, deadline)
 
         return infer
+
+
+def _checking(
+    infer: Callable[..., Awaitable[InferenceResult]], options: QueryOptions
+) -> Callable[[InferenceRequest], Awaitable[InferenceResult]]:
+    """`infer`, failing for an answer that is not the JSON which `response_format` asks for."""
+    wanted = options.get("response_format")
+    if wanted is None:
+        return infer
+    read = promised_json(wanted, "response_format")
+
+    async def infer_and_check(call: InferenceRequest) -> InferenceResult:
+        result = await infer(call)
+        try:
+            read(result.value)
+        except NotAsPromised as error:
+            failure = MalformedError(ErrorKind.INVALID_RESPONSE, str(error), paid=replace(result, value=""))
+            failure.event_id, failure.was_sent = result.event_id, True
+            raise failure from None
+        return result
+
+    return infer_and_check
 
 
 def _reader(service: Service, *, details: bool) -> Callable[[InferenceResult], Any]:

@@ -19,6 +19,7 @@ import orjson
 from gateway_batch.admission import Limiter, Size, Slot
 from gateway_batch.apis import api_for
 from gateway_batch.apis.endings import check_whole_json
+from gateway_batch.apis.parameters import most_output
 from gateway_batch.apis.reading import read_answer
 from gateway_batch.apis.refused_parameters import RefusedParameters, refused_parameter, without
 from gateway_batch.apis.registry import Api
@@ -338,8 +339,7 @@ def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:
 def _size(request: HttpRequest, call: AnyRequest, service: Service) -> Size:
     if not isinstance(call, InferenceRequest):
         return Size(len(request.body), 0, service.price)
-    most = (call.parameters.get(name) for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"))
-    return Size(len(request.body), next((each for each in most if isinstance(each, int)), None), service.price)
+    return Size(len(request.body), most_output(call.parameters), service.price)
 
 
 def _may_be_too_large(call: AnyRequest, failure: CallError) -> bool:

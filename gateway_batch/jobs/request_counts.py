@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from gateway_batch.apis import task_of
+from gateway_batch.apis.parameters import most_output
 from gateway_batch.config import GatewayConfig
 from gateway_batch.jobs.extrapolation import Interval
 from gateway_batch.pricing.token_counts import PER_IMAGE, PER_MESSAGE, count_tokens
@@ -119,8 +120,7 @@ def assumed(
         counted: the requests.
         output_tokens: of an answer; None: `max_tokens`, else 200.
     """
-    most = next((parameters[name] for name in ("max_tokens", "max_completion_tokens") if name in parameters), None)
-    task = task_of(service.api)
+    most, task = most_output(parameters), task_of(service.api)
     each = 0 if task is not Task.CHAT else output_tokens if output_tokens is not None else int(most or OUTPUT_TOKENS)
     answered = counted.requests * each
     assumptions = [of_price(service, price), of_input(service)]

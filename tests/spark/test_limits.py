@@ -84,6 +84,20 @@ def test_tokens_stop_within_what_is_in_flight_and_the_ledger_agrees(
     assert own_classes(gateway, server) == {}
 
 
+def test_reasoning_outside_the_completions_tokens_counts_for_the_budget(
+    spark: SparkSession, register_shared: Register, server: RunningGateway
+) -> None:
+    """Each answer has 1 token of completion, and 386 of reasoning."""
+    server.configure(faults=[{"answer": "xai-reasoning-outside-completion"}])
+    gateway = register_shared(budget={"max_total_tokens": 2_000}, max_concurrency=2)
+    answered = sum(row.a.result is not None for row in ask(spark))
+    used = tokens(gateway)
+    assert set(used) == {12 + 1 + 386}
+    assert answered == len(used) == server.stats()["requests"]
+    assert 2_000 <= sum(used) <= 2_000 + 2 * 399
+    assert own_classes(gateway, server) == {}
+
+
 def test_a_spent_budget_fails_the_query_and_its_other_tries_pay_nothing(
     spark: SparkSession, register_shared: Register, server: RunningGateway
 ) -> None:

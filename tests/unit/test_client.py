@@ -214,6 +214,10 @@ WRONG: list[tuple[Callable[[Client], object], str]] = [
     (lambda c: c.query(MODEL, "hi", model_parameters={"x": [float("nan")]}), "model_parameters: must be JSON values"),
     (lambda c: c.query(MODEL, "hi", instructions=b"no"), "instructions: must be text"),  # type: ignore[call-overload]
     (
+        lambda c: c.query(MODEL, "hi", response_format=ResponseFormat({"type": 5})),
+        "response_format: the schema is none",
+    ),
+    (
         lambda c: c.query(MODEL, "hi", response_format={"type": "json_object"}),  # type: ignore[call-overload]
         "response_format: must be a ResponseFormat, not dict",
     ),
@@ -244,9 +248,32 @@ def test_a_wrong_argument_is_told_in_one_line_before_anything_is_sent(
 
 
 def test_what_is_allowed_is_not_refused(bench: Bench) -> None:
-    file = File(b"...", "image/png")
-    answer = bench.open().query(MODEL, "hi", response_format=ResponseFormat(), files=[file], instructions="Be short.")
-    assert "hi" in answer
+    client, file = bench.open(), File(b"...", "image/png")
+    assert "hi" in client.query(MODEL, "hi", files=[file], instructions="Be short.")
+    assert client.query(MODEL, '{"hi": 1}', response_format=ResponseFormat()) == '{"hi": 1}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ('{"a": 1}', None),
+        ('{"a": 1.5}', "the answer breaks the schema of response_format at properties/a/type"),
+        ("[1]", "the answer breaks the schema of response_format at type"),
+        ("It is 1.", "the answer is not the JSON that response_format asks for"),
+    ],
+)
+def test_an_answer_is_the_json_that_was_asked_for_or_an_error(bench: Bench, answer: str, says: str | None) -> None:
+    wanted = ResponseFormat({"type": "object", "properties": {"a": {"type": "integer"}}})
+    client = bench.open()
+    (found,) = client.query_many(MODEL, [answer], response_format=wanted, fail_on_error=False)
+    if says is None:
+        assert found == answer
+        return
+    assert isinstance(found, CallError)
+    assert (str(found), found.kind) == (says, ErrorKind.INVALID_RESPONSE)
+    (row,) = bench.rows()
+    assert found.event_id == row["invocation_id"], "it was paid for"
+    assert row["status_code"] == 200
 
 
 def test_older_names_warn_and_work(bench: Bench) -> None:

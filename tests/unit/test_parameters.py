@@ -12,7 +12,13 @@ import pytest
 from gateway_batch.apis import api_for
 from gateway_batch.apis.model_families import output_ceiling, wants_completion_tokens
 from gateway_batch.apis.parameter_table import TABLE, Dialect
-from gateway_batch.apis.parameters import ParameterFault, mapped_parameters, parameters_for_call, unsupported_names
+from gateway_batch.apis.parameters import (
+    ParameterFault,
+    mapped_parameters,
+    most_output,
+    parameters_for_call,
+    unsupported_names,
+)
 from gateway_batch.errors import CallError
 from gateway_batch.types import InferenceRequest, ResponseFormat, Service
 from tests.unit.test_vendor_types import JUDGES
@@ -99,6 +105,21 @@ def test_parameters_that_changed_are_mapped_anew() -> None:
     assert parameters_for_call(given, Dialect.GEMINI, service) == first
     given["max_tokens"] = 2
     assert parameters_for_call(given, Dialect.GEMINI, service) != first
+
+
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [
+        *(({name: 7}, 7) for name in TABLE[0].names),
+        ({"generationConfig": {"maxOutputTokens": 7}}, 7),
+        ({"max_tokens": None, "max_completion_tokens": 7}, 7),
+        ({"max_tokens": True}, None),
+        ({"temperature": 0}, None),
+    ],
+)
+def test_the_most_tokens_of_an_answer_are_known_by_each_name(given: dict[str, Any], most: int | None) -> None:
+    assert most_output(given) == most
+    assert TABLE[0].name == "max_tokens"
 
 
 def test_one_is_not_taken_for_true() -> None:

@@ -14,10 +14,9 @@ import pyarrow as pa
 from pyspark.sql.types import _parse_datatype_json_string
 
 from gateway_batch.apis import task_of
-from gateway_batch.apis.wire_schemas import with_missing_nulls
+from gateway_batch.apis.promised_json import NotAsPromised, promised_json
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
 from gateway_batch.json_data import exact_json
-from gateway_batch.json_data.json_schemas import validator_of
 from gateway_batch.spark.calls.call_plan import CallPlan, Shape
 from gateway_batch.spark.calls.planning import DETAILS
 from gateway_batch.spark.sql_types.casting import answer_reader, arrow_type, does_not_fit
@@ -187,20 +186,12 @@ def _similarity(vectors: list[list[float]]) -> float:
 
 def _checker(response_format: ResponseFormat | None, type_name: str) -> Callable[[Any], dict[str, Any]]:
     """A function from an answer's text to the JSON object that it promised to be."""
-    wanted = None if response_format is None else response_format.schema
-    schema = {"type": "object"} if wanted is None else dict(wanted)
-    validator = validator_of(schema)
+    promised = promised_json(response_format, "responseFormat")
 
     def check(answer: Any) -> dict[str, Any]:
         try:
-            text = answer.encode()
-            value = with_missing_nulls(orjson.loads(text), schema)
-            fault = next(validator.iter_errors(value), None)
-        except ValueError:
-            raise does_not_fit(type_name, answer, "the answer is not the JSON that responseFormat asks for") from None
-        if fault is not None:  # by its place in the schema: its message would quote the answer
-            place = "/".join(str(part) for part in fault.schema_path)
-            raise does_not_fit(type_name, answer, f"the answer breaks the schema of responseFormat at {place}")
-        return exact_json.loads(text) if exact_json.has_long_number(text) else value  # type: ignore[no-any-return]
+            return promised(answer)
+        except NotAsPromised as error:
+            raise does_not_fit(type_name, answer, str(error)) from None
 
     return check
