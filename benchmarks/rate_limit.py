@@ -1,4 +1,7 @@
-"""How much of a gateway's rate limit is used, and how many requests it refuses; with and without the limit set."""
+"""How much of a gateway's rate limit is used, and how many requests it refuses; with and without the limit set.
+
+And what single 429s cost that no limit is behind.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 from rich.console import Console
 
+from benchmarks import lone_429s
 from benchmarks.children import Served, Server, run_paced_control, running_server
+from benchmarks.faulty_runs import Run, as_json
 from benchmarks.goals import CONTROL_AT_LEAST, Comparison, Figure, Goal
 from benchmarks.latency import Latency
 from benchmarks.load import MODEL
@@ -75,7 +80,7 @@ def _measure(options: Options, console: Console) -> Report:
                 console.print(
                     f"{repeat} of {options.repeats}, {side}: {ours.share:.1%} used, {ours.refused:.2%} refused"
                 )
-    return _report(runs, options, machine)
+    return _report(runs, lone_429s.measure(options.repeats, console), options, machine)
 
 
 def _run(
@@ -97,7 +102,9 @@ def _used(served: Served, seconds: int) -> Used:
     return used(served.passed, served.refused, _RATE, _WARM_UP_S, seconds)
 
 
-def _report(runs: dict[str, list[Used]], options: Options, machine: dict[str, Any]) -> Report:
+def _report(
+    runs: dict[str, list[Used]], lone: dict[float, list[Run]], options: Options, machine: dict[str, Any]
+) -> Report:
     shares = {side: median(run.share for run in of_side) for side, of_side in runs.items()}
     refused = {side: median(run.refused for run in of_side) for side, of_side in runs.items()}
     later = {side: median(run.refused_later for run in of_side) for side, of_side in runs.items()}
@@ -120,6 +127,7 @@ def _report(runs: dict[str, list[Used]], options: Options, machine: dict[str, An
             Figure(_REFUSED, refused["ai_query"]),
             Figure(_USED_TOLD, shares.get(with_setting)),
             Figure(_REFUSED_TOLD, refused.get(with_setting)),
+            *lone_429s.figures(lone),
         ],
         machine=machine,
         versions=describe_versions(),
@@ -128,10 +136,14 @@ def _report(runs: dict[str, list[Used]], options: Options, machine: dict[str, An
         else f"the paced raw loop itself used only {control:.1%} of the limit: the machine was busy",
         notes=[
             f"Warm-up is the first {_WARM_UP_S} s after the first request. The gateway is a token bucket that answers "
-            "429 with whole seconds of Retry-After. Each run has a gateway of its own, of which nothing is known yet."
+            "429 with whole seconds of Retry-After. Each run has a gateway of its own, of which nothing is known yet.",
+            f"Single 429s, which hit a share of the calls at random: {lone_429s.LOAD}, gb.Client.",
         ]
         + ([] if with_setting in runs else [f"There is no setting {_SETTING} yet."]),
-        measured={side: [asdict(run) for run in of_side] for side, of_side in runs.items()},
+        measured={
+            **{side: [asdict(run) for run in of_side] for side, of_side in runs.items()},
+            **{f"{share:.0%} of single 429s": [as_json(run) for run in of_share] for share, of_share in lone.items()},
+        },
     )
 
 

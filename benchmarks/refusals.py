@@ -1,65 +1,22 @@
-"""What refusals cost: single 429s, rows that never fit, no money, a service that loads, a parameter that is refused."""
+"""What refusals cost: rows that never fit, no money, a service that loads, a parameter that is refused."""
 
 from __future__ import annotations
 
-import tempfile
 import threading
-import time
-from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks.faulty_runs import Run, as_json, ask, faulty_server, told
 from benchmarks.goals import Comparison, Figure, Goal
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.report import Report, Table, WrongRunError
 from benchmarks.suite import Benchmark, Options
-from gateway_batch import Client, GatewayConfig
-from gateway_batch.devgateway import RunningGateway, Settings, running
-from gateway_batch.errors import CallError
+from gateway_batch.devgateway import RunningGateway
 
-_TOKEN = "dapi-0123456789"
-_MODEL = "databricks-gpt-5-4"
-_SLOWER = {0.02: 1.3, 0.05: 1.6, 0.15: 3.0}
 _LOADS_S = 20
 _REFUSED_ROWS = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run.
-
-    Attributes:
-        seconds: it took.
-        requests: that the server got.
-        outcomes: rows by what became of them: `answered`, or the kind of an error.
-        texts: different texts of errors.
-    """
-
-    seconds: float
-    requests: int
-    outcomes: dict[str, int]
-    texts: int
-
-
-def _ask(server: RunningGateway, rows: int, in_flight: int, **settings: Any) -> Run:
-    """Different rows through a client of their own, of which nothing is known before."""
-    server.reset()
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-        config = GatewayConfig.from_env(
-            host=server.host, token=_TOKEN, spool_dir=folder, max_concurrency=in_flight, **settings
-        )
-        texts = [f"row {number} of {time.monotonic_ns()}" for number in range(rows)]
-        with Client(config) as client:
-            began = time.perf_counter()
-            found = client.query_many(_MODEL, texts, fail_on_error=False)
-            seconds = time.perf_counter() - began
-    errors = [each for each in found if isinstance(each, CallError)]
-    outcomes = Counter("answered" if not isinstance(each, CallError) else each.kind.value for each in found)
-    return Run(seconds, server.stats()["requests"], dict(outcomes), len({str(error) for error in errors}))
 
 
 def _measure(options: Options, console: Console) -> Report:
@@ -68,7 +25,7 @@ def _measure(options: Options, console: Console) -> Report:
 
     def times(name: str, rows: int, in_flight: int, faults: list[dict[str, Any]], latency_ms: int) -> float:
         server.configure(latency_ms=latency_ms, faults=faults)
-        measured[name] = [_ask(server, rows, in_flight) for _ in range(options.repeats)]
+        measured[name] = [ask(server, rows, in_flight) for _ in range(options.repeats)]
         if not any("message" in fault or fault.get("status") == 402 for fault in faults):
             for run in measured[name]:
                 if run.outcomes != {"answered": rows}:
@@ -77,18 +34,7 @@ def _measure(options: Options, console: Console) -> Report:
         console.print(f"{name}: {seconds:.2f} s, {measured[name][-1].requests} requests, {measured[name][-1].outcomes}")
         return seconds
 
-    with (
-        tempfile.TemporaryDirectory(prefix="benchmarks-") as folder,
-        running(Settings(port=0, token=_TOKEN, ledger=Path(folder) / "ledger.sqlite")) as server,
-    ):
-        without = times("400 rows, no 429", 400, 32, [], 100)
-        slower = {
-            share: times(
-                f"400 rows, {share:.0%} of 429s", 400, 32, [{"share": share, "status": 429, "retry_after": 1}], 100
-            )
-            / without
-            for share in _SLOWER
-        }
+    with faulty_server() as server:
         never = {"match": "no row has this", "status": 429}
         fitting = times("2,000 rows", 2_000, 64, [never], 50)
         too_large = {
@@ -104,15 +50,11 @@ def _measure(options: Options, console: Console) -> Report:
         console.print(f"loading: {loading}")
         refused = {"status": 400, "message": "Unsupported parameter: 'max_tokens' is not supported with this model."}
         server.configure(latency_ms=50, faults=[refused])
-        hopeless = _ask(server, _REFUSED_ROWS, 64)
+        hopeless = ask(server, _REFUSED_ROWS, 64)
         measured[f"{_REFUSED_ROWS:,} rows, each would be refused"] = [hopeless]
         console.print(f"refused: {hopeless}")
     poor = measured["24 rows, no money"][-1]
     figures = [
-        Figure(Goal(f"times as long with {share:.0%} of 429s", Comparison.AT_MOST, most, ".2f"), slower[share])
-        for share, most in _SLOWER.items()
-    ]
-    figures += [
         Figure(Goal("times as long with rows that never fit", Comparison.AT_MOST, 1.1, ".2f"), unfitting),
         Figure(Goal("seconds until 24 rows failed without money", Comparison.AT_MOST, 1.0, ".2f"), poor.seconds),
         Figure(Goal("requests of 24 rows without money", Comparison.AT_MOST, 24, ".0f"), poor.requests),
@@ -129,14 +71,14 @@ def _measure(options: Options, console: Console) -> Report:
         table=Table(
             ["", "seconds", "requests", "rows"],
             [
-                [name, f"{median(run.seconds for run in runs):.2f}", str(runs[-1].requests), _told(runs[-1].outcomes)]
+                [name, f"{median(run.seconds for run in runs):.2f}", str(runs[-1].requests), told(runs[-1].outcomes)]
                 for name, runs in measured.items()
             ],
         ),
         figures=figures,
         machine=machine,
         versions=describe_versions(),
-        measured={name: [_as_json(run) for run in runs] for name, runs in measured.items()},
+        measured={name: [as_json(run) for run in runs] for name, runs in measured.items()},
     )
 
 
@@ -145,18 +87,9 @@ def _loading(server: RunningGateway) -> Run:
     timer = threading.Timer(_LOADS_S, lambda: server.configure(faults=[]))
     timer.start()
     try:
-        return _ask(server, 1_000, 64)
+        return ask(server, 1_000, 64)
     finally:
         timer.cancel()
-
-
-def _as_json(run: Run) -> dict[str, Any]:
-    """A run as JSON has it."""
-    return {"seconds": run.seconds, "requests": run.requests, "outcomes": run.outcomes, "texts": run.texts}
-
-
-def _told(outcomes: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(outcomes.items()))
 
 
 BENCHMARKS = [Benchmark("refusals", "what refusals cost the other rows", _measure, Options(repeats=3), 3)]

@@ -5,21 +5,26 @@ from __future__ import annotations
 import io
 import pickletools
 
+import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from tests.spark.conftest import MODEL, TOKEN, Register
 
-SECRET = "dapi-PLANTED-TOKEN-7f3a"
+SECRET, FIELD_SECRET = "dapi-PLANTED-TOKEN-7f3a", "PLANTED-FIELD-19c4"
 
 
-def test_the_pickled_command_holds_no_token(spark: SparkSession, register: Register, texts: DataFrame) -> None:
-    register(endpoints={"own": {"base_url": "http://127.0.0.1:9/v1", "token": SECRET}})
+def test_the_pickled_command_holds_no_token(
+    spark: SparkSession, register: Register, texts: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_A_FIELD", FIELD_SECRET)
+    fields = {"headers": {"x-project": "Key env:OF_A_FIELD"}, "query": {"sig": "env:OF_A_FIELD"}}
+    register(endpoints={"own": {"base_url": "http://127.0.0.1:9/v1", "token": SECRET, **fields}})
     for endpoint in (MODEL, "own"):
         command = _pickled_command(texts.selectExpr(f"ai_query('{endpoint}', text_column) AS a"))
         dissected = io.StringIO()
         pickletools.dis(command, dissected)
         assert f"'{endpoint}'" in dissected.getvalue()
-        for secret in (SECRET, TOKEN):
+        for secret in (SECRET, TOKEN, FIELD_SECRET):
             assert secret.encode() not in command
             assert secret not in dissected.getvalue()
 
