@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("registered", "server")
 def test_images_of_a_folder_are_described(spark: SparkSession, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(PNG)
-    (tmp_path / "c.png").write_bytes(b"GIF89a")
+    (tmp_path / "c.png").write_bytes(b"BM, a bitmap")
     query = f"""SELECT path, ai_query('databricks-llama-4-maverick', 'What is shown?', files => content,
         failOnError => false) AS caption FROM read_files('{tmp_path}', format => 'binaryFile') ORDER BY path"""
     captions = [row.caption for row in spark.sql(query).collect()]
