@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ TAGS_HEADER = "databricks-ai-gateway-request-tags"
 class _Echo(BaseHTTPRequestHandler):
     """A server of any API that answers with its prompt, and keeps what it got.
 
-    Under `/raw` the prompt, or a record's `body`, is the whole body of the answer.
+    Under `/raw` the prompt, or a record's `body`, is the whole body of the answer; under `/hash` the answer is the
+    prompt's MD5, as Spark's md5 has it.
     """
 
     protocol_version = "HTTP/1.1"
@@ -38,6 +40,8 @@ class _Echo(BaseHTTPRequestHandler):
         TAGS.append(json.loads(self.headers.get(TAGS_HEADER, "{}")))
         prompt = _prompt(body)
         raw = self.path.startswith("/raw")
+        if self.path.startswith("/hash"):
+            prompt = hashlib.md5(prompt.encode()).hexdigest()
         answer = (_raw(prompt) if raw else json.dumps(_answer(self.path, prompt))).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")

@@ -18,7 +18,7 @@ from gateway_batch.spark.calls.call_plan import CallerSettings
 from gateway_batch.spark.calls.planning import Planner
 from gateway_batch.spark.calls.scope import hold_application, is_stage, kept_queries, remove_query
 from gateway_batch.spark.files import read_files
-from gateway_batch.spark.optimizer.limit_rule import install_limit_rule
+from gateway_batch.spark.optimizer.rules import rules_of
 from gateway_batch.spark.session.expressions import Expressions
 from gateway_batch.spark.session.interrupt import cancel_jobs_on_interrupt
 from gateway_batch.spark.session.jvm import jvm_of
@@ -79,7 +79,7 @@ class ClassicFunctions(SessionBackend):
         values = config.credentials().values()
         if leases is not None:
             values[LEASE_TOKEN] = leases.token
-        self._builder = CallBuilder(spark, planner, context.broadcast(values))
+        self._builder = CallBuilder(spark, planner, context.broadcast(values), rules_of(spark, FUNCTION))
 
     @staticmethod
     def has_anothers(spark: SparkSession, name: str) -> bool:
@@ -91,7 +91,6 @@ class ClassicFunctions(SessionBackend):
         install(self._spark, name, self._builder.ai_query if task is None else self._builder.task(task))
         _installed.add(name)
         if task is None:
-            install_limit_rule(self._spark, FUNCTION)
             install_table_function(self._spark, read_files.NAME, read_files.ReadFiles(self._spark).build)
 
     def remove(self, name: str) -> None:

@@ -44,11 +44,19 @@ class CallBuilder:
         spark: a classic session.
         planner: of the registration.
         credentials: token values by reference, apart from the plan.
+        rules: of the optimizer, for each session that has a call; None for none.
     """
 
-    def __init__(self, spark: SparkSession, planner: Planner, credentials: Broadcast[dict[str, str]]) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        planner: Planner,
+        credentials: Broadcast[dict[str, str]],
+        rules: JavaObject | None = None,
+    ) -> None:
         self._planner = planner
         self._credentials = credentials
+        self._rules = rules
         self._expressions = Expressions(jvm_of(spark))
 
     def ai_query(self, children: JavaObject) -> JavaObject:
@@ -102,6 +110,8 @@ class CallBuilder:
         return self._text(function, name, expression)
 
     def _call(self, planned: Planned, columns: list[JavaObject]) -> JavaObject:
+        if self._rules is not None:  # the active session may be one that `newSession()` made
+            self._rules.addToActiveSession()
         udf = UserDefinedFunction(
             make_function(planned.plan, self._credentials),
             planned.column_type,
