@@ -148,8 +148,8 @@ bench: setup
 		$(BIN)/python -m benchmarks $$run || status=$$?; done; exit $$status
 
 bench-all: setup
-	@status=0; for run in "throughput cpu_per_row throughput_wide throughput_heavy_tail pay_once ledger_overhead transports pandas_accessor hostile_answers" \
-		"drain freshness cold_start rate_limit usage_dashboard" "memory --rows 1000000" batch_job peers; do \
+	@status=0; for run in "throughput cpu_per_row throughput_wide throughput_heavy_tail pay_once fewest_requests ledger_overhead transports pandas_accessor hostile_answers" \
+		"drain freshness cold_start rate_limit refusals usage_dashboard" "memory --rows 1000000" batch_job peers; do \
 		$(BIN)/python -m benchmarks $$run || status=$$?; done; exit $$status
 
 format: setup

@@ -133,7 +133,8 @@ class _Plans:
     def rows(self, udf: JavaObject, child: JavaObject, names: list[str]) -> DataFrame:
         """The rows of a call: its arguments by names."""
         arguments = [
-            self._alias(argument, name) for argument, name in zip(self.items(udf.children()), names, strict=True)
+            self._alias(argument, name)
+            for argument, name in zip(self.items(udf.children()), names, strict=False)  # a limit may come after them
         ]
         plan = self._project(arguments, self._without_calls(child))
         if any(self.is_calls(node) for node in self.nodes(plan)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from gateway_batch.spark.worker.answers import NULL, Formatted, column_writer
 from gateway_batch.spark.worker.call_details import DETAILED, with_details
 from gateway_batch.spark.worker.cancelling import HEARTBEAT_S, ended_by_exception, flusher
 from gateway_batch.spark.worker.kept_values import fits_of
+from gateway_batch.spark.worker.limited import in_pieces, rows_wanted
 from gateway_batch.spark.worker.rows import request_reader
 from gateway_batch.spark.worker.task_counts import TaskCounts
 from gateway_batch.spark.worker.worker_runtime import runtime_for
@@ -78,14 +80,16 @@ def run_partition(plan: CallPlan, credentials: Credentials, batches: Iterator[Co
     caller = _caller(plan)
     counts = TaskCounts(plan, caller)
     read, to_column = request_reader(plan), column_writer(plan, counts.failed)
-    requests = map(lambda columns: read(columns if isinstance(columns, tuple) else (columns,)), batches)
-    answered = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
+    wanted, columns = rows_wanted((each if isinstance(each, tuple) else (each,) for each in batches), len(plan.inputs))
+    answer_batches = _answer_packed if task_of(plan.service.api) is Task.EMBEDDINGS else _answer_each
     flush = flusher()
     with ended_by_exception():
         try:
             counts.watch(single_flight := _single_flight(plan, runtime))
-            call = Call(plan, runtime, caller, single_flight, counts)
-            with contextlib.closing(answered(call, requests)) as batches_of_answers:
+            answered = partial(answer_batches, Call(plan, runtime, caller, single_flight, counts))
+            requests = map(read, columns)
+            found = answered(requests) if wanted is None else in_pieces(answered, requests, wanted)
+            with contextlib.closing(found) as batches_of_answers:
                 for answers in batches_of_answers:
                     column = to_column(answers or [])
                     counts.rows += len(column)

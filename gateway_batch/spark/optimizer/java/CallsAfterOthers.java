@@ -26,6 +26,7 @@ import org.apache.spark.sql.catalyst.plans.LeftAnti$;
 import org.apache.spark.sql.catalyst.plans.LeftOuter$;
 import org.apache.spark.sql.catalyst.plans.LeftSemi$;
 import org.apache.spark.sql.catalyst.plans.RightOuter$;
+import org.apache.spark.sql.catalyst.plans.logical.Aggregate;
 import org.apache.spark.sql.catalyst.plans.logical.ArrowEvalPython;
 import org.apache.spark.sql.catalyst.plans.logical.Filter;
 import org.apache.spark.sql.catalyst.plans.logical.GlobalLimit;
@@ -72,9 +73,13 @@ public class CallsAfterOthers extends Rule {
         if (!Plans.areOn() || !Plans.hasCalls(plan, function)) {
             return plan;
         }
-        Rewriting rewriting = new Rewriting();
-        LogicalPlan found = rewriting.whole(plan);
-        return rewriting.moved ? clean(found) : plan;
+        try {
+            Rewriting rewriting = new Rewriting();
+            LogicalPlan found = rewriting.whole(plan);
+            return rewriting.moved ? clean(found) : plan;
+        } catch (Throwable fault) {
+            return Plans.unchanged(plan, fault);
+        }
     }
 
     private static LogicalPlan clean(LogicalPlan plan) {
@@ -128,14 +133,25 @@ public class CallsAfterOthers extends Rule {
 
         private Layered withCalls(ArrowEvalPython calls) {
             Layered rows = taken(calls.child());
-            List udfs = Plans.list(calls.udfs());
+            List udfs = Plans.list(calls.udfs()), results = Plans.list(calls.resultAttrs());
+            List asked = new ArrayList(), answers = new ArrayList(), columns = new ArrayList();
             Values values = new Values(rows.columns);
             for (int i = 0; i < udfs.size(); i++) {
-                udfs.set(i, values.in((Expression) udfs.get(i)));
+                Expression call = values.in((Expression) udfs.get(i));
+                Attribute result = (Attribute) results.get(i), known = rows.answerOf(call);
+                if (known == null) {
+                    asked.add(call);
+                    answers.add(result);
+                    columns.add(result);
+                } else { // as Spark evaluates a filter's call once more for the output
+                    moved = true;
+                    columns.add(Layered.alias(known, result.name(), result.exprId()));
+                }
             }
-            List results = Plans.list(calls.resultAttrs());
-            rows.layers.add(Plans.calls(udfs, results, rows.base, calls.evalType()));
-            rows.columns.addAll(results);
+            if (!asked.isEmpty()) {
+                rows.layers.add(Plans.calls(asked, answers, rows.base, calls.evalType()));
+            }
+            rows.columns.addAll(columns);
             return rows;
         }
 
@@ -222,12 +238,21 @@ public class CallsAfterOthers extends Rule {
                 && Plans.reads(condition, Plans.list(((ArrowEvalPython) layer).resultAttrs()));
         }
 
-        /** A sort, a window, a limit: below the calls, if it needs no answer and no filter on answers is below it. */
+        /**
+         * A sort, a window, a limit: below the calls, if it needs no answer and no filter on answers is below it. A limit
+         * above such a filter is told to the calls, which then are asked in pieces until there are enough rows.
+         */
         private Layered withRowsBelow(LogicalPlan plan) {
             LogicalPlan child = (LogicalPlan) plan.children().head();
+            if (plan instanceof LocalLimit) {
+                child = withoutLimit(child, ((LocalLimit) plan).limitExpr());
+            }
             Layered rows = taken(child);
-            boolean countsRows = !(plan instanceof Sort) && rows.hasFilter();
-            if (rows.layers.isEmpty() || countsRows || !plan.references().subsetOf(rows.base.outputSet())
+            if (plan instanceof LocalLimit && rows.hasFilter() && !rows.isToldLimit()) {
+                rows.tellLimit(((LocalLimit) plan).limitExpr());
+                moved = true;
+            }
+            if (rows.layers.isEmpty() || rows.hasFilter() || !plan.references().subsetOf(rows.base.outputSet())
                 || !isDeterministic(plan)) {
                 LogicalPlan below = rows.plan();
                 return new Layered(below == child ? plan : Plans.over(plan, below));
@@ -243,6 +268,19 @@ public class CallsAfterOthers extends Rule {
             return rows;
         }
 
+        /** Without the same limit further down, where Spark has put it below calls; there it would hide what is below. */
+        private LogicalPlan withoutLimit(LogicalPlan plan, Expression limit) {
+            if (plan instanceof LocalLimit && limit.semanticEquals(((LocalLimit) plan).limitExpr())) {
+                return withoutLimit(((LocalLimit) plan).child(), limit);
+            }
+            if (plan instanceof Project || Plans.isOfCalls(plan, function)) {
+                LogicalPlan child = (LogicalPlan) plan.children().head();
+                LogicalPlan found = withoutLimit(child, limit);
+                return found == child ? plan : Plans.over(plan, found);
+            }
+            return plan;
+        }
+
         private boolean isDeterministic(LogicalPlan plan) {
             List expressions = Plans.list(plan.expressions());
             for (int i = 0; i < expressions.size(); i++) {
@@ -255,7 +293,8 @@ public class CallsAfterOthers extends Rule {
 
         private Layered withJoin(Join join) {
             Layered left = taken(join.left()), right = taken(join.right());
-            if (left.layers.isEmpty() && right.layers.isEmpty()) {
+            if (left.layers.isEmpty() && right.layers.isEmpty()
+                && !Plans.hasCalls(left.base, function) && !Plans.hasCalls(right.base, function)) {
                 return joined(join, left.plan(), right.plan());
             }
             JoinType type = join.joinType();
@@ -271,6 +310,17 @@ public class CallsAfterOthers extends Rule {
                 || (condition != null && !condition.deterministic())) {
                 return joined(join, left.plan(), right.plan());
             }
+            boolean mayReduceLeft = isInner || type == LeftSemi$.MODULE$ || type == RightOuter$.MODULE$;
+            boolean mayReduceRight = isInner || keepsLeft || type == LeftOuter$.MODULE$;
+            if (later.isEmpty()) {
+                LogicalPlan rowsOfLeft = left.base, rowsOfRight = right.base;
+                if (mayReduceLeft && left.layers.isEmpty()) {
+                    left = reducedDeep(left, rowsOfRight, now);
+                }
+                if (mayReduceRight && right.layers.isEmpty()) {
+                    right = reducedDeep(right, rowsOfLeft, now);
+                }
+            }
             boolean leftStays = type == RightOuter$.MODULE$ && left.hasFilter();
             boolean rightStays = keepsLeft || (type == LeftOuter$.MODULE$ && right.hasFilter());
             if (!keepsLeft) {
@@ -282,8 +332,6 @@ public class CallsAfterOthers extends Rule {
                     return joined(join, left.plan(), right.plan());
                 }
                 LogicalPlan rowsOfLeft = left.base, rowsOfRight = right.base;
-                boolean mayReduceLeft = isInner || type == RightOuter$.MODULE$;
-                boolean mayReduceRight = isInner || keepsLeft || type == LeftOuter$.MODULE$;
                 if (leftStays && mayReduceLeft && !left.layers.isEmpty()) {
                     left = new Layered(reduced(left, rowsOfRight, now).plan());
                 }
@@ -359,6 +407,72 @@ public class CallsAfterOthers extends Rule {
             return rows;
         }
 
+        /** The same for calls further down, below an aggregation by the columns of the condition. */
+        private Layered reducedDeep(Layered rows, LogicalPlan others, List conditions) {
+            if (conditions.isEmpty() || !Plans.hasCalls(rows.base, function)) {
+                return rows;
+            }
+            LogicalPlan found = reducedDeep(rows.plan(), others, Plans.allOf(conditions));
+            return found == null ? rows : new Layered(found);
+        }
+
+        private LogicalPlan reducedDeep(LogicalPlan plan, LogicalPlan others, Expression condition) {
+            boolean isProject = plan instanceof Project && ((Project) plan).deterministic();
+            boolean isFilter = plan instanceof Filter && ((Filter) plan).condition().deterministic();
+            if (isProject || isFilter || plan instanceof Aggregate) {
+                LogicalPlan child = (LogicalPlan) plan.children().head();
+                Expression below = condition;
+                if (isProject) {
+                    below = new Values(Plans.list(((Project) plan).projectList())).in(condition);
+                } else if (plan instanceof Aggregate) {
+                    below = new Values(Plans.list(((Aggregate) plan).aggregateExpressions())).in(condition);
+                    if (!isOfGroups(below, (Aggregate) plan, others)) {
+                        return null;
+                    }
+                }
+                LogicalPlan found = reducedDeep(child, others, below);
+                if (found != null) {
+                    return Plans.over(plan, found);
+                }
+                if (plan instanceof Aggregate || !Plans.isOfCalls(child, function)) {
+                    return null;
+                }
+            }
+            Layered rows = taken(plan);
+            List conditions = new ArrayList();
+            conditions.add(condition);
+            boolean isKnown = condition.references().subsetOf(rows.base.outputSet().$plus$plus(others.outputSet()));
+            boolean before = moved;
+            moved = false;
+            LogicalPlan found = rows.layers.isEmpty() || !isKnown ? null : reduced(rows, others, conditions).plan();
+            boolean isNew = moved;
+            moved = moved || before;
+            return isNew ? found : null;
+        }
+
+        /** Whether a condition is about other rows and whole groups. */
+        private boolean isOfGroups(Expression condition, Aggregate groups, LogicalPlan others) {
+            List known = Plans.list(others.output());
+            List by = Plans.list(groups.groupingExpressions());
+            for (int i = 0; i < by.size(); i++) {
+                if (by.get(i) instanceof Attribute) {
+                    known.add(by.get(i));
+                }
+            }
+            List references = Plans.list(condition.references());
+            for (int i = 0; i < references.size(); i++) {
+                boolean isKnown = false;
+                for (int k = 0; k < known.size(); k++) {
+                    isKnown = isKnown || ((Attribute) known.get(k)).exprId().equals(
+                        ((Attribute) references.get(i)).exprId());
+                }
+                if (!isKnown) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
         private boolean isReduced(LogicalPlan plan, Expression condition) {
             if (plan instanceof Join && ((Join) plan).joinType() == LeftSemi$.MODULE$
                 && ((Join) plan).condition().isDefined()
@@ -416,6 +530,21 @@ public class CallsAfterOthers extends Rule {
             columns = Plans.list(plan.output());
         }
 
+        /** The answer of a call that is asked already; null for none. */
+        Attribute answerOf(Expression call) {
+            for (int i = 0; i < layers.size(); i++) {
+                if (layers.get(i) instanceof ArrowEvalPython) {
+                    List udfs = Plans.list(((ArrowEvalPython) layers.get(i)).udfs());
+                    for (int k = 0; k < udfs.size(); k++) {
+                        if (call.semanticEquals((Expression) udfs.get(k))) {
+                            return (Attribute) ((ArrowEvalPython) layers.get(i)).resultAttrs().apply(k);
+                        }
+                    }
+                }
+            }
+            return null;
+        }
+
         boolean hasFilter() {
             for (int i = 0; i < layers.size(); i++) {
                 if (layers.get(i) instanceof Filter) {
@@ -427,6 +556,29 @@ public class CallsAfterOthers extends Rule {
 
         boolean isBelow(Expression expression) {
             return expression.deterministic() && Plans.isOver(expression, base);
+        }
+
+        void tellLimit(Expression limit) {
+            for (int i = 0; i < layers.size(); i++) {
+                if (layers.get(i) instanceof ArrowEvalPython) {
+                    ArrowEvalPython calls = (ArrowEvalPython) layers.get(i);
+                    List udfs = Plans.list(calls.udfs());
+                    for (int k = 0; k < udfs.size(); k++) {
+                        udfs.set(k, Plans.limited((PythonUDF) udfs.get(k), limit));
+                    }
+                    layers.set(i, Plans.calls(udfs, Plans.list(calls.resultAttrs()), base, calls.evalType()));
+                }
+            }
+        }
+
+        boolean isToldLimit() {
+            for (int i = 0; i < layers.size(); i++) {
+                if (layers.get(i) instanceof ArrowEvalPython
+                    && Plans.isLimited((PythonUDF) ((ArrowEvalPython) layers.get(i)).udfs().head())) {
+                    return true;
+                }
+            }
+            return false;
         }
 
         void addBelow(List columns) {
@@ -477,7 +629,7 @@ public class CallsAfterOthers extends Rule {
             return new Project(Plans.seq(columns), plan);
         }
 
-        private static Alias alias(Expression value, String name, ExprId id) {
+        static Alias alias(Expression value, String name, ExprId id) {
             scala.collection.immutable.Seq none = Plans.seq(new ArrayList());
             return new Alias(value, name, id, none, scala.Option.empty(), none);
         }

@@ -69,7 +69,14 @@ public class CallsWhereRead extends Rule {
 
     public TreeNode apply(TreeNode root) {
         LogicalPlan plan = (LogicalPlan) root;
-        return Plans.areOn() && Plans.hasCalls(plan, function) ? guarded(plan, always(plan)) : plan;
+        if (!Plans.areOn() || !Plans.hasCalls(plan, function)) {
+            return plan;
+        }
+        try {
+            return guarded(plan, always(plan));
+        } catch (Throwable fault) {
+            return Plans.unchanged(plan, fault);
+        }
     }
 
     /** A plan whose calls are asked only as far as it takes for its output. */

@@ -14,6 +14,8 @@ import org.apache.spark.sql.catalyst.plans.logical.ArrowEvalPython;
 import org.apache.spark.sql.catalyst.plans.logical.Filter;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.internal.SQLConf;
+import org.apache.spark.sql.types.IntegerType;
+import org.slf4j.LoggerFactory;
 
 /**
  * What the rules do to Spark's plans and expressions. A call of ours is a PythonUDF in an ArrowEvalPython; its first
@@ -22,12 +24,23 @@ import org.apache.spark.sql.internal.SQLConf;
  * Written, as all of this folder, for Janino, the compiler that Spark ships: no lambdas, no generics.
  */
 public final class Plans {
+    private static final String SETTING = "spark.gateway_batch.optimizer";
+
     private Plans() {
     }
 
     /** Whether the session wants the rules. */
     public static boolean areOn() {
-        return !"false".equalsIgnoreCase(SQLConf.get().getConfString("spark.gateway_batch.optimizer", "true"));
+        return !"false".equalsIgnoreCase(SQLConf.get().getConfString(SETTING, "true"));
+    }
+
+    /** A plan that a rule could not change, as it was: a query works without the rule. Tests want to know. */
+    public static LogicalPlan unchanged(LogicalPlan plan, Throwable fault) {
+        if ("strict".equalsIgnoreCase(SQLConf.get().getConfString(SETTING, "true"))) {
+            throw new IllegalStateException(fault);
+        }
+        LoggerFactory.getLogger(Plans.class).warn("a plan stays as it is, so more may be asked: {}", fault.toString());
+        return plan;
     }
 
     public static boolean isCall(Object expression, String function) {
@@ -87,6 +100,23 @@ public final class Plans {
             arguments.set(0, new If(condition, request, new Literal(null, request.dataType())));
         }
         return (PythonUDF) call.withNewChildren(seq(arguments));
+    }
+
+    /** A call that knows how many rows are wanted of those that pass a filter on its answers. */
+    public static PythonUDF limited(PythonUDF call, Expression limit) {
+        List arguments = list(call.children());
+        if (arguments.get(0) instanceof PythonUDF) { // its argument is evaluated with it
+            return call;
+        }
+        arguments.add(limit);
+        return new PythonUDF(call.name(), call.func(), call.dataType(), seq(arguments), call.evalType(),
+            call.udfDeterministic(), call.resultId());
+    }
+
+    /** Whether it does: no argument of a call's own is an INT. */
+    public static boolean isLimited(PythonUDF call) {
+        return call.children().last() instanceof Expression
+            && ((Expression) call.children().last()).dataType() instanceof IntegerType;
     }
 
     private static boolean isSentWhere(Expression request, Expression condition) {
