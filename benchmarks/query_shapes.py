@@ -30,6 +30,14 @@ SHAPES = {
     "IN": (f"SELECT id FROM b WHERE id IN (SELECT id FROM a WHERE {CALL} < '8')", 20),
     "EXISTS": (f"SELECT id FROM b WHERE EXISTS (SELECT 1 FROM a WHERE a.id = b.id AND {CALL} < '8')", 20),
     "NOT EXISTS": (f"SELECT id FROM b WHERE NOT EXISTS (SELECT 1 FROM a WHERE a.id = b.id AND {CALL} < '8')", 20),
+    "EXISTS beside OR": (
+        f"SELECT id FROM b WHERE v > 100 OR EXISTS (SELECT 1 FROM a WHERE a.id = b.id AND {CALL} < '8')",
+        20,
+    ),
+    "a join that repeats rows": (
+        f"SELECT a.id, c.id FROM a JOIN b ON a.id = b.id JOIN a c ON c.k = a.k WHERE {CALL} < '8'",
+        20,
+    ),
     "a semi-join": (f"SELECT id FROM a LEFT SEMI JOIN b ON a.id = b.id WHERE {CALL} < '8'", 20),
     "an anti-join": (f"SELECT id FROM a LEFT ANTI JOIN b ON a.id = b.id WHERE {CALL} < '8'", 980),
     "a join that keeps nothing": (f"SELECT a.id FROM a JOIN b ON a.id = b.id AND b.v > 100 WHERE {CALL} < '8'", 0),

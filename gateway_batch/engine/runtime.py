@@ -60,7 +60,6 @@ class RuntimeSettings:
         max_retry_after_s: of a service's `Retry-After`.
         max_answer_mb: of an answer, unpacked.
         drops_refused_parameters: a call whose model parameter is refused is sent again without it.
-        on_one_host: whether all tasks run on this machine.
     """
 
     scope: str
@@ -79,12 +78,6 @@ class RuntimeSettings:
     max_retry_after_s: float = 300.0
     max_answer_mb: int = 64
     drops_refused_parameters: bool = False
-    on_one_host: bool = True
-
-    @property
-    def shares_answers(self) -> bool:
-        """Whether all tasks of a query find each other's answers: on one host, or in Redis."""
-        return self.on_one_host or is_redis(self.coordination.backend)
 
     @property
     def workers(self) -> int:
@@ -127,7 +120,6 @@ class RuntimeSettings:
             max_retry_after_s=config.max_retry_after,
             max_answer_mb=config.max_answer_mb,
             drops_refused_parameters=config.drop_refused_parameters,
-            on_one_host=on_one_host,
         )
 
 

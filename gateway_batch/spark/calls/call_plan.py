@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from gateway_batch.spark.calls.output_bounds import OutputBound
 
 
-SHARES_ANSWERS = "gateway_batch: all tasks share answers"
-"""Stands in the plan of such a call, and so in its pickled function, where an optimizer rule finds it."""
-
-
 @dataclass(frozen=True)
 class CallerSettings:
     """What the usage records of all tasks have in common."""
@@ -74,7 +70,6 @@ class CallPlan:
         misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
         classifier: makes each row's instructions and response format of its labels, where these depend on data.
         bound: of the tokens of a chat answer, by its text; None: the model's own.
-        sharing: `SHARES_ANSWERS` where no request of a query is sent twice, in whatever tasks; else empty.
     """
 
     function: str
@@ -97,4 +92,3 @@ class CallPlan:
     misfit_is_null: bool = False
     classifier: Classifier | None = None
     bound: OutputBound | None = None
-    sharing: str = ""

@@ -14,7 +14,7 @@ from gateway_batch.config import SCORING, GatewayConfig, resolve_service
 from gateway_batch.engine.runtime import RuntimeSettings
 from gateway_batch.errors import ConfigError, ai_function_error
 from gateway_batch.spark.calls.ai_functions import FAIL_ON_ERROR, TaskFunction
-from gateway_batch.spark.calls.call_plan import SHARES_ANSWERS, CallerSettings, CallPlan, Input, Shape
+from gateway_batch.spark.calls.call_plan import CallerSettings, CallPlan, Input, Shape
 from gateway_batch.spark.calls.classification import Classifier, classifier_of
 from gateway_batch.spark.calls.model_parameters import check_model_parameters
 from gateway_batch.spark.calls.output_bounds import OutputBound
@@ -221,7 +221,6 @@ class Planner:
             misfit_is_null=misfit_is_null,
             classifier=classifier,
             bound=bound,
-            sharing=SHARES_ANSWERS if self.config.cache != "off" and self.runtime.shares_answers else "",
         )
 
     def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:

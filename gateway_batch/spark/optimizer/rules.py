@@ -13,11 +13,10 @@ from py4j.java_gateway import JavaGateway, JavaObject
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
-from gateway_batch.spark.calls.call_plan import SHARES_ANSWERS
 from gateway_batch.spark.session.jvm import gateway_of, jvm_of
 
 _SOURCES = Path(__file__).parent / "java"
-_CLASSES = ("Plans", "CallsAfterOthers", "CallsWhereRead", "Rules")
+_CLASSES = ("Plans", "Values", "Layered", "SemiJoins", "CallsAfterOthers", "CallsWhereRead", "Rules")
 """Each after those that it needs."""
 
 _made: dict[tuple[JavaGateway, str], JavaObject | None] = {}
@@ -39,7 +38,7 @@ def rules_of(spark: SparkSession, function: str) -> JavaObject | None:
     key = (gateway_of(spark), function)
     if key not in _made:
         try:
-            _made[key] = _compiled(spark).newInstance(jvm_of(spark).objects(function, SHARES_ANSWERS))
+            _made[key] = _compiled(spark).newInstance(jvm_of(spark).objects(function))
         except Py4JError as error:
             _log.info("calls are not moved or guarded in this session: %s", type(error).__name__)
             _made[key] = None

@@ -1,25 +1,17 @@
 package gateway_batch;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 
 import org.apache.spark.sql.catalyst.analysis.UpdateAttributeNullability$;
-import org.apache.spark.sql.catalyst.expressions.Alias;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
-import org.apache.spark.sql.catalyst.expressions.AttributeReference;
-import org.apache.spark.sql.catalyst.expressions.ExprId;
 import org.apache.spark.sql.catalyst.expressions.Expression;
-import org.apache.spark.sql.catalyst.expressions.If;
-import org.apache.spark.sql.catalyst.expressions.Literal;
 import org.apache.spark.sql.catalyst.expressions.NamedExpression;
-import org.apache.spark.sql.catalyst.expressions.NamedExpression$;
-import org.apache.spark.sql.catalyst.expressions.PythonUDF;
 import org.apache.spark.sql.catalyst.optimizer.CollapseProject$;
 import org.apache.spark.sql.catalyst.optimizer.ColumnPruning$;
 import org.apache.spark.sql.catalyst.optimizer.RemoveNoopOperators$;
 import org.apache.spark.sql.catalyst.plans.Cross$;
+import org.apache.spark.sql.catalyst.plans.ExistenceJoin;
 import org.apache.spark.sql.catalyst.plans.Inner$;
 import org.apache.spark.sql.catalyst.plans.JoinType;
 import org.apache.spark.sql.catalyst.plans.LeftAnti$;
@@ -29,17 +21,12 @@ import org.apache.spark.sql.catalyst.plans.RightOuter$;
 import org.apache.spark.sql.catalyst.plans.logical.Aggregate;
 import org.apache.spark.sql.catalyst.plans.logical.ArrowEvalPython;
 import org.apache.spark.sql.catalyst.plans.logical.Filter;
-import org.apache.spark.sql.catalyst.plans.logical.GlobalLimit;
 import org.apache.spark.sql.catalyst.plans.logical.Join;
-import org.apache.spark.sql.catalyst.plans.logical.JoinHint;
 import org.apache.spark.sql.catalyst.plans.logical.LocalLimit;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
-import org.apache.spark.sql.catalyst.plans.logical.Offset;
 import org.apache.spark.sql.catalyst.plans.logical.Project;
-import org.apache.spark.sql.catalyst.plans.logical.Sample;
 import org.apache.spark.sql.catalyst.plans.logical.Sort;
 import org.apache.spark.sql.catalyst.plans.logical.Window;
-import org.apache.spark.sql.catalyst.plans.logical.WindowGroupLimit;
 import org.apache.spark.sql.catalyst.rules.Rule;
 import org.apache.spark.sql.catalyst.trees.TreeNode;
 
@@ -47,25 +34,16 @@ import org.apache.spark.sql.catalyst.trees.TreeNode;
  * Asks as late as a plan allows: what removes rows and doesn't need the answers goes first.
  *
  * A plan is taken for rows without calls, then layers of calls and of filters on their answers, then a projection.
- * Filters, joins, windows, sorts and limits that need no answer go below the layers:
+ * Filters, windows, sorts and limits that need no answer go below the layers, and so do semi-joins and anti-joins. Below
+ * another join the rows of the calls are reduced to those that meet a row of the other side, by a semi-join:
  *
- *   join (filter on answers (calls (a)), b)   becomes   filter on answers (calls (join (a, b)))
- *
- * A join may repeat rows, and repeated requests are one where their answers are shared. Where they aren't, and on the
- * sides of a join that can't be changed so, the rows below the calls are reduced to those that meet a row of the other
- * side, by a semi-join.
+ *   join (filter on answers (calls (a)), b)   becomes   join (filter on answers (calls (semi-join (a, b))), b)
  */
 public class CallsAfterOthers extends Rule {
     private final String function;
-    private final String shared;
 
-    /**
-     * @param function the name of the calls' Python function
-     * @param shared   a text in the pickled function of each call whose answers all tasks share
-     */
-    public CallsAfterOthers(String function, String shared) {
+    public CallsAfterOthers(String function) {
         this.function = function;
-        this.shared = shared;
     }
 
     public TreeNode apply(TreeNode root) {
@@ -76,7 +54,7 @@ public class CallsAfterOthers extends Rule {
         try {
             Rewriting rewriting = new Rewriting();
             LogicalPlan found = rewriting.whole(plan);
-            return rewriting.moved ? clean(found) : plan;
+            return rewriting.hasMoved() ? clean(found) : plan;
         } catch (Throwable fault) {
             return Plans.unchanged(plan, fault);
         }
@@ -89,7 +67,12 @@ public class CallsAfterOthers extends Rule {
     }
 
     private class Rewriting {
-        boolean moved;
+        private final SemiJoins semiJoins = new SemiJoins(function);
+        private boolean moved;
+
+        boolean hasMoved() {
+            return moved || semiJoins.moved;
+        }
 
         LogicalPlan whole(LogicalPlan plan) {
             return taken(plan).plan();
@@ -108,15 +91,10 @@ public class CallsAfterOthers extends Rule {
             if (plan instanceof Join) {
                 return withJoin((Join) plan);
             }
-            if (plan instanceof Sort || plan instanceof Window || isLimit(plan)) {
+            if (plan instanceof Sort || plan instanceof Window || Plans.isLimit(plan)) {
                 return withRowsBelow(plan);
             }
             return new Layered(withNewChildren(plan));
-        }
-
-        private boolean isLimit(LogicalPlan plan) {
-            return plan instanceof GlobalLimit || plan instanceof LocalLimit || plan instanceof Offset
-                || plan instanceof Sample || plan instanceof WindowGroupLimit;
         }
 
         private LogicalPlan withNewChildren(LogicalPlan plan) {
@@ -257,7 +235,7 @@ public class CallsAfterOthers extends Rule {
                 LogicalPlan below = rows.plan();
                 return new Layered(below == child ? plan : Plans.over(plan, below));
             }
-            moved = moved || isLimit(plan);
+            moved = moved || Plans.isLimit(plan);
             List output = Plans.list(plan.output());
             for (int i = 0; i < output.size(); i++) {
                 if (!child.outputSet().contains((Attribute) output.get(i))) {
@@ -291,65 +269,42 @@ public class CallsAfterOthers extends Rule {
             return true;
         }
 
+        /**
+         * A semi-join or anti-join keeps rows of the left side as they are, so it goes below the calls there. Another join
+         * may repeat rows, which would all be handed to the function: there calls stay, and their rows are reduced.
+         */
         private Layered withJoin(Join join) {
-            Layered left = taken(join.left()), right = taken(join.right());
-            if (left.layers.isEmpty() && right.layers.isEmpty()
-                && !Plans.hasCalls(left.base, function) && !Plans.hasCalls(right.base, function)) {
-                return joined(join, left.plan(), right.plan());
-            }
             JoinType type = join.joinType();
             boolean isInner = type == Inner$.MODULE$ || type == Cross$.MODULE$;
             boolean keepsLeft = type == LeftSemi$.MODULE$ || type == LeftAnti$.MODULE$;
-            boolean isOuter = type == LeftOuter$.MODULE$ || type == RightOuter$.MODULE$;
-            Expression condition = join.condition().isDefined() ? (Expression) join.condition().get() : null;
+            LogicalPlan ofLeft = join.left(), ofRight = join.right();
+            if (isInner && join.condition().isDefined()) {
+                List conjuncts = Plans.conjuncts((Expression) join.condition().get());
+                ofLeft = semiJoins.reducedParts(ofLeft, ofRight, conjuncts);
+                ofRight = semiJoins.reducedParts(ofRight, ofLeft, conjuncts);
+            }
+            Layered left = taken(ofLeft), right = taken(ofRight);
+            if (!left.hasCalls(function) && !right.hasCalls(function)) {
+                return joined(join, left.plan(), right.plan());
+            }
             List now = new ArrayList(), later = new ArrayList();
-            if (condition != null) {
-                split(condition, left, right, now, later);
+            if (join.condition().isDefined()) {
+                split((Expression) join.condition().get(), left, right, now, later);
             }
-            if (!(isInner || keepsLeft || isOuter) || (!later.isEmpty() && !isInner)
-                || (condition != null && !condition.deterministic())) {
-                return joined(join, left.plan(), right.plan());
+            LogicalPlan rowsOfLeft = left.base, rowsOfRight = right.base;
+            if (isInner || keepsLeft || type == LeftOuter$.MODULE$ || type instanceof ExistenceJoin) {
+                right = reduced(right, rowsOfLeft, now);
             }
-            boolean mayReduceLeft = isInner || type == LeftSemi$.MODULE$ || type == RightOuter$.MODULE$;
-            boolean mayReduceRight = isInner || keepsLeft || type == LeftOuter$.MODULE$;
-            if (later.isEmpty()) {
-                LogicalPlan rowsOfLeft = left.base, rowsOfRight = right.base;
-                if (mayReduceLeft && left.layers.isEmpty()) {
-                    left = reducedDeep(left, rowsOfRight, now);
-                }
-                if (mayReduceRight && right.layers.isEmpty()) {
-                    right = reducedDeep(right, rowsOfLeft, now);
-                }
+            if (keepsLeft && later.isEmpty() && !left.layers.isEmpty()) {
+                moved = true;
+                scala.Option condition = now.isEmpty() ? scala.Option.empty() : scala.Option.apply(Plans.allOf(now));
+                left.base = new Join(left.base, right.plan(), type, condition, join.hint());
+                return left;
             }
-            boolean leftStays = type == RightOuter$.MODULE$ && left.hasFilter();
-            boolean rightStays = keepsLeft || (type == LeftOuter$.MODULE$ && right.hasFilter());
-            if (!keepsLeft) {
-                leftStays = leftStays || !isShared(left);
-                rightStays = rightStays || !isShared(right);
+            if (isInner || type == LeftSemi$.MODULE$ || type == RightOuter$.MODULE$) {
+                left = reduced(left, rowsOfRight, now);
             }
-            if ((leftStays && !left.layers.isEmpty()) || (rightStays && !right.layers.isEmpty())) {
-                if (!later.isEmpty()) {
-                    return joined(join, left.plan(), right.plan());
-                }
-                LogicalPlan rowsOfLeft = left.base, rowsOfRight = right.base;
-                if (leftStays && mayReduceLeft && !left.layers.isEmpty()) {
-                    left = new Layered(reduced(left, rowsOfRight, now).plan());
-                }
-                if (rightStays && mayReduceRight && !right.layers.isEmpty()) {
-                    right = new Layered(reduced(right, rowsOfLeft, now).plan());
-                }
-                if (leftStays) {
-                    left = new Layered(left.plan());
-                }
-                if (rightStays) {
-                    right = new Layered(right.plan());
-                }
-            }
-            if (left.layers.isEmpty() && right.layers.isEmpty()) {
-                return joined(join, left.plan(), right.plan());
-            }
-            moved = true;
-            return together(join, left, right, now, later);
+            return joined(join, left.plan(), right.plan());
         }
 
         private Layered joined(Join join, LogicalPlan left, LogicalPlan right) {
@@ -373,47 +328,18 @@ public class CallsAfterOthers extends Rule {
             }
         }
 
-        private Layered together(Join join, Layered left, Layered right, List now, List later) {
-            JoinType type = join.joinType();
-            if (type == LeftOuter$.MODULE$) {
-                right.beNullWhereUnmet();
-            } else if (type == RightOuter$.MODULE$) {
-                left.beNullWhereUnmet();
-            }
-            boolean keepsLeft = type == LeftSemi$.MODULE$ || type == LeftAnti$.MODULE$;
-            scala.Option condition = now.isEmpty() ? scala.Option.empty() : scala.Option.apply(Plans.allOf(now));
-            Layered found = new Layered(new Join(left.base, right.base, type, condition, join.hint()));
-            boolean rightFirst = !left.hasFilter() && right.hasFilter();
-            found.layers.addAll(rightFirst ? right.layers : left.layers);
-            found.layers.addAll(rightFirst ? left.layers : right.layers);
-            found.columns = new ArrayList(left.columns);
-            if (!keepsLeft) {
-                found.columns.addAll(right.columns);
-            }
-            for (int i = 0; i < later.size(); i++) {
-                addFilter(found, (Expression) later.get(i));
-            }
-            return found;
-        }
-
-        /** The rows below the calls that meet a row of the other side; all, where that can't be said beforehand. */
+        /** With rows below the calls that meet a row of others; all of them, where that can't be said beforehand. */
         private Layered reduced(Layered rows, LogicalPlan others, List conditions) {
+            if (conditions.isEmpty() || !rows.hasCalls(function) || !semiJoins.isRepeatable(others)) {
+                return rows;
+            }
             Expression condition = Plans.allOf(conditions);
-            if (condition == null || isReduced(rows.base, condition) || !isRepeatable(others) || others.isStreaming()) {
-                return rows;
+            if (rows.layers.isEmpty()) { // the calls are further down, perhaps below an aggregation by the same columns
+                LogicalPlan found = reducedDeep(rows.plan(), others, condition);
+                return found == null ? rows : new Layered(found);
             }
-            moved = true;
-            rows.base = new Join(rows.base, others, LeftSemi$.MODULE$, scala.Option.apply(condition), JoinHint.NONE());
+            rows.base = semiJoins.reduced(rows.base, others, condition);
             return rows;
-        }
-
-        /** The same for calls further down, below an aggregation by the columns of the condition. */
-        private Layered reducedDeep(Layered rows, LogicalPlan others, List conditions) {
-            if (conditions.isEmpty() || !Plans.hasCalls(rows.base, function)) {
-                return rows;
-            }
-            LogicalPlan found = reducedDeep(rows.plan(), others, Plans.allOf(conditions));
-            return found == null ? rows : new Layered(found);
         }
 
         private LogicalPlan reducedDeep(LogicalPlan plan, LogicalPlan others, Expression condition) {
@@ -426,7 +352,7 @@ public class CallsAfterOthers extends Rule {
                     below = new Values(Plans.list(((Project) plan).projectList())).in(condition);
                 } else if (plan instanceof Aggregate) {
                     below = new Values(Plans.list(((Aggregate) plan).aggregateExpressions())).in(condition);
-                    if (!isOfGroups(below, (Aggregate) plan, others)) {
+                    if (!semiJoins.isOfGroups(below, (Aggregate) plan, others)) {
                         return null;
                     }
                 }
@@ -439,231 +365,12 @@ public class CallsAfterOthers extends Rule {
                 }
             }
             Layered rows = taken(plan);
-            List conditions = new ArrayList();
-            conditions.add(condition);
             boolean isKnown = condition.references().subsetOf(rows.base.outputSet().$plus$plus(others.outputSet()));
-            boolean before = moved;
-            moved = false;
-            LogicalPlan found = rows.layers.isEmpty() || !isKnown ? null : reduced(rows, others, conditions).plan();
-            boolean isNew = moved;
-            moved = moved || before;
-            return isNew ? found : null;
-        }
-
-        /** Whether a condition is about other rows and whole groups. */
-        private boolean isOfGroups(Expression condition, Aggregate groups, LogicalPlan others) {
-            List known = Plans.list(others.output());
-            List by = Plans.list(groups.groupingExpressions());
-            for (int i = 0; i < by.size(); i++) {
-                if (by.get(i) instanceof Attribute) {
-                    known.add(by.get(i));
-                }
+            if (rows.layers.isEmpty() || !isKnown || semiJoins.isReduced(rows.base, condition)) {
+                return null;
             }
-            List references = Plans.list(condition.references());
-            for (int i = 0; i < references.size(); i++) {
-                boolean isKnown = false;
-                for (int k = 0; k < known.size(); k++) {
-                    isKnown = isKnown || ((Attribute) known.get(k)).exprId().equals(
-                        ((Attribute) references.get(i)).exprId());
-                }
-                if (!isKnown) {
-                    return false;
-                }
-            }
-            return true;
-        }
-
-        private boolean isReduced(LogicalPlan plan, Expression condition) {
-            if (plan instanceof Join && ((Join) plan).joinType() == LeftSemi$.MODULE$
-                && ((Join) plan).condition().isDefined()
-                && condition.semanticEquals((Expression) ((Join) plan).condition().get())) {
-                return true;
-            }
-            List children = Plans.list(plan.children());
-            for (int i = 0; i < children.size(); i++) {
-                if (isReduced((LogicalPlan) children.get(i), condition)) {
-                    return true;
-                }
-            }
-            return false;
-        }
-
-        /** Whether reading a plan twice gives the same rows. */
-        private boolean isRepeatable(LogicalPlan plan) {
-            if (isLimit(plan) || !plan.deterministic() || Plans.hasCalls(plan, function)) {
-                return false;
-            }
-            List children = Plans.list(plan.children());
-            for (int i = 0; i < children.size(); i++) {
-                if (!isRepeatable((LogicalPlan) children.get(i))) {
-                    return false;
-                }
-            }
-            return true;
-        }
-
-        private boolean isShared(Layered rows) {
-            for (int i = 0; i < rows.layers.size(); i++) {
-                if (rows.layers.get(i) instanceof ArrowEvalPython) {
-                    List udfs = Plans.list(((ArrowEvalPython) rows.layers.get(i)).udfs());
-                    for (int k = 0; k < udfs.size(); k++) {
-                        if (!Plans.isMarked((PythonUDF) udfs.get(k), shared)) {
-                            return false;
-                        }
-                    }
-                }
-            }
-            return true;
-        }
-    }
-
-    /** Rows without calls, layers of calls and of filters on answers from the lowest up, and the columns of it all. */
-    private static class Layered {
-        final LogicalPlan whole; // as it was, while there are no layers
-        LogicalPlan base;
-        final List layers = new ArrayList();
-        List columns;
-
-        Layered(LogicalPlan plan) {
-            whole = plan;
-            base = plan;
-            columns = Plans.list(plan.output());
-        }
-
-        /** The answer of a call that is asked already; null for none. */
-        Attribute answerOf(Expression call) {
-            for (int i = 0; i < layers.size(); i++) {
-                if (layers.get(i) instanceof ArrowEvalPython) {
-                    List udfs = Plans.list(((ArrowEvalPython) layers.get(i)).udfs());
-                    for (int k = 0; k < udfs.size(); k++) {
-                        if (call.semanticEquals((Expression) udfs.get(k))) {
-                            return (Attribute) ((ArrowEvalPython) layers.get(i)).resultAttrs().apply(k);
-                        }
-                    }
-                }
-            }
-            return null;
-        }
-
-        boolean hasFilter() {
-            for (int i = 0; i < layers.size(); i++) {
-                if (layers.get(i) instanceof Filter) {
-                    return true;
-                }
-            }
-            return false;
-        }
-
-        boolean isBelow(Expression expression) {
-            return expression.deterministic() && Plans.isOver(expression, base);
-        }
-
-        void tellLimit(Expression limit) {
-            for (int i = 0; i < layers.size(); i++) {
-                if (layers.get(i) instanceof ArrowEvalPython) {
-                    ArrowEvalPython calls = (ArrowEvalPython) layers.get(i);
-                    List udfs = Plans.list(calls.udfs());
-                    for (int k = 0; k < udfs.size(); k++) {
-                        udfs.set(k, Plans.limited((PythonUDF) udfs.get(k), limit));
-                    }
-                    layers.set(i, Plans.calls(udfs, Plans.list(calls.resultAttrs()), base, calls.evalType()));
-                }
-            }
-        }
-
-        boolean isToldLimit() {
-            for (int i = 0; i < layers.size(); i++) {
-                if (layers.get(i) instanceof ArrowEvalPython
-                    && Plans.isLimited((PythonUDF) ((ArrowEvalPython) layers.get(i)).udfs().head())) {
-                    return true;
-                }
-            }
-            return false;
-        }
-
-        void addBelow(List columns) {
-            if (!columns.isEmpty()) {
-                List all = Plans.list(base.output());
-                all.addAll(columns);
-                base = new Project(Plans.seq(all), base);
-            }
-        }
-
-        /** Makes its columns NULL in the rows that an outer join adds, in which nothing is asked either. */
-        void beNullWhereUnmet() {
-            if (layers.isEmpty()) {
-                return;
-            }
-            Alias met = alias(Literal.TrueLiteral(), "met", NamedExpression$.MODULE$.newExprId());
-            List added = new ArrayList();
-            added.add(met);
-            addBelow(added);
-            Attribute isMet = met.toAttribute().withNullability(true);
-            for (int i = 0; i < layers.size(); i++) {
-                ArrowEvalPython calls = (ArrowEvalPython) layers.get(i);
-                List udfs = Plans.list(calls.udfs());
-                for (int k = 0; k < udfs.size(); k++) {
-                    PythonUDF udf = (PythonUDF) udfs.get(k);
-                    udfs.set(k, Plans.sentWhere(udf, isMet, udf.name()));
-                }
-                layers.set(i, Plans.calls(udfs, Plans.list(calls.resultAttrs()), base, calls.evalType()));
-            }
-            for (int i = 0; i < columns.size(); i++) {
-                NamedExpression column = (NamedExpression) columns.get(i);
-                if (column instanceof Alias) {
-                    Expression value = ((Alias) column).child();
-                    Expression there = new If(isMet, value, new Literal(null, value.dataType()));
-                    columns.set(i, alias(there, column.name(), column.exprId()));
-                }
-            }
-        }
-
-        LogicalPlan plan() {
-            if (layers.isEmpty()) {
-                return whole;
-            }
-            LogicalPlan plan = base;
-            for (int i = 0; i < layers.size(); i++) {
-                plan = Plans.over((LogicalPlan) layers.get(i), plan);
-            }
-            return new Project(Plans.seq(columns), plan);
-        }
-
-        static Alias alias(Expression value, String name, ExprId id) {
-            scala.collection.immutable.Seq none = Plans.seq(new ArrayList());
-            return new Alias(value, name, id, none, scala.Option.empty(), none);
-        }
-    }
-
-    /** What a plan's columns are, in the words of the columns below. */
-    private static class Values extends scala.runtime.AbstractPartialFunction {
-        private final Map columns = new HashMap();
-
-        Values(List listed) {
-            for (int i = 0; i < listed.size(); i++) {
-                NamedExpression column = (NamedExpression) listed.get(i);
-                columns.put(column.exprId(), column);
-            }
-        }
-
-        NamedExpression column(Attribute attribute) {
-            Object found = columns.get(attribute.exprId());
-            return found == null ? attribute : (NamedExpression) found;
-        }
-
-        Expression in(Expression expression) {
-            return (Expression) expression.transformUp(this);
-        }
-
-        public boolean isDefinedAt(Object expression) {
-            return expression instanceof AttributeReference
-                && columns.get(((AttributeReference) expression).exprId()) instanceof Alias;
-        }
-
-        public Object applyOrElse(Object expression, scala.Function1 otherwise) {
-            return isDefinedAt(expression)
-                ? ((Alias) columns.get(((AttributeReference) expression).exprId())).child()
-                : otherwise.apply(expression);
+            rows.base = semiJoins.reduced(rows.base, others, condition);
+            return rows.plan();
         }
     }
 }

@@ -12,7 +12,12 @@ import org.apache.spark.sql.catalyst.expressions.Literal;
 import org.apache.spark.sql.catalyst.expressions.PythonUDF;
 import org.apache.spark.sql.catalyst.plans.logical.ArrowEvalPython;
 import org.apache.spark.sql.catalyst.plans.logical.Filter;
+import org.apache.spark.sql.catalyst.plans.logical.GlobalLimit;
+import org.apache.spark.sql.catalyst.plans.logical.LocalLimit;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.apache.spark.sql.catalyst.plans.logical.Offset;
+import org.apache.spark.sql.catalyst.plans.logical.Sample;
+import org.apache.spark.sql.catalyst.plans.logical.WindowGroupLimit;
 import org.apache.spark.sql.internal.SQLConf;
 import org.apache.spark.sql.types.IntegerType;
 import org.slf4j.LoggerFactory;
@@ -41,6 +46,12 @@ public final class Plans {
         }
         LoggerFactory.getLogger(Plans.class).warn("a plan stays as it is, so more may be asked: {}", fault.toString());
         return plan;
+    }
+
+    /** Whether a node keeps rows by their number. */
+    public static boolean isLimit(LogicalPlan plan) {
+        return plan instanceof GlobalLimit || plan instanceof LocalLimit || plan instanceof Offset
+            || plan instanceof Sample || plan instanceof WindowGroupLimit;
     }
 
     public static boolean isCall(Object expression, String function) {
@@ -121,17 +132,6 @@ public final class Plans {
 
     private static boolean isSentWhere(Expression request, Expression condition) {
         return request instanceof If && ((If) request).predicate().semanticEquals(condition);
-    }
-
-    /** Whether a call's pickled function has a text in it; not where Spark sends it as a broadcast, as it is large. */
-    public static boolean isMarked(PythonUDF call, String text) {
-        scala.collection.Iterator bytes = call.func().command().iterator();
-        int found = 0;
-        while (bytes.hasNext() && found < text.length()) {
-            byte next = ((Byte) bytes.next()).byteValue();
-            found = next == text.charAt(found) ? found + 1 : next == text.charAt(0) ? 1 : 0;
-        }
-        return found == text.length();
     }
 
     public static ArrowEvalPython calls(List udfs, List results, LogicalPlan child, int evalType) {

@@ -7,15 +7,10 @@ import org.apache.spark.sql.classic.SparkSession$;
 /** The rules, and the sessions that have them. */
 public class Rules {
     private final String function;
-    private final String shared;
 
-    /**
-     * @param function the name of the calls' Python function
-     * @param shared   a text in the pickled function of each call whose answers all tasks share
-     */
-    public Rules(String function, String shared) {
+    /** @param function the name of the calls' Python function */
+    public Rules(String function) {
         this.function = function;
-        this.shared = shared;
     }
 
     /** Adds them to the session that is working, if it hasn't them: one that was made from another has its functions. */
@@ -34,7 +29,7 @@ public class Rules {
             }
         }
         scala.collection.immutable.Seq first = (scala.collection.immutable.Seq) rules
-            .appended(new CallsAfterOthers(function, shared));
+            .appended(new CallsAfterOthers(function));
         session.experimental().extraOptimizations_$eq(
             (scala.collection.immutable.Seq) first.appended(new CallsWhereRead(function)));
     }
