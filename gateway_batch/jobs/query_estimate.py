@@ -74,7 +74,7 @@ def _estimate(gateway: Gateway, call: CallOfQuery, output_tokens: int | None) ->
     price = service.price or list_price(service.model)
     found = assumed(json.loads(plan.parameters), gateway.config, service, price, counted, output_tokens)
     assumptions = [text for text, holds in ((_DEPENDS, call.depends), (_UNCACHED, plan.cache == "off")) if holds]
-    return CallEstimate(plan.function, service.endpoint, found.with_assumptions(assumptions))
+    return CallEstimate(plan.function, service.endpoint, found.with_assumptions([*call.asked, *assumptions]))
 
 
 def _asked(plan: CallPlan, rows: DataFrame) -> DataFrame:

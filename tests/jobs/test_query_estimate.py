@@ -202,3 +202,26 @@ def test_a_stream_is_refused(spark: SparkSession, gateway: gb.Gateway) -> None:
     stream = spark.readStream.format("rate").load().select(gb.functions.ai_query(MODEL, F.col("value").cast("string")))
     with pytest.raises(gb.ConfigError, match="is a stream"):
         gb.estimate_query(gateway, stream)
+
+
+@pytest.mark.parametrize(
+    ("query", "rows", "says"),
+    [
+        (f"SELECT IF(id < 3, ai_query('{MODEL}', 'x' || id), NULL) AS a FROM range(50)", 3, "Asked where (id < 3"),
+        (f"SELECT ai_query('{MODEL}', 'x' || id) AS a FROM range(50)", 50, None),
+        (
+            f"SELECT id FROM range(50) WHERE ai_query('{MODEL}', 'x' || id) LIKE '%' LIMIT 5",
+            50,
+            "Asked in pieces until 5 rows are found",
+        ),
+    ],
+    ids=["a guard", "nothing to say", "a limit"],
+)
+def test_an_estimate_says_what_the_rules_made_of_a_call(
+    gateway: gb.Gateway, requests: Count, query: str, rows: int, says: str | None
+) -> None:
+    (call,) = counted(requests, partial(gb.estimate_query, gateway, query))
+    assert call.estimate is not None
+    assert call.estimate.requests == rows
+    asked = [sentence for sentence in call.estimate.assumptions if sentence.startswith("Asked ")]
+    assert ([says] if says else []) == [sentence[: len(says or "")] for sentence in asked]

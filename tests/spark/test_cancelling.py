@@ -138,8 +138,16 @@ def test_the_siblings_of_a_failed_task_stop(
     assert found["no_answer", "cancelled"] > 0
 
 
+@pytest.fixture
+def no_rules(spark: SparkSession) -> Iterator[None]:
+    """A LIMIT that no call is told of, so that Spark hangs up in the midst of its calls."""
+    spark.conf.set("spark.gateway_batch.optimizer", "false")
+    yield
+    spark.conf.unset("spark.gateway_batch.optimizer")
+
+
 def test_a_limit_on_the_answers_stops(
-    spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway, answers: DataFrame
+    spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway, answers: DataFrame, no_rules: None
 ) -> None:
     slow_server.configure(latency_ms=50)
     assert len(answers.where("answer != ''").limit(200).collect()) == 200
@@ -149,7 +157,7 @@ def test_a_limit_on_the_answers_stops(
 
 
 def test_batches_that_fill_the_buffer_on_their_way_to_a_task_that_has_ended_lose_no_record(
-    spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway
+    spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway, no_rules: None
 ) -> None:
     slow_server.configure(latency_ms=20)
     text = f"ai_query('{MODEL}', 'Summarize: ' || repeat('a lake is deep ', 40) || id)"

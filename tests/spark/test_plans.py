@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
 
+import gateway_batch as gb
 from benchmarks.query_shapes import CALL, SHAPES, TABLES
 from tests.conformance import echo
 from tests.conformance.echo import echo_server_running
@@ -78,3 +82,55 @@ def test_a_new_session_has_the_rules_too(spark: SparkSession, asked: None) -> No
     echo.BODIES.clear()
     other.sql(f"SELECT IF(rare, {CALL}, 'no') AS x FROM a").collect()
     assert len(echo.BODIES) == 10
+
+
+GUARDED = f"SELECT id, CASE WHEN rare THEN {CALL} END AS x FROM a"
+MERGE = f"MERGE INTO plans.kept t USING (SELECT * FROM a) a ON t.id = a.id WHEN MATCHED {{}} AND {CALL} < 'z' "
+STATEMENTS = {
+    f"CREATE TABLE plans.made USING delta AS {GUARDED}": 10,
+    f"INSERT INTO plans.made {GUARDED}": 10,
+    f"{MERGE.format('')} THEN UPDATE SET s = 'met'": 20,
+    f"{MERGE.format('AND rare')} THEN UPDATE SET s = 'met'": 1,
+    "UPDATE plans.kept SET s = 'again' WHERE v < 3 AND ai_query('hash', concat('u ', id)) < 'z'": 3,
+    "DELETE FROM plans.kept WHERE v < 2 AND ai_query('hash', concat('d ', id)) < 'z'": 2,
+}
+
+
+def test_statements_and_actions_go_the_same_way(spark: SparkSession, asked: None) -> None:
+    spark.sql("CREATE SCHEMA plans")
+    spark.sql("CREATE TABLE plans.kept USING delta AS SELECT id, v, 'x' AS s FROM b")
+    guarded = spark.table("a").select(F.when(F.col("rare"), gb.functions.ai_query("hash", "text")).alias("x"))
+    spark.sql(f"CREATE TEMPORARY VIEW answered AS SELECT id, rare, {CALL} AS x FROM a")
+    actions: dict[str, tuple[Callable[[], object], int]] = {
+        **{sql: (partial(spark.sql, sql), fewest) for sql, fewest in STATEMENTS.items()},
+        "a cached frame": (lambda: guarded.cache().count(), 10),
+        "a temporary view": (spark.sql("SELECT IF(rare, x, NULL) AS y FROM answered").collect, 10),
+        "a temporary view in a join": (spark.sql("SELECT x FROM b JOIN answered ON b.id = answered.id").collect, 20),
+        "toJSON": (spark.table("a").select(_rare("j")).toJSON().collect, 10),
+        "foreach": (lambda: spark.table("a").select(_rare("f")).foreach(lambda row: None), 10),
+        "rdd": (spark.table("a").select(_rare("r")).rdd.collect, 10),
+    }
+    sent = {}
+    for name, (run, _) in actions.items():
+        echo.BODIES.clear()
+        run()
+        sent[name] = len(echo.BODIES)
+    guarded.unpersist()
+    spark.sql("DROP VIEW answered")
+    spark.sql("DROP SCHEMA plans CASCADE")
+    assert sent == {name: fewest for name, (_, fewest) in actions.items()}
+
+
+def _rare(prefix: str) -> Column:
+    return F.when(F.col("rare"), gb.functions.ai_query("hash", F.concat(F.lit(prefix), "text"))).alias("x")
+
+
+def test_a_stream_asks_for_the_rows_that_are_left(spark: SparkSession, asked: None, tmp_path: Path) -> None:
+    spark.table("a").write.format("parquet").save(str(tmp_path / "in"))
+    stream = spark.readStream.schema(spark.table("a").schema).parquet(str(tmp_path / "in"))
+    stream.createOrReplaceTempView("coming")
+    query = "SELECT c.id FROM coming c JOIN b ON c.id = b.id WHERE ai_query('hash', c.text) < 'z'"
+    echo.BODIES.clear()
+    started = spark.sql(query).writeStream.format("noop").option("checkpointLocation", str(tmp_path / "seen"))
+    started.trigger(availableNow=True).start().awaitTermination()
+    assert len(echo.BODIES) == 20

@@ -38,11 +38,13 @@ class CallOfQuery:
         plan: of the call.
         rows: for each place, a row for each of its rows, with columns by the names of `plan.inputs`.
         depends: whether at some place the rows depend on answers, which nobody knows before they are paid.
+        asked: what the optimizer rules made of it, a sentence each.
     """
 
     plan: CallPlan
     rows: list[DataFrame] = field(default_factory=list)
     depends: bool = False
+    asked: list[str] = field(default_factory=list)
 
 
 def calls_of_query(spark: SparkSession, query: str | DataFrame) -> list[CallOfQuery]:
@@ -62,6 +64,7 @@ def calls_of_query(spark: SparkSession, query: str | DataFrame) -> list[CallOfQu
             call = next((call for call in calls if call.plan == plan), None)
             if call is None:
                 calls.append(call := CallOfQuery(plan))
+            call.asked += [sentence for sentence in plans.asked(udf, node.child(), plan) if sentence not in call.asked]
             if answers.decide or answers.reach(udf) or plans.has_call_below(udf):
                 call.depends = True
             else:
@@ -140,6 +143,18 @@ class _Plans:
         if any(self.is_calls(node) for node in self.nodes(plan)):
             raise ConfigError("the query has calls in a sub-query that others depend on: estimate its parts")
         return DataFrame(self._frame(plan), self._spark)
+
+    def asked(self, udf: JavaObject, child: JavaObject, plan: CallPlan) -> Iterator[str]:
+        """What the optimizer rules made of a call."""
+        request = udf.children().head()
+        if self.kind(request) == "If" and request.falseValue().sql().upper().startswith(("NULL", "CAST(NULL")):
+            yield f"Asked where {request.predicate().sql()}."
+        while self.kind(child) in ("Project", "Filter"):
+            child = child.child()
+        if self.kind(child) == "Join" and child.joinType().sql() == "LEFT SEMI" and child.condition().isDefined():
+            yield f"Asked for rows that meet another by {child.condition().get().sql()}."
+        if udf.children().size() > len(plan.inputs):
+            yield f"Asked in pieces until {udf.children().last().sql()} rows are found; all are counted here."
 
     def nodes(self, plan: JavaObject) -> Iterator[JavaObject]:
         """A plan's nodes, those of sub-queries among them."""
