@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -113,6 +114,14 @@ def prepare(spool_dir: Path) -> None:
 
 
 def _try_writing(folder: Path) -> None:
+    """Makes a file, without a name where the file system can: a process that is killed meanwhile leaves none."""
+    if hasattr(os, "O_TMPFILE"):
+        try:
+            os.close(os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600))
+            return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                raise
     probe = folder / f".probe-{secrets.token_hex(4)}"
     os.close(open_private(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     probe.unlink()

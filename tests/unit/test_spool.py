@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from gateway_batch.errors import LedgerError
+from gateway_batch.usage import spool_folders
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
@@ -338,3 +339,11 @@ def test_no_open_file_is_left_behind(spool: Path) -> None:
         writer.close()
         recover_dead_writers(spool)
     assert not [path for path in map(os.path.realpath, Path("/proc/self/fd").iterdir()) if path.startswith(f"{spool}/")]
+
+
+def test_that_the_folders_can_be_written_is_tried_without_a_name_that_a_kill_would_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_folders, "open_private", lambda *_: pytest.fail("a file with a name was made"))
+    spool_folders.prepare(tmp_path / "spool")
+    assert [path for path in (tmp_path / "spool").rglob("*") if not path.is_dir()] == []
