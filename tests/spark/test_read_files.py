@@ -25,7 +25,7 @@ def test_images_of_a_folder_are_described(spark: SparkSession, tmp_path: Path) -
         failOnError => false) AS caption FROM read_files('{tmp_path}', format => 'binaryFile') ORDER BY path"""
     captions = [row.caption for row in spark.sql(query).collect()]
     assert [caption.errorMessage is None for caption in captions] == [True, True, False]
-    assert "neither a JPEG nor a PNG" in captions[2].errorMessage
+    assert "files: 12 bytes that are none of JPEG, PNG" in captions[2].errorMessage
 
 
 def test_a_format_is_told_by_the_ending_and_options_by_name(spark: SparkSession, tmp_path: Path) -> None:
