@@ -76,6 +76,12 @@ def test_a_row_whose_answer_is_not_read_fails_no_query(spark: SparkSession, regi
     assert sorted(row.x for row in rows) == ["no", *["yes"] * 9]
 
 
+def test_a_condition_that_fails_for_one_use_hides_no_other(spark: SparkSession, asked: None) -> None:
+    answers = f"(SELECT {CALL} AS x, id, even FROM a) WHERE NOT even OR x >= '0'"
+    with pytest.raises(Exception, match="DIVIDE_BY_ZERO"):
+        spark.sql(f"SELECT IF(10 / id > 1, x, NULL) AS y FROM {answers}").collect()
+
+
 def test_a_new_session_has_the_rules_too(spark: SparkSession, asked: None) -> None:
     other = spark.newSession()
     other.sql(TABLES["a"]).createOrReplaceTempView("a")

@@ -257,7 +257,10 @@ public class CallsWhereRead extends Rule {
     }
 
     private static Expression any(Expression left, Expression right) {
-        return left == null || right == null ? null : left.semanticEquals(right) ? left : new Or(left, right);
+        if (left == null || right == null) {
+            return null;
+        }
+        return left.semanticEquals(right) ? left : new Or(early(left), early(right)); // one may fail, and the other be true
     }
 
     private static Expression isNotTrue(Expression condition) {
