@@ -24,12 +24,8 @@ if TYPE_CHECKING:  # for type checkers, which read no `_NAMES`; a test holds the
     from gateway_batch.errors import RejectedError as RejectedError
     from gateway_batch.errors import UnreachableError as UnreachableError
     from gateway_batch.jobs.estimate import estimate_batch as estimate_batch
-    from gateway_batch.jobs.extrapolation import Interval as Interval
-    from gateway_batch.jobs.query_estimate import CallEstimate as CallEstimate
-    from gateway_batch.jobs.query_estimate import estimate_query as estimate_query
     from gateway_batch.jobs.report import BatchReport as BatchReport
     from gateway_batch.jobs.report import Status as Status
-    from gateway_batch.jobs.request_counts import Estimate as Estimate
     from gateway_batch.jobs.run import BatchJob as BatchJob
     from gateway_batch.jobs.run import run_batch as run_batch
     from gateway_batch.response_cache.savings import Counts as Counts
@@ -39,6 +35,10 @@ if TYPE_CHECKING:  # for type checkers, which read no `_NAMES`; a test holds the
     from gateway_batch.spark.analytics.usage_refresh import Refreshed as Refreshed
     from gateway_batch.spark.analytics.usage_refresh import refresh_usage as refresh_usage
     from gateway_batch.spark.analytics.views import create_views as create_views
+    from gateway_batch.spark.estimates.extrapolation import Interval as Interval
+    from gateway_batch.spark.estimates.query_estimate import CallEstimate as CallEstimate
+    from gateway_batch.spark.estimates.query_estimate import estimate_query as estimate_query
+    from gateway_batch.spark.estimates.request_counts import Estimate as Estimate
     from gateway_batch.spark.gateway import Gateway as Gateway
     from gateway_batch.spark.gateway import Usage as Usage
     from gateway_batch.spark.gateway import register_ai_query as register_ai_query
@@ -59,10 +59,10 @@ _NAMES = {
         "MalformedError", "RejectedError", "UnreachableError",
     ),
     "jobs.estimate": ("estimate_batch",),
-    "jobs.extrapolation": ("Interval",),
-    "jobs.query_estimate": ("CallEstimate", "estimate_query"),
+    "spark.estimates.extrapolation": ("Interval",),
+    "spark.estimates.query_estimate": ("CallEstimate", "estimate_query"),
     "jobs.report": ("BatchReport", "Status"),
-    "jobs.request_counts": ("Estimate",),
+    "spark.estimates.request_counts": ("Estimate",),
     "jobs.run": ("BatchJob", "run_batch"),
     "response_cache.savings": ("Counts", "Savings"),
     "spark": ("functions",),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from gateway_batch.config import GatewayConfig
-    from gateway_batch.jobs.extrapolation import Interval
-    from gateway_batch.jobs.request_counts import Estimate
+    from gateway_batch.spark.estimates.extrapolation import Interval
+    from gateway_batch.spark.estimates.request_counts import Estimate
 
 
 def estimate(
@@ -99,7 +99,7 @@ def estimate(
 def _estimate_query(
     spark: SparkSession, config: GatewayConfig, sql: str, output_tokens: int | None, as_json: bool
 ) -> None:
-    from gateway_batch.jobs.query_estimate import estimate_query
+    from gateway_batch.spark.estimates.query_estimate import estimate_query
     from gateway_batch.spark.gateway import register_ai_query
 
     with register_ai_query(spark, config) as registered:
@@ -113,6 +113,8 @@ def _estimate_query(
             output.print(f"{name}: not known, as its rows depend on other calls' answers", highlight=False)
         else:
             _show(name, call.estimate)
+        for line in (*call.stands, *call.asked):
+            output.print(f"- {line}", style="dim", highlight=False)
 
 
 def _show(name: str, found: Estimate) -> None:

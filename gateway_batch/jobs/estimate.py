@@ -17,13 +17,21 @@ from pyspark.sql import functions as F
 
 from gateway_batch.config import GatewayConfig, resolve_service
 from gateway_batch.errors import ConfigError
-from gateway_batch.jobs.extrapolation import Interval, total_of_rest
 from gateway_batch.jobs.pending_rows import pending_sql
-from gateway_batch.jobs.request_counts import Counted, Estimate, assumed, count, framing_of, of_price, seconds_of
 from gateway_batch.jobs.run import CHUNK_ROWS, BatchJob, run_batch
 from gateway_batch.jobs.source import check_keys, read_source
 from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.pricing.token_counts import count_tokens
+from gateway_batch.spark.estimates.extrapolation import Interval, total_of_rest
+from gateway_batch.spark.estimates.request_counts import (
+    Counted,
+    Estimate,
+    assumed,
+    count,
+    framing_of,
+    of_price,
+    seconds_of,
+)
 from gateway_batch.spark.files.bad_input import faults_for
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.sql_text import quoted

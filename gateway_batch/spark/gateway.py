@@ -20,6 +20,7 @@ from gateway_batch.spark.analytics.maintenance import Maintained, maintain
 from gateway_batch.spark.analytics.run_view import RunView
 from gateway_batch.spark.calls.ai_functions import TASKS, TaskFunction
 from gateway_batch.spark.calls.scope import is_stage, remove_stale, remove_stopped
+from gateway_batch.spark.estimates.query_estimate import explain
 from gateway_batch.spark.ledger.drain import UsageDrain
 from gateway_batch.spark.ledger.gateway_record import Ledger
 from gateway_batch.spark.ledger.reconcile import reconcile
@@ -218,6 +219,10 @@ class Gateway:
         counts = self._functions.counts()
         queries = sorted(counts, key=lambda query: (is_stage(query), int(query.rpartition("-")[2])))
         return {query if is_stage(query) else int(query): counts[query].savings for query in queries}
+
+    def explain(self, query: str | DataFrame, *, output_tokens: int | None = None) -> None:
+        """Prints what each call of a query asks for, and from where in Spark's plan; see `gb.estimate_query`."""
+        print(explain(self.spark, self.config, query, output_tokens))
 
     def total(self) -> Counts:
         """What `saved` has of all queries together, and their requests."""

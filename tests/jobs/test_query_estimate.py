@@ -204,24 +204,42 @@ def test_a_stream_is_refused(spark: SparkSession, gateway: gb.Gateway) -> None:
         gb.estimate_query(gateway, stream)
 
 
-@pytest.mark.parametrize(
-    ("query", "rows", "says"),
-    [
-        (f"SELECT IF(id < 3, ai_query('{MODEL}', 'x' || id), NULL) AS a FROM range(50)", 3, "Asked where (id < 3"),
-        (f"SELECT ai_query('{MODEL}', 'x' || id) AS a FROM range(50)", 50, None),
-        (
-            f"SELECT id FROM range(50) WHERE ai_query('{MODEL}', 'x' || id) LIKE '%' LIMIT 5",
-            50,
-            "Asked in pieces until 5 rows are found",
-        ),
-    ],
-    ids=["a guard", "nothing to say", "a limit"],
-)
-def test_an_estimate_says_what_the_rules_made_of_a_call(
-    gateway: gb.Gateway, requests: Count, query: str, rows: int, says: str | None
+PLACES = {
+    "a guard": (
+        f"SELECT IF(id < 3, ai_query('{MODEL}', 'x' || id), NULL) AS a FROM range(50)",
+        ["  Project > the call > Range", "  50 rows, 3 different requests, ", "  Asked where (id < 3"],
+    ),
+    "nothing to say": (
+        f"SELECT ai_query('{MODEL}', 'x' || id) AS a FROM range(50)",
+        ["  Project > the call > Range", "  50 rows, 50 different requests, "],
+    ),
+    "a join": (
+        f"SELECT a.n FROM (SELECT 7 * id AS n, 'x' || id AS body FROM range(50)) a JOIN range(30) b ON a.n = b.id "
+        f"WHERE ai_query('{MODEL}', body) LIKE '%'",
+        [
+            "  Project > INNER join > Project > Filter > the call > LEFT SEMI join",
+            "  5 rows, 5 different requests, ",
+            "  Asked for rows that meet",
+        ],
+    ),
+    "a limit": (
+        f"SELECT id FROM range(50) WHERE ai_query('{MODEL}', 'x' || id) LIKE '%' ORDER BY id DESC LIMIT 5",
+        [
+            "  GlobalLimit > LocalLimit > Sort > LocalLimit > Project > Filter > the call > Sort",
+            "  50 rows, 50 different requests, ",
+            "  Asked in the order of id DESC",
+            "  Asked in pieces until 5 rows are found",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("query", "lines"), PLACES.values(), ids=list(PLACES))
+def test_explain_tells_where_a_call_stands_and_what_it_sends(
+    gateway: gb.Gateway, requests: Count, capsys: pytest.CaptureFixture[str], query: str, lines: list[str]
 ) -> None:
-    (call,) = counted(requests, partial(gb.estimate_query, gateway, query))
-    assert call.estimate is not None
-    assert call.estimate.requests == rows
-    asked = [sentence for sentence in call.estimate.assumptions if sentence.startswith("Asked ")]
-    assert ([says] if says else []) == [sentence[: len(says or "")] for sentence in asked]
+    assert requests(partial(gateway.explain, query)) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == f"ai_query({MODEL!r})"
+    assert [line[: len(begin)] for line, begin in zip(rest, lines, strict=False)] == lines
+    assert not [line for line in rest[len(lines) :] if line.startswith("  Asked")]

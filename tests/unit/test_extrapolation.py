@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from gateway_batch.jobs.extrapolation import Interval, student, total_of_rest
+from gateway_batch.spark.estimates.extrapolation import Interval, student, total_of_rest
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway_batch.config import GatewayConfig, resolve_service
-from gateway_batch.jobs.request_counts import Counted, Estimate, assumed, seconds_of
+from gateway_batch.spark.estimates.request_counts import Counted, Estimate, assumed, seconds_of
 from gateway_batch.types import Price
 
 COUNTED = Counted(rows=60, requests=40, tokens=1_000)

@@ -39,12 +39,14 @@ class CallOfQuery:
         rows: for each place, a row for each of its rows, with columns by the names of `plan.inputs`.
         depends: whether at some place the rows depend on answers, which nobody knows before they are paid.
         asked: what the optimizer rules made of it, a sentence each.
+        stands: for each place, where in the plan.
     """
 
     plan: CallPlan
     rows: list[DataFrame] = field(default_factory=list)
     depends: bool = False
     asked: list[str] = field(default_factory=list)
+    stands: list[str] = field(default_factory=list)
 
 
 def calls_of_query(spark: SparkSession, query: str | DataFrame) -> list[CallOfQuery]:
@@ -55,7 +57,7 @@ def calls_of_query(spark: SparkSession, query: str | DataFrame) -> list[CallOfQu
     """
     plans = _Plans(spark)
     calls: list[CallOfQuery] = []
-    for node in plans.nodes(plans.optimized(query)):
+    for above, node in plans.places(plans.optimized(query)):
         if not plans.is_calls(node):
             continue
         answers = _Answers(plans, node.child())
@@ -65,6 +67,7 @@ def calls_of_query(spark: SparkSession, query: str | DataFrame) -> list[CallOfQu
             if call is None:
                 calls.append(call := CallOfQuery(plan))
             call.asked += [sentence for sentence in plans.asked(udf, node.child(), plan) if sentence not in call.asked]
+            call.stands.append(plans.stands(above, node.child()))
             if answers.decide or answers.reach(udf) or plans.has_call_below(udf):
                 call.depends = True
             else:
@@ -148,18 +151,41 @@ class _Plans:
         """What the optimizer rules made of a call."""
         request = udf.children().head()
         if self.kind(request) == "If" and request.falseValue().sql().upper().startswith(("NULL", "CAST(NULL")):
-            yield f"Asked where {request.predicate().sql()}."
-        while self.kind(child) in ("Project", "Filter"):
+            yield f"Asked where {request.predicate().sql()}, as its answer is read nowhere else."
+        while self.kind(child) in ("Project", "Filter", "Repartition", "Sort"):
+            if self.kind(child) == "Sort" and not getattr(child, "global")():
+                order = ", ".join(each.sql() for each in self.items(child.order()))
+                yield f"Asked in the order of {order}."
             child = child.child()
         if self.kind(child) == "Join" and child.joinType().sql() == "LEFT SEMI" and child.condition().isDefined():
             yield f"Asked for rows that meet another by {child.condition().get().sql()}."
         if udf.children().size() > len(plan.inputs):
             yield f"Asked in pieces until {udf.children().last().sql()} rows are found; all are counted here."
 
+    def stands(self, above: tuple[str, ...], child: JavaObject) -> str:
+        """Where calls stand: the nodes above them, from the root, and the first below them that is no projection."""
+        while self.kind(child) == "Project":
+            child = child.child()
+        return " > ".join((*above, "the call", self._name(child)))
+
+    def places(
+        self, plan: JavaObject, above: tuple[str, ...] = (), *, top: bool = True
+    ) -> Iterator[tuple[tuple[str, ...], JavaObject]]:
+        """A plan's nodes, those of sub-queries among them, each with the names of those above it."""
+        yield above, plan
+        for child in self.items(plan.children()):
+            yield from self.places(child, (*above, self._name(plan)), top=False)
+        for subquery in self.items(plan.subqueriesAll()) if top else ():
+            yield from self.places(subquery, ("a sub-query",), top=False)
+
+    def _name(self, plan: JavaObject) -> str:
+        if self.kind(plan) == "Join":
+            return f"{plan.joinType().sql()} join"
+        return "other calls" if self.is_calls(plan) else self.kind(plan)
+
     def nodes(self, plan: JavaObject) -> Iterator[JavaObject]:
         """A plan's nodes, those of sub-queries among them."""
-        for top in (plan, *self.items(plan.subqueriesAll())):
-            yield from self._below(top)
+        return (node for _, node in self.places(plan))
 
     def is_calls(self, node: JavaObject) -> bool:
         return self.kind(node) == _CALLS and bool(self.calls(node))
@@ -191,11 +217,6 @@ class _Plans:
     def _would_fill(cache: JavaObject) -> bool:
         """Whether reading a cached DataFrame has calls evaluated."""
         return not cache.isCachedColumnBuffersLoaded() and f"{FUNCTION}(" in cache.cachedPlan().toString()
-
-    def _below(self, plan: JavaObject) -> Iterator[JavaObject]:
-        yield plan
-        for child in self.items(plan.children()):
-            yield from self._below(child)
 
     def _without_calls(self, plan: JavaObject) -> JavaObject:
         children = [self._without_calls(child) for child in self.items(plan.children())]

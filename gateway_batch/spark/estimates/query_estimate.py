@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
+from gateway_batch.config import GatewayConfig
 from gateway_batch.errors import ConfigError
-from gateway_batch.jobs.request_counts import Estimate, assumed, count, framing_of
 from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.pricing.token_counts import PER_MESSAGE, count_tokens
 from gateway_batch.spark.calls.call_plan import CallPlan, Input
-from gateway_batch.spark.gateway import Gateway
+from gateway_batch.spark.estimates.request_counts import Estimate, assumed, count, framing_of
 from gateway_batch.spark.optimizer.calls_in_plan import CallOfQuery, calls_of_query
 from gateway_batch.spark.session.session_kind import is_classic
+
+if TYPE_CHECKING:
+    from gateway_batch.spark.gateway import Gateway
 
 _DEPENDS = "Its rows depend on other calls' answers at some place in the query; those are not in here."
 _UNCACHED = "With cache off, a row counts as often as Spark evaluates it; here it counts once."
@@ -32,16 +36,40 @@ class CallEstimate:
         function: the SQL function.
         endpoint: that it asks.
         estimate: None where the call's rows depend on the answers of others, which only running the query shows.
+        stands: where in Spark's plan, for each place where the query has it: the names of its nodes, from the root.
+        asked: what the optimizer rules made of it, a sentence each.
     """
 
     function: str
     endpoint: str
     estimate: Estimate | None
+    stands: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The call as JSON has it."""
-        estimate = None if self.estimate is None else self.estimate.as_json()
-        return {"function": self.function, "endpoint": self.endpoint, "estimate": estimate}
+        return {
+            "function": self.function,
+            "endpoint": self.endpoint,
+            "estimate": None if self.estimate is None else self.estimate.as_json(),
+            "stands": list(self.stands),
+            "asked": list(self.asked),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The call as text."""
+        yield f"{self.function}({self.endpoint!r})"
+        yield from (f"  {place}" for place in self.stands)
+        if self.estimate is None:
+            yield "  Requests are not known, as its rows depend on other calls' answers."
+        else:
+            yield f"  {self.estimate.in_words()}"
+        yield from (f"  {line}" for line in (*self.asked, *(self.estimate.assumptions if self.estimate else ())))
+
+
+def explain(spark: SparkSession, config: GatewayConfig, query: str | DataFrame, output_tokens: int | None) -> str:
+    """What `Gateway.explain` prints."""
+    return "\n".join(line for call in _estimates(spark, config, query, output_tokens) for line in call.lines())
 
 
 def estimate_query(gateway: Gateway, query: str | DataFrame, *, output_tokens: int | None = None) -> list[CallEstimate]:
@@ -57,24 +85,40 @@ def estimate_query(gateway: Gateway, query: str | DataFrame, *, output_tokens: i
     Raises:
         ConfigError: it can't be planned, or has no call.
     """
-    if not is_classic(gateway.spark):
+    return _estimates(gateway.spark, gateway.config, query, output_tokens)
+
+
+def _estimates(
+    spark: SparkSession, config: GatewayConfig, query: str | DataFrame, output_tokens: int | None
+) -> list[CallEstimate]:
+    if not is_classic(spark):
         raise ConfigError("estimates of queries need a classic session; on Spark Connect, estimate a batch job")
-    calls = calls_of_query(gateway.spark, query)
+    calls = calls_of_query(spark, query)
     if not calls:
         raise ConfigError("the query has no call of ai_query or a task function")
-    return [_estimate(gateway, call, output_tokens) for call in calls]
+    return [
+        CallEstimate(
+            call.plan.function,
+            call.plan.service.endpoint,
+            _estimate(config, call, output_tokens),
+            tuple(call.stands),
+            tuple(call.asked),
+        )
+        for call in calls
+    ]
 
 
-def _estimate(gateway: Gateway, call: CallOfQuery, output_tokens: int | None) -> CallEstimate:
+def _estimate(config: GatewayConfig, call: CallOfQuery, output_tokens: int | None) -> Estimate | None:
     plan, service = call.plan, call.plan.service
     if not call.rows:
-        return CallEstimate(plan.function, service.endpoint, None)
+        return None
     requests = _different(reduce(DataFrame.union, [_asked(plan, rows) for rows in call.rows]), plan)
     counted = count(requests, framing_of(service, plan.instructions) + _labels(plan))
     price = service.price or list_price(service.model)
-    found = assumed(json.loads(plan.parameters), gateway.config, service, price, counted, output_tokens)
-    assumptions = [text for text, holds in ((_DEPENDS, call.depends), (_UNCACHED, plan.cache == "off")) if holds]
-    return CallEstimate(plan.function, service.endpoint, found.with_assumptions([*call.asked, *assumptions]))
+    found = assumed(json.loads(plan.parameters), config, service, price, counted, output_tokens)
+    return found.with_assumptions(
+        [text for text, holds in ((_DEPENDS, call.depends), (_UNCACHED, plan.cache == "off")) if holds]
+    )
 
 
 def _asked(plan: CallPlan, rows: DataFrame) -> DataFrame:

@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 from gateway_batch.apis import task_of
 from gateway_batch.apis.parameters import most_output
 from gateway_batch.config import GatewayConfig
-from gateway_batch.jobs.extrapolation import Interval
 from gateway_batch.pricing.token_counts import PER_IMAGE, PER_MESSAGE, count_tokens
+from gateway_batch.spark.estimates.extrapolation import Interval
 from gateway_batch.types import Price, Service, Task, TokenUsage
 
 OUTPUT_TOKENS = 200
@@ -49,6 +49,14 @@ class Estimate:
     def with_assumptions(self, further: Sequence[str]) -> Estimate:
         """The same, resting on more."""
         return replace(self, assumptions=(*self.assumptions, *further))
+
+    def in_words(self) -> str:
+        """The figures in one line, without a sample's bounds."""
+        cost = "cost not known" if self.cost_usd is None else f"{self.cost_usd.middle:,.4f} USD"
+        return (
+            f"{self.rows:,} rows, {self.requests:,} different requests, {self.input_tokens.middle:,.0f} input tokens, "
+            f"{self.output_tokens.middle:,.0f} output tokens, {cost}"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The estimate as JSON has it."""

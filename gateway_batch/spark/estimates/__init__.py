@@ -1,0 +1,1 @@
+"""What calls would send and cost, counted and extrapolated before they are made."""
