@@ -21,6 +21,7 @@ _DAY_S = 86_400
 _IDLE_S = 3_600
 _ROOT_EXECUTION = "spark.sql.execution.root.id"
 _STAGE = "stage-"
+_PLAN = "gateway_batch.plan"  # set by SharedAnswers.java
 _applications: dict[str, tuple[HeldFolder, Callable[[], bool]]] = {}
 """The applications whose driver this process is, or was."""
 
@@ -47,7 +48,9 @@ def scope_of(context: TaskContext, application_id: str, cache: str) -> AnswerSco
         application_id: of its application.
         cache: the setting.
     """
-    execution = query_of(context)
+    query = execution = query_of(context)
+    if is_stage(query):  # an action on an RDD, whose stages and jobs have their plan in common
+        query = context.getLocalProperty(_PLAN) or query
     stream, batch = context.getLocalProperty(_STREAM), context.getLocalProperty(_BATCH)
 
     def scope(name: str, kept_s: int) -> AnswerScope:
@@ -60,7 +63,7 @@ def scope_of(context: TaskContext, application_id: str, cache: str) -> AnswerSco
     if stream and batch:
         _remove_earlier(shared_dir("streams") / stream, int(batch))
         return scope(f"streams/{stream}/{batch}", _DAY_S)
-    found = scope(_query(application_id, execution), _IDLE_S)
+    found = scope(_query(application_id, query), _IDLE_S)
     if not found.folder.exists():
         _remove_idle(found.folder.parent)
     return found
@@ -72,7 +75,7 @@ def query_folder(application_id: str, execution_id: str) -> Path:
 
 
 def kept_queries(application_id: str) -> Iterator[str]:
-    """An application's queries, by `query_of`, that have answers on this host."""
+    """An application's queries that have answers on this host: execution ids, and names of what is no SQL query."""
     folder = query_folder(application_id, "")
     return (path.name for path in folder.iterdir()) if folder.is_dir() else iter(())
 

@@ -16,7 +16,18 @@ from pyspark.sql import SparkSession
 from gateway_batch.spark.session.jvm import gateway_of, jvm_of
 
 _SOURCES = Path(__file__).parent / "java"
-_CLASSES = ("Plans", "Values", "Layered", "SemiJoins", "CallsAfterOthers", "CallsWhereRead", "Rules")
+_CLASSES = (
+    "Plans",
+    "Values",
+    "PromptLengths",
+    "Layered",
+    "SemiJoins",
+    "Limits",
+    "CallsAfterOthers",
+    "CallsWhereRead",
+    "SharedAnswers",
+    "Rules",
+)
 """Each after those that it needs."""
 
 _made: dict[tuple[JavaGateway, str], JavaObject | None] = {}

@@ -16,7 +16,7 @@ from gateway_batch.engine.runtime import RuntimeSettings
 from gateway_batch.spark.calls.ai_functions import TaskFunction
 from gateway_batch.spark.calls.call_plan import CallerSettings
 from gateway_batch.spark.calls.planning import Planner
-from gateway_batch.spark.calls.scope import hold_application, is_stage, kept_queries, remove_query
+from gateway_batch.spark.calls.scope import hold_application, kept_queries, remove_query
 from gateway_batch.spark.files import read_files
 from gateway_batch.spark.optimizer.rules import rules_of
 from gateway_batch.spark.session.expressions import Expressions
@@ -113,9 +113,8 @@ class ClassicFunctions(SessionBackend):
         context = self._spark.sparkContext
         store = self._spark._jsparkSession.sharedState().statusStore()
         for query in list(kept_queries(context.applicationId)):
-            if is_stage(query):
-                active = context.statusTracker().getActiveStageIds()
-                ended = all_that_ended and int(query.rpartition("-")[2]) not in active
+            if not query.isdecimal():  # of an action on an RDD
+                ended = all_that_ended and not context.statusTracker().getActiveStageIds()
             else:
                 execution = store.execution(int(query))
                 ended = execution.get().completionTime().isDefined() if execution.isDefined() else all_that_ended

@@ -68,10 +68,11 @@ public class CallsAfterOthers extends Rule {
 
     private class Rewriting {
         private final SemiJoins semiJoins = new SemiJoins(function);
+        private final Limits limits = new Limits(function);
         private boolean moved;
 
         boolean hasMoved() {
-            return moved || semiJoins.moved;
+            return moved || semiJoins.moved || limits.moved;
         }
 
         LogicalPlan whole(LogicalPlan plan) {
@@ -92,7 +93,9 @@ public class CallsAfterOthers extends Rule {
                 return withJoin((Join) plan);
             }
             if (plan instanceof Sort || plan instanceof Window || Plans.isLimit(plan)) {
-                return withRowsBelow(plan);
+                return plan instanceof LocalLimit
+                    ? withLimit((LocalLimit) plan)
+                    : withRowsBelow(plan, (LogicalPlan) plan.children().head());
             }
             return new Layered(withNewChildren(plan));
         }
@@ -191,6 +194,7 @@ public class CallsAfterOthers extends Rule {
             }
             moved = moved || place < rows.layers.size();
             rows.layers.add(place, filter);
+            moved = rows.settle(place) || moved;
         }
 
         /** Sees that the layer below a place has no calls but those that a condition needs; returns the place. */
@@ -216,24 +220,42 @@ public class CallsAfterOthers extends Rule {
                 && Plans.reads(condition, Plans.list(((ArrowEvalPython) layer).resultAttrs()));
         }
 
-        /**
-         * A sort, a window, a limit: below the calls, if it needs no answer and no filter on answers is below it. A limit
-         * above such a filter is told to the calls, which then are asked in pieces until there are enough rows.
-         */
-        private Layered withRowsBelow(LogicalPlan plan) {
-            LogicalPlan child = (LogicalPlan) plan.children().head();
-            if (plan instanceof LocalLimit) {
-                child = withoutLimit(child, ((LocalLimit) plan).limitExpr());
+        /** A limit above a filter on answers stays above it, and is told to the calls. */
+        private Layered withLimit(LocalLimit plan) {
+            Expression limit = plan.limitExpr();
+            LogicalPlan child = limits.without(plan.child(), limit);
+            LogicalPlan inOrder = sortedBelow(child, limit);
+            if (inOrder != null) {
+                return new Layered(Plans.over(plan, inOrder));
             }
+            Layered rows = withRowsBelow(plan, child);
+            if (!rows.layers.isEmpty()) {
+                return rows;
+            }
+            LogicalPlan below = (LogicalPlan) rows.base.children().head(), told = limits.told(below, limit);
+            return told == below ? rows : new Layered(Plans.over(rows.base, told));
+        }
+
+        /** A sort whose limit stands above, and which a filter on answers keeps above the calls; null where it is not so. */
+        private LogicalPlan sortedBelow(LogicalPlan plan, Expression limit) {
+            if (plan instanceof Project && ((Project) plan).deterministic()) {
+                LogicalPlan found = sortedBelow(((Project) plan).child(), limit);
+                return found == null ? null : Plans.over(plan, found);
+            }
+            if (!(plan instanceof Sort) || !((Sort) plan).global()) {
+                return null;
+            }
+            Layered rows = taken(((Sort) plan).child());
+            return rows.hasFilter() ? limits.inOrder((Sort) plan, rows, limit) : null;
+        }
+
+        /** A sort, a window, a limit: below the calls, if it needs no answer and no filter on answers is below it. */
+        private Layered withRowsBelow(LogicalPlan plan, LogicalPlan child) {
             Layered rows = taken(child);
-            if (plan instanceof LocalLimit && rows.hasFilter() && !rows.isToldLimit()) {
-                rows.tellLimit(((LocalLimit) plan).limitExpr());
-                moved = true;
-            }
             if (rows.layers.isEmpty() || rows.hasFilter() || !plan.references().subsetOf(rows.base.outputSet())
                 || !isDeterministic(plan)) {
                 LogicalPlan below = rows.plan();
-                return new Layered(below == child ? plan : Plans.over(plan, below));
+                return new Layered(below == child && plan.children().head() == child ? plan : Plans.over(plan, below));
             }
             moved = moved || Plans.isLimit(plan);
             List output = Plans.list(plan.output());
@@ -244,19 +266,6 @@ public class CallsAfterOthers extends Rule {
             }
             rows.base = Plans.over(plan, rows.base);
             return rows;
-        }
-
-        /** Without the same limit further down, where Spark has put it below calls; there it would hide what is below. */
-        private LogicalPlan withoutLimit(LogicalPlan plan, Expression limit) {
-            if (plan instanceof LocalLimit && limit.semanticEquals(((LocalLimit) plan).limitExpr())) {
-                return withoutLimit(((LocalLimit) plan).child(), limit);
-            }
-            if (plan instanceof Project || Plans.isOfCalls(plan, function)) {
-                LogicalPlan child = (LogicalPlan) plan.children().head();
-                LogicalPlan found = withoutLimit(child, limit);
-                return found == child ? plan : Plans.over(plan, found);
-            }
-            return plan;
         }
 
         private boolean isDeterministic(LogicalPlan plan) {

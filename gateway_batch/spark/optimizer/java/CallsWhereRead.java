@@ -149,7 +149,11 @@ public class CallsWhereRead extends Rule {
     private void addAll(LogicalPlan plan, Reads found) {
         List expressions = Plans.list(plan.expressions());
         for (int i = 0; i < expressions.size(); i++) {
-            collect((Expression) expressions.get(i), null, found);
+            if (plan instanceof Filter || plan instanceof Join) {
+                collectTruth((Expression) expressions.get(i), null, found);
+            } else {
+                collect((Expression) expressions.get(i), null, found);
+            }
         }
     }
 
@@ -183,7 +187,7 @@ public class CallsWhereRead extends Rule {
             found.add((Attribute) expression, where);
         } else if (expression instanceof If) {
             If choice = (If) expression;
-            collect(choice.predicate(), where, found);
+            collectTruth(choice.predicate(), where, found);
             collect(choice.trueValue(), both(where, choice.predicate()), found);
             collect(choice.falseValue(), both(where, isNotTrue(choice.predicate())), found);
         } else if (expression instanceof CaseWhen) {
@@ -205,7 +209,7 @@ public class CallsWhereRead extends Rule {
             collect(or.right(), both(where, isNotTrue(or.left())), found);
         } else if (expression instanceof AggregateExpression && ((AggregateExpression) expression).filter().isDefined()) {
             Expression filter = (Expression) ((AggregateExpression) expression).filter().get();
-            collect(filter, where, found);
+            collectTruth(filter, where, found);
             collect(((AggregateExpression) expression).aggregateFunction(), both(where, filter), found);
         } else if (expression instanceof HigherOrderFunction) { // its conditions may be about an element
             List references = Plans.list(expression.references());
@@ -220,13 +224,28 @@ public class CallsWhereRead extends Rule {
         }
     }
 
+    /** The same of a condition that is only asked whether it is true: false and NULL are one. */
+    private void collectTruth(Expression condition, Expression where, Reads found) {
+        if (condition instanceof And) {
+            And and = (And) condition;
+            collectTruth(and.left(), both(where, early(and.right())), found);
+            collectTruth(and.right(), both(where, and.left()), found);
+        } else if (condition instanceof Or) {
+            Or or = (Or) condition;
+            collectTruth(or.left(), both(where, isNotTrue(early(or.right()))), found);
+            collectTruth(or.right(), both(where, isNotTrue(or.left())), found);
+        } else {
+            collect(condition, where, found);
+        }
+    }
+
     private void collectCase(CaseWhen choice, Expression where, Reads found) {
         Expression there = where;
         List branches = Plans.list(choice.branches());
         for (int i = 0; i < branches.size(); i++) {
             scala.Tuple2 branch = (scala.Tuple2) branches.get(i);
             Expression condition = (Expression) branch._1();
-            collect(condition, there, found);
+            collectTruth(condition, there, found);
             collect((Expression) branch._2(), both(there, condition), found);
             there = both(there, isNotTrue(condition));
         }

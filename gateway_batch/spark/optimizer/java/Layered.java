@@ -7,7 +7,6 @@ import org.apache.spark.sql.catalyst.expressions.Alias;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.ExprId;
 import org.apache.spark.sql.catalyst.expressions.Expression;
-import org.apache.spark.sql.catalyst.expressions.PythonUDF;
 import org.apache.spark.sql.catalyst.plans.logical.ArrowEvalPython;
 import org.apache.spark.sql.catalyst.plans.logical.Filter;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
@@ -54,23 +53,34 @@ public class Layered {
         return expression.deterministic() && Plans.isOver(expression, base);
     }
 
-    public void tellLimit(Expression limit) {
-        for (int i = 0; i < layers.size(); i++) {
-            if (layers.get(i) instanceof ArrowEvalPython) {
-                ArrowEvalPython calls = (ArrowEvalPython) layers.get(i);
-                List udfs = Plans.list(calls.udfs());
-                for (int k = 0; k < udfs.size(); k++) {
-                    udfs.set(k, Plans.limited((PythonUDF) udfs.get(k), limit));
-                }
-                layers.set(i, Plans.calls(udfs, Plans.list(calls.resultAttrs()), base, calls.evalType()));
-            }
+    /**
+     * Asks for a filter before another whose prompts are longer: what stands at a place, after its calls, goes with them
+     * below the filters and calls before them, as long as these aren't needed. Returns whether it went.
+     */
+    public boolean settle(int place) {
+        int calls = place - 1, before = place - 2;
+        while (before >= 0 && layers.get(before) instanceof Filter) {
+            before--;
         }
+        boolean isPair = calls >= 0 && layers.get(calls) instanceof ArrowEvalPython;
+        if (!isPair || before < 0 || before == place - 2) {
+            return false;
+        }
+        ArrowEvalPython own = (ArrowEvalPython) layers.get(calls), earlier = (ArrowEvalPython) layers.get(before);
+        if (reads(own, earlier) || !PromptLengths.areShorter(own, earlier, base)) {
+            return false;
+        }
+        Object filter = layers.remove(place);
+        layers.add(before, layers.remove(calls));
+        layers.add(before + 1, filter);
+        settle(before + 1);
+        return true;
     }
 
-    public boolean isToldLimit() {
-        for (int i = 0; i < layers.size(); i++) {
-            if (layers.get(i) instanceof ArrowEvalPython
-                && Plans.isLimited((PythonUDF) ((ArrowEvalPython) layers.get(i)).udfs().head())) {
+    private static boolean reads(ArrowEvalPython calls, ArrowEvalPython earlier) {
+        List udfs = Plans.list(calls.udfs()), results = Plans.list(earlier.resultAttrs());
+        for (int i = 0; i < udfs.size(); i++) {
+            if (Plans.reads((Expression) udfs.get(i), results)) {
                 return true;
             }
         }

@@ -30,7 +30,9 @@ public class Rules {
         }
         scala.collection.immutable.Seq first = (scala.collection.immutable.Seq) rules
             .appended(new CallsAfterOthers(function));
+        scala.collection.immutable.Seq both = (scala.collection.immutable.Seq) first
+            .appended(new CallsWhereRead(function));
         session.experimental().extraOptimizations_$eq(
-            (scala.collection.immutable.Seq) first.appended(new CallsWhereRead(function)));
+            (scala.collection.immutable.Seq) both.appended(new SharedAnswers(function)));
     }
 }
