@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pyspark.sql import SparkSession
+
 WITHIN_S = 60.0
 
 
@@ -14,3 +16,14 @@ def wait_until(condition: Callable[[], object], what: str = "what was waited for
     while not condition():
         assert time.monotonic() < until, f"{what} did not come about"
         time.sleep(0.01)
+
+
+def wait_until_idle(spark: SparkSession) -> None:
+    """Waits for the tasks that a query left behind: a LIMIT ends it while some are still at work."""
+    store = spark.sparkContext._jsc.sc().statusStore()
+
+    def active() -> int:
+        executors = store.executorList(True)
+        return sum(executors.apply(index).activeTasks() for index in range(executors.size()))
+
+    wait_until(lambda: active() == 0)

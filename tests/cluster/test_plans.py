@@ -11,6 +11,7 @@ from tests.conformance import echo
 from tests.conformance.echo import echo_server_running
 from tests.quick_start import INTERPRETED
 from tests.spark.random_queries import TABLES, Queries
+from tests.waiting import wait_until_idle
 
 RULES = "spark.gateway_batch.optimizer"
 SEEDS = range(2_000, 2_040)
@@ -21,6 +22,7 @@ def requests(spark: SparkSession, query: str, rules: str) -> int:
     spark.conf.set(RULES, rules)
     echo.BODIES.clear()
     spark.sql(query).collect()
+    wait_until_idle(spark)
     return len(echo.BODIES)
 
 

@@ -18,6 +18,7 @@ from gateway_batch.spark.session.jvm import jvm_of
 from tests.conformance import echo
 from tests.conformance.echo import echo_server_running
 from tests.spark.conftest import Register
+from tests.waiting import wait_until_idle
 
 OTHER = "ai_query('hash', 'other ' || a.text)"
 
@@ -92,6 +93,7 @@ def test_a_limit_above_a_filter_on_answers_stops_early(
         for limit in limits:
             echo.BODIES.clear()
             rows = spark.sql(sql := query.format(least, limit)).collect()
+            wait_until_idle(spark)
             assert len(rows) == limit
             assert len(echo.BODIES) <= 4 * limit / selectivity + 16, (least, limit)
             assert "ORDER BY" not in sql or rows == spark.sql(sql.replace("ai_query('hash', ", "md5(")).collect()

@@ -13,6 +13,7 @@ from tests.conformance.echo import echo_server_running
 from tests.quick_start import INTERPRETED
 from tests.spark.conftest import Register
 from tests.spark.random_queries import TABLES, Queries
+from tests.waiting import wait_until_idle
 
 RULES = "spark.gateway_batch.optimizer"
 A_PART, PARTS, NIGHTLY_PARTS = 50, 4, 40
@@ -47,6 +48,7 @@ def compare(spark: SparkSession, seed: int) -> tuple[int, int]:
         spark.conf.set(RULES, rules)
         echo.BODIES.clear()
         assert rows(spark, query) == expected, f"seed {seed}, rules {rules}: {query}"
+        wait_until_idle(spark)
         sent.append(len(echo.BODIES))
     assert sent[0] <= sent[1], f"seed {seed}: {query}"
     return sent[0], sent[1]

@@ -52,9 +52,15 @@ public class CallsAfterOthers extends Rule {
             return plan;
         }
         try {
-            Rewriting rewriting = new Rewriting();
-            LogicalPlan found = rewriting.whole(plan);
-            return rewriting.hasMoved() ? clean(found) : plan;
+            List whole = new ArrayList();
+            while (true) {
+                Rewriting rewriting = new Rewriting(whole);
+                LogicalPlan found = rewriting.whole(plan), inPart = rewriting.semiJoins.reducedInPart(found);
+                if (inPart == null) {
+                    return rewriting.hasMoved() ? clean(found) : plan;
+                }
+                whole.add(inPart);
+            }
         } catch (Throwable fault) {
             return Plans.unchanged(plan, fault);
         }
@@ -67,9 +73,13 @@ public class CallsAfterOthers extends Rule {
     }
 
     private class Rewriting {
-        private final SemiJoins semiJoins = new SemiJoins(function);
+        private final SemiJoins semiJoins;
         private final Limits limits = new Limits(function);
         private boolean moved;
+
+        Rewriting(List whole) {
+            semiJoins = new SemiJoins(function, whole);
+        }
 
         boolean hasMoved() {
             return moved || semiJoins.moved || limits.moved;

@@ -17,17 +17,50 @@ import org.apache.spark.sql.catalyst.plans.logical.Project;
 /** Rows reduced to those that meet a row of others. */
 public class SemiJoins {
     private final String function;
+    private final List whole;
+    private final List reduced = new ArrayList();
     public boolean moved; // whether it has reduced any
 
-    public SemiJoins(String function) {
+    /** @param whole rows that are left as they are */
+    public SemiJoins(String function, List whole) {
         this.function = function;
+        this.whole = whole;
+    }
+
+    /**
+     * Rows that are reduced at one place of a plan, and at another are not; null for none. Left as they are at both, Spark
+     * may evaluate their calls once for both.
+     */
+    public LogicalPlan reducedInPart(LogicalPlan plan) {
+        if (Plans.isOfCalls(plan, function)) {
+            LogicalPlan rows = (LogicalPlan) plan.children().head();
+            if (isAmong(rows, reduced)) {
+                return rows;
+            }
+        }
+        List children = Plans.list(plan.children());
+        LogicalPlan found = null;
+        for (int i = 0; i < children.size() && found == null; i++) {
+            found = reducedInPart((LogicalPlan) children.get(i));
+        }
+        return found;
+    }
+
+    private static boolean isAmong(LogicalPlan plan, List plans) {
+        for (int i = 0; i < plans.size(); i++) {
+            if (plan.sameResult((LogicalPlan) plans.get(i))) {
+                return true;
+            }
+        }
+        return false;
     }
 
     public LogicalPlan reduced(LogicalPlan rows, LogicalPlan others, Expression condition) {
-        if (isReduced(rows, condition)) {
+        if (isReduced(rows, condition) || isAmong(rows, whole)) {
             return rows;
         }
         moved = true;
+        reduced.add(rows);
         return new Join(rows, others, LeftSemi$.MODULE$, scala.Option.apply(condition), JoinHint.NONE());
     }
 
