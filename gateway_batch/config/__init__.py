@@ -6,6 +6,7 @@ from gateway_batch.config.credentials import Credentials, credential_reference
 from gateway_batch.config.defaults import WAREHOUSE, spool_folder, system_user
 from gateway_batch.config.endpoints import CHAT, EMBEDDINGS, SCORING, resolve_service
 from gateway_batch.config.settings import (
+    USAGE_TABLE,
     Budget,
     EndpointConfig,
     GatewayConfig,
@@ -20,6 +21,7 @@ __all__ = [
     "EMBEDDINGS",
     "HOST",
     "SCORING",
+    "USAGE_TABLE",
     "WAREHOUSE",
     "Budget",
     "Credentials",

@@ -42,6 +42,10 @@ def _base_url(url: str | None) -> str | None:
     return url
 
 
+USAGE_TABLE = "ai_gateway.usage"
+"""Of usage records, where nothing else is said."""
+
+
 def check_table_name(name: str) -> str:
     """The name itself, if it is one of a table or schema, of at most three parts; else ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+){0,2}", name):
@@ -257,7 +261,7 @@ class GatewayConfig(BaseSettings):
         default="databricks-gte-large-en", description="Embedding endpoint behind `ai_similarity`"
     )
 
-    usage_table: TableName = Field(default="ai_gateway.usage", description="Delta table of the usage records")
+    usage_table: TableName = Field(default=USAGE_TABLE, description="Delta table of the usage records")
     spool_dir: str | None = Field(
         default=None,
         description="Folder of records on their way to the table; unset: `_gateway_batch/spool` in the warehouse",

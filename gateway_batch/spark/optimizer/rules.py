@@ -1,7 +1,6 @@
 """The optimizer rules that know what a call costs: `java/CallsAfterOthers.java` and `java/CallsWhereRead.java`.
 
-Spark's optimizer takes rules as classes of the JVM only. Spark ships a Java compiler, Janino, for its own generated
-code; it makes the classes from source when the first function is registered, so that no jar is needed.
+Spark's optimizer takes rules as classes of the JVM only. They are made when the first function is registered.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from py4j.java_gateway import JavaGateway, JavaObject
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
+from gateway_batch.spark.session.java_classes import constructor
 from gateway_batch.spark.session.jvm import gateway_of, jvm_of
 
 _SOURCES = Path(__file__).parent / "java"
@@ -49,20 +49,9 @@ def rules_of(spark: SparkSession, function: str) -> JavaObject | None:
     key = (gateway_of(spark), function)
     if key not in _made:
         try:
-            _made[key] = _compiled(spark).newInstance(jvm_of(spark).objects(function))
+            rules = constructor(spark, (_SOURCES / f"{name}.java" for name in _CLASSES))
+            _made[key] = rules.newInstance(jvm_of(spark).objects(function))
         except Py4JError as error:
             _log.info("calls are not moved or guarded in this session: %s", type(error).__name__)
             _made[key] = None
     return _made[key]
-
-
-def _compiled(spark: SparkSession) -> JavaObject:
-    """The constructor of the class `Rules`."""
-    jvm = jvm_of(spark)
-    loader = jvm.java_class("java.lang.Thread").currentThread().getContextClassLoader()
-    for name in _CLASSES:
-        compiler = jvm.java_class("org.codehaus.janino.SimpleCompiler")()
-        compiler.setParentClassLoader(loader)
-        compiler.cook((_SOURCES / f"{name}.java").read_text(encoding="utf-8"))
-        loader = compiler.getClassLoader()
-    return loader.loadClass(f"gateway_batch.{_CLASSES[-1]}").getConstructors()[0]

@@ -15,9 +15,10 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 import gateway_batch
-from gateway_batch.config import WAREHOUSE
+from gateway_batch.config import USAGE_TABLE, WAREHOUSE
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.session.sql_text import literal, quoted
+from gateway_batch.spark.session.system_catalog import name_system_table
 
 _SETTINGS = {
     "spark.ui.enabled": "false",
@@ -81,6 +82,7 @@ def local_session(
             f"that reaches a Maven repository for Delta's jars; what it printed above says which is missing. ({error})"
         ) from error
     _register_tables(spark, folder)
+    name_system_table(spark, USAGE_TABLE)
     return spark
 
 

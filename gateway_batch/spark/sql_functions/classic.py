@@ -23,6 +23,7 @@ from gateway_batch.spark.session.expressions import Expressions
 from gateway_batch.spark.session.interrupt import cancel_jobs_on_interrupt
 from gateway_batch.spark.session.jvm import jvm_of
 from gateway_batch.spark.session.session_kind import runs_on_one_host
+from gateway_batch.spark.session.system_catalog import name_system_table
 from gateway_batch.spark.sql_functions.driver_leases import lease_server_of
 from gateway_batch.spark.sql_functions.session_backend import SessionBackend
 from gateway_batch.spark.sql_functions.spool_probe import check_spool_is_shared
@@ -79,6 +80,7 @@ class ClassicFunctions(SessionBackend):
         values = config.credentials().values()
         if leases is not None:
             values[LEASE_TOKEN] = leases.token
+        name_system_table(spark, config.usage_table)
         self._builder = CallBuilder(spark, planner, context.broadcast(values), rules_of(spark, FUNCTION))
 
     @staticmethod
