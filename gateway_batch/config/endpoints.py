@@ -13,6 +13,7 @@ from gateway_batch.types import Price, Service, TagsIn
 CHAT = "mlflow/v1/chat/completions"
 EMBEDDINGS = "mlflow/v1/embeddings"
 SCORING = "mlflow/v1/invocations"
+RESPONSES = "openai/v1/responses"
 
 # What stands behind `host` and, after it, behind either `host` or an endpoint's base URL, by the usage table's
 # api_type words.
@@ -56,6 +57,11 @@ _TAGS_IN_BODY = {
 
 # Databricks knows embedding services by their task; only the name is known here.
 _EMBEDDING_NAME = re.compile(r"(^|[-_./])(embed\w*|gte|bge|e5|minilm)([-_./:]|$)|embedding", re.IGNORECASE)
+# OpenAI's models that its chat completions refuse ("only supported in v1/responses"), by families of names.
+_RESPONSES_NAME = re.compile(
+    r"(^|[-_./])(codex|computer-use|deep-research)([-_.:]|$)|(^|[-_./])(o\d|gpt-\d+([.-]\d+)?)-pro([-_:]|$)",
+    re.IGNORECASE,
+)
 _BARE = "databricks-"
 _READY_MADE = "system.ai."
 _NAME = re.compile(r"[A-Za-z0-9][\w.:/@\-]{0,766}")
@@ -70,7 +76,7 @@ def resolve_service(
         config: its `endpoints` come first, then any name is a model service of `host`.
         endpoint: as written in the query.
         api: the wire format asked for by the call, before the endpoint's own.
-        suited: the one that suits the call where neither says; None: as the endpoint's name suggests.
+        suited: the one that suits the call where neither says, of its kind; None: as the endpoint's name suggests.
 
     Raises:
         ConfigError: no gateway is configured for it, the API is unknown, or the endpoint's settings contradict each
@@ -81,7 +87,7 @@ def resolve_service(
     entry = _entry(config, endpoint)
     settings = EndpointConfig() if entry is None else config.endpoints[entry]
     model = settings.model or endpoint
-    api = api or settings.api or suited or (EMBEDDINGS if _EMBEDDING_NAME.search(model) else CHAT)
+    api = api or settings.api or _suited(model, settings.base_url, suited)
     if api not in _PATHS:
         raise ConfigError(f"endpoint {endpoint}: no API {api!r}; there are {', '.join(sorted(_PATHS))}")
     prefix, path = (part.replace("{model}", quote(model, safe="")) for part in _PATHS[api])
@@ -106,6 +112,15 @@ def resolve_service(
         timeout_s=settings.timeout,
         tags_in=_tags_in(endpoint, settings, api, base + path),
     )
+
+
+def _suited(model: str, base_url: str | None, suited: str | None) -> str:
+    if suited is None and _EMBEDDING_NAME.search(model):
+        return EMBEDDINGS
+    if suited not in (None, CHAT):
+        return suited
+    is_openais = base_url is None or urlsplit(base_url).hostname == "api.openai.com"
+    return RESPONSES if is_openais and _RESPONSES_NAME.search(model) else CHAT
 
 
 def _check_token_header(

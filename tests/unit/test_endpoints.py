@@ -70,6 +70,27 @@ def test_a_chat_service_is_not_taken_for_an_embedding_service(name: str) -> None
     assert service(name).api == "mlflow/v1/chat/completions"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["databricks-gpt-5-1-codex-max", "system.ai.gpt-5-3-codex", "codex-mini-latest", "o3-pro", "databricks-gpt-5-pro",
+     "gpt-5.2-pro-2025-12-11", "o4-mini-deep-research", "computer-use-preview"],
+)  # fmt: skip
+def test_a_service_that_speaks_only_responses_is_known_by_its_name(name: str) -> None:
+    at_openai = {"base_url": "https://api.openai.com/v1", "model": name}
+    elsewhere = {"base_url": "http://127.0.0.1:4000/v1", "model": name}  # which may translate, as LiteLLM does
+    assert service(name).url == f"{HOST}/ai-gateway/openai/v1/responses"
+    assert service("x", x=at_openai).url == "https://api.openai.com/v1/responses"
+    assert service("x", x=elsewhere).api == "mlflow/v1/chat/completions"
+    assert service("x", x={**at_openai, "api": "openai/v1/chat/completions"}).api == "openai/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    "name", ["databricks-gemini-2-5-pro", "gpt-5", "o3", "codexample-7b", "gpt-pro", "my-o3-prompt"]
+)
+def test_another_is_asked_by_chat_completions(name: str) -> None:
+    assert service(name).api == "mlflow/v1/chat/completions"
+
+
 def test_the_model_decides_and_not_the_endpoint_name() -> None:
     assert service("vectors", vectors={"model": "databricks-bge-large-en"}).api == "mlflow/v1/embeddings"
 
