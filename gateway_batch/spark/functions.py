@@ -125,7 +125,8 @@ def ai_classify(
         labels: a list gives one label, a STRING, NULL where the model answers none of them; a dict from label to
             description, or JSON text of a list or an object, gives a VARIANT with `response` and `error_message`. A
             Column of either differs from row to row; on Spark Connect one of JSON text needs the version 2.0.
-        options: `version`, `instructions`, `multilabel`.
+        options: `version`, `instructions`, `multilabel`; with version 2.1, which gives objects with `value`, also
+            `enableConfidenceScores` and `enableRationales`.
         failOnError: as in `ai_query`; None: True where a STRING is given, False where a VARIANT is.
         registration: the name that was given to `register_ai_query`.
     """

@@ -82,6 +82,27 @@ def test_labels_of_rows_as_columns(spark: SparkSession) -> None:
     assert plain(found[0].envelope) == {"response": ["b"], "error_message": None}
 
 
+def test_version_2_1_gives_objects_with_how_sure_the_model_says_it_is(
+    spark: SparkSession, echoed: list[dict[str, Any]]
+) -> None:
+    one = '{"label": {"value": "b", "confidence_score": 0.75, "rationale": "It says so."}}'
+    two = '{"labels": [{"value": "a"}, {"value": "b"}]}'
+    row = spark.sql(
+        f"""SELECT ai_classify('{one}', '["a", "b"]', map('version', '2.1', 'enableConfidenceScores', 'true',
+                               'enableRationales', 'true')) AS one,
+                   ai_classify('{two}', '["a", "b"]', map('version', '2.1', 'multilabel', 'true')) AS two,
+                   ai_classify('{one}', array('a', 'b'), map('version', '2.1')) AS unasked"""
+    ).first()
+    assert row is not None
+    sure = {"value": "b", "confidence_score": 0.75, "rationale": "It says so."}
+    stated = {"confidence_score": "stated by the model"}
+    assert plain(row.one) == {"response": [sure], "error_message": None, "metadata": stated}
+    assert plain(row.two)["response"] == [{"value": "a"}, {"value": "b"}]
+    assert plain(row.two)["metadata"] == {}
+    assert plain(row.unasked)["response"] is None, "what was not asked for does not fit"
+    assert any("how sure you are" in json.dumps(body) for body in echoed)
+
+
 def test_a_variant_is_a_content(spark: SparkSession, echoed: list[dict[str, Any]]) -> None:
     (row,) = spark.sql(
         f"""SELECT ai_classify(parse_json('{A}'), array('a', 'b')) AS label,

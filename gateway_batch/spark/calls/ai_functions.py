@@ -33,6 +33,8 @@ FAIL_ON_ERROR = "failOnError"
 """An argument of all, by name. Functions whose result has the row's error in it fail only where it is true."""
 
 _DEFAULT_WORDS = 50
+_PRECISION = "precision"
+_PRECISELY = "Give null for whatever the text does not say plainly: a wrong value is worse than none."
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,10 @@ def _translate(constants: Constants) -> Asked:
 
 
 def _extract(constants: Constants) -> Asked:
-    given = options(constants, "ai_extract", ("version", "instructions", "enableCitations", "enableConfidenceScores"))
+    known = ("version", "instructions", "enableCitations", "enableConfidenceScores", "mode")
+    given = options(constants, "ai_extract", known)
+    if given.get("mode", _PRECISION) != _PRECISION:
+        raise invalid_value("ai_extract", "options", f"mode must be {_PRECISION}, but got {given['mode']!r}")
     fields = fields_of(constants.any("schema"))
     schema = schema_of_fields(
         fields,
@@ -121,7 +126,9 @@ def _extract(constants: Constants) -> Asked:
         f"- {name}: {field['description']}" if field.get("description") else f"- {name}"
         for name, field in fields.items()
     )
-    instructions = prompt("ai_extract", fields=described, instructions=given.get("instructions", ""))
+    precise = [_PRECISELY] if "mode" in given else []
+    own = "\n".join([*precise, given.get("instructions", "")])
+    instructions = prompt("ai_extract", fields=described, instructions=own)
     bound = OutputBound(512 + len(json.dumps(schema)), 2)
     return Asked(instructions, ResponseFormat(schema, "fields"), None, Shape.ENVELOPE, bound=bound)
 

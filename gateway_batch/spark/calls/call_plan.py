@@ -68,6 +68,7 @@ class CallPlan:
         details: whether a row's result also has the details of its call.
         record_type: of a STRUCT request that has FLOAT or DOUBLE in it, as Spark's JSON, where it is known.
         misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
+        metadata: the envelope's member of that name, as JSON text; None: it has none.
         classifier: makes each row's instructions and response format of its labels, where these depend on data.
         bound: of the tokens of a chat answer, by its text; None: the model's own.
     """
@@ -90,5 +91,6 @@ class CallPlan:
     details: bool = False
     record_type: str | None = None
     misfit_is_null: bool = False
+    metadata: str | None = None
     classifier: Classifier | None = None
     bound: OutputBound | None = None

@@ -14,9 +14,26 @@ from gateway_batch.types import JsonObject
 
 FUNCTION = "ai_classify"
 
-_LABELS = {"1.0": (2, 20), "2.0": (2, 500)}
+_LABELS = {"1.0": (2, 20), "2.0": (2, 500), "2.1": (2, 500)}
 _LONGEST_LABEL = 100
 _BOUND = OutputBound(128)
+
+# What version 2.1 gives with each label on demand: the answer's member, its schema, what the model is told, tokens.
+_CONFIDENCE = "confidence_score"
+_EXTRAS: dict[str, tuple[str, JsonObject, str, int]] = {
+    "enableConfidenceScores": (
+        _CONFIDENCE,
+        {"type": "number", "minimum": 0, "maximum": 1},
+        "Give with each label a confidence_score from 0 to 1: how sure you are that it fits.",
+        16,
+    ),
+    "enableRationales": (
+        "rationale",
+        {"type": "string"},
+        "Give with each label a rationale: one short sentence on why it fits.",
+        128,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -24,14 +41,16 @@ class Classifier:
     """A call of `ai_classify` but for its labels.
 
     Attributes:
-        version: of the function: 1.0 gives a label or NULL, 2.0 an envelope.
+        version: of the function: 1.0 gives a label or NULL, 2.0 an envelope, 2.1 one of objects.
         several: whether several labels may fit.
         instructions: the caller's own.
+        extras: what version 2.1 gives with each label, by the names of its options.
     """
 
     version: str
     several: bool
     instructions: str
+    extras: tuple[str, ...] = ()
 
     def asked(self, labels: Any) -> Asked:
         """What is asked for with these labels.
@@ -47,12 +66,23 @@ class Classifier:
             FUNCTION,
             how_many="one or more" if self.several else "exactly one",
             labels="\n".join(f"- {name}: {meaning}" if meaning else f"- {name}" for name, meaning in described.items()),
-            instructions=self.instructions,
+            instructions="\n".join([*(_EXTRAS[name][2] for name in self.extras), self.instructions]),
         )
         one: JsonObject = {"type": "string", "enum": list(described)}
+        if self.version == "2.1":
+            members = {"value": one, **{_EXTRAS[name][0]: _EXTRAS[name][1] for name in self.extras}}
+            one = {
+                "type": "object",
+                "properties": members,
+                "required": list(members),
+                "additionalProperties": False,
+            }
         wanted = one_member("labels", {"type": "array", "items": one}) if self.several else one_member("label", one)
         answer = map(len, described)
-        bound = OutputBound(_BOUND.base + 2 * (sum(answer) if self.several else max(answer)) + 4 * len(described))
+        extras = sum(_EXTRAS[name][3] for name in self.extras) * (len(described) if self.several else 1)
+        bound = OutputBound(
+            _BOUND.base + 2 * (sum(answer) if self.several else max(answer)) + 4 * len(described) + extras
+        )
         return replace(self.asked_by_row, instructions=instructions, response_format=wanted, bound=bound)
 
     @property
@@ -60,9 +90,16 @@ class Classifier:
         """What is asked for but for what depends on the labels."""
         if self.version == "1.0":
             return Asked(member="label", misfit_is_null=True, bound=_BOUND)
+        metadata = None
+        if self.version == "2.1":
+            metadata = '{"confidence_score": "stated by the model"}' if _CONFIDENCE in self._given else "{}"
         if self.several:
-            return Asked(member="labels", shape=Shape.ENVELOPE, bound=_BOUND)
-        return Asked(member="label", shape=Shape.ENVELOPE_OF_LIST, bound=_BOUND)
+            return Asked(member="labels", shape=Shape.ENVELOPE, metadata=metadata, bound=_BOUND)
+        return Asked(member="label", shape=Shape.ENVELOPE_OF_LIST, metadata=metadata, bound=_BOUND)
+
+    @property
+    def _given(self) -> list[str]:
+        return [_EXTRAS[name][0] for name in self.extras]
 
 
 def classify(constants: Constants) -> Asked:
@@ -85,14 +122,17 @@ def classifier_of(constants: Constants, *, in_array: bool) -> Classifier:
     Raises:
         AiFunctionError: an option is wrong.
     """
-    given = options(constants, FUNCTION, ("version", "instructions", "multilabel"))
+    given = options(constants, FUNCTION, ("version", "instructions", "multilabel", *_EXTRAS))
     version = given.get("version", "1.0" if in_array else "2.0")
     if version not in _LABELS:
-        raise invalid_value(FUNCTION, "options", f"version must be 1.0 or 2.0, but got {version!r}")
+        raise invalid_value(FUNCTION, "options", f"version must be {' or '.join(_LABELS)}, but got {version!r}")
     several = flag(given, FUNCTION, "multilabel")
     if several and version == "1.0":
         raise invalid_value(FUNCTION, "options", "multilabel needs version 2.0: give the labels as a JSON string")
-    return Classifier(version, several, given.get("instructions", ""))
+    extras = tuple(name for name in _EXTRAS if flag(given, FUNCTION, name))
+    if extras and version != "2.1":
+        raise invalid_value(FUNCTION, "options", f"{extras[0]} needs version 2.1: version => '2.1'")
+    return Classifier(version, several, given.get("instructions", ""), extras)
 
 
 def _described(given: Any, fewest: int, most: int) -> dict[str, str | None]:

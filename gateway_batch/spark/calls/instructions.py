@@ -29,6 +29,7 @@ class Asked:
         result_type: SQL type of the result; JSON text where the shape is an envelope.
         misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
         bound: of the answer's tokens; None: the model's own.
+        metadata: the envelope's member of that name, as JSON text; None: it has none.
     """
 
     instructions: str | None = None
@@ -38,6 +39,7 @@ class Asked:
     result_type: t.DataType = t.StringType()  # noqa: RUF009  it has no state
     misfit_is_null: bool = False
     bound: OutputBound | None = None
+    metadata: str | None = None
 
 
 def prompt(name: str, **values: object) -> str:

@@ -175,6 +175,7 @@ class Planner:
             shape=Shape.RESULT if has_error and self.texts else asked.shape,
             fail_on_error=fail_on_error,
             misfit_is_null=asked.misfit_is_null,
+            metadata=asked.metadata,
             classifier=classifier,
             bound=asked.bound,
         )
@@ -197,6 +198,7 @@ class Planner:
         details: bool = False,
         record_type: str | None = None,
         misfit_is_null: bool = False,
+        metadata: str | None = None,
         classifier: Classifier | None = None,
         bound: OutputBound | None = None,
     ) -> CallPlan:
@@ -219,6 +221,7 @@ class Planner:
             details=details,
             record_type=record_type,
             misfit_is_null=misfit_is_null,
+            metadata=metadata,
             classifier=classifier,
             bound=bound,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 from collections import Counter
@@ -21,7 +22,7 @@ from gateway_batch.spark.calls.call_plan import CallPlan, Shape
 from gateway_batch.spark.calls.planning import DETAILS
 from gateway_batch.spark.sql_types.casting import answer_reader, arrow_type, does_not_fit
 from gateway_batch.spark.worker.call_details import failure_details, misfit_details
-from gateway_batch.types import ResponseFormat, Task
+from gateway_batch.types import JsonObject, ResponseFormat, Task
 from gateway_batch.usage.task_summary import UNFIT
 
 Read = Callable[[Any], Any]
@@ -58,6 +59,7 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
     unless errors are the row's.
     """
     data_type = _parse_datatype_json_string(plan.result_type)
+    further = {} if plan.metadata is None else {"metadata": json.loads(plan.metadata)}
     read = _reader(plan)
     column_type = arrow_type(data_type)
     failures = Counter[str]() if failed is None else failed
@@ -114,7 +116,7 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
         names = _MEMBERS[plan.shape]
         of_row = outcome_or_failure if plan.fail_on_error else outcome
         rows = [None if answer is None else of_row(answer) for answer in answers]
-        return pa.array([row and _envelope(names, row) for row in rows], type=column_type)
+        return pa.array([row and _envelope(names, row, further) for row in rows], type=column_type)
 
     if plan.shape.is_envelope:
         return envelopes
@@ -123,12 +125,13 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
     return values if plan.fail_on_error else results
 
 
-def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None]) -> str:
+def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None], further: JsonObject) -> str:
     value, error = outcome
+    envelope = {names[0]: value, names[1]: error, **further}
     try:
-        return orjson.dumps({names[0]: value, names[1]: error}).decode()
+        return orjson.dumps(envelope).decode()
     except TypeError:  # numbers that no float holds
-        return exact_json.dumps({names[0]: value, names[1]: error})
+        return exact_json.dumps(envelope)
 
 
 def _reader(plan: CallPlan) -> Read:
