@@ -32,8 +32,11 @@ def slow_server(tmp_path: Path) -> Iterator[RunningGateway]:
 
 
 @pytest.fixture
-def slow_gateway(register: Register, slow_server: RunningGateway, tmp_path: Path) -> gb.Gateway:
-    shared = {"usage_table": SHARED_LEDGER, "requester": tmp_path.name}
+def slow_gateway(
+    register: Register, slow_server: RunningGateway, tmp_path: Path, request: pytest.FixtureRequest
+) -> gb.Gateway:
+    """Its parameter is the setting `cache`."""
+    shared = {"usage_table": SHARED_LEDGER, "requester": tmp_path.name, "cache": getattr(request, "param", "query")}
     return register(host=slow_server.host, max_concurrency=IN_FLIGHT, **shared)
 
 
@@ -115,14 +118,21 @@ def cancelled(spark: SparkSession, answers: DataFrame, server: RunningGateway, *
     return ended_at, failures[0]
 
 
-@pytest.mark.parametrize("interrupt", [False, True], ids=["left alone", "interrupted"])
+@pytest.mark.parametrize(
+    ("slow_gateway", "interrupt"),
+    [("query", False), ("off", True)],
+    ids=["left alone", "interrupted, answers not shared"],
+    indirect=["slow_gateway"],
+)
 def test_a_cancelled_job_group_stops(
     spark: SparkSession, slow_gateway: gb.Gateway, slow_server: RunningGateway, answers: DataFrame, *, interrupt: bool
 ) -> None:
     ended_at, error = cancelled(spark, answers, slow_server, interrupt=interrupt)
     check_stopped(slow_server, ended_at)
     assert "cancelled" in error
-    assert check_ledger(spark, slow_gateway, slow_server)["no_answer", "cancelled"] > 0
+    found = check_ledger(spark, slow_gateway, slow_server)
+    assert found["no_answer", "cancelled"] > 0
+    assert found.total() == slow_server.stats()["requests"]
 
 
 def test_the_siblings_of_a_failed_task_stop(
