@@ -21,7 +21,7 @@ import org.apache.spark.sql.types.StringType;
 
 /** How long the prompts of calls are, in characters, as far as a plan tells: to ask the shorter of two first. */
 public final class PromptLengths {
-    private static final double ANSWER = 400, OTHER = 8;
+    private static final double OTHER = 8;
     private static final double TIMES = 4, BY = 100; // else the order of the query stays, which may know better
 
     private PromptLengths() {
@@ -56,8 +56,8 @@ public final class PromptLengths {
         if (value instanceof Literal) {
             return ((Literal) value).value() == null ? 0 : ((Literal) value).value().toString().length();
         }
-        if (value instanceof PythonUDF) {
-            return ANSWER;
+        if (value instanceof PythonUDF) { // of an answer nothing is known
+            return length((Expression) value.children().head(), rows);
         }
         if (value instanceof Attribute) {
             return ofColumn((Attribute) value, rows);
