@@ -20,7 +20,6 @@ from gateway_batch.spark.analytics.maintenance import Maintained, maintain
 from gateway_batch.spark.analytics.run_view import RunView
 from gateway_batch.spark.calls.ai_functions import TASKS, TaskFunction
 from gateway_batch.spark.calls.scope import is_stage, remove_stale, remove_stopped
-from gateway_batch.spark.estimates.query_estimate import explain
 from gateway_batch.spark.ledger.drain import UsageDrain
 from gateway_batch.spark.ledger.gateway_record import Ledger
 from gateway_batch.spark.ledger.reconcile import reconcile
@@ -222,6 +221,8 @@ class Gateway:
 
     def explain(self, query: str | DataFrame, *, output_tokens: int | None = None) -> None:
         """Prints what each call of a query asks for, and from where in Spark's plan; see `gb.estimate_query`."""
+        from gateway_batch.spark.estimates.query_estimate import explain  # it needs py4j
+
         print(explain(self.spark, self.config, query, output_tokens))
 
     def total(self) -> Counts:

@@ -136,3 +136,13 @@ def test_no_http_library_is_loaded_before_it_is_used() -> None:
 
 def test_the_signature_needs_no_spark() -> None:
     assert not imported_by("import gateway_batch.spark.calls.signature") & {"pyspark", "pandas", "pyarrow"}
+
+
+def test_what_a_client_of_spark_connect_loads_needs_no_py4j() -> None:
+    """pyspark-client has none; pyspark, which is installed here, loads its own before."""
+    code = (
+        "import sys, pyspark.sql.connect.session\n"
+        "sys.modules.update({'py4j.java_gateway': None, 'py4j.protocol': None})\n"
+        "import gateway_batch.spark.gateway, gateway_batch.spark.sql_functions.connect"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
