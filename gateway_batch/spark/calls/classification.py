@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway_batch.spark.calls.call_plan import Shape
+from gateway_batch.spark.calls.extraction import closed_object
 from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, options, prompt
 from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import Constants, invalid_value
@@ -19,10 +20,10 @@ _LONGEST_LABEL = 100
 _BOUND = OutputBound(128)
 
 # What version 2.1 gives with each label on demand: the answer's member, its schema, what the model is told, tokens.
-_CONFIDENCE = "confidence_score"
+_CONFIDENCE = "enableConfidenceScores"
 _EXTRAS: dict[str, tuple[str, JsonObject, str, int]] = {
-    "enableConfidenceScores": (
-        _CONFIDENCE,
+    _CONFIDENCE: (
+        "confidence_score",
         {"type": "number", "minimum": 0, "maximum": 1},
         "Give with each label a confidence_score from 0 to 1: how sure you are that it fits.",
         16,
@@ -70,13 +71,7 @@ class Classifier:
         )
         one: JsonObject = {"type": "string", "enum": list(described)}
         if self.version == "2.1":
-            members = {"value": one, **{_EXTRAS[name][0]: _EXTRAS[name][1] for name in self.extras}}
-            one = {
-                "type": "object",
-                "properties": members,
-                "required": list(members),
-                "additionalProperties": False,
-            }
+            one = closed_object({"value": one, **{_EXTRAS[name][0]: _EXTRAS[name][1] for name in self.extras}})
         wanted = one_member("labels", {"type": "array", "items": one}) if self.several else one_member("label", one)
         answer = map(len, described)
         extras = sum(_EXTRAS[name][3] for name in self.extras) * (len(described) if self.several else 1)
@@ -92,14 +87,10 @@ class Classifier:
             return Asked(member="label", misfit_is_null=True, bound=_BOUND)
         metadata = None
         if self.version == "2.1":
-            metadata = '{"confidence_score": "stated by the model"}' if _CONFIDENCE in self._given else "{}"
+            metadata = '{"confidence_score": "stated by the model"}' if _CONFIDENCE in self.extras else "{}"
         if self.several:
             return Asked(member="labels", shape=Shape.ENVELOPE, metadata=metadata, bound=_BOUND)
         return Asked(member="label", shape=Shape.ENVELOPE_OF_LIST, metadata=metadata, bound=_BOUND)
-
-    @property
-    def _given(self) -> list[str]:
-        return [_EXTRAS[name][0] for name in self.extras]
 
 
 def classify(constants: Constants) -> Asked:

@@ -18,6 +18,16 @@ _SCALARS = ("string", "number", "integer", "boolean")
 Fields = dict[str, JsonObject]
 
 
+def closed_object(properties: Fields) -> JsonObject:
+    """The JSON schema of an object that has these members and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 def fields_of(given: Any) -> Fields:
     """The fields to extract, each with its `type`.
 
@@ -60,9 +70,9 @@ def schema_of_fields(fields: Fields, *, citations: bool, confidence: bool) -> Js
             members["citation_ids"] = {"type": "array", "items": {"type": "integer"}}
         if confidence:
             members["confidence_score"] = {"type": "number", "minimum": 0, "maximum": 1}
-        return _object(members)
+        return closed_object(members)
 
-    return _object({name: _schema(field, leaf) for name, field in fields.items()})
+    return closed_object({name: _schema(field, leaf) for name, field in fields.items()})
 
 
 def _schema(field: JsonObject, leaf: Callable[[JsonObject], JsonObject]) -> JsonObject:
@@ -70,21 +80,12 @@ def _schema(field: JsonObject, leaf: Callable[[JsonObject], JsonObject]) -> Json
     match field["type"]:
         case "object":
             inner = {name: _schema(member, leaf) for name, member in field["properties"].items()}
-            return {**_object(inner), **described}
+            return {**closed_object(inner), **described}
         case "array":
             return {"type": "array", "items": _schema(field["items"], leaf), **described}
         case "enum":
             return leaf({"type": ["string", "null"], "enum": [*field["labels"], None], **described})
     return leaf({"type": [field["type"], "null"], **described})
-
-
-def _object(properties: Fields) -> JsonObject:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 def _check(fields: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import types as t
 
 from gateway_batch.spark.calls.call_plan import Shape
+from gateway_batch.spark.calls.extraction import closed_object
 from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import Constants, invalid_value
 from gateway_batch.types import JsonObject, ResponseFormat
@@ -49,9 +50,7 @@ def prompt(name: str, **values: object) -> str:
 
 def one_member(name: str, schema: JsonObject) -> ResponseFormat:
     """An object of one member."""
-    return ResponseFormat(
-        {"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False}, name
-    )
+    return ResponseFormat(closed_object({name: schema}), name)
 
 
 def names(value: Any, function: str, parameter: str) -> list[str]:
