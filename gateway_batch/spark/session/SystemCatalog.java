@@ -26,7 +26,7 @@ public class SystemCatalog implements TableCatalog, SupportsNamespaces {
     private static final String NAME = "system", SCHEMA = "ai_gateway", TABLE = "usage";
 
     private final SparkSession session;
-    private String[] usage;
+    private String[] usage = {SCHEMA, TABLE};
 
     public SystemCatalog(SparkSession session) {
         this.session = session;

@@ -8,13 +8,11 @@ import org.apache.spark.sql.catalyst.expressions.CaseWhen;
 import org.apache.spark.sql.catalyst.expressions.Coalesce;
 import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.If;
-import org.apache.spark.sql.catalyst.expressions.Left;
 import org.apache.spark.sql.catalyst.expressions.Literal;
 import org.apache.spark.sql.catalyst.expressions.PythonUDF;
 import org.apache.spark.sql.catalyst.expressions.StringRepeat;
 import org.apache.spark.sql.catalyst.expressions.Substring;
 import org.apache.spark.sql.catalyst.plans.logical.ArrowEvalPython;
-import org.apache.spark.sql.catalyst.plans.logical.ColumnStat;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.catalyst.plans.logical.Project;
 import org.apache.spark.sql.types.StringType;
@@ -76,9 +74,6 @@ public final class PromptLengths {
             return Math.min(number(((Substring) value).len(), Integer.MAX_VALUE),
                 length(((Substring) value).str(), rows));
         }
-        if (value instanceof Left) {
-            return Math.min(number(((Left) value).len(), Integer.MAX_VALUE), length(((Left) value).str(), rows));
-        }
         if (parts.isEmpty()) {
             return value.dataType().defaultSize();
         }
@@ -89,7 +84,7 @@ public final class PromptLengths {
         return sum;
     }
 
-    /** As its expression below makes it, else by the statistics of its table (ANALYZE TABLE ... FOR COLUMNS). */
+    /** As its expression below makes it, else what Spark takes for its type. */
     private static double ofColumn(Attribute column, LogicalPlan rows) {
         if (rows instanceof Project) {
             List listed = Plans.list(((Project) rows).projectList());
@@ -104,10 +99,6 @@ public final class PromptLengths {
             if (((LogicalPlan) children.get(i)).outputSet().contains(column)) {
                 return ofColumn(column, (LogicalPlan) children.get(i));
             }
-        }
-        scala.Option known = rows.stats().attributeStats().get(column);
-        if (known.isDefined() && ((ColumnStat) known.get()).avgLen().isDefined()) {
-            return ((Number) ((ColumnStat) known.get()).avgLen().get()).doubleValue();
         }
         return column.dataType() instanceof StringType ? column.dataType().defaultSize() : OTHER;
     }

@@ -1,6 +1,6 @@
 package gateway_batch;
 
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.UUID;
 
 import org.apache.spark.SparkContext;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
@@ -9,14 +9,13 @@ import org.apache.spark.sql.catalyst.trees.TreeNode;
 import org.apache.spark.sql.classic.SparkSession$;
 
 /**
- * Numbers the plans that have calls, in a local property of the thread that plans. The plan stays as it is.
+ * Names the plans that have calls, in a local property of the thread that plans. The plan stays as it is.
  *
  * Stages share answers by the execution id of their query. An action on an RDD of a DataFrame has none, in any of its
- * jobs; there they share them by this number.
+ * jobs; there they share them by this name.
  */
 public class SharedAnswers extends Rule {
     private static final String PLAN = "gateway_batch.plan";
-    private static final AtomicLong plans = new AtomicLong();
 
     private final String function;
 
@@ -28,7 +27,7 @@ public class SharedAnswers extends Rule {
         scala.Option session = SparkSession$.MODULE$.getActiveSession();
         if (session.isDefined() && Plans.hasCalls((LogicalPlan) plan, function)) {
             SparkContext context = ((org.apache.spark.sql.classic.SparkSession) session.get()).sparkContext();
-            context.setLocalProperty(PLAN, "plan-" + plans.incrementAndGet());
+            context.setLocalProperty(PLAN, "plan-" + UUID.randomUUID());
         }
         return plan;
     }
