@@ -22,8 +22,13 @@ table's state makes its code anew; more code than the 100 pieces that Spark keep
 VACUUM starts that many tasks."""
 
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-"""Spark compiles no query: for a few rows that takes longer than running it does. Where rows reach `ai_query` is tried
-with compiled queries, too: by the tests in tests/spark."""
+"""Spark compiles no query: for a few rows that takes longer than running it does."""
+
+COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+"""As users run it: for the tests of how rows reach `ai_query`."""
+
+QUICK_TEXTS = {"spark.sql.icu.caseMappings.enabled": "false"}
+"""The first `lower` or `upper` reads what ICU knows of all of Unicode's letters, which takes two seconds of a core."""
 
 PATIENT = {"spark.python.task.killTimeout": "60s"}
 """Spark kills a worker that still runs 2 s after its task was cancelled: on busy processors, as it records what was in
@@ -33,6 +38,11 @@ _ARCHIVE = Path(__file__).parents[1] / ".tools" / "spark.jsa"
 
 
 def quick_driver() -> str:
-    """The options of a JVM that Spark's own jars alone are the class path of, as a driver is: it maps kept classes."""
+    """The options of a JVM that Spark's own jars alone are the class path of, as a driver is: it maps kept classes.
+
+    The settings are what sessions have that set nothing else, those of commands and notebooks among them.
+    """
+    settings = {**SMALL_TABLES, **INTERPRETED, **QUICK_TEXTS}
+    set_ = " ".join(f"-D{name}={value}" for name, value in settings.items())
     archive = f" -XX:SharedArchiveFile={_ARCHIVE} -Xlog:disable" if _ARCHIVE.exists() else ""
-    return f"{QUICK_START} {ROOM}{archive}"
+    return f"{QUICK_START} {ROOM} {set_}{archive}"

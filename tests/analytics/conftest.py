@@ -14,16 +14,10 @@ from gateway_batch.cli.main import app
 from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.read import read_cube
 from tests.analytics.usage_views import OWN_PRICES, Usage, add_prices, generated_and_odd, make
-from tests.quick_start import INTERPRETED
 from tests.spark.conftest import SETTINGS
 
-# To compile and to plan anew takes most of the time of queries this small, and what these tests look at is the same
-# either way. How rows reach ai_query is not: the Spark tests compile.
-SMALL = {
-    **INTERPRETED,
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.shuffle.partitions": "1",
-}
+# To plan anew takes most of the time of queries this small.
+SMALL = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "1"}
 
 
 @pytest.fixture(scope="session")

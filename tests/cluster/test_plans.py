@@ -9,7 +9,6 @@ from pyspark.sql import SparkSession
 from tests.cluster.conftest import Register
 from tests.conformance import echo
 from tests.conformance.echo import echo_server_running
-from tests.quick_start import INTERPRETED
 from tests.spark.random_queries import TABLES, Queries
 from tests.waiting import wait_until_idle
 
@@ -33,8 +32,6 @@ def test_rules_never_send_more(register: Register) -> None:
         spark = register(endpoints={"hash": {"base_url": server.replace("/v1", "/hash")}}).spark
         for name, sql in TABLES.items():
             spark.sql(sql).createOrReplaceTempView(name)
-        for name, value in INTERPRETED.items():
-            spark.conf.set(name, value)
         for seed in SEEDS:
             query = Queries(seed, lambda prompt: f"ai_query('hash', {prompt})").query()
             without = requests(spark, query, "false")
@@ -44,6 +41,5 @@ def test_rules_never_send_more(register: Register) -> None:
                 without = max(without, requests(spark, query, "false"))
             assert min(tries) <= without, f"seed {seed}: {query}"
             sent.update({"with": tries[0], "without": without})
-        for name in (*INTERPRETED, RULES):
-            spark.conf.unset(name)
+        spark.conf.unset(RULES)
     assert sent["with"] < sent["without"]

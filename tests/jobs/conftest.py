@@ -9,7 +9,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 import gateway_batch as gb
-from tests.quick_start import INTERPRETED
 from tests.spark.conftest import SETTINGS, echo_server, gateway, register, requests, server, shared_server
 
 __all__ = ["echo_server", "gateway", "register", "requests", "server", "shared_server"]
@@ -18,7 +17,7 @@ __all__ = ["echo_server", "gateway", "register", "requests", "server", "shared_s
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     warehouse = tmp_path_factory.mktemp("spark") / "warehouse"
-    session = gb.local_session(warehouse=warehouse, master="local[2,2]", settings={**SETTINGS, **INTERPRETED})
+    session = gb.local_session(warehouse=warehouse, master="local[2,2]", settings=SETTINGS)
     yield session
     session.stop()
 

@@ -7,6 +7,7 @@ requester and its requests by a tag; one that makes, alters or loses tables has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.spark.ledger.reconcile import count_classes
 from tests.conformance.echo import echo_server_running
 from tests.conformance.fixtures import echoed, echoed_tags, texts
-from tests.quick_start import PATIENT, SMALL_TABLES
+from tests.quick_start import COMPILED, PATIENT, SMALL_TABLES
 
 __all__ = ["echoed", "echoed_tags", "texts"]
 
@@ -40,6 +41,23 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = gb.local_session(warehouse=warehouse, master="local[2,2]", settings=SETTINGS)
     yield session
     session.stop()
+
+
+@contextmanager
+def compiling(spark: SparkSession) -> Iterator[None]:
+    """Queries inside are compiled, as users' are."""
+    for name, value in COMPILED.items():
+        spark.conf.set(name, value)
+    yield
+    for name in COMPILED:
+        spark.conf.unset(name)
+
+
+@pytest.fixture(scope="module")
+def compiled(spark: SparkSession) -> Iterator[None]:
+    """For modules that try how rows reach `ai_query`."""
+    with compiling(spark):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from tests.spark.conftest import MODEL, Register
 EMBEDDINGS = "databricks-gte-large-en"
 ROWS = 200
 
-pytestmark = pytest.mark.usefixtures("registered", "server")
+pytestmark = pytest.mark.usefixtures("compiled", "registered", "server")
 
 
 def one(spark: SparkSession, call: str) -> Any:

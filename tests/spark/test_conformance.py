@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -15,8 +15,7 @@ from tests.conformance.cases import PLACES, Case, read_cases
 from tests.conformance.check import Traffic, check, query
 from tests.conformance.session import cleaned, endpoints
 from tests.conformance.together import Answered, answered_together
-from tests.quick_start import INTERPRETED
-from tests.spark.conftest import TOKEN
+from tests.spark.conftest import TOKEN, compiling
 
 CASES = read_cases()
 
@@ -41,27 +40,18 @@ def _registered(
         gateway.close()
 
 
-@contextmanager
-def interpreted(spark: SparkSession) -> Iterator[None]:
-    for name, value in INTERPRETED.items():
-        spark.conf.set(name, value)
-    yield
-    for name in INTERPRETED:
-        spark.conf.unset(name)
-
-
 @pytest.fixture(scope="module")
 def by_one_query(spark: SparkSession, _registered: None) -> dict[str, Answered]:
     """What comes of the cases that may share a query; of none, if one of them fails: then each is run alone."""
-    with interpreted(spark), suppress(Exception):
+    with suppress(Exception):
         return answered_together({case.name: query(case, spark) for case in CASES if case.is_about_rows_alone})
     return {}
 
 
 @pytest.fixture
-def _interpreted(spark: SparkSession, case: Case) -> Iterator[None]:
-    """But where the case is about the place of a call in the query, which Spark compiles as a whole."""
-    with nullcontext() if case.section == PLACES else interpreted(spark):
+def _compiled(spark: SparkSession, case: Case) -> Iterator[None]:
+    """Where the case is about the place of a call in the query."""
+    with compiling(spark) if case.section == PLACES else nullcontext():
         yield
 
 
@@ -70,7 +60,7 @@ def _clean(spark: SparkSession, case: Case) -> Iterator[None]:
     yield from cleaned(spark, case)
 
 
-@pytest.mark.usefixtures("_clean", "_interpreted")
+@pytest.mark.usefixtures("_clean", "_compiled")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(
     case: Case,

@@ -21,6 +21,8 @@ from tests.conformance.echo import echo_server_running
 from tests.spark.conftest import Register
 from tests.waiting import wait_until_idle
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 OTHER = "ai_query('hash', 'other ' || a.text)"
 
 

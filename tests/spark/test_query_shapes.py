@@ -14,7 +14,7 @@ from tests.spark.conftest import MODEL, Count, Register
 CALL = f"ai_query('{MODEL}', 'Summarize the following text: ' || text_column)"
 ROWS = 40
 
-pytestmark = pytest.mark.usefixtures("registered", "server", "texts")
+pytestmark = pytest.mark.usefixtures("compiled", "registered", "server", "texts")
 
 
 def test_the_reference_query_sends_a_request_a_row_of_its_limit(spark: SparkSession, requests: Count) -> None:

@@ -10,7 +10,6 @@ from pyspark.sql import SparkSession
 
 from tests.conformance import echo
 from tests.conformance.echo import echo_server_running
-from tests.quick_start import INTERPRETED
 from tests.spark.conftest import Register
 from tests.spark.random_queries import TABLES, Queries
 from tests.waiting import wait_until_idle
@@ -26,11 +25,7 @@ def asked(spark: SparkSession, register: Register, request: pytest.FixtureReques
         register(endpoints={"hash": {"base_url": server.replace("/v1", "/hash")}}, cache=request.param)
         for name, sql in TABLES.items():
             spark.sql(sql).createOrReplaceTempView(name)
-        for name, value in INTERPRETED.items():
-            spark.conf.set(name, value)
         yield
-    for name in INTERPRETED:
-        spark.conf.unset(name)
     spark.conf.unset(RULES)
 
 
