@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway_batch.figures import (
+    callers,
     cells,
     costs,
     definitions,
@@ -22,6 +23,7 @@ from gateway_batch.figures import (
     outcomes,
     percentiles,
     price_days,
+    sessions,
     tokens,
 )
 from gateway_batch.figures.definitions import FIGURES, Percentile, Ratio, Relation
@@ -33,6 +35,9 @@ SQL = Path(__file__).parent.parent / "sql"
 TEMPLATES = SQL / "templates"
 
 _ENDING = ".jinja"
+_MODULES = (
+    callers, cells, costs, definitions, dimensions, outcomes, percentiles, price_days, sessions, tokens,
+)  # fmt: skip
 
 OUTCOMES = ["requests", "failed_requests", "unknown_requests", "error_rate"]
 TOKENS = ["input_tokens", "output_tokens", "total_tokens"]
@@ -69,9 +74,9 @@ def _environment() -> Environment:
         autoescape=False,
     )
     made.filters |= {"literal": literal, "prefixed": _prefixed, "possible": tokens.possible}
+    made.globals |= {module.__name__.rpartition(".")[2]: module for module in _MODULES}
     made.globals |= {
-        "cells": cells, "costs": costs, "definitions": definitions, "dimensions": dimensions, "outcomes": outcomes,
-        "percentiles": percentiles, "price_days": price_days, "tokens": tokens, "spark": dialects.SPARK,
+        "spark": dialects.SPARK,
         "DAY_S": dialects.DAY_S, "HOUR_S": dialects.HOUR_S, "MARK": MARK, "OUTCOMES": OUTCOMES, "TOKENS": TOKENS,
         "CACHE": CACHE, "COSTS": COSTS, "PERCENTILES": PERCENTILES, "comment_of": _comment_of, "pairs": _pairs,
         "split": _split, "unique": _unique, "named": _named, "grouped_columns": definitions.grouped_columns,

@@ -26,7 +26,7 @@ def dashboard(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Write the usage dashboard as one HTML file: six pages with filters, for any browser, from disk, with no network.
+    """Write the usage dashboard as one HTML file: pages with filters, for any browser, from disk, with no network.
 
     It needs pip install 'gateway-batch[dashboard]'.
 

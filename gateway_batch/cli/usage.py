@@ -33,7 +33,10 @@ def usage(
     context: typer.Context,
     by: Annotated[
         str,
-        typer.Option(help="endpoint, model, requester, tag:KEY, status, hour, day, workspace, api, source, or error."),
+        typer.Option(
+            help="endpoint, model, requester, tag:KEY, status, hour, day, workspace, api, source, error, agent, "
+            "framework, router, or session."
+        ),
     ] = "endpoint",
     since: Annotated[
         str | None, typer.Option(help="From this time on: 7d or 24h ago, a UTC date, or an ISO time.")

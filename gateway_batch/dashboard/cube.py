@@ -25,6 +25,9 @@ CELLS = pa.schema(
         ("request_tags", pa.map_(pa.string(), pa.string())),
         ("status_code", pa.int32()),
         ("coding_agent", pa.string()),
+        ("is_subagent", pa.bool_()),
+        ("agent_framework", pa.string()),
+        ("smart_router", pa.string()),
         ("is_mcp", pa.bool_()),
         ("mcp_server_type", pa.string()),
         ("mcp_method", pa.string()),
@@ -50,6 +53,24 @@ A group's rows have the same number of requests; most groups have one row.
 """
 
 
+SESSIONS = pa.schema(
+    [
+        ("coding_agent", pa.string()),
+        ("requester", pa.string()),
+        ("session_id", pa.string()),
+        ("day", pa.date32()),
+        ("started_at", pa.timestamp("us", tz="UTC")),
+        ("seconds", pa.float64()),
+        ("subagents", pa.int64()),
+        ("requests", pa.int64()),
+        ("total_tokens", pa.int64()),
+        ("priced_cost_usd", pa.decimal128(38, 12)),
+        ("unpriced_tokens", pa.int64()),
+    ]
+)
+"""Columns of the sessions of coding agents, as the view `coding_agents_sessions` has them."""
+
+
 @dataclass(frozen=True)
 class UsageCube:
     """The usage of some days.
@@ -57,6 +78,7 @@ class UsageCube:
     Attributes:
         cells: a table of `CELLS`.
         groups: a table of `GROUPS`.
+        sessions: a table of `SESSIONS`: those that cost most, the dearest first.
         usage_table: what it was read from.
         made_at: when, UTC.
         first_day, last_day: of the usage, both included; no usage in between is possible.
@@ -64,6 +86,7 @@ class UsageCube:
 
     cells: pa.Table
     groups: pa.Table
+    sessions: pa.Table
     usage_table: str
     made_at: datetime
     first_day: date

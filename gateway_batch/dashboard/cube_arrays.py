@@ -17,8 +17,8 @@ Ints = npt.NDArray[np.int64]
 Tags = tuple[tuple[str, str | None], ...]
 
 CODED = (
-    "endpoint_name", "model", "status_code", "coding_agent", "is_mcp", "mcp_server_type", "mcp_method", "mcp_tool",
-    "workspace_id", "request_tags", "requester", "day",
+    "endpoint_name", "model", "status_code", "coding_agent", "is_subagent", "agent_framework", "smart_router", "is_mcp",
+    "mcp_server_type", "mcp_method", "mcp_tool", "workspace_id", "request_tags", "requester", "day",
 )  # fmt: skip
 """The dimensions of a cell, in the order in which cells are sorted: neighbours are alike, which packs well."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway_batch.dashboard.definition import DIMENSIONS, FILTERS, HeatMap, Only, Table, Tile, Trend, Widget
+from gateway_batch.dashboard.definition import DIMENSIONS, FILTERS, Filter, HeatMap, Only, Table, Tile, Trend, Widget
 from gateway_batch.figures.definitions import FIGURES, Figure, Relation, grouped_columns, has_costs
 from gateway_batch.figures.dimensions import TAG, is_same
+from gateway_batch.spark.analytics.sql_files import read_sql
 
 _TAGS = tuple(column.name for column in TAG)
 
@@ -49,7 +50,7 @@ class Dataset:
         parts = {relation: self._of(relation) for relation in Relation}
         sources = [relation for relation in Relation if parts[relation]]
         prefix = f"{schema}." if schema else ""
-        filtered = "\n  AND ".join((self.only.value, days, *_conditions()))
+        filtered = "\n  AND ".join((self.only.value, days, *map(_condition, FILTERS)))
         ctes = []
         if Relation.REQUESTS in sources or Relation.CELLS in sources:
             view = "usage_costs" if has_costs(self.measures) else "usage_cells"
@@ -98,6 +99,37 @@ class Dataset:
         return query
 
 
+def sessions_sql(schema: str) -> str:
+    """The sessions of coding agents that cost most, of the days and requesters that are asked for.
+
+    Args:
+        schema: as of `Dataset.sql`.
+    """
+    prefix = f"{schema}." if schema else ""
+    requesters = next(_condition(each) for each in FILTERS if each.column == "requester")
+    # The condition on event_time lets Delta skip files; a day more on each side for the session's time zone.
+    of_days = (
+        "event_time >= CAST(:days.min AS TIMESTAMP) - INTERVAL 1 DAY\n"
+        f"    AND event_time < CAST(:days.max AS TIMESTAMP) + INTERVAL 2 DAYS\n    AND {DAYS}\n    AND {requesters}"
+    )
+    names = {"invocations": f"{prefix}usage_invocations", "prices": f"{prefix}prices"}
+    query = "\n".join(
+        line for line in read_sql("aggregates", "sessions").splitlines() if not line.startswith("--")
+    ).format(**names, of_days=of_days)
+    columns = (
+        *(f"coalesce({name}, '{DIMENSIONS[name].none}') AS {name}" for name in ("coding_agent", "requester")),
+        "session_id",
+        "date_format(to_utc_timestamp(started_at, current_timezone()), 'yyyy-MM-dd HH:mm') AS started_at",
+        "CAST(round(seconds / 60) AS BIGINT) AS minutes",
+        "subagents",
+        "priced_cost_usd",
+        "total_tokens",
+        "requests",
+    )
+    shown = ",\n  ".join(columns)
+    return f"SELECT\n  {shown}\nFROM (\n{query}\n)\nORDER BY priced_cost_usd DESC NULLS LAST"
+
+
 def dataset_of(widget: Widget, only: Only) -> Dataset | None:
     """What a widget shows; None for one without figures."""
     match widget:
@@ -121,14 +153,11 @@ def merged(datasets: Iterable[Dataset]) -> list[Dataset]:
     return [Dataset(dimensions, tuple(names), only) for (dimensions, only), names in figures.items()]
 
 
-def _conditions() -> list[str]:
-    conditions = []
-    for each in FILTERS:
-        if each.column == "request_tags":
-            tags = "transform(map_entries(request_tags), tag -> concat(tag.key, '=', tag.value))"
-            matches = f"arrays_overlap(:{each.name}, {tags})"
-        else:
-            none = DIMENSIONS[each.column].none
-            matches = f"array_contains(:{each.name}, coalesce(CAST({each.column} AS STRING), '{none}'))"
-        conditions.append(f"(:{each.name} IS NULL OR size(:{each.name}) = 0 OR {matches})")
-    return conditions
+def _condition(chosen: Filter) -> str:
+    if chosen.column == "request_tags":
+        tags = "transform(map_entries(request_tags), tag -> concat(tag.key, '=', tag.value))"
+        matches = f"arrays_overlap(:{chosen.name}, {tags})"
+    else:
+        none = DIMENSIONS[chosen.column].none
+        matches = f"array_contains(:{chosen.name}, coalesce(CAST({chosen.column} AS STRING), '{none}'))"
+    return f"(:{chosen.name} IS NULL OR size(:{chosen.name}) = 0 OR {matches})"

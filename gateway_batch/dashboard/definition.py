@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway_batch.figures.sessions import GAP_MINUTES, TOP
+
 
 @dataclass(frozen=True)
 class Dimension:
@@ -90,13 +92,30 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Sessions:
+    """The sessions of coding agents that cost most, of the chosen days and requesters.
+
+    Attributes:
+        title: what it shows.
+        dimensions: what says which session it is, and what it was like.
+        measures: its figures.
+    """
+
+    title: str
+    dimensions: tuple[str, ...] = (
+        "coding_agent", "requester", "session_id", "started_at", "minutes", "subagents"
+    )  # fmt: skip
+    measures: tuple[str, ...] = ("priced_cost_usd", "total_tokens", "requests")
+
+
+@dataclass(frozen=True)
 class Note:
     """A sentence or two for the reader."""
 
     text: str
 
 
-Widget = Tile | Trend | HeatMap | Table | Note
+Widget = Tile | Trend | HeatMap | Table | Sessions | Note
 
 
 class Only(StrEnum):
@@ -105,11 +124,19 @@ class Only(StrEnum):
     ALL = "true"
     MCP = "is_mcp"
     AGENTS = "coding_agent IS NOT NULL"
+    FRAMEWORKS = "agent_framework IS NOT NULL"
+    ROUTED = "smart_router IS NOT NULL"
 
     @property
     def column(self) -> str | None:
         """The column by which the condition holds: where it is neither NULL nor false. None: it always holds."""
-        return {Only.ALL: None, Only.MCP: "is_mcp", Only.AGENTS: "coding_agent"}[self]
+        return {
+            Only.ALL: None,
+            Only.MCP: "is_mcp",
+            Only.AGENTS: "coding_agent",
+            Only.FRAMEWORKS: "agent_framework",
+            Only.ROUTED: "smart_router",
+        }[self]
 
 
 @dataclass(frozen=True)
@@ -141,6 +168,13 @@ DIMENSIONS = {
         Dimension("tag_key", "Tag", "(untagged)"),
         Dimension("tag_value", "Value", ""),
         Dimension("coding_agent", "Agent"),
+        Dimension("is_subagent", "Subagent"),
+        Dimension("session_id", "Session"),
+        Dimension("started_at", "Began, UTC"),
+        Dimension("minutes", "Minutes"),
+        Dimension("subagents", "Subagents"),
+        Dimension("agent_framework", "Framework", "(not known)"),
+        Dimension("smart_router", "Router"),
         Dimension("mcp_server_type", "Kind"),
         Dimension("mcp_method", "Method"),
         Dimension("mcp_tool", "Tool"),
@@ -219,7 +253,28 @@ PAGES = (
         (Table("Models", ("coding_agent", "model"), ("requests", "total_tokens", "priced_cost_usd")),),
         (Table("Users", ("requester", "coding_agent"),
                ("active_days", "requests", "total_tokens", "priced_cost_usd")),),
-        (Note("Commits, lines of code and coding sessions are not available: no usage table has them."),),
+        (Table("Subagents", ("coding_agent", "is_subagent"), ("requests", "total_tokens", "priced_cost_usd")),),
+        (Sessions("Most expensive sessions"),),
+        (Note(f"Sessions are what callers name, else calls with no {GAP_MINUTES} minutes in between; the {TOP:,} that "
+              "cost most. Of the filters, days and requesters hold for them. Commits and lines of code are in no usage "
+              "table."),),
+    )),
+    Page("frameworks", "Agent Frameworks", Only.FRAMEWORKS, (
+        (Tile("requests"), Tile("error_rate"), Tile("users"), Tile("total_tokens"), Tile("priced_cost_usd")),
+        (Trend("Requests by framework", ("requests",), Mark.BAR, by="agent_framework"),
+         Trend("Tokens by framework", ("total_tokens",), Mark.AREA, by="agent_framework")),
+        (Table("Frameworks", ("agent_framework",), _VOLUME),),
+        (Table("Models", ("agent_framework", "model"), ("requests", "total_tokens", "priced_cost_usd")),),
+        (Note("A framework is known by the User-Agent of its calls; one that sends a vendor's is not in here."),),
+    )),
+    Page("routing", "Smart Routing", Only.ROUTED, (
+        (Tile("requests"), Tile("error_rate"), Tile("users"), Tile("total_tokens"), Tile("priced_cost_usd")),
+        (Trend("Requests by model", ("requests",), Mark.BAR, by="model"),
+         Trend("Cost by model", ("priced_cost_usd",), Mark.AREA, by="model")),
+        (Table("Routers", ("smart_router",), _VOLUME),),
+        (Table("Models chosen", ("smart_router", "model"),
+               ("requests", "error_rate", "total_tokens", "latency_p50_ms", "priced_cost_usd")),),
+        (Table("Endpoints", ("endpoint_name", "smart_router"), ("requests", "error_rate", "priced_cost_usd")),),
     )),
 )  # fmt: skip
 """The pages, as the built-in dashboard of Databricks has them."""

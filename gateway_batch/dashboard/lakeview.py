@@ -21,6 +21,7 @@ from gateway_batch.dashboard.definition import (
     Note,
     Only,
     Page,
+    Sessions,
     Table,
     Tile,
     Trend,
@@ -44,7 +45,7 @@ FIRST_DAY, LAST_DAY = "now-27d/d", "now/d"
 LINE = 200
 """Characters of a line of the file, at most, where it can be broken."""
 
-_HEIGHTS: dict[type[Widget], int] = {Tile: 4, Trend: 6, HeatMap: 6, Table: 7, Note: 1}
+_HEIGHTS: dict[type[Widget], int] = {Tile: 4, Trend: 6, HeatMap: 6, Table: 7, Sessions: 7, Note: 1}
 _DAYS = "days"
 _Json = dict[str, Any]
 
@@ -135,7 +136,7 @@ def _widget(widget: Widget, page: Page) -> _Json:
             spec = _chart(widget)
         case HeatMap(title):
             spec = _hours(title)
-        case Table():
+        case Table() | Sessions():
             spec = _table(widget)
     return {"name": name, "queries": [_query(widget, page.only, spec["encodings"])], "spec": spec}
 
@@ -146,7 +147,7 @@ def _slug(widget: Widget) -> str:
             return "note"
         case Tile(measure):
             return f"tile-{measure}"
-        case Table(title):
+        case Table(title) | Sessions(title):
             kind = "table-"
         case Trend(title) | HeatMap(title):
             kind = "chart-"
@@ -217,7 +218,7 @@ def _hours(title: str) -> _Json:
     return _spec(3, "bar", encodings, title, measure.note)
 
 
-def _table(table: Table) -> _Json:
+def _table(table: Table | Sessions) -> _Json:
     dimensions = [{"fieldName": name, "displayName": DIMENSIONS[name].title} for name in table.dimensions]
     figures = [
         {"fieldName": each.name, "displayName": _title(each), "format": _format(each, compact=False)}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway_batch.dashboard.datasets import DAYS, DAYS_BEFORE, Dataset, dataset_of, merged
+from gateway_batch.dashboard.datasets import DAYS, DAYS_BEFORE, Dataset, dataset_of, merged, sessions_sql
 from gateway_batch.dashboard.definition import (
     DIMENSIONS,
     FILTERS,
@@ -18,6 +18,7 @@ from gateway_batch.dashboard.definition import (
     Filter,
     HeatMap,
     Only,
+    Sessions,
     Table,
     Tile,
     Trend,
@@ -33,8 +34,20 @@ BEFORE = "_before"
 """What follows a figure's name where it is of the period before."""
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_PREFIXES = {Only.ALL: "", Only.MCP: "mcp_", Only.AGENTS: "agents_"}
-_TITLES = {Only.ALL: "", Only.MCP: "MCP: ", Only.AGENTS: "Agents: "}
+_PREFIXES = {
+    Only.ALL: "",
+    Only.MCP: "mcp_",
+    Only.AGENTS: "agents_",
+    Only.FRAMEWORKS: "frameworks_",
+    Only.ROUTED: "routed_",
+}
+_TITLES = {
+    Only.ALL: "",
+    Only.MCP: "MCP: ",
+    Only.AGENTS: "Agents: ",
+    Only.FRAMEWORKS: "Frameworks: ",
+    Only.ROUTED: "Smart routing: ",
+}
 
 
 class Shape(StrEnum):
@@ -192,11 +205,37 @@ class FilterDataset:
         return f"SELECT DISTINCT {value}\nFROM usage_cells\nWHERE {DAYS}\nORDER BY {self.column}"
 
 
-AnyDataset = LakeviewDataset | FilterDataset
+@dataclass(frozen=True)
+class SessionsDataset:
+    """The sessions of coding agents that cost most.
+
+    Attributes:
+        shown: by which widget.
+    """
+
+    shown: Sessions
+
+    name = "agents_sessions"
+    title = "Agents: Sessions that cost most"
+    parameters = ("days", "requesters")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of its columns, in order."""
+        return (*self.shown.dimensions, *self.shown.measures)
+
+    def sql(self) -> str:
+        """The query, one statement."""
+        return sessions_sql("")
 
 
-def lakeview_dataset_of(widget: Widget, only: Only) -> LakeviewDataset | None:
+AnyDataset = LakeviewDataset | FilterDataset | SessionsDataset
+
+
+def lakeview_dataset_of(widget: Widget, only: Only) -> LakeviewDataset | SessionsDataset | None:
     """What a widget shows, apart from the figures of other widgets; None for one without figures."""
+    if isinstance(widget, Sessions):
+        return SessionsDataset(widget)
     data = dataset_of(widget, only)
     if data is None:
         return None
@@ -217,13 +256,17 @@ def lakeview_dataset_of(widget: Widget, only: Only) -> LakeviewDataset | None:
 def shared_datasets() -> list[AnyDataset]:
     """Every dataset of the dashboard: one for each set of rows and order, with the figures of all its widgets."""
     alike: dict[str, list[LakeviewDataset]] = {}
+    of_sessions: dict[str, SessionsDataset] = {}
     for each in _all():
-        alike.setdefault(each.name, []).append(each)
+        if isinstance(each, SessionsDataset):
+            of_sessions[each.name] = each
+        else:
+            alike.setdefault(each.name, []).append(each)
     shared = [replace(group[0], data=merged(each.data for each in group)[0]) for group in alike.values()]
-    return [*shared, *(FilterDataset(each) for each in FILTERS)]
+    return [*shared, *of_sessions.values(), *(FilterDataset(each) for each in FILTERS)]
 
 
-def _all() -> Iterator[LakeviewDataset]:
+def _all() -> Iterator[LakeviewDataset | SessionsDataset]:
     for page in PAGES:
         widgets: Iterable[Widget] = (widget for row in page.rows for widget in row)
         yield from (each for widget in widgets if (each := lakeview_dataset_of(widget, page.only)) is not None)

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 from dataclasses import asdict
+from datetime import UTC
 from functools import cache
 from importlib import resources
 from string import Template
@@ -23,6 +24,7 @@ from gateway_batch.dashboard.definition import (
     HeatMap,
     Note,
     Only,
+    Sessions,
     Table,
     Tile,
     Trend,
@@ -39,7 +41,13 @@ MAX_BYTES = 3_000_000
 
 _SCRIPTS = ("dom", "format", "unpack", "engine", "state", "charts", "filters", "parts", "tables", "widgets", "main")
 _STYLES = ("theme", "filters", "cards", "tables", "media")
-_NOTHING = {Only.ALL: "usage", Only.MCP: "MCP calls", Only.AGENTS: "calls of coding agents"}
+_NOTHING = {
+    Only.ALL: "usage",
+    Only.MCP: "MCP calls",
+    Only.AGENTS: "calls of coding agents",
+    Only.FRAMEWORKS: "calls of agents whose framework is known",
+    Only.ROUTED: "calls that a smart router sent on",
+}
 _NAMES = {
     "requester": ("requester", "requesters"),
     "request_tags": ("set of tags", "sets of tags"),
@@ -87,6 +95,7 @@ def _filled(cube: UsageCube, shown: Folded, data: bytes) -> str:
         style="\n".join(_web(f"{name}.css") for name in _STYLES),
         about=_json(_about(cube, shown)),
         definition=_json(_definition()),
+        sessions=_json(_sessions(cube)),
         usage=base64.b64encode(data).decode(),
         library=base64.b64encode(gzip.compress(library.encode(), 9, mtime=0)).decode(),
         script=script,
@@ -103,6 +112,28 @@ def _about(cube: UsageCube, shown: Folded) -> dict[str, Any]:
         "spread": {"growth": GROWTH, "merged": shown.merged},
         "notes": _notes(shown),
     }
+
+
+def _sessions(cube: UsageCube) -> list[dict[str, Any]]:
+    """The sessions as the page's tables have rows: dollars in 10**-12 of one, as text."""
+    return [
+        {
+            "day": row["day"].isoformat(),
+            "key": [
+                row["coding_agent"],
+                row["requester"],
+                row["session_id"],
+                f"{row['started_at'].astimezone(UTC):%Y-%m-%d %H:%M}",
+                round(row["seconds"] / 60),
+                row["subagents"],
+            ],
+            "requests": row["requests"],
+            "total_tokens": row["total_tokens"],
+            "unpriced_tokens": row["unpriced_tokens"],
+            "priced_cost_usd": None if row["priced_cost_usd"] is None else f"{row['priced_cost_usd'].scaleb(12):.0f}",
+        }
+        for row in cube.sessions.to_pylist()
+    ]
 
 
 def _notes(shown: Folded) -> list[str]:
@@ -149,7 +180,7 @@ def _definition() -> dict[str, Any]:
 
 
 def _kind(widget: Widget) -> str:
-    kinds = {Tile: "tile", Trend: "trend", HeatMap: "heat", Table: "table", Note: "note"}
+    kinds = {Tile: "tile", Trend: "trend", HeatMap: "heat", Table: "table", Sessions: "sessions", Note: "note"}
     return kinds[type(widget)]
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from gateway_batch.dashboard.cube import UsageCube
+from gateway_batch.dashboard.cube import SESSIONS, UsageCube
 from gateway_batch.dashboard.cube_cells import cells_and_groups
 from gateway_batch.figures import cells
 from gateway_batch.spark.analytics.prices import create_prices, fill_prices
@@ -20,6 +20,7 @@ from gateway_batch.spark.analytics.usage_aggregate import (
     costs_query,
     distributions_query,
     midnight,
+    sessions_query,
 )
 from gateway_batch.spark.analytics.views import create_first_view
 from gateway_batch.spark.session.sql_text import quoted
@@ -69,7 +70,8 @@ def read_cube(
     )
     found, groups = cells_and_groups(rows, spreads.toArrow())
     first_used = pc.min(found["day"]).as_py()
-    return UsageCube(found, groups, usage_table, now, first_used or first, last)
+    sessions = spark.sql(sessions_query(schema, first, last)).toArrow().select(SESSIONS.names).cast(SESSIONS)
+    return UsageCube(found, groups, sessions, usage_table, now, first_used or first, last)
 
 
 def _last_day(spark: SparkSession, schema: str, complete: date | None, today: date) -> date:

@@ -36,6 +36,10 @@ DIMENSIONS = (
     Column("status_code", "INT", "Final HTTP status; NULL where it is not known."),
     Column("coding_agent", "STRING", "claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; "
            "NULL for other callers."),
+    Column("is_subagent", "BOOLEAN", "Whether it is a call of an agent's subagent."),
+    Column("agent_framework", "STRING", "Framework that the calling agent is built with, by the User-Agent; NULL where "
+           "none is known."),
+    Column("smart_router", "STRING", "Smart router that chose the model; NULL where none did."),
     Column("is_mcp", "BOOLEAN", "Whether it is a call of an MCP server."),
     Column("mcp_server_type", "STRING", "Kind of MCP server."),
     Column("mcp_method", "STRING", "Its JSON-RPC method, such as tools/call."),

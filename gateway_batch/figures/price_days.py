@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from gateway_batch.figures.dialects import Dialect
 
+BY_COMPUTE_TIME = "AI_FUNCTIONS"
+"""The `source` of calls that Databricks bills by compute time: no price of tokens is theirs."""
+
 _LEVELS = (
     ("of_both", "{rows}.endpoint_name = of_both.endpoint_name AND {rows}.model = of_both.model"),
     ("of_endpoint", "{rows}.endpoint_name = of_endpoint.endpoint_name AND of_endpoint.model IS NULL"),
@@ -55,11 +58,17 @@ FROM (
 WHERE newest = 1"""
 
 
+def is_by_tokens(source: str) -> str:
+    """SQL: whether calls of a source may have a price of tokens."""
+    return f"coalesce({source} <> '{BY_COMPUTE_TIME}', true)"
+
+
 def joins(rows: str, days: str) -> str:
-    """SQL: joins of rows that have `day`, `endpoint_name` and `model` with the relation of `price_days`."""
+    """SQL: joins of rows that have `day`, `endpoint_name`, `model` and `source` with the relation of `price_days`."""
     return "\n".join(
         f"LEFT JOIN {days} AS {level}\n"
         f"  ON {condition.format(rows=rows)}\n"
-        f"  AND {rows}.day >= {level}.first_day AND ({level}.last_day IS NULL OR {rows}.day < {level}.last_day)"
+        f"  AND {rows}.day >= {level}.first_day AND ({level}.last_day IS NULL OR {rows}.day < {level}.last_day)\n"
+        f"  AND {is_by_tokens(f'{rows}.source')}"
         for level, condition in _LEVELS
     )

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway_batch.errors import ConfigError
+from gateway_batch.figures import callers
 
 _TAG = "tag:"
+_PROGRAM = "lower(user_agent)"
 
 
 class Kind(StrEnum):
@@ -26,14 +28,14 @@ class Key:
     Attributes:
         name: as `by` spells it.
         sql: over the columns of `statements.INVOCATIONS`.
-        column: of `statements.COLUMNS`, where it needs one that not every report reads; else empty.
+        columns: of `statements.OF_KEYS`, that it needs besides what every report reads.
         kind: of its values; days and hours are numbers since 1970 in SQL.
         tag: the tag's key, for a report by one.
     """
 
     name: str
     sql: str
-    column: str = ""
+    columns: tuple[str, ...] = ()
     kind: Kind = Kind.TEXT
     tag: str | None = None
 
@@ -52,10 +54,14 @@ _KEYS = {
         Key("status", "status_code", kind=Kind.NUMBER),
         Key("hour", "hour", kind=Kind.HOUR),
         Key("day", "day", kind=Kind.DAY),
-        Key("workspace", "workspace_id", "workspace_id"),
-        Key("api", "api_type", "api_type"),
-        Key("source", "source", "source"),
-        Key("error", "error_kind", "error_kind"),
+        Key("workspace", "workspace_id", ("workspace_id",)),
+        Key("api", "api_type", ("api_type",)),
+        Key("source", "source"),
+        Key("error", "error_kind", ("error_kind",)),
+        Key("agent", callers.coding_agent(_PROGRAM, "coding_agent"), ("user_agent", "coding_agent")),
+        Key("framework", callers.framework(_PROGRAM), ("user_agent",)),
+        Key("router", "smart_router", ("smart_router",)),
+        Key("session", "client_session_id", ("client_session_id",)),
     )
 }
 
@@ -67,7 +73,7 @@ def key_of(text: str) -> Key:
         ConfigError: there is no such key.
     """
     if text.startswith(_TAG) and text != _TAG:
-        return Key(text, "request_tags[getvariable('tag')]", "request_tags", tag=text.removeprefix(_TAG))
+        return Key(text, "request_tags[getvariable('tag')]", ("request_tags",), tag=text.removeprefix(_TAG))
     if text not in _KEYS:
         raise ConfigError(f"by: no report by {text!r}; there are {', '.join(_KEYS)} and tag:KEY")
     return _KEYS[text]

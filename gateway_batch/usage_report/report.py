@@ -115,7 +115,7 @@ def usage_report(place: Place, key: Key, period: Period) -> Report:
     """
     table = open_table(place)
     with open_database() as database:
-        make_records(database, table, place, key.column, period)
+        make_records(database, table, place, key.columns, period)
         has_prices = make_prices(database, place.prices)
         try:
             rows = _compute(database, key, period)

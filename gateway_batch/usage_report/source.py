@@ -64,7 +64,7 @@ def last_transaction(place: Place, application: str) -> int | None:
 
 
 def make_records(
-    database: duckdb.DuckDBPyConnection, table: DeltaTable, place: Place, column: str, period: Period
+    database: duckdb.DuckDBPyConnection, table: DeltaTable, place: Place, columns: Sequence[str], period: Period
 ) -> None:
     """Makes the relation `records`: all rows of the period, and maybe others, with what a report reads of them.
 
@@ -72,13 +72,13 @@ def make_records(
         database: where to.
         table: its log.
         place: where it is.
-        column: of `OF_KEYS`, to be read besides; empty for none.
+        columns: of `OF_KEYS`, to be read besides.
         period: files without rows of it may be left out.
 
     Raises:
         ConfigError: the table lacks a column, or can't be read.
     """
-    names = [*COLUMNS, *([column] if column else [])]
+    names = [*COLUMNS, *columns]
     _check_columns(table, place.name, names)
     try:
         paths = _plain_files(table, place.location, period)

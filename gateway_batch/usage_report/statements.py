@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway_batch.figures import costs, outcomes, price_days, tokens
+from gateway_batch.figures import callers, costs, outcomes, price_days, tokens
 from gateway_batch.figures.definitions import FIGURES
 from gateway_batch.figures.dialects import DAY_S, DUCKDB, HOUR_S
 from gateway_batch.figures.percentiles import percentiles
@@ -29,6 +29,7 @@ COLUMNS = {
     "total_tokens": "total_tokens",
     "cache_read_input_tokens": "token_details.cache_read_input_tokens",
     "cache_creation_input_tokens": "token_details.cache_creation_input_tokens",
+    "source": "invocation_metadata.source",
 }
 """What every report reads, and from which column, or field of one, of the usage table."""
 
@@ -36,8 +37,11 @@ OF_KEYS = {
     "workspace_id": "workspace_id",
     "api_type": "api_type",
     "request_tags": "request_tags",
-    "source": "invocation_metadata.source",
     "error_kind": "client_metadata.error_kind",
+    "user_agent": "user_agent",
+    "coding_agent": callers.CODING_AGENT,
+    "smart_router": "session_metadata.smart_router_name",
+    "client_session_id": "session_metadata.client_session_id",
 }
 """What a report by some keys reads besides."""
 
@@ -97,6 +101,7 @@ SELECT
   day,
   endpoint_name,
   destination_model,
+  source,
   {tokens.has_tokens()} AS has_tokens,
   count(*) AS invocations,
   count_if({outcomes.FAILED}) AS failed,

@@ -1,5 +1,9 @@
 -- What the rows of {cells} cost: those of the view usage_costs, had usage_cells these rows.
-WITH price_days AS (
+WITH usage_rows AS (
+  SELECT *, invocations_with_tokens > 0 AS has_tokens
+  FROM {cells}
+),
+price_days AS (
   SELECT
     endpoint_name,
     model,
@@ -31,18 +35,20 @@ WITH price_days AS (
 priced AS (
   SELECT
     usage.*,
-    invocations_with_tokens > 0 AS has_tokens,
     coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
-  FROM {cells} AS usage
+  FROM usage_rows AS usage
   LEFT JOIN price_days AS of_both
     ON usage.endpoint_name = of_both.endpoint_name AND usage.model = of_both.model
     AND usage.day >= of_both.first_day AND (of_both.last_day IS NULL OR usage.day < of_both.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
   LEFT JOIN price_days AS of_endpoint
     ON usage.endpoint_name = of_endpoint.endpoint_name AND of_endpoint.model IS NULL
     AND usage.day >= of_endpoint.first_day AND (of_endpoint.last_day IS NULL OR usage.day < of_endpoint.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
   LEFT JOIN price_days AS of_model
     ON of_model.endpoint_name IS NULL AND usage.model = of_model.model
     AND usage.day >= of_model.first_day AND (of_model.last_day IS NULL OR usage.day < of_model.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
 ),
 costs AS (
   SELECT
@@ -74,6 +80,9 @@ SELECT
   is_answered,
   is_failed,
   coding_agent,
+  is_subagent,
+  agent_framework,
+  smart_router,
   is_mcp,
   mcp_server_type,
   mcp_method,

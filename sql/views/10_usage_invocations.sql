@@ -53,7 +53,11 @@ CREATE OR REPLACE VIEW {schema}.usage_invocations (
   mcp_method COMMENT 'Its JSON-RPC method, such as tools/call.',
   mcp_server_type COMMENT 'Kind of MCP server.',
   coding_agent COMMENT 'By the User-Agent, else by session_metadata: claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; NULL for other callers.',
-  client_session_id COMMENT 'Conversation that the caller says it belongs to.'
+  is_subagent COMMENT 'Whether it is a call of an agent\'s subagent.',
+  agent_framework COMMENT 'Framework that the calling agent is built with, by the User-Agent; NULL where none is known.',
+  smart_router COMMENT 'Smart router that chose the model; NULL where none did.',
+  client_session_id COMMENT 'Conversation that the caller says it belongs to.',
+  client_subagent_id COMMENT 'Subagent that the caller says made it; NULL for the agent itself and other callers.'
 )
 COMMENT 'One row for each invocation of a model or tool in the usage table, in the terms of the views on top of it. By gateway_batch.'
 AS
@@ -99,14 +103,40 @@ SELECT
   mcp_metadata.json_rpc_method AS mcp_method,
   mcp_metadata.server_type AS mcp_server_type,
   CASE
-    WHEN lower(user_agent) LIKE '%codex%' THEN 'codex'
-    WHEN lower(user_agent) LIKE '%claude%' THEN 'claude-code'
-    WHEN lower(user_agent) LIKE '%gemini%' THEN 'gemini-cli'
-    WHEN lower(user_agent) LIKE '%opencode%' THEN 'opencode'
-    WHEN lower(user_agent) LIKE '%cursor%' THEN 'cursor'
+    WHEN contains(program, 'codex') THEN 'codex'
+    WHEN contains(program, 'claude') THEN 'claude-code'
+    WHEN contains(program, 'gemini') THEN 'gemini-cli'
+    WHEN contains(program, 'opencode') THEN 'opencode'
+    WHEN contains(program, 'cursor') THEN 'cursor'
     ELSE session_metadata.coding_agent
   END AS coding_agent,
-  session_metadata.client_session_id AS client_session_id
+  session_metadata.client_subagent_id IS NOT NULL AS is_subagent,
+  CASE
+    WHEN contains(program, 'databricks-agents') THEN 'databricks-agents'
+    WHEN contains(program, 'agents/python') THEN 'openai-agents'
+    WHEN contains(program, 'agents/javascript') THEN 'openai-agents'
+    WHEN contains(program, 'claude-agent-sdk') THEN 'claude-agent-sdk'
+    WHEN contains(program, 'langgraph') THEN 'langgraph'
+    WHEN contains(program, 'langchain') THEN 'langchain'
+    WHEN contains(program, 'llama-index') THEN 'llama-index'
+    WHEN contains(program, 'llama_index') THEN 'llama-index'
+    WHEN contains(program, 'llamaindex') THEN 'llama-index'
+    WHEN contains(program, 'pydantic-ai') THEN 'pydantic-ai'
+    WHEN contains(program, 'pydantic_ai') THEN 'pydantic-ai'
+    WHEN contains(program, 'crewai') THEN 'crewai'
+    WHEN contains(program, 'autogen') THEN 'autogen'
+    WHEN contains(program, 'semantic-kernel') THEN 'semantic-kernel'
+    WHEN contains(program, 'strands') THEN 'strands'
+    WHEN contains(program, 'google-adk') THEN 'google-adk'
+    WHEN contains(program, 'smolagents') THEN 'smolagents'
+    WHEN contains(program, 'haystack') THEN 'haystack'
+    WHEN contains(program, 'dspy') THEN 'dspy'
+    WHEN contains(program, 'mastra') THEN 'mastra'
+    WHEN contains(program, 'ai-sdk') THEN 'ai-sdk'
+  END AS agent_framework,
+  session_metadata.smart_router_name AS smart_router,
+  session_metadata.client_session_id AS client_session_id,
+  session_metadata.client_subagent_id AS client_subagent_id
 FROM (
   SELECT
     CASE WHEN input_tokens BETWEEN 0 AND 100000000 THEN input_tokens END AS input_tokens,
@@ -115,6 +145,7 @@ FROM (
     CASE WHEN token_details.cache_read_input_tokens BETWEEN 0 AND 100000000 THEN token_details.cache_read_input_tokens END AS cache_read_input_tokens,
     CASE WHEN token_details.cache_creation_input_tokens BETWEEN 0 AND 100000000 THEN token_details.cache_creation_input_tokens END AS cache_creation_input_tokens,
     CASE WHEN token_details.output_reasoning_tokens BETWEEN 0 AND 100000000 THEN token_details.output_reasoning_tokens END AS output_reasoning_tokens,
+    lower(user_agent) AS program,
     * EXCEPT (input_tokens, output_tokens, total_tokens)
   FROM {usage_table}
 )

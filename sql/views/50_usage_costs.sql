@@ -25,6 +25,9 @@ CREATE OR REPLACE VIEW {schema}.usage_costs (
   is_answered COMMENT 'Whether there is a status.',
   is_failed COMMENT 'Whether it is 400 or more.',
   coding_agent COMMENT 'claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; NULL for other callers.',
+  is_subagent COMMENT 'Whether it is a call of an agent\'s subagent.',
+  agent_framework COMMENT 'Framework that the calling agent is built with, by the User-Agent; NULL where none is known.',
+  smart_router COMMENT 'Smart router that chose the model; NULL where none did.',
   is_mcp COMMENT 'Whether it is a call of an MCP server.',
   mcp_server_type COMMENT 'Kind of MCP server.',
   mcp_method COMMENT 'Its JSON-RPC method, such as tools/call.',
@@ -44,7 +47,11 @@ CREATE OR REPLACE VIEW {schema}.usage_costs (
 )
 COMMENT 'One row for each of usage_cells, with what its tokens cost by the table of prices. By gateway_batch.'
 AS
-WITH price_days AS (
+WITH usage_rows AS (
+  SELECT *, invocations_with_tokens > 0 AS has_tokens
+  FROM {schema}.usage_cells
+),
+price_days AS (
   SELECT
     endpoint_name,
     model,
@@ -76,18 +83,20 @@ WITH price_days AS (
 priced AS (
   SELECT
     usage.*,
-    invocations_with_tokens > 0 AS has_tokens,
     coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
-  FROM {schema}.usage_cells AS usage
+  FROM usage_rows AS usage
   LEFT JOIN price_days AS of_both
     ON usage.endpoint_name = of_both.endpoint_name AND usage.model = of_both.model
     AND usage.day >= of_both.first_day AND (of_both.last_day IS NULL OR usage.day < of_both.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
   LEFT JOIN price_days AS of_endpoint
     ON usage.endpoint_name = of_endpoint.endpoint_name AND of_endpoint.model IS NULL
     AND usage.day >= of_endpoint.first_day AND (of_endpoint.last_day IS NULL OR usage.day < of_endpoint.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
   LEFT JOIN price_days AS of_model
     ON of_model.endpoint_name IS NULL AND usage.model = of_model.model
     AND usage.day >= of_model.first_day AND (of_model.last_day IS NULL OR usage.day < of_model.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
 ),
 costs AS (
   SELECT
@@ -119,6 +128,9 @@ SELECT
   is_answered,
   is_failed,
   coding_agent,
+  is_subagent,
+  agent_framework,
+  smart_router,
   is_mcp,
   mcp_server_type,
   mcp_method,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from pyspark.sql import SparkSession
+from pyspark.sql.types import DataType, StructType
 
 DIMENSIONS = (
     "day DATE, workspace_id STRING, endpoint_name STRING, model STRING, requester STRING, "
-    "request_tags MAP<STRING, STRING>, status_code INT, coding_agent STRING, is_mcp BOOLEAN, mcp_server_type STRING, "
-    "mcp_method STRING, mcp_tool STRING, invocations BIGINT"
+    "request_tags MAP<STRING, STRING>, status_code INT, coding_agent STRING, is_subagent BOOLEAN, "
+    "agent_framework STRING, smart_router STRING, is_mcp BOOLEAN, mcp_server_type STRING, mcp_method STRING, "
+    "mcp_tool STRING, invocations BIGINT"
 )
 CELLS = (
     f"{DIMENSIONS}, is_tagged BOOLEAN, is_answered BOOLEAN, is_failed BOOLEAN, request_group STRING, requests BIGINT, "
@@ -26,6 +28,19 @@ VIEWS = {
     "time_to_first_byte_ms DOUBLE",
 }
 
+OF_SESSIONS = {
+    "usage_invocations": "day DATE, event_time TIMESTAMP, invocation_id STRING, request_id STRING, "
+    "coding_agent STRING, requester STRING, client_session_id STRING, client_subagent_id STRING, "
+    "endpoint_name STRING, model STRING, source STRING, is_failed BOOLEAN, has_tokens BOOLEAN, "
+    "input_tokens BIGINT, output_tokens BIGINT, total_tokens BIGINT, plain_input_tokens BIGINT, "
+    "cache_read_input_tokens BIGINT, cache_creation_input_tokens BIGINT",
+    "prices": "endpoint_name STRING, model STRING, valid_from TIMESTAMP, valid_to TIMESTAMP, "
+    "input_usd_per_million DECIMAL(18, 6), output_usd_per_million DECIMAL(18, 6), "
+    "cache_read_usd_per_million DECIMAL(18, 6), cache_creation_usd_per_million DECIMAL(18, 6), source STRING, "
+    "added_at TIMESTAMP",
+}
+"""What the query of sessions reads instead."""
+
 FIRST, LAST = date(2026, 11, 9), date(2026, 11, 15)
 """Monday to Sunday: the days that are asked for. The same call was made once on the day before, too."""
 
@@ -34,8 +49,9 @@ def call(**given: Any) -> dict[str, Any]:
     """A call, as its row in each of the views."""
     row: dict[str, Any] = {
         "day": FIRST, "workspace_id": "11", "endpoint_name": "chat", "model": "gpt-5-4", "requester": "ann@example.com",
-        "request_tags": None, "status_code": 200, "coding_agent": None, "is_mcp": False, "mcp_server_type": None,
-        "mcp_method": None, "mcp_tool": None, "invocations": 1, "requests": 1, "input_tokens": 80,
+        "request_tags": None, "status_code": 200, "coding_agent": None, "is_subagent": False,
+        "agent_framework": None, "smart_router": None, "is_mcp": False, "mcp_server_type": None, "mcp_method": None,
+        "mcp_tool": None, "invocations": 1, "requests": 1, "input_tokens": 80,
         "output_tokens": 20, "cache_read_input_tokens": 40, "cost_usd": Decimal("0.50"), "unpriced_tokens": 0,
         "hour_of_day": 9, "latency_ms": 100.0, "time_to_first_byte_ms": 10.0,
     } | given  # fmt: skip
@@ -55,7 +71,8 @@ CALLS = [
     call(request_group="c", status_code=None, requester="bob@example.com", model=None, cost_usd=None, input_tokens=0,
          output_tokens=0, cache_read_input_tokens=0, latency_ms=None, time_to_first_byte_ms=None),
     call(request_group="d", day=LAST, workspace_id="12", model="own-model", cost_usd=None, unpriced_tokens=100),
-    call(request_group="e", coding_agent="claude code", endpoint_name="coding", cost_usd=Decimal("2.25")),
+    call(request_group="e", coding_agent="claude code", endpoint_name="coding", cost_usd=Decimal("2.25"),
+         is_subagent=True, agent_framework="langchain", smart_router="balanced"),
     call(request_group="f", is_mcp=True, endpoint_name="mcp-search", model=None, mcp_server_type="external",
          mcp_method="tools/call", mcp_tool="find", input_tokens=0, output_tokens=0, cost_usd=None),
     call(request_group="g", day=date(2026, 11, 8)),
@@ -64,13 +81,42 @@ CALLS = [
 ]  # fmt: skip
 
 
+def agents_call(minute: int, tokens: int, **given: Any) -> dict[str, Any]:
+    """A call of a coding agent, so many minutes after noon of the first day."""
+    return {
+        "day": FIRST, "event_time": datetime(2026, 11, 9, 12, tzinfo=UTC) + timedelta(minutes=minute),
+        "invocation_id": f"i{minute}", "request_id": f"r{minute}", "coding_agent": "codex",
+        "requester": "ann@example.com", "endpoint_name": "coding", "model": "gpt-5-4", "is_failed": False,
+        "has_tokens": True, "input_tokens": tokens, "total_tokens": tokens, "plain_input_tokens": tokens,
+    } | given  # fmt: skip
+
+
+AGENTS_CALLS = [
+    agents_call(0, 10**6),
+    agents_call(30, 10**6, client_subagent_id="s1"),
+    agents_call(61, 5 * 10**6, requester=None),
+    agents_call(61, 10**5),
+    agents_call(90, 10**6, client_session_id="named", requester="bob@example.com"),
+]
+"""Of ann two sessions with 31 minutes in between, and one each of bob and of nobody."""
+
+PRICES = [
+    {
+        "endpoint_name": "coding", "input_usd_per_million": Decimal(2), "output_usd_per_million": Decimal(8),
+        "valid_from": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+]  # fmt: skip
+
+
 @contextmanager
 def rows_as_views(spark: SparkSession) -> Iterator[None]:
     """The calls in temporary views with the names of the real ones."""
-    for view, ddl in VIEWS.items():
-        names = [column.split()[0] for column in ddl.replace("MAP<STRING, STRING>", "MAP").split(", ")]
-        rows = [tuple(row[name] for name in names if name in row) for row in CALLS]
-        spark.createDataFrame(rows, ddl).createOrReplaceTempView(view)
+    of_sessions = {"usage_invocations": AGENTS_CALLS, "prices": PRICES}
+    for view, ddl in (VIEWS | OF_SESSIONS).items():
+        schema = DataType.fromDDL(ddl)
+        assert isinstance(schema, StructType)
+        rows = [tuple(row.get(name) for name in schema.names) for row in of_sessions.get(view, CALLS)]
+        spark.createDataFrame(rows, schema).createOrReplaceTempView(view)
     yield
-    for view in VIEWS:
+    for view in VIEWS | OF_SESSIONS:
         spark.catalog.dropTempView(view)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,15 @@ AGENTS = {
     "opencode": "opencode",
     "cursor": "cursor",
 }
+FRAMEWORKS = {
+    "langchain": "langchain",
+    "langgraph": "langgraph",
+    "agents/python": "openai-agents",
+    "pydantic-ai": "pydantic-ai",
+    "ai-sdk": "ai-sdk",
+    "databricks-agents": "databricks-agents",
+}
+"""Those of the generated days."""
 
 
 def day_of(row: Record) -> date | None:
@@ -48,6 +57,29 @@ def agent_of(row: Record) -> str | None:
         if part in program:
             return agent
     found: str | None = (row["session_metadata"] or {}).get("coding_agent")
+    return found
+
+
+def session_field(name: str) -> Callable[[Record], str | None]:
+    return lambda row: (row["session_metadata"] or {}).get(name)
+
+
+def framework_of(row: Record) -> str | None:
+    program = (row["user_agent"] or "").lower()
+    return next((name for part, name in FRAMEWORKS.items() if part in program), None)
+
+
+def is_subagent(row: Record) -> bool:
+    return session_field("client_subagent_id")(row) is not None
+
+
+def source_of(row: Record) -> str | None:
+    found: str | None = (row["invocation_metadata"] or {}).get("source")
+    return found
+
+
+def requester_of(row: Record) -> str | None:
+    found: str | None = row["requester"]
     return found
 
 
@@ -90,6 +122,8 @@ class Prices:
 
     def price_of(self, row: Record) -> Record | None:
         endpoint, model, day = row["endpoint_name"], model_of(row), day_of(row)
+        if source_of(row) == "AI_FUNCTIONS":
+            return None
         levels = [(endpoint, None), (None, model)]
         if endpoint is not None and model is not None:
             levels.insert(0, (endpoint, model))

@@ -237,7 +237,7 @@ def test_it_can_be_used_by_keyboard_alone(at: At) -> None:
     assert page.get_by_role("tab", selected=True).inner_text() == "Performance"
     page.keyboard.press("End")
     drawn(page)
-    assert page.get_by_role("tab", selected=True).inner_text() == "Coding Agents"
+    assert page.get_by_role("tab", selected=True).inner_text() == PAGES[-1].title
     page.get_by_role("button", name="Status, all").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache, reduce
 from typing import Any
@@ -85,7 +85,9 @@ def test_totals_are_of_the_days_and_of_as_many_before(ask: Ask, query: Query) ->
 
 
 def test_a_page_s_totals_are_of_its_rows(ask: Ask) -> None:
-    assert [ask(name)[0].requests for name in ("mcp_totals", "agents_totals")] == [1, 1]
+    assert [
+        ask(name)[0].requests for name in ("mcp_totals", "agents_totals", "frameworks_totals", "routed_totals")
+    ] == [1] * 4
 
 
 def test_the_greatest_values_have_a_colour_and_the_others_one_together(ask: Ask) -> None:
@@ -110,6 +112,22 @@ def test_a_table_is_ordered_by_its_first_figure_and_names_what_is_missing(ask: A
     assert [(row.status_code, row.invocations) for row in statuses] == [("200", 14), ("(unknown)", 1), ("500", 1)]
     tags = {(row.tag_key, row.tag_value): row.requests for row in ask("tag_key_tag_value_by_requests")}
     assert tags == {("(untagged)", ""): 15, ("team", "search"): 1, ("app", "it's 🙂"): 1}
+
+
+def test_sessions_are_those_that_cost_most_of_the_days_and_requesters(ask: Ask, query: Query) -> None:
+    found = [(row.requester, row.session_id, row.minutes, row.subagents) for row in ask("agents_sessions")]
+    began = int(datetime(2026, 11, 9, 12, tzinfo=UTC).timestamp())
+    assert found == [
+        ("(none)", f"gap-{began + 61 * 60}", 0, 0),
+        ("ann@example.com", f"gap-{began}", 30, 1),
+        ("bob@example.com", "named", 0, 0),
+        ("ann@example.com", f"gap-{began + 61 * 60}", 0, 0),
+    ]
+    assert [row.priced_cost_usd for row in ask("agents_sessions")] == [10, 4, 2, Decimal("0.2")]
+    assert ask("agents_sessions")[1].started_at == "2026-11-09 12:00"
+    (row,) = query("agents_sessions", requesters=["bob@example.com"]).collect()
+    assert (row.requests, row.total_tokens) == (1, 10**6)
+    assert query("agents_sessions", first=LAST).isEmpty()
 
 
 def test_hours_are_told_apart_by_weekday(ask: Ask) -> None:

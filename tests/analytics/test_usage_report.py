@@ -18,9 +18,21 @@ from pyspark.sql import SparkSession
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage_report import ALWAYS, Period, key_of, place_of
 from gateway_batch.usage_report.report import Figures, Report, usage_report
-from tests.analytics.record_figures import Prices, Record, day_of, hour_of, model_of, with_possible_tokens
+from tests.analytics.figure_parts import by, cached, costs, counted, field, latencies, tokens, users
+from tests.analytics.record_figures import (
+    Prices,
+    Record,
+    agent_of,
+    day_of,
+    framework_of,
+    hour_of,
+    model_of,
+    requester_of,
+    session_field,
+    source_of,
+    with_possible_tokens,
+)
 from tests.analytics.usage_views import Usage, records, rows_of
-from tests.analytics.view_figures import by, cached, costs, counted, field, latencies, requester_of, tokens, users
 from tests.usage_days import write_delta
 
 pytestmark = pytest.mark.timeout(1800)
@@ -33,7 +45,8 @@ def tag(key: str) -> Callable[[Record], Any]:
 KEYS: dict[str, Callable[[Record], Any]] = {
     "endpoint": field("endpoint_name"), "model": model_of, "requester": requester_of, "status": field("status_code"),
     "day": day_of, "hour": hour_of, "workspace": field("workspace_id"), "api": field("api_type"),
-    "source": lambda row: (row["invocation_metadata"] or {}).get("source"),
+    "source": source_of, "agent": agent_of, "framework": framework_of, "router": session_field("smart_router_name"),
+    "session": session_field("client_session_id"),
     "tag:team": tag("team"), 'tag:cost "center"': tag('cost "center"'), "tag:it's 🧾": tag("it's 🧾"),
 }  # fmt: skip
 

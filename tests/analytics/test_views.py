@@ -150,13 +150,17 @@ def test_views_of_others_are_left_alone(spark: SparkSession, usage: Usage) -> No
 
 BILLED = """
   SELECT DATE'2026-08-03' AS usage_date, '1653573648247579' AS workspace_id, 'AWS' AS cloud, 'PREMIUM_X' AS sku_name,
-    unit AS usage_unit, 'MODEL_SERVING' AS billing_origin_product, CAST(quantity AS DECIMAL(38, 18)) AS usage_quantity,
+    unit AS usage_unit, product AS billing_origin_product, CAST(quantity AS DECIMAL(38, 18)) AS usage_quantity,
     TIMESTAMP'2026-08-03 10:00:00Z' AS usage_start_time, TIMESTAMP'2026-08-03 11:00:00Z' AS usage_end_time,
     named_struct('ai_gateway', named_struct('endpoint_name', endpoint)) AS usage_metadata,
     named_struct('run_as', who) AS identity_metadata
-  FROM VALUES ('chat', 'DBU', 'ana', 3.000000000000000001), ('chat', 'DBU', 'ana', -1),
-    ('chat', 'DBU', 'bo', 0.123456789), ('idle', 'DBU', 'bo', 1), (NULL, 'DBU', 'bo', 100), ('chat', 'GB', 'bo', 7)
-    AS rows (endpoint, unit, who, quantity)
+  FROM VALUES
+    ('MODEL_SERVING', 'chat', 'DBU', 'ana', 3.000000000000000001), ('MODEL_SERVING', 'chat', 'DBU', 'ana', -1),
+    ('MODEL_SERVING', 'chat', 'DBU', 'bo', 0.123456789), ('MODEL_SERVING', 'idle', 'DBU', 'bo', 1),
+    ('MODEL_SERVING', NULL, 'DBU', 'bo', 100), ('MODEL_SERVING', 'chat', 'GB', 'bo', 7),
+    ('AI_FUNCTIONS', NULL, 'DBU', 'ana', 10), ('AI_FUNCTIONS', 'chat', 'DBU', 'ana', 20),
+    ('JOBS', NULL, 'DBU', 'ana', 5)
+    AS rows (product, endpoint, unit, who, quantity)
 """
 LISTED = """
   SELECT 'AWS' AS cloud, 'PREMIUM_X' AS sku_name, 'DBU' AS usage_unit, TIMESTAMP(begin) AS price_start_time,
@@ -169,6 +173,8 @@ def test_databricks_own_billing_is_shared_out_by_tokens(spark: SparkSession) -> 
     schema = "views_billing"
     calls = [("chat", "ana", 30), ("chat", "bo", 60), ("chat", "ana", 10), ("chat", "cy", None), ("other", "ana", 5)]
     tables = [one(endpoint_name=name, requester=who, total_tokens=tokens) for name, who, tokens in calls]
+    of_functions = {"invocation_metadata": {"source": "AI_FUNCTIONS"}}
+    tables.append(one(endpoint_name="chat", requester="ana", total_tokens=1000, **of_functions))
     make(spark, f"{schema}.usage", [pa.concat_tables(tables)])
     create_first_view(spark, f"{schema}.usage", schema)
     spark.sql(f"CREATE VIEW {schema}.billed AS {BILLED}")
@@ -178,7 +184,10 @@ def test_databricks_own_billing_is_shared_out_by_tokens(spark: SparkSession) -> 
         statement = statement.replace("system.billing.usage AS", f"{schema}.billed AS")
         spark.sql(statement.replace("system.billing.list_prices AS", f"{schema}.listed AS"))
 
-    billed = {(row["endpoint_name"], row["run_as"]): row for row in rows_of(spark, f"{schema}.billing_daily")}
+    rows = rows_of(spark, f"{schema}.billing_daily")
+    by_time = {row["endpoint_name"]: row["dbus"] for row in rows if row["product"] == "AI_FUNCTIONS"}
+    assert by_time == {None: 10, "chat": 20}
+    billed = {(row["endpoint_name"], row["run_as"]): row for row in rows if row["product"] == "MODEL_SERVING"}
     assert {key: row["dbus"] for key, row in billed.items()} == {
         ("chat", "ana"): Decimal("2.000000000000000001"),
         ("chat", "bo"): Decimal("0.123456789"),

@@ -27,8 +27,9 @@ from gateway_batch.spark.ledger.usage_table import usage_ddl
 from gateway_batch.usage.arrow import SCHEMA
 from gateway_batch.usage.price_row import PriceRecord
 from gateway_batch.usage.record import MIRRORED_COLUMNS
+from tests.analytics.figure_parts import Figures
 from tests.analytics.record_figures import Record, with_possible_tokens
-from tests.analytics.view_figures import Figures, figures_of
+from tests.analytics.view_figures import figures_of
 from tests.usage_days import usage_days, write_delta
 
 ROWS = int(os.environ.get("USAGE_VIEWS_ROWS", "6000"))
@@ -47,7 +48,8 @@ BASE = ("usage_invocations", *sorted(OF_ROWS))
 """The views that all others are made of."""
 KEYS = {
     "day", "hour", "endpoint_name", "model", "workspace_id", "requester", "tag_key", "tag_value", "status_code",
-    "mcp_server_type", "mcp_method", "mcp_tool", "coding_agent",
+    "mcp_server_type", "mcp_method", "mcp_tool", "coding_agent", "is_subagent", "agent_framework", "smart_router",
+    "session_id",
 }  # fmt: skip
 MID = datetime(2026, 8, 6, 11, 30, tzinfo=UTC)
 

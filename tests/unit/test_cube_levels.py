@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gateway_batch.dashboard.cube import CELLS, GROUPS, UsageCube
+from gateway_batch.dashboard.cube import CELLS, GROUPS, SESSIONS, UsageCube
 from gateway_batch.dashboard.cube_arrays import FlatCube, coarsened, flatten
 from gateway_batch.dashboard.cube_cells import KEYS, cells_and_groups
 from gateway_batch.dashboard.fold_levels import OTHER, folded
@@ -51,7 +51,7 @@ def cube() -> UsageCube:
     of_spread = {name: TYPES[name] for name in ("day", "hours", "latencies", "first_bytes")} | {"cell": pa.int64()}
     spreads = pa.Table.from_pylist(SPREADS, pa.schema(list(of_spread.items())))
     cells, groups = cells_and_groups(rows, spreads)
-    return UsageCube(cells, groups, "t", datetime(2026, 8, 4, tzinfo=UTC), DAY, DAY)
+    return UsageCube(cells, groups, SESSIONS.empty_table(), "t", datetime(2026, 8, 4, tzinfo=UTC), DAY, DAY)
 
 
 def test_cells_that_a_page_does_not_tell_apart_become_one(cube: UsageCube) -> None:

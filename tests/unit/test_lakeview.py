@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway_batch.dashboard.definition import FILTERS, PAGES, HeatMap, Note, Table, Tile, Trend
+from gateway_batch.dashboard.definition import FILTERS, PAGES, HeatMap, Note, Sessions, Table, Tile, Trend
 from gateway_batch.dashboard.lakeview import COLUMNS, dashboard, dashboard_text
 from gateway_batch.dashboard.lakeview_datasets import shared_datasets
 from gateway_batch.dashboard.measures import MEASURES
@@ -90,6 +90,7 @@ def test_pages_and_their_widgets_are_those_of_the_definition() -> None:
         Trend: {"bar", "line", "area"},
         HeatMap: {"bar"},
         Table: {"table"},
+        Sessions: {"table"},
         Note: {None},
     }
     assert [page["displayName"] for page in CANVASES] == [page.title for page in PAGES]
@@ -132,7 +133,7 @@ def test_every_dataset_and_every_column_is_shown_by_a_widget() -> None:
 
 @pytest.mark.parametrize("dataset", MADE["datasets"], ids=lambda dataset: dataset["name"])
 def test_a_dataset_declares_the_parameters_of_its_query_and_no_other(dataset: dict[str, Any]) -> None:
-    used = {name.partition(".")[0] for name in re.findall(r":([a-z]+(?:\.\w+)?)", sql(dataset))}
+    used = {name.partition(".")[0] for name in re.findall(r":([a-z]+(?:\.\w+)?)", re.sub(r"'[^']*'", "", sql(dataset)))}
     assert used == {each["keyword"] for each in dataset["parameters"]}
     assert set(re.findall(r":days\S*?\b(?:\.\w+)?", sql(dataset))) == {":days.min", ":days.max"}
 
@@ -174,7 +175,9 @@ def test_queries_are_one_statement_each_and_name_views_without_a_schema() -> Non
         assert ";" not in text
         made = set(re.findall(r"(\w+) AS \(\n", text))
         read = set(re.findall(r"\b(?:FROM|JOIN) (\w[\w.]*)", text)) - made
-        assert read <= {"usage_cells", "usage_costs", "usage_distributions"}, dataset["name"]
+        assert read <= {"usage_cells", "usage_costs", "usage_distributions", "usage_invocations", "prices"}, dataset[
+            "name"
+        ]
         assert read
 
 

@@ -289,6 +289,7 @@ def _sessions(workload: Workload, times: Ints, rng: np.random.Generator) -> pa.A
             "agent_version": "2.1.3" if workload.agent else None,
             "surface": "cli" if workload.agent else None,
             "reasoning_effort": "medium" if workload.reasoning else None,
+            "smart_router_name": (*workload.routers, None)[number % (len(workload.routers) + 1)],
         }
         for number, session in enumerate(uuids(min(200, 1 + len(times) // 20), rng).to_pylist())
     ]

@@ -46,6 +46,7 @@ class Workload:
         cached: mean share of input tokens read from the provider's cache; 0 where the provider reports no details.
         failing: how much oftener than usual its calls fail.
         agent: `session_metadata.coding_agent`; empty for none.
+        routers: smart routers that choose the model, for some sessions each; none chooses for the others.
         tools: of an MCP server.
     """
 
@@ -71,6 +72,7 @@ class Workload:
     reasoning: float = 0.0
     failing: float = 1.0
     agent: str = ""
+    routers: tuple[str, ...] = ()
     has_session: bool = False
     tools: tuple[str, ...] = ()
     records_itself: bool = False
@@ -116,7 +118,7 @@ WORKLOADS = (
         service_name="main.ai.codex", models=("gpt-5-4-codex", "gpt-5-4"), api_type="openai/v1/responses",
         destination_type="EXTERNAL_FOUNDATION_MODEL", user_agent="codex_cli_rs/0.48.0 (Mac OS 26.1; arm64)", people=22,
         input_tokens=15000, output_tokens=900, first_byte_ms=1800.0, token_ms=11.0, cached=0.75, reasoning=0.5,
-        agent="codex", has_session=True,
+        agent="codex", has_session=True, routers=("balanced",),
     ),
     Workload(
         name="gemini-cli", weight=2, hours="office", workspace=WORKSPACES[2], endpoint="main.ai.gemini",
@@ -156,7 +158,22 @@ WORKLOADS = (
     Workload(
         name="agents", weight=4, hours="always", workspace=WORKSPACES[0], endpoint="databricks-gpt-5-4",
         models=("gpt-5-4",), source="MANAGED_AGENT", user_agent="databricks-agents/1.4", tags=({"agent": "hr-helper"},),
-        input_tokens=3800, output_tokens=240, cached=0.5, has_session=True,
+        input_tokens=3800, output_tokens=240, cached=0.5, has_session=True, routers=("balanced", "cheapest"),
+    ),
+    Workload(
+        name="contracts", weight=2, hours="office", workspace=WORKSPACES[1], endpoint="databricks-gpt-5-4",
+        models=("gpt-5-4",), user_agent="Agents/Python 0.6.1", people=6, input_tokens=5200, output_tokens=310,
+        cached=0.3,
+    ),
+    Workload(
+        name="rag", weight=2, hours="always", workspace=WORKSPACES[0], endpoint="databricks-llama-4-maverick",
+        models=("llama-4-maverick",), user_agent="langchain-openai/1.1.0 OpenAI/Python 2.13.0", input_tokens=2100,
+        output_tokens=160,
+    ),
+    Workload(
+        name="classification", weight=3, hours="night", workspace=WORKSPACES[1], endpoint="databricks-gpt-oss-120b",
+        models=("gpt-oss-120b",), api_type=None, source="AI_FUNCTIONS", user_agent="databricks-ai-functions/1.0",
+        input_tokens=600, output_tokens=9,
     ),
     Workload(
         name="mcp-github", weight=4, hours="office", workspace=WORKSPACES[2], endpoint="main.tools.github",

@@ -47,6 +47,7 @@ async function main() {
     pages: definition.pages.map((page) => page.name),
     filters: definition.filters.map((filter) => filter.name),
   });
+  const sessions = read("sessions").map(sessionOf);
   const tabs = tabList(definition, state);
   const panel = el("div", { id: "panel", role: "tabpanel", tabindex: "0" });
   document
@@ -61,7 +62,7 @@ async function main() {
   let context = null;
   const show = () => {
     context?.charts.forEach((chart) => chart.finalize());
-    context = contextOf(definition, engine, state);
+    context = contextOf(definition, engine, sessions, state);
     tabs.update();
     panel.setAttribute("aria-labelledby", `tab-${context.page.name}`);
     document.title = `${context.page.title} – ${about.title}`;
@@ -100,12 +101,22 @@ async function main() {
   await show();
 }
 
-function contextOf(definition, engine, state) {
+// A session as a row of a table; the page has its dollars as text.
+function sessionOf({ day, key, priced_cost_usd: cost, ...figures }) {
+  return {
+    day: Unpack.dayNumber(day),
+    key,
+    figures: { ...figures, priced_cost_usd: cost === null ? null : BigInt(cost) },
+  };
+}
+
+function contextOf(definition, engine, sessions, state) {
   const page = definition.pages.find((each) => each.name === state.page);
   const before = state.choiceBefore;
   return {
     definition,
     engine,
+    sessions,
     state,
     page,
     charts: [],

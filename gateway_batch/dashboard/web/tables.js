@@ -8,9 +8,7 @@ const Tables = (() => {
   function table(context, widget) {
     const isMoney = widget.measures.some((name) => measureOf(context, name).format === "dollars");
     const names = [...widget.measures, ...(isMoney ? ["unpriced_tokens"] : [])];
-    const data = context.engine.figures(context.selected, widget.dimensions, names);
-    sortByKey(data);
-    const rows = rowsOf(data, names);
+    const rows = widget.kind === "sessions" ? sessionsOf(context) : groupsOf(context, widget, names);
     const columns = [
       ...widget.dimensions.map((name, d) => ({
         title: titleOf(context, name),
@@ -132,6 +130,21 @@ const Tables = (() => {
       more,
     );
     return box;
+  }
+
+  function groupsOf(context, widget, names) {
+    const data = context.engine.figures(context.selected, widget.dimensions, names);
+    sortByKey(data);
+    return rowsOf(data, names);
+  }
+
+  // The sessions that began in the chosen days, of the chosen requesters.
+  function sessionsOf({ sessions, state }) {
+    const chosen = state.chosen.requesters;
+    return sessions.filter(
+      ({ day, key }) =>
+        day >= state.from && day <= state.to && (!chosen.length || chosen.includes(key[1] ?? "(none)")),
+    );
   }
 
   function rowOf(context, widget, columns, row, main, greatest) {

@@ -1,5 +1,5 @@
 "use strict";
-// The widgets of a page. Each is made from `context`: {engine, state, definition, selected, before, only, page}.
+// The widgets of a page. Each is made from `context`: {engine, sessions, state, definition, selected, before, only, page}.
 
 const Widgets = (() => {
   const { measureOf, textOf, rowsOf, moneyText, moneyTitle, csvButton, card, empty, sortByKey } = Parts;
@@ -294,5 +294,5 @@ const Widgets = (() => {
 
   const note = (context, widget) => el("p", { class: "note", text: widget.text });
 
-  return { make: { tile, trend, heat: heatMap, table: Tables.table, note } };
+  return { make: { tile, trend, heat: heatMap, table: Tables.table, sessions: Tables.table, note } };
 })();

@@ -35,6 +35,14 @@ def costs_query(schema: str, cells: str) -> str:
     return read_sql("aggregates", "costs").format(schema=quoted(schema), cells=cells)
 
 
+def sessions_query(schema: str, first: date, last: date) -> str:
+    """The sessions of coding agents that cost most of the calls of some days, as `coding_agents_sessions` has them."""
+    end = midnight(last + timedelta(days=1))
+    of_days = f"event_time >= {midnight(first)} AND event_time < {end}"
+    invocations, prices = f"{quoted(schema)}.usage_invocations", f"{quoted(schema)}.prices"
+    return read_sql("aggregates", "sessions").format(invocations=invocations, prices=prices, of_days=of_days)
+
+
 def _of(days: Sequence[date]) -> str:
     """The condition that a row of the usage table is of one of the days."""
     return " OR ".join(

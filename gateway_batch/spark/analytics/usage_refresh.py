@@ -24,8 +24,8 @@ from gateway_batch.spark.analytics.usage_aggregate import (
     distributions_with_cells,
     midnight,
 )
-from gateway_batch.spark.analytics.views import create_first_view, create_views
-from gateway_batch.spark.delta_tables.creation import make_table
+from gateway_batch.spark.analytics.views import create_first_view, create_views, missing_columns
+from gateway_batch.spark.delta_tables.creation import add_columns, make_table
 from gateway_batch.spark.delta_tables.lock import table_lock
 from gateway_batch.spark.delta_tables.spark_writer import SparkDeltaWriter
 from gateway_batch.spark.session.messages import first_line
@@ -85,6 +85,7 @@ def refresh_usage(
         for name in (CELLS, DISTRIBUTIONS, REFRESHES):
             make_table(spark, f"{schema}.{name}", read_sql("tables", name).format(schema=quoted(schema)))
         with table_lock(SparkDeltaWriter(spark, f"{schema}.{CELLS}").local_folder):
+            _renew(spark, usage_table, schema)
             refreshed = _refresh(spark, usage_table, schema, everything, known, until)
     except WRITE_ERRORS as error:
         raise LedgerError(
@@ -93,6 +94,22 @@ def refresh_usage(
         ) from error
     create_views(spark, usage_table, schema)
     return refreshed
+
+
+def _renew(spark: SparkSession, usage_table: str, schema: str) -> None:
+    """Empties an aggregate that an earlier version made, and gives it the columns that it lacks.
+
+    That there is none is noted first: views read rows until it is complete again, also after a refresh that died here.
+    """
+    missing = missing_columns(spark, schema)
+    if not any(missing.values()):
+        return
+    _note(spark, usage_table, schema, None, {})
+    for name, columns in missing.items():
+        spark.sql(f"DELETE FROM {quoted(schema)}.{name}")
+        if columns:
+            described = [f"{each.name} {each.type} COMMENT {literal(each.meaning)}" for each in columns]
+            add_columns(spark, f"{schema}.{name}", described)
 
 
 def _refresh(
@@ -157,10 +174,11 @@ def _compute(spark: SparkSession, schema: str, days: Iterable[date]) -> None:
         spark.sql(query).writeTo(quoted(f"{schema}.{table}")).overwrite(F.col("day").isin(days))
 
 
-def _note(spark: SparkSession, usage_table: str, schema: str, until: date, changed: Mapping[date, int]) -> None:
+def _note(spark: SparkSession, usage_table: str, schema: str, until: date | None, changed: Mapping[date, int]) -> None:
+    complete = f"DATE'{until}'" if until else "NULL"
     spark.sql(
         f"INSERT INTO {quoted(schema)}.{REFRESHES} (refreshed_at, usage_table, complete_before, days, invocations) "
-        f"VALUES (current_timestamp(), {literal(usage_table)}, DATE'{until}', {len(changed)}, {sum(changed.values())})"
+        f"VALUES (current_timestamp(), {literal(usage_table)}, {complete}, {len(changed)}, {sum(changed.values())})"
     )
 
 

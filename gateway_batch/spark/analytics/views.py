@@ -11,8 +11,11 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.config import check_table_name
 from gateway_batch.errors import ConfigError
+from gateway_batch.figures import cells
+from gateway_batch.figures.dimensions import Column
 from gateway_batch.spark.analytics.prices import NAME as PRICES
 from gateway_batch.spark.analytics.prices import create_prices, fill_prices
+from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS
 from gateway_batch.spark.analytics.view_files import MARK, View, read_views
 from gateway_batch.spark.ledger.usage_table import table_ddl
 from gateway_batch.spark.session.quiet_session import active_session
@@ -85,6 +88,8 @@ def create_first_view(spark: SparkSession, usage_table: str, schema: str) -> dat
 def complete_before(spark: SparkSession, usage_table: str, schema: str) -> date | None:
     """The day before which the aggregate in a schema has all days; None where there is no aggregate.
 
+    None too where an earlier version made it, which grouped by fewer columns: the next refresh computes it anew.
+
     Raises:
         ConfigError: it is of another usage table.
     """
@@ -98,8 +103,17 @@ def complete_before(spark: SparkSession, usage_table: str, schema: str) -> date 
         raise ConfigError(
             f"{schema} has the aggregate of {last['usage_table']}: the views of {usage_table} need another schema"
         )
-    found: date = last["complete_before"]
+    if any(missing_columns(spark, schema).values()):
+        return None
+    found: date | None = last["complete_before"]
     return found
+
+
+def missing_columns(spark: SparkSession, schema: str) -> dict[str, list[Column]]:
+    """The columns that the aggregate's tables lack, by the tables' names."""
+    tables = {CELLS: cells.CELLS, DISTRIBUTIONS: cells.SPREADS}
+    has = {name: set(spark.table(quoted(f"{schema}.{name}")).columns) for name in tables}
+    return {name: [column for column in columns if column.name not in has[name]] for name, columns in tables.items()}
 
 
 def views_with(billing: bool) -> list[View]:

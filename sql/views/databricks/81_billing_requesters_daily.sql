@@ -3,7 +3,8 @@
 -- An endpoint's dollars of a day in all workspaces are shared out by the tokens of that day, as a bill does not name request
 -- tags, nor always requesters. Tokens of input and output weigh the same. An endpoint that was billed on a day without
 -- tokens in the usage table has a row without a requester, with all its dollars. Endpoints are joined by name: one
--- called by a plain name and billed by its service's is not shared out.
+-- called by a plain name and billed by its service's is not shared out. Of AI functions neither dollars nor
+-- tokens are in here: they are billed by compute time, of which tokens say nothing.
 CREATE OR REPLACE VIEW {schema}.billing_requesters_daily (
   day COMMENT 'UTC date.',
   endpoint_name COMMENT 'Endpoint.',
@@ -17,6 +18,7 @@ AS
 WITH tokens AS (
   SELECT day, endpoint_name, requester, sum(total_tokens) AS total_tokens
   FROM {schema}.usage_invocations
+  WHERE coalesce(source <> 'AI_FUNCTIONS', true)
   GROUP BY day, endpoint_name, requester
   HAVING sum(total_tokens) > 0
 ),
@@ -27,6 +29,7 @@ shares AS (
 billed AS (
   SELECT day, endpoint_name, CASE WHEN count(list_usd) = count(*) THEN sum(list_usd) END AS list_usd
   FROM {schema}.billing_daily
+  WHERE product = 'MODEL_SERVING'
   GROUP BY day, endpoint_name
 )
 SELECT

@@ -1,0 +1,138 @@
+-- One row for each session of a coding agent: when it was, requests, tokens, subagents, estimated cost.
+--
+-- A session is what the caller names by session_metadata.client_session_id. Calls of an agent by a requester that name
+-- none are one session until 30 minutes pass without another such call. Calls without a time are in no session.
+-- Always from the usage table's rows, as the aggregate has no sessions: a condition on day doesn't spare reading them.
+-- A request counts on each UTC day that has a row of it. Costs are by the table of prices, see usage_costs.
+CREATE OR REPLACE VIEW {schema}.coding_agents_sessions (
+  coding_agent COMMENT 'claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; NULL for other callers.',
+  requester COMMENT 'User or service principal; NULL where it is not known.',
+  session_id COMMENT 'What the caller names; else gap- and the second in which it began. Unique for an agent and a requester.',
+  is_named COMMENT 'Whether the caller names it.',
+  day COMMENT 'UTC date of its first call.',
+  started_at COMMENT 'When its first call was received.',
+  ended_at COMMENT 'When its last call was received.',
+  seconds COMMENT 'Between the two.',
+  invocations COMMENT 'Rows of the usage table, fallbacks and guardrails included.',
+  requests COMMENT 'Distinct requests of each UTC day, failed and unknown ones included.',
+  failed_requests COMMENT 'Requests with an invocation of status 400 or more.',
+  subagents COMMENT 'Distinct subagents that the caller names.',
+  models COMMENT 'Distinct models that answered.',
+  input_tokens COMMENT 'Tokens of prompts, cached ones included.',
+  output_tokens COMMENT 'Tokens of answers, reasoning included.',
+  total_tokens COMMENT 'Tokens of prompts and answers.',
+  cache_read_input_tokens COMMENT 'Input tokens read from the provider\'s cache.',
+  cost_usd COMMENT 'US dollars by the table of prices; NULL if some of the tokens have no price.',
+  priced_cost_usd COMMENT 'US dollars of the tokens with a price, by the table of prices; NULL if none has.',
+  unpriced_tokens COMMENT 'Tokens without a price, which are not in the cost.'
+)
+COMMENT 'One row for each session of a coding agent: when it was, requests, tokens, subagents, estimated cost. By gateway_batch.'
+AS
+WITH calls AS (
+  SELECT
+    *,
+    client_session_id IS NULL AND coalesce(event_time - lag(event_time) OVER (
+      PARTITION BY coding_agent, requester, client_session_id
+      ORDER BY event_time, invocation_id) > INTERVAL 30 MINUTES, true) AS begins_session
+  FROM {schema}.usage_invocations
+  WHERE coding_agent IS NOT NULL AND (event_time IS NOT NULL)
+),
+calls_of_sessions AS (
+  SELECT
+    *,
+    sum(CAST(begins_session AS INT)) OVER (
+      PARTITION BY coding_agent, requester, client_session_id
+      ORDER BY event_time, invocation_id
+      ROWS UNBOUNDED PRECEDING) AS gap_number
+  FROM calls
+),
+price_days AS (
+  SELECT
+    endpoint_name,
+    model,
+    first_day,
+    least(last_day, lead(first_day) OVER (PARTITION BY endpoint_name, model ORDER BY first_day)) AS last_day,
+    struct(
+      input_usd_per_million AS input,
+      output_usd_per_million AS output,
+      cache_read_usd_per_million AS cache_read,
+      cache_creation_usd_per_million AS cache_creation,
+      source AS source) AS price
+  FROM (
+    SELECT
+      *,
+      row_number() OVER (
+        PARTITION BY endpoint_name, model, first_day
+        ORDER BY valid_from DESC NULLS LAST, added_at DESC NULLS LAST) AS newest
+    FROM (
+      SELECT
+        *,
+        date_from_unix_date(CAST(floor(unix_seconds(valid_from) / 86400) AS INT)) AS first_day,
+        date_from_unix_date(CAST(floor(unix_seconds(valid_to) / 86400) AS INT)) AS last_day
+      FROM {schema}.prices
+    )
+    WHERE last_day IS NULL OR last_day > first_day
+  )
+  WHERE newest = 1
+),
+priced AS (
+  SELECT
+    usage.*,
+    coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
+  FROM calls_of_sessions AS usage
+  LEFT JOIN price_days AS of_both
+    ON usage.endpoint_name = of_both.endpoint_name AND usage.model = of_both.model
+    AND usage.day >= of_both.first_day AND (of_both.last_day IS NULL OR usage.day < of_both.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
+  LEFT JOIN price_days AS of_endpoint
+    ON usage.endpoint_name = of_endpoint.endpoint_name AND of_endpoint.model IS NULL
+    AND usage.day >= of_endpoint.first_day AND (of_endpoint.last_day IS NULL OR usage.day < of_endpoint.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
+  LEFT JOIN price_days AS of_model
+    ON of_model.endpoint_name IS NULL AND usage.model = of_model.model
+    AND usage.day >= of_model.first_day AND (of_model.last_day IS NULL OR usage.day < of_model.last_day)
+    AND coalesce(usage.source <> 'AI_FUNCTIONS', true)
+),
+costs AS (
+  SELECT
+    *,
+    CASE WHEN has_tokens THEN
+      CAST(CAST(
+        try_cast(coalesce(plain_input_tokens, 0) AS DECIMAL(15, 0)) * price.input
+        + try_cast(coalesce(cache_read_input_tokens, 0) AS DECIMAL(15, 0)) * coalesce(price.cache_read, price.input)
+        + try_cast(coalesce(cache_creation_input_tokens, 0) AS DECIMAL(15, 0)) * coalesce(price.cache_creation, price.input)
+        + try_cast(coalesce(output_tokens, 0) AS DECIMAL(15, 0)) * price.output
+        AS DECIMAL(28, 6)) * 0.000001BD AS DECIMAL(24, 12))
+    END AS cost_usd
+  FROM priced
+),
+priced_calls AS (
+  SELECT
+    *,
+    CASE WHEN has_tokens AND cost_usd IS NULL THEN 1 ELSE 0 END AS unpriced_invocations,
+    CASE WHEN has_tokens AND cost_usd IS NULL THEN total_tokens ELSE 0 END AS unpriced_tokens
+  FROM costs
+)
+SELECT
+  coding_agent,
+  requester,
+  coalesce(client_session_id, concat('gap-', CAST(unix_seconds(min(event_time)) AS STRING))) AS session_id,
+  client_session_id IS NOT NULL AS is_named,
+  min(day) AS day,
+  min(event_time) AS started_at,
+  max(event_time) AS ended_at,
+  (unix_micros(max(event_time)) - unix_micros(min(event_time))) / 1000000 AS seconds,
+  count(*) AS invocations,
+  count(DISTINCT day, request_id) AS requests,
+  count(DISTINCT day, CASE WHEN is_failed THEN request_id END) AS failed_requests,
+  count(DISTINCT client_subagent_id) AS subagents,
+  count(DISTINCT model) AS models,
+  coalesce(sum(input_tokens), 0) AS input_tokens,
+  coalesce(sum(output_tokens), 0) AS output_tokens,
+  coalesce(sum(total_tokens), 0) AS total_tokens,
+  coalesce(sum(cache_read_input_tokens), 0) AS cache_read_input_tokens,
+  CASE WHEN sum(unpriced_invocations) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
+  sum(cost_usd) AS priced_cost_usd,
+  coalesce(sum(unpriced_tokens), 0) AS unpriced_tokens
+FROM priced_calls
+GROUP BY coding_agent, requester, client_session_id, gap_number
