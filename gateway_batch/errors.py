@@ -112,6 +112,7 @@ class CallError(GatewayBatchError):
         retry_after_s: seconds the server asked to wait, None if it didn't say.
         should_retry: whether the server said that the call is worth another try (`x-should-retry`); None if it didn't.
         refused_parameter: a model parameter that the service says it does not take; None where it says no such thing.
+        wants_responses: whether the service says that the model is asked by OpenAI's Responses.
         paid: the model and tokens that the failed answer reports all the same, its value empty; None if it has none.
         event_id: of the attempt that failed; None if none was sent.
         was_sent: whether any attempt of the call was sent.
@@ -119,6 +120,7 @@ class CallError(GatewayBatchError):
 
     should_retry: bool | None = None
     refused_parameter: str | None = None
+    wants_responses: bool = False
     event_id: str | None = None
     was_sent: bool = False
 

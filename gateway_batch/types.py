@@ -97,6 +97,8 @@ class Service:
         tags_in: what carries the request tags.
         embedding_rows: how many rows of an embedding service go into one request.
         price: of the model's tokens, where the configuration has it or a budget needs it.
+        responses: the same model by OpenAI's Responses, to be asked where chat completions turn out not to be its API;
+            None where somebody named the API.
     """
 
     endpoint: str
@@ -111,6 +113,7 @@ class Service:
     query: tuple[tuple[str, str], ...] = ()
     timeout_s: float | None = None
     tags_in: TagsIn = TagsIn.HEADER
+    responses: Service | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,21 @@ display(usage.limit(5))
 # COMMAND ----------
 
 # MAGIC %md
+# MAGIC Queries that were written for Databricks run elsewhere, too: `system.ai_gateway.usage` names this same table
+# MAGIC there.
+
+# COMMAND ----------
+
+display(
+    spark.sql("""
+        SELECT endpoint_name, count(DISTINCT request_id) AS requests, sum(total_tokens) AS tokens
+        FROM system.ai_gateway.usage GROUP BY endpoint_name ORDER BY endpoint_name
+    """)
+)
+
+# COMMAND ----------
+
+# MAGIC %md
 # MAGIC `ai_query_runs` has a row for each query: what it sent, and what it was spared. Spark evaluates a query that
 # MAGIC sorts by an answer twice, as the last one does here: its 14 rows were asked once each.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 from gateway_batch.config.settings import EndpointConfig, GatewayConfig
@@ -86,8 +87,16 @@ def resolve_service(
         raise ConfigError(f"{endpoint!r} is not the name of an endpoint")
     entry = _entry(config, endpoint)
     settings = EndpointConfig() if entry is None else config.endpoints[entry]
+    given = api or settings.api
+    service = _service(config, endpoint, entry, given or _suited(settings.model or endpoint, settings.base_url, suited))
+    if given is None and service.api == CHAT:
+        return replace(service, responses=_service(config, endpoint, entry, RESPONSES))
+    return service
+
+
+def _service(config: GatewayConfig, endpoint: str, entry: str | None, api: str) -> Service:
+    settings = EndpointConfig() if entry is None else config.endpoints[entry]
     model = settings.model or endpoint
-    api = api or settings.api or _suited(model, settings.base_url, suited)
     if api not in _PATHS:
         raise ConfigError(f"endpoint {endpoint}: no API {api!r}; there are {', '.join(sorted(_PATHS))}")
     prefix, path = (part.replace("{model}", quote(model, safe="")) for part in _PATHS[api])

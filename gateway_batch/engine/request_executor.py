@@ -21,6 +21,7 @@ from gateway_batch.apis import api_for
 from gateway_batch.apis.endings import check_whole_json
 from gateway_batch.apis.parameters import most_output
 from gateway_batch.apis.reading import read_answer
+from gateway_batch.apis.refused_api import wants_responses
 from gateway_batch.apis.refused_parameters import RefusedParameters, refused_parameter, without
 from gateway_batch.apis.registry import Api
 from gateway_batch.apis.secrets import hide_token
@@ -131,6 +132,7 @@ class RequestExecutor:
         self._intents = attempts.Intents()
         self._refusals = RepeatedRefusals(clock, _asks)
         self._refused_parameters = RefusedParameters()
+        self._asked_by_responses: set[str] = set()
         self._routes: dict[int, _Route] = {}
 
     async def infer(
@@ -153,12 +155,17 @@ class RequestExecutor:
             deadline = self._clock() + self._policy.row_deadline_s
         route = self._route(service)
         query = (route.name, caller.query_execution_id)
+        if service.responses is not None and route.name in self._asked_by_responses:
+            route = self._route(service.responses)
+        ask = self._with_what_it_takes if self._policy.drops_refused_parameters else self._infer
         self._refusals.check(query, call)
         try:
-            if self._policy.drops_refused_parameters:
-                result = await self._with_what_it_takes(call, route, caller, deadline)
-            else:
-                result = await self._infer(call, route, caller, deadline)
+            try:
+                result = await ask(call, route, caller, deadline)
+            except CallError as error:
+                if not error.wants_responses:
+                    raise
+                result = await ask(call, self._moved_to_responses(route), caller, deadline)
         except CallError as error:
             if error.was_sent:
                 self._refusals.refused(query, call, error)
@@ -173,6 +180,17 @@ class RequestExecutor:
                 self._routes.clear()
             route = self._routes[id(service)] = _Route(service, service_key(service), api_for(service.api))
         return route
+
+    def _moved_to_responses(self, route: _Route) -> _Route:
+        """The way of a service's calls from now on, as chat completions are not its model's API."""
+        responses = route.service.responses
+        assert responses is not None
+        if route.name not in self._asked_by_responses:
+            if len(self._asked_by_responses) >= _MOST_ROUTES:
+                self._asked_by_responses.clear()
+            self._asked_by_responses.add(route.name)
+            _log.warning("%s is asked by Responses from now on, as it says; `api` names that", route.service.endpoint)
+        return self._route(responses)
 
     async def _with_what_it_takes(
         self, call: AnyRequest, route: _Route, caller: Caller, deadline: float
@@ -278,6 +296,8 @@ class RequestExecutor:
             error.event_id, error.was_sent = record.invocation_id, True
             if reply is not None and error.kind is ErrorKind.BAD_REQUEST:
                 error.refused_parameter = refused_parameter(reply.status, reply.body, call.parameters)
+            if reply is not None and route.service.responses is not None:
+                error.wants_responses = wants_responses(reply.status, reply.body)
             if error.retry_after_s is not None:
                 error.retry_after_s = min(error.retry_after_s, self._policy.max_retry_after_s)
             attempts.note_failure(record, error, self._milliseconds(started))

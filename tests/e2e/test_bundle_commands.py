@@ -1,4 +1,7 @@
-"""The commands of the bundle's jobs, with their own words, one after the other in the session of a job."""
+"""The commands of the bundle's jobs, with their own words, one after the other in the session of a job.
+
+The table that the dashboard is of is the bundle's default, `system.ai_gateway.usage`: here that names ours.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ def test_the_jobs_commands_run_in_their_order(place: Path) -> None:
     (place / "reviews.csv").write_text(REVIEWS)
     given = {
         "catalog": "spark_catalog",
-        "usage_table": "${var.catalog}.${var.schema}.usage",
         "source": "reviews.csv",
         "key": "title",
         "prompt": "Summarize: {review}",

@@ -88,6 +88,8 @@ def test_sql_writes_one_file_and_replaces_only_what_it_made(place: Path) -> None
     written = [json.loads(line) for line in printed.stdout.splitlines()]
     assert [(row["id"], row["body"]) for row in written] == [("1", 'a, "b"'), ("2", None)]
     assert "1 requests recorded" in printed.stderr
+    counted = command("sql", "SELECT count(*) AS rows FROM system.ai_gateway.usage", "--gateway", "dev", "--json")
+    assert json.loads(counted.stdout) == {"rows": 3}, counted.stderr
 
     end_session()
     before = {path: path.read_bytes() for path in (Path("in.csv"), Path("out.csv"))}
