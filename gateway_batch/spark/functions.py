@@ -31,6 +31,7 @@ from gateway_batch.spark.worker.partition import FUNCTION
 __all__ = [
     "ai_analyze_sentiment",
     "ai_classify",
+    "ai_decide",
     "ai_extract",
     "ai_fix_grammar",
     "ai_gen",
@@ -135,6 +136,32 @@ def ai_classify(
         return _task("ai_classify", {**data, "labels": labels}, constants, registration)
     given = json.dumps(dict(labels)) if isinstance(labels, Mapping) else _listed(labels)
     return _task("ai_classify", data, {"labels": given, **constants}, registration)
+
+
+def ai_decide(
+    state: Data,
+    questions: Mapping[str, Mapping[str, Any]] | str,
+    options: Options | None = None,
+    *,
+    failOnError: bool = False,
+    registration: str | None = None,
+) -> Column:
+    """Answers to questions about a state, a VARIANT with `response`, its `answers` by their ids, and `error_message`.
+
+    Args:
+        state: the text that the questions are about, JSON perhaps; in a classic session a VARIANT, too.
+        questions: a dict from id to question, or JSON text of one. Each has `type` and `instructions`. `choice` has
+            `criteria`, a dict from option to description or None, and gives `choice`, `probabilities` and `confidence`;
+            `noul` may have descriptions of `true` and `false`, and gives `probability`; `score` has a list of 2 to 10
+            levels, and gives `score`, which may fall between two, `probabilities`, `legend` and `confidence`.
+            Probabilities are what the model states, made to add up to 1.
+        options: `version`, 1.0.
+        failOnError: whether a failed row fails the query, which has its error in the VARIANT otherwise.
+        registration: the name that was given to `register_ai_query`.
+    """
+    given = questions if isinstance(questions, str) else json.dumps(dict(questions))
+    constants = {"questions": given, "options": _options(options), "failOnError": failOnError}
+    return _task("ai_decide", {"state": state}, constants, registration)
 
 
 def ai_extract(

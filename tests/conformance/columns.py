@@ -130,6 +130,9 @@ CASES = [
         "boolean",
         True,
     ),
+    ColumnCase(
+        "ai_decide", lambda f: f.ai_decide("text", {"q": {"type": "noul", "instructions": "Is it?"}}), "variant"
+    ),
     ColumnCase("ai_extract by names", lambda f: f.ai_extract("text", ["name"]), "variant"),
     ColumnCase("ai_extract by types", lambda f: f.ai_extract("text", {"n": {"type": "integer"}}), "variant"),
 ]

@@ -10,6 +10,9 @@ from gateway_batch.spark.calls.signature import Constants, constant_of
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "ai_classify": {"labels": ["a", "b"]},
+    "ai_decide": {
+        "questions": '{"q": {"type": "choice", "instructions": "Which?", "criteria": {"a": null, "b": null}}}'
+    },
     "ai_extract": {"schema": ["a", "b"]},
     "ai_mask": {"labels": ["a", "b"]},
     "ai_translate": {"to_lang": "de"},

@@ -11,6 +11,7 @@ from gateway_batch.devgateway.models.facts import Facts, spelled
 from gateway_batch.devgateway.models.labels import best_label
 from gateway_batch.devgateway.models.patterns import matching
 from gateway_batch.devgateway.models.prose import shorten
+from gateway_batch.devgateway.models.scores import score
 from gateway_batch.devgateway.models.summary import summary_of
 
 _SAMPLES = {
@@ -50,9 +51,15 @@ def as_boolean(name: str, facts: Facts) -> bool:
 
 
 def as_number(schema: Mapping[str, Any], name: str, facts: Facts, *, whole: bool) -> int | float:
-    """The number behind the name, or the next one of the text that keeps the bounds, or the nearest bound."""
+    """The number behind the name, or the next one of the text that keeps the bounds, or the nearest bound.
+
+    Of a text without numbers a fraction between two bounds is a score, which depends on the name and the text.
+    """
     near = facts.number_near(name)
     offered = [near] if near is not None else facts.numbers[facts.turn % max(1, len(facts.numbers)) :]
+    if not offered and not whole and {"minimum", "maximum"} <= schema.keys():
+        low, high = schema["minimum"], schema["maximum"]
+        return _kept(low + (high - low) * round(score(f"{name}: {facts.text}"), 3), schema, whole=False)
     for number in (*offered, float(facts.turn)):
         kept = _kept(number, schema, whole=whole)
         if kept == number:

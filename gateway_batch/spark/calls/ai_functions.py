@@ -11,6 +11,7 @@ from pyspark.sql import types as t
 from gateway_batch.errors import ai_function_error
 from gateway_batch.spark.calls.call_plan import Shape
 from gateway_batch.spark.calls.classification import classify
+from gateway_batch.spark.calls.decisions import decide
 from gateway_batch.spark.calls.extraction import fields_of, schema_of_fields
 from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, options, prompt
 from gateway_batch.spark.calls.output_bounds import OutputBound
@@ -152,6 +153,7 @@ def _task(
 TASKS = (
     _task("ai_analyze_sentiment", ("content",), 1, 1, _analyze_sentiment),
     _task("ai_classify", ("content", "labels", "options"), 2, 1, classify, by_row=("labels",)),
+    _task("ai_decide", ("state", "questions", "options"), 2, 1, decide),
     _task("ai_extract", ("content", "schema", "options"), 2, 1, _extract),
     _task("ai_fix_grammar", ("content",), 1, 1, _fix_grammar),
     _task("ai_gen", ("prompt",), 1, 1, _gen),

@@ -40,13 +40,14 @@ class Shape(StrEnum):
     VALUE = "value"  # cast to the result type
     ENVELOPE = "envelope"  # JSON text {"response": value, "error_message": null}; a failed row has its error in there
     ENVELOPE_OF_LIST = "envelope of list"  # the same, the value in a list
+    DECISIONS = "decisions"  # the same, the value the answers to the questions of ai_decide
     RESULT = "result"  # JSON text {"result": value, "errorMessage": null}, where a function's type can only be text
     SIMILARITY = "similarity"  # of two vectors, from 0 to 1
 
     @property
     def is_envelope(self) -> bool:
         """Whether the result is JSON text that has the row's error in it."""
-        return self in (Shape.ENVELOPE, Shape.ENVELOPE_OF_LIST, Shape.RESULT)
+        return self in (Shape.ENVELOPE, Shape.ENVELOPE_OF_LIST, Shape.DECISIONS, Shape.RESULT)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class CallPlan:
         record_type: of a STRUCT request that has FLOAT or DOUBLE in it, as Spark's JSON, where it is known.
         misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
         metadata: the envelope's member of that name, as JSON text; None: it has none.
+        questions: of `ai_decide`, as JSON text.
         classifier: makes each row's instructions and response format of its labels, where these depend on data.
         bound: of the tokens of a chat answer, by its text; None: the model's own.
     """
@@ -92,5 +94,6 @@ class CallPlan:
     record_type: str | None = None
     misfit_is_null: bool = False
     metadata: str | None = None
+    questions: str | None = None
     classifier: Classifier | None = None
     bound: OutputBound | None = None

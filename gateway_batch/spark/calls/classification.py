@@ -87,7 +87,8 @@ class Classifier:
             return Asked(member="label", misfit_is_null=True, bound=_BOUND)
         metadata = None
         if self.version == "2.1":
-            metadata = '{"confidence_score": "stated by the model"}' if _CONFIDENCE in self.extras else "{}"
+            stated = {"confidence_score": "stated by the model"} if _CONFIDENCE in self.extras else {}
+            metadata = json.dumps({"version": self.version, **stated})
         if self.several:
             return Asked(member="labels", shape=Shape.ENVELOPE, metadata=metadata, bound=_BOUND)
         return Asked(member="label", shape=Shape.ENVELOPE_OF_LIST, metadata=metadata, bound=_BOUND)

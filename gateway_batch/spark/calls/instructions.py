@@ -31,6 +31,7 @@ class Asked:
         misfit_is_null: whether an answer that is not what was asked for is NULL, and no error.
         bound: of the answer's tokens; None: the model's own.
         metadata: the envelope's member of that name, as JSON text; None: it has none.
+        questions: of `ai_decide`, as JSON text.
     """
 
     instructions: str | None = None
@@ -41,6 +42,7 @@ class Asked:
     misfit_is_null: bool = False
     bound: OutputBound | None = None
     metadata: str | None = None
+    questions: str | None = None
 
 
 def prompt(name: str, **values: object) -> str:

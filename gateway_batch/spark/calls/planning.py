@@ -176,6 +176,7 @@ class Planner:
             fail_on_error=fail_on_error,
             misfit_is_null=asked.misfit_is_null,
             metadata=asked.metadata,
+            questions=asked.questions,
             classifier=classifier,
             bound=asked.bound,
         )
@@ -199,6 +200,7 @@ class Planner:
         record_type: str | None = None,
         misfit_is_null: bool = False,
         metadata: str | None = None,
+        questions: str | None = None,
         classifier: Classifier | None = None,
         bound: OutputBound | None = None,
     ) -> CallPlan:
@@ -222,6 +224,7 @@ class Planner:
             record_type=record_type,
             misfit_is_null=misfit_is_null,
             metadata=metadata,
+            questions=questions,
             classifier=classifier,
             bound=bound,
         )

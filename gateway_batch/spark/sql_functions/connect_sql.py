@@ -22,7 +22,7 @@ FUNCTION_KEY = "function"
 AI_QUERY_COLUMNS = ("request", "files", "requestTags", "when")
 """What the Python function gets for `ai_query` after its constants, in order."""
 
-VARIANTS = frozenset({"ai_classify", "ai_extract"})
+VARIANTS = frozenset({"ai_classify", "ai_decide", "ai_extract"})
 """The task functions whose result is VARIANT."""
 
 _TYPES = {"files": "BINARY", "requestTags": "MAP<STRING, STRING>", "options": "MAP<STRING, STRING>", "when": "BOOLEAN"}

@@ -19,6 +19,7 @@ from gateway_batch.apis.promised_json import NotAsPromised, promised_json
 from gateway_batch.errors import AiFunctionError, CallError, as_ai_function_error
 from gateway_batch.json_data import exact_json
 from gateway_batch.spark.calls.call_plan import CallPlan, Shape
+from gateway_batch.spark.calls.decisions import answers as decided
 from gateway_batch.spark.calls.planning import DETAILS
 from gateway_batch.spark.sql_types.casting import answer_reader, arrow_type, does_not_fit
 from gateway_batch.spark.worker.call_details import failure_details, misfit_details
@@ -36,6 +37,7 @@ _DETAILS = [(name, arrow_type(data_type)) for name, data_type in DETAILS.items()
 _MEMBERS = {
     Shape.ENVELOPE: ("response", "error_message"),
     Shape.ENVELOPE_OF_LIST: ("response", "error_message"),
+    Shape.DECISIONS: ("response", "error_message"),
     Shape.RESULT: ("result", "errorMessage"),
 }
 
@@ -142,12 +144,24 @@ def _reader(plan: CallPlan) -> Read:
         return value
     if shape is Shape.ENVELOPE_OF_LIST:
         return lambda answer: [value(answer)]
+    if shape is Shape.DECISIONS:
+        return _decisions(value, json.loads(plan.questions or "{}"))
     cast = answer_reader(_parse_datatype_json_string(plan.result_type), plan.time_zone)
     if plan.response_format is not None and plan.member is None:  # the text stays as it was, once it is checked
         return lambda answer: cast(answer) if value(answer) is not None else None
     if shape is Shape.RESULT and plan.member is None:  # JSON inside JSON stays JSON
         return lambda answer: cast(answer) if isinstance(answer, str) else value(answer)
     return lambda answer: cast(value(answer))
+
+
+def _decisions(value: Read, questions: JsonObject) -> Read:
+    def read(answer: Any) -> JsonObject:
+        try:
+            return decided(questions, value(answer))
+        except ValueError as error:
+            raise does_not_fit("VARIANT", answer, str(error)) from None
+
+    return read
 
 
 def _value_reader(plan: CallPlan) -> Read:
