@@ -43,7 +43,7 @@ def test_a_model_is_asked_for_probabilities_by_a_closed_schema() -> None:
 
 
 def test_answers_are_those_of_databricks() -> None:
-    stated = {
+    stated: dict[str, Any] = {
         "team": {"probabilities": {"billing": 0.85, "technical_support": 0.15}, "confidence": 0.9},
         "escalate": {"probability": 0.8},
         "urgency": {"probabilities": {"0": 0.1, "1": 0.2, "2": 0.7}, "confidence": 0.85},
