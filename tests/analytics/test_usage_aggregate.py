@@ -61,7 +61,21 @@ def aggregated(spark: SparkSession, usage: Usage) -> Iterator[str]:
         yield SCHEMA_OF_DAYS
 
 
-@pytest.mark.parametrize("view", [view for view in read_views() if view.name not in BASE], ids=lambda view: view.name)
+OF_EACH_KIND = {
+    "overview_daily", "overview_users_daily", "performance_endpoints_daily", "usage_tags_daily", "cost_tags_daily",
+    "coding_agents_users", "smart_routing_daily",
+}  # fmt: skip
+"""By sums, users, percentiles, tags, costs and days; the others are made of the same base views by the same macros."""
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(view, marks=[] if view.name in OF_EACH_KIND else [pytest.mark.nightly], id=view.name)
+        for view in read_views()
+        if view.name not in BASE
+    ],
+)
 def test_views_have_the_same_figures_where_days_come_from_it(usage: Usage, aggregated: str, view: View) -> None:
     """`test_views` plans each view down to the table's rows."""
     usage.spark.sql(view.statement(usage.table, aggregated, BEFORE))
