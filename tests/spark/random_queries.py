@@ -110,7 +110,10 @@ class Queries:
         both = Relation("", {**relation.columns, **other.columns})
         on = f"{left} = {right}"
         if self._random.random() < 0.3:
-            on += f" AND {self._condition(both, cheap=self._random.random() < 0.7, subqueries=False)}"
+            cheap = self._random.random() < 0.7
+            # Spark refuses a Python function of both sides in the condition of any other join.
+            over = both if cheap or kind == "INNER" else self._random.choice([relation, other])
+            on += f" AND {self._condition(over, cheap=cheap, subqueries=False)}"
         columns = relation.columns if "SEMI" in kind or "ANTI" in kind else both.columns
         number = self._next()
         sql = f"(SELECT * FROM {relation.sql} AS l{number} {kind} JOIN {other.sql} AS r{number} ON {on})"
