@@ -30,7 +30,7 @@ def _measure(options: Options, console: Console) -> Report:
         figures=[Figure(_WORKERS, workers), Figure(_TREE, tree)],
         machine=comparison.machine,
         versions=describe_versions(),
-        void=comparison.void,
+        void=comparison.void or (None if workers else "no Python worker of Spark was recognised"),
         notes=[
             *notes(comparison),
             'The server\'s CPU is not included. "All processes" includes background flushes during a query.',

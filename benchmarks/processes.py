@@ -8,8 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway_batch.spark.session.session import WORKER_DAEMON
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_WORKER = b"pyspark.daemon"
+_DAEMONS = (b"pyspark.daemon", WORKER_DAEMON.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ def tree(root: int, without: frozenset[int] = frozenset()) -> Iterator[Process]:
 def is_spark_python(pid: int) -> bool:
     """Whether it is one of Spark's Python workers, or the daemon that forks them."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        return _WORKER in Path("/proc", str(pid), "cmdline").read_bytes()
+        command = Path("/proc", str(pid), "cmdline").read_bytes()
+        return any(module in command for module in _DAEMONS)
     return False
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from itertools import islice
 
@@ -11,7 +13,7 @@ import pytest
 from benchmarks.bucket import TokenBucket
 from benchmarks.latency import Latency
 from benchmarks.load import Load, body, prompt
-from benchmarks.processes import memory_of, parse_process, parse_sizes, tree
+from benchmarks.processes import is_spark_python, memory_of, parse_process, parse_sizes, tree
 from benchmarks.rate_limit import Used, used
 from benchmarks.sampling import CpuClock
 
@@ -74,6 +76,15 @@ def test_a_process_is_read_whatever_its_command_is_called() -> None:
 
 def test_sizes_are_read_in_bytes() -> None:
     assert parse_sizes("Name:\tpython\nVmHWM:\t    2 kB\nThreads:\t3\n") == {"VmHWM": 2048}
+
+
+@pytest.mark.parametrize("module", ["pyspark.daemon", "gateway_batch.spark.worker.worker_daemon", "json.tool"])
+def test_spark_s_workers_are_known_by_the_module_of_their_daemon(module: str) -> None:
+    waits = [sys.executable, "-c", "input()", "-m", module]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE) as process:
+        found = is_spark_python(process.pid)
+        process.communicate(b"\n")
+    assert found is (module != "json.tool")
 
 
 def test_a_tree_begins_with_its_root_and_leaves_processes_out() -> None:

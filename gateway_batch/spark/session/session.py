@@ -35,6 +35,9 @@ _SETTINGS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
+WORKER_DAEMON = "gateway_batch.spark.worker.worker_daemon"
+"""The module of the process that a local session's Python workers are forked from."""
+
 _JAVA_OPTIONS = ("SPARK_SUBMIT_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 """Environment variables from which Java takes options."""
 
@@ -91,7 +94,7 @@ def _ready_workers(python: str, master: str) -> dict[str, str]:
     is_here = python == sys.executable and re.match(r"local(\[|$)", master)
     if not is_here or not _imports(python, gateway_batch.__file__):
         return {}
-    return {"spark.python.daemon.module": "gateway_batch.spark.worker.worker_daemon"}
+    return {"spark.python.daemon.module": WORKER_DAEMON}
 
 
 def _imports(python: str, package: str) -> bool:
