@@ -80,8 +80,10 @@ def test_sizes_are_read_in_bytes() -> None:
 
 @pytest.mark.parametrize("module", ["pyspark.daemon", "gateway_batch.spark.worker.worker_daemon", "json.tool"])
 def test_spark_s_workers_are_known_by_the_module_of_their_daemon(module: str) -> None:
-    waits = [sys.executable, "-c", "input()", "-m", module]
-    with subprocess.Popen(waits, stdin=subprocess.PIPE) as process:
+    waits = [sys.executable, "-c", "print(flush=True); input()", "-m", module]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         found = is_spark_python(process.pid)
         process.communicate(b"\n")
     assert found is (module != "json.tool")
