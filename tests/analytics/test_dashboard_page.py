@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,17 +16,16 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page
 from pyspark.sql import SparkSession
-from typer.testing import CliRunner
 
 import gateway_batch as gb
-from gateway_batch.cli.main import app
 from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.datasets import Dataset, dataset_of, merged
 from gateway_batch.dashboard.definition import PAGES
 from gateway_batch.errors import ConfigError
+from tests.analytics.conftest import At, Open
 from tests.analytics.dashboard_figures import FIGURES, Figures, Rows, dated, is_same
 from tests.analytics.usage_views import DAYS, FIRST, Usage, make, odd_rows, with_texts
-from tests.browser import Opened, chromium, drawn, opened
+from tests.browser import Opened, drawn, opened
 from tests.usage_days.workloads import WORKSPACES
 
 pytestmark = pytest.mark.timeout(1800)
@@ -36,8 +35,6 @@ DEFAULT = (LAST - timedelta(days=27), LAST)
 DATASETS = merged(
     found for page in PAGES for row in page.rows for widget in row if (found := dataset_of(widget, page.only))
 )
-Open = Callable[..., Opened]
-At = Callable[[str], Page]
 
 CHOSEN: list[dict[str, Any]] = [
     {},
@@ -57,64 +54,6 @@ CHOSEN: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def rows(usage: Usage) -> Rows:
     return Rows(usage.view("usage_costs"), usage.view("usage_distributions"))
-
-
-@pytest.fixture(scope="module")
-def file(usage: Usage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page as the command writes it."""
-    file = tmp_path_factory.mktemp("html") / "usage.html"
-    command = ["dashboard", "--output", str(file), "--usage-table", usage.table, "--schema", usage.schema]
-    ran = CliRunner().invoke(app, command)
-    assert ran.exit_code == 0, ran.output
-    assert "open it in a browser" in ran.stdout
-    return file
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def show(browser: Browser, file: Path) -> Iterator[Open]:
-    """Opens the page anew; whatever it complains about fails the test."""
-    windows: list[Any] = []
-    pages: list[Opened] = []
-
-    def open_(address: str = "", **context: Any) -> Opened:
-        window = opened(browser, file, address, **context)
-        windows.append(window)
-        pages.append(window.__enter__())
-        return pages[-1]
-
-    yield open_
-    for window in windows:
-        window.__exit__(None, None, None)
-    assert [complaint for each in pages for complaint in each.complaints] == []
-
-
-@pytest.fixture(scope="module")
-def shared(browser: Browser, file: Path) -> Iterator[Opened]:
-    with opened(browser, file) as page:
-        yield page
-
-
-@pytest.fixture
-def at(shared: Opened) -> Iterator[At]:
-    """Brings the one page that is open to what a link says; whatever it complains about fails the test."""
-
-    def bring(address: str = "#") -> Page:
-        shared.page.evaluate(
-            "hash => { history.pushState(null, '', hash); usagePage.state.read(); usagePage.state.changed() }", address
-        )
-        drawn(shared.page)
-        return shared.page
-
-    yield bring
-    complaints = shared.complaints.copy()
-    shared.complaints.clear()
-    assert complaints == []
 
 
 def figures(page: Page, days: tuple[date, date], chosen: Mapping[str, Sequence[str]]) -> list[Figures]:
