@@ -81,7 +81,7 @@ def _cells(text: str, path: Path) -> list[NotebookNode]:
 
 def as_jupyter(path: Path) -> NotebookNode:
     """A notebook as Jupyter's."""
-    return new_notebook(cells=cells_of(path), metadata={"kernelspec": _KERNEL})
+    return new_notebook(cells=cells_of(path), metadata={"kernelspec": _KERNEL, "language_info": {"name": "python"}})
 
 
 def run(chosen: Sequence[str], folder: Path, timeout_s: int = 600) -> dict[str, NotebookNode]:
