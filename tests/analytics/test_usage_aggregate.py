@@ -177,6 +177,8 @@ def test_a_refresh_computes_the_days_that_changed(spark: SparkSession) -> None:
         assert refresh(spark, schema, after(days[16])) == Refreshed((days[1], days[15], days[16]), 5, days[17])
         assert by_day(spark, schema) == by_rows
         assert spark.table(f"{schema}.usage_daily").where("smart_router IS NULL").count() > 0
+        spark.sql(f"DROP TABLE {schema}.usage_daily")
+        assert refresh(spark, schema, after(days[16])).days == (days[1], days[15], days[16])
 
 
 def test_a_table_without_rows_has_views_without_rows_and_an_aggregate_without_days(spark: SparkSession) -> None:

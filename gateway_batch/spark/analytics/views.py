@@ -110,9 +110,13 @@ def complete_before(spark: SparkSession, usage_table: str, schema: str) -> date 
 
 
 def missing_columns(spark: SparkSession, schema: str) -> dict[str, list[Column]]:
-    """The columns that the aggregate's tables lack, by the tables' names."""
+    """The columns that the aggregate's tables lack, by the tables' names: all, where there is no table."""
     tables = {CELLS: cells.CELLS, DISTRIBUTIONS: cells.SPREADS}
-    has = {name: set(spark.table(quoted(f"{schema}.{name}")).columns) for name in tables}
+    names = {name: quoted(f"{schema}.{name}") for name in tables}
+    has = {
+        name: set(spark.table(table).columns) if spark.catalog.tableExists(table) else set()
+        for name, table in names.items()
+    }
     return {name: [column for column in columns if column.name not in has[name]] for name, columns in tables.items()}
 
 
