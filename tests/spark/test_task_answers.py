@@ -95,10 +95,10 @@ def test_version_2_1_gives_objects_with_how_sure_the_model_says_it_is(
     ).first()
     assert row is not None
     sure = {"value": "b", "confidence_score": 0.75, "rationale": "It says so."}
-    stated = {"confidence_score": "stated by the model"}
+    stated = {"version": "2.1", "confidence_score": "stated by the model"}
     assert plain(row.one) == {"response": [sure], "error_message": None, "metadata": stated}
     assert plain(row.two)["response"] == [{"value": "a"}, {"value": "b"}]
-    assert plain(row.two)["metadata"] == {}
+    assert plain(row.two)["metadata"] == {"version": "2.1"}
     assert plain(row.unasked)["response"] is None, "what was not asked for does not fit"
     assert any("how sure you are" in json.dumps(body) for body in echoed)
 
