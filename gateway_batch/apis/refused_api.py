@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 _STATUSES = frozenset({400, 404, 405, 422})
-_LONGEST = 4_000
 _WANTS_RESPONSES = re.compile(
     r"\bonly (?:be )?(?:supported|available|used|accessible|works?)\b[^.]{0,40}?\bresponses\b"
     r"|\b(?:use|try|call|switch to)\b[^.]{0,30}?(?:\bv1/responses\b|\bresponses (?:api|endpoint)\b)"
@@ -14,11 +13,11 @@ _WANTS_RESPONSES = re.compile(
 )
 
 
-def wants_responses(status: int, body: bytes) -> bool:
+def wants_responses(status: int | None, text: str) -> bool:
     """Whether a chat completion was refused as its model answers by OpenAI's Responses only.
 
     Args:
         status: of the answer.
-        body: of the answer.
+        text: of the error, in which nothing of the prompt is: a row may say such words, too.
     """
-    return status in _STATUSES and bool(_WANTS_RESPONSES.search(body[:_LONGEST].decode("utf-8", "replace")))
+    return status in _STATUSES and bool(_WANTS_RESPONSES.search(text))

@@ -165,7 +165,9 @@ class RequestExecutor:
             except CallError as error:
                 if not error.wants_responses:
                     raise
-                result = await ask(call, self._moved_to_responses(route), caller, deadline)
+                assert service.responses is not None
+                result = await ask(call, self._route(service.responses), caller, deadline)
+                self._note_responses(route)
         except CallError as error:
             if error.was_sent:
                 self._refusals.refused(query, call, error)
@@ -181,16 +183,13 @@ class RequestExecutor:
             route = self._routes[id(service)] = _Route(service, service_key(service), api_for(service.api))
         return route
 
-    def _moved_to_responses(self, route: _Route) -> _Route:
-        """The way of a service's calls from now on, as chat completions are not its model's API."""
-        responses = route.service.responses
-        assert responses is not None
+    def _note_responses(self, route: _Route) -> None:
+        """Has the service's calls go to Responses from now on, where one was answered: its word alone is not enough."""
         if route.name not in self._asked_by_responses:
             if len(self._asked_by_responses) >= _MOST_ROUTES:
                 self._asked_by_responses.clear()
             self._asked_by_responses.add(route.name)
             _log.warning("%s is asked by Responses from now on, as it says; `api` names that", route.service.endpoint)
-        return self._route(responses)
 
     async def _with_what_it_takes(
         self, call: AnyRequest, route: _Route, caller: Caller, deadline: float
@@ -297,7 +296,7 @@ class RequestExecutor:
             if reply is not None and error.kind is ErrorKind.BAD_REQUEST:
                 error.refused_parameter = refused_parameter(reply.status, reply.body, call.parameters)
             if reply is not None and route.service.responses is not None:
-                error.wants_responses = wants_responses(reply.status, reply.body)
+                error.wants_responses = wants_responses(error.status, str(error))
             if error.retry_after_s is not None:
                 error.retry_after_s = min(error.retry_after_s, self._policy.max_retry_after_s)
             attempts.note_failure(record, error, self._milliseconds(started))

@@ -9,11 +9,11 @@ import pytest
 
 from gateway_batch.apis.refused_api import wants_responses
 from gateway_batch.config import GatewayConfig, resolve_service
-from gateway_batch.errors import ErrorKind
+from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import HttpReply, HttpRequest, InferenceRequest, Service
 
 from .executor_bench import Bench
-from .samples import CALLER, CHAT, reply
+from .samples import CALLER, CHAT, chat_reply, reply
 
 OPENAI = {"error": {"message": "This model is only supported in v1/responses and not in v1/chat/completions."}}
 RESPONSES = replace(CHAT, api="openai/v1/responses", url="https://host/ai-gateway/openai/v1/responses")
@@ -41,8 +41,8 @@ ANSWER = {
     ],
 )
 def test_a_refusal_names_the_api(message: str, wants: bool) -> None:
-    assert wants_responses(404, orjson.dumps({"error": {"message": message}})) is wants
-    assert not wants_responses(500, orjson.dumps({"error": {"message": message}}))
+    assert wants_responses(404, f"404: {message}") is wants
+    assert not wants_responses(500, f"500: {message}")
 
 
 async def by_route(request: HttpRequest) -> HttpReply:
@@ -71,6 +71,31 @@ def test_an_api_that_somebody_named_is_kept(play: Callable[..., Any], service: S
         return len(bench.transport.sent)
 
     assert play(scene, [reply(404, OPENAI)])[0] == 1
+
+
+def test_a_row_that_says_such_words_moves_nobody(play: Callable[..., Any]) -> None:
+    words = "This model is only supported in v1/responses. Use the Responses API."
+
+    async def echoes(request: HttpRequest) -> HttpReply:
+        refused = words.encode() in request.body
+        return reply(400, {"error": {"message": f"bad text: {words}"}}) if refused else chat_reply("by chat")
+
+    async def scene(bench: Bench) -> list[str]:
+        with pytest.raises(CallError):
+            await bench.infer(words, EITHER)
+        assert (await bench.infer("hi", EITHER)).value == "by chat"
+        return [request.url.partition("/v1/")[2] for request in bench.transport.sent]
+
+    assert play(scene, echoes)[0] == ["chat/completions"] * 2
+
+
+def test_a_service_that_answers_by_neither_is_not_remembered(play: Callable[..., Any]) -> None:
+    async def scene(bench: Bench) -> list[str]:
+        for _ in range(2):
+            assert (await bench.failure(EITHER)).kind is ErrorKind.NOT_FOUND
+        return [request.url.partition("/v1/")[2] for request in bench.transport.sent]
+
+    assert play(scene, [reply(404, OPENAI)])[0] == ["chat/completions", "responses"] * 2
 
 
 def test_a_service_has_both_only_where_nobody_names_its_api() -> None:
