@@ -39,6 +39,8 @@ from gateway_batch.figures.percentiles import GROWTH
 TITLE = "AI gateway usage"
 MAX_BYTES = 3_000_000
 
+_LONGEST_ID = 100  # callers name sessions, as long as they like
+
 _SCRIPTS = ("dom", "format", "unpack", "engine", "state", "charts", "filters", "parts", "tables", "widgets", "main")
 _STYLES = ("theme", "filters", "cards", "tables", "media")
 _NOTHING = {
@@ -122,7 +124,7 @@ def _sessions(cube: UsageCube) -> list[dict[str, Any]]:
             "key": [
                 row["coding_agent"],
                 row["requester"],
-                row["session_id"],
+                row["session_id"][:_LONGEST_ID],
                 f"{row['started_at'].astimezone(UTC):%Y-%m-%d %H:%M}",
                 round(row["seconds"] / 60),
                 row["subagents"],
