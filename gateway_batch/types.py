@@ -167,6 +167,7 @@ class InferenceRequest:
         instructions: what stands before the prompt as the system's word.
         response_format: the JSON to answer with; None for text.
         files: that the prompt is about.
+        optional: the parameters without which it is sent again where its service refuses them.
     """
 
     text: str
@@ -175,6 +176,7 @@ class InferenceRequest:
     instructions: str | None = None
     response_format: ResponseFormat | None = None
     files: tuple[File, ...] = ()
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,7 @@ class InferenceResult:
         model: the name that the answer gives the model.
         event_id: of the attempt that it answers; None before the client knows.
         finish_reason: why the model stopped, in the provider's word.
+        logprobs: the log-probabilities of the answer's tokens, as the API has them, unchecked; None: it has none.
         request_id, attempts, latency_ms: as in `Answer`; None and 1 before the client knows.
     """
 
@@ -256,6 +259,7 @@ class InferenceResult:
     request_id: str | None = None
     attempts: int = 1
     latency_ms: int | None = None
+    logprobs: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -64,7 +65,14 @@ def broken(how: str) -> Ending:
 
 
 def text_result(
-    reply: HttpReply, paid: InferenceResult, text: str | None, *, ending: Ending | None, has_reasoning: bool, where: str
+    reply: HttpReply,
+    paid: InferenceResult,
+    text: str | None,
+    *,
+    ending: Ending | None,
+    has_reasoning: bool,
+    where: str,
+    logprobs: Any = None,
 ) -> InferenceResult:
     """A chat answer's result. One that was cut or filtered is a result if it has text.
 
@@ -75,12 +83,13 @@ def text_result(
         ending: what would explain that there is no text.
         has_reasoning: whether the answer has the model's reasoning.
         where: the place of the text in this API's answers.
+        logprobs: of its tokens, as the API has them.
 
     Raises:
         CallError: there is no text where there should be some, or it was broken off; `paid` has its tokens.
     """
     if text and (ending is None or not ending.is_broken):
-        return InferenceResult(text, paid.usage, paid.model, finish_reason=paid.finish_reason)
+        return InferenceResult(text, paid.usage, paid.model, finish_reason=paid.finish_reason, logprobs=logprobs)
     written, thought = paid.usage.output_tokens, has_reasoning or bool(paid.usage.reasoning_tokens)
     if ending is None:
         if text == "" and not thought and (written is None or written <= _END_TOKENS):

@@ -13,6 +13,7 @@ _THINKERS = re.compile(
     r"|minimax|nemotron|think|reason|claude-(?:mythos|fable)|-r1\b",
     re.I,
 )
+_NO_LOGPROBS = re.compile(r"claude|gemini", re.I)
 _THINKING_GEMINI = re.compile(r"gemini-(?:2[.-]5|[3-9]|flash|pro)")
 # By the first version that has it, the newest first.
 _CEILINGS = {
@@ -49,6 +50,11 @@ def has_thinking_levels(model: str) -> bool:
 def wants_completion_tokens(model: str) -> bool:
     """Whether OpenAI's model takes `max_completion_tokens` only: the o-series, and GPT from 5 on."""
     return _REASONING.search(model) is not None
+
+
+def gives_logprobs(model: str) -> bool:
+    """Whether chat completions may give a model's log-probabilities: not OpenAI's that think, Claude and Gemini."""
+    return not wants_completion_tokens(model) and _NO_LOGPROBS.search(model) is None
 
 
 def _claude(model: str) -> tuple[str, tuple[int, int]]:

@@ -91,8 +91,16 @@ class OpenAIChat:
             case {"choices": [{"finish_reason": "error"} as choice, *_]}:  # a router's word for its provider's
                 check_error(choice, reply, paid)
                 raise body_error(reply, ErrorKind.SERVER, "the provider ended the answer with an error", paid)
-            case {"choices": [{"message": dict(message)}, *_]} if text := _text(message.get("content")):
-                return text_result(reply, paid, text, ending=_ending(ended), has_reasoning=False, where=_WHERE)
+            case {"choices": [{"message": dict(message)} as choice, *_]} if text := _text(message.get("content")):
+                return text_result(
+                    reply,
+                    paid,
+                    text,
+                    ending=_ending(ended),
+                    has_reasoning=False,
+                    where=_WHERE,
+                    logprobs=choice.get("logprobs"),
+                )
         check_error(body, reply, paid)
         match body:
             case {"choices": [{"message": dict(message)}, *_]}:

@@ -84,7 +84,7 @@ class Words:
 
     Attributes:
         codes: the words and numbers that name its kind, from the outside in.
-        shown_code: the one that people are told.
+        shown_code: the one that people are shown.
         message: for people.
         text: all that it says.
         details: Google's `error.details`.

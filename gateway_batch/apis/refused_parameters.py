@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from gateway_batch.apis.parameter_table import TABLE
+from gateway_batch.errors import CallError, ErrorKind
 from gateway_batch.types import AnyRequest
 
 Call = TypeVar("Call", bound=AnyRequest)
@@ -52,6 +53,19 @@ def refused_parameter(status: int, body: bytes, sent: Collection[str]) -> str | 
         if name is not None:
             return name
     return None
+
+
+def refused_optional(error: CallError, optional: Collection[str]) -> str | None:
+    """The parameter that a refusal is about, of those that a call may lack: naming one is enough.
+
+    Args:
+        error: of the call; its message shows nothing that the caller's own texts say.
+        optional: the parameters, by the caller's names.
+    """
+    if error.kind not in (ErrorKind.BAD_REQUEST, ErrorKind.PERMISSION):
+        return None
+    message = str(error).lower()
+    return next((name for name in optional if name in message), None)
 
 
 def without(call: Call, names: Collection[str]) -> Call:

@@ -54,6 +54,7 @@ class Ask:
         tool_named: whether the caller named that tool, rather than leave the choice.
         count_only: whether only the tokens of the request are wanted.
         sampling: `temperature`, `top_p` and `seed`, as far as they were given; the stand-ins don't sample.
+        logprobs: whether the answer comes with its tokens' log-probabilities (chat completions only, no stream).
         include_usage: whether a stream ends with its token counts (chat completions only).
         sse: whether a stream is server-sent events or one JSON array (Gemini only).
         dimensions, base64: of embeddings.
@@ -72,6 +73,7 @@ class Ask:
     count_only: bool = False
     sampling: Mapping[str, float] = field(default_factory=dict)
     stream: bool = False
+    logprobs: bool = False
     include_usage: bool = False
     sse: bool = True
     dimensions: int | None = None

@@ -22,7 +22,7 @@ from gateway_batch.apis.endings import check_whole_json
 from gateway_batch.apis.parameters import most_output
 from gateway_batch.apis.reading import read_answer
 from gateway_batch.apis.refused_api import wants_responses
-from gateway_batch.apis.refused_parameters import RefusedParameters, refused_parameter, without
+from gateway_batch.apis.refused_parameters import RefusedParameters, refused_optional, refused_parameter, without
 from gateway_batch.apis.registry import Api
 from gateway_batch.apis.secrets import hide_token
 from gateway_batch.config import Credentials
@@ -156,8 +156,9 @@ class RequestExecutor:
         route = self._route(service)
         query = (route.name, caller.query_execution_id)
         if service.responses is not None and route.name in self._asked_by_responses:
-            route = self._route(service.responses)
-        ask = self._with_what_it_takes if self._policy.drops_refused_parameters else self._infer
+            route, call = self._route(service.responses), _without_optional(call)
+        may_drop = self._policy.drops_refused_parameters or (isinstance(call, InferenceRequest) and call.optional)
+        ask = self._with_what_it_takes if may_drop else self._infer
         self._refusals.check(query, call)
         try:
             try:
@@ -166,7 +167,7 @@ class RequestExecutor:
                 if not error.wants_responses:
                     raise
                 assert service.responses is not None
-                result = await ask(call, self._route(service.responses), caller, deadline)
+                result = await ask(_without_optional(call), self._route(service.responses), caller, deadline)
                 self._note_responses(route)
         except CallError as error:
             if error.was_sent:
@@ -194,14 +195,16 @@ class RequestExecutor:
     async def _with_what_it_takes(
         self, call: AnyRequest, route: _Route, caller: Caller, deadline: float
     ) -> InferenceResult:
-        """The answer to a call, without the model parameters that the service has refused."""
-        call = without(call, self._refused_parameters.of(route.name))
+        """The answer to a call, without the model parameters that the service has refused and the call may lack."""
+        optional = call.optional if isinstance(call, InferenceRequest) else frozenset[str]()
+        drops_any, known = self._policy.drops_refused_parameters, self._refused_parameters.of(route.name)
+        call = without(call, known if drops_any else known & optional)
         try:
             return await self._infer(call, route, caller, deadline)
         except CallError as error:
-            if error.refused_parameter is None:
+            refused = refused_optional(error, optional) or error.refused_parameter
+            if refused is None or not (drops_any or refused in optional):
                 raise
-            refused = error.refused_parameter
         if self._refused_parameters.note(route.name, refused):
             _log.warning("%s does not take the parameter %s: calls go out without it", route.service.endpoint, refused)
         return await self._infer(without(call, {refused}), route, caller, deadline)
@@ -320,10 +323,15 @@ class RequestExecutor:
 
 
 def _asks(call: AnyRequest) -> Hashable:
-    """What a call has in common with others of its query, beside its service: all but the row's own text."""
+    """What a call has in common with others of its query apart from its service: all but the row's own text."""
     if isinstance(call, InferenceRequest):
         return repr(call.parameters), call.instructions, repr(call.response_format), bool(call.files)
     return repr(call.parameters)
+
+
+def _without_optional(call: AnyRequest) -> AnyRequest:
+    """A call for Responses, which has other words for what is optional in chat completions."""
+    return without(call, call.optional) if isinstance(call, InferenceRequest) and call.optional else call
 
 
 def _prompts(call: AnyRequest) -> tuple[str, ...]:
@@ -352,6 +360,7 @@ def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:
         request_id=record.request_id,
         attempts=metadata.attempt or 1,
         latency_ms=record.latency_ms,
+        logprobs=result.logprobs,
     )
 
 

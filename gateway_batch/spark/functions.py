@@ -127,7 +127,9 @@ def ai_classify(
             description, or JSON text of a list or an object, gives a VARIANT with `response` and `error_message`. A
             Column of either differs from row to row; on Spark Connect one of JSON text needs the version 2.0.
         options: `version`, `instructions`, `multilabel`; with version 2.1, which gives objects with `value`, also
-            `enableConfidenceScores` and `enableRationales`.
+            `enableConfidenceScores` and `enableRationales`. A `confidence_score` is the probability of the label's
+            tokens where the endpoint's chat completions give log-probabilities, else what the model states; `metadata`
+            says which.
         failOnError: as in `ai_query`; None: True where a STRING is given, False where a VARIANT is.
         registration: the name that was given to `register_ai_query`.
     """
@@ -177,7 +179,8 @@ def ai_extract(
     Args:
         content: the text; in a classic session a VARIANT, too.
         schema: a list of names, a dict from name to `{"type": ..., "description": ...}`, or JSON text of either.
-        options: `version`, `instructions`, `enableCitations`, `enableConfidenceScores`.
+        options: `version`, `instructions`, `mode`, `enableCitations`, `enableConfidenceScores` (scores as in
+            `ai_classify`). With version 2.1 the VARIANT has `metadata`.
         failOnError: whether a failed row fails the query, which has its error in the VARIANT otherwise.
         registration: the name that was given to `register_ai_query`.
     """

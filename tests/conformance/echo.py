@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,7 +43,8 @@ class _Echo(BaseHTTPRequestHandler):
         raw = self.path.startswith("/raw")
         if self.path.startswith("/hash"):
             prompt = hashlib.md5(prompt.encode()).hexdigest()
-        answer = (_raw(prompt) if raw else json.dumps(_answer(self.path, prompt))).encode()
+        wants_logprobs = bool(body.get("logprobs"))
+        answer = (_raw(prompt) if raw else json.dumps(_answer(self.path, prompt, wants_logprobs))).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(answer)))
@@ -71,7 +73,7 @@ def _raw(prompt: Any) -> str:
     return text
 
 
-def _answer(path: str, prompt: Any) -> dict[str, Any]:
+def _answer(path: str, prompt: Any, wants_logprobs: bool) -> dict[str, Any]:
     match path.rpartition("/")[2]:
         case "responses":
             return {"output": [{"type": "message", "content": [{"type": "output_text", "text": prompt}]}]}
@@ -83,7 +85,8 @@ def _answer(path: str, prompt: Any) -> dict[str, Any]:
         case "invocations":
             return {"predictions": [prompt]}
         case "completions":
-            return {"choices": [{"message": {"content": prompt}}]}
+            logprobs = {"content": [{"token": letter, "logprob": math.log(0.9)} for letter in prompt]}
+            return {"choices": [{"message": {"content": prompt}, "logprobs": logprobs if wants_logprobs else None}]}
     return {"candidates": [{"content": {"parts": [{"text": prompt}]}, "finishReason": "STOP"}]}
 
 

@@ -82,25 +82,34 @@ def test_labels_of_rows_as_columns(spark: SparkSession) -> None:
     assert plain(found[0].envelope) == {"response": ["b"], "error_message": None}
 
 
-def test_version_2_1_gives_objects_with_how_sure_the_model_says_it_is(
+def test_version_2_1_gives_objects_with_how_sure_the_model_is(
     spark: SparkSession, echoed: list[dict[str, Any]]
 ) -> None:
+    """By the tokens of the label and of its end, each with 0.9 here; one by one where rows have labels of their own."""
     one = '{"label": {"value": "b", "confidence_score": 0.75, "rationale": "It says so."}}'
     two = '{"labels": [{"value": "a"}, {"value": "b"}]}'
     row = spark.sql(
         f"""SELECT ai_classify('{one}', '["a", "b"]', map('version', '2.1', 'enableConfidenceScores', 'true',
                                'enableRationales', 'true')) AS one,
                    ai_classify('{two}', '["a", "b"]', map('version', '2.1', 'multilabel', 'true')) AS two,
-                   ai_classify('{one}', array('a', 'b'), map('version', '2.1')) AS unasked"""
+                   ai_classify('{one}', array('a', 'b'), map('version', '2.1')) AS unasked,
+                   ai_classify('{one}', to_json(array('b', 'c', t)), map('version', '2.1', 'enableConfidenceScores',
+                               'true', 'enableRationales', 'true')) AS by_row,
+                   ai_extract('{{"n": {{"value": 12, "confidence_score": 1}}}}', '{{"n": {{"type": "integer"}}}}',
+                              map('version', '2.1', 'mode', 'precision', 'enableConfidenceScores', 'true')) AS fields
+            FROM VALUES ('d') AS v(t)"""
     ).first()
     assert row is not None
-    sure = {"value": "b", "confidence_score": 0.75, "rationale": "It says so."}
-    stated = {"version": "2.1", "confidence_score": "stated by the model"}
-    assert plain(row.one) == {"response": [sure], "error_message": None, "metadata": stated}
+    sure = {"value": "b", "confidence_score": pytest.approx(0.81), "rationale": "It says so."}
+    metadata = {"version": "2.1", "confidence_score": "token log-probabilities"}
+    assert plain(row.one) == plain(row.by_row) == {"response": [sure], "error_message": None, "metadata": metadata}
+    assert plain(row.fields)["response"] == {"n": {"value": 12, "confidence_score": pytest.approx(0.81)}}
+    assert plain(row.fields)["metadata"] == metadata | {"mode": "precision"}
     assert plain(row.two)["response"] == [{"value": "a"}, {"value": "b"}]
     assert plain(row.two)["metadata"] == {"version": "2.1"}
     assert plain(row.unasked)["response"] is None, "what was not asked for does not fit"
     assert any("how sure you are" in json.dumps(body) for body in echoed)
+    assert sorted(body.get("logprobs", False) for body in echoed) == [False, False, True, True, True]
 
 
 def test_a_variant_is_a_content(spark: SparkSession, echoed: list[dict[str, Any]]) -> None:

@@ -170,5 +170,24 @@ def test_a_value_fits_what_its_request_is_answered_with(task: Task, details: boo
     assert check(value) is fits
 
 
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ({"value": "text", "confidences": [0.5, 1.0]}, True),
+        ({"value": "text", "confidences": None}, True),
+        ({"value": "text"}, True),
+        ({"value": 5, "confidences": None}, False),
+        ({"value": "text", "confidences": [1.5]}, False),
+        ({"value": "text", "confidences": ["0.5"]}, False),
+        ({"value": "text", "confidences": {"0": 0.5}}, False),
+        ("text", False),
+    ],
+)
+def test_an_answer_may_be_kept_with_its_confidences(value: object, fits: bool) -> None:
+    check = fits_of(Task.CHAT, details=False, confidences=True)
+    assert check is not None
+    assert check(value) is fits
+
+
 def test_any_value_fits_a_custom_model() -> None:
     assert fits_of(Task.SCORING, details=False) is None

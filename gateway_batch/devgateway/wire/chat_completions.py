@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ _ROLES = {
     "tool": "tool",
     "function": "tool",
 }
+_SURE = 0.95
 _WHERE = "tools[].function"
 _FINISHES = {
     Finish.STOP: "stop",
@@ -53,6 +55,7 @@ class ChatCompletions:
             schema=response_schema(body.get("response_format")),
             sampling=fields.sampling(body),
             stream=fields.flag(body, "stream"),
+            logprobs=fields.flag(body, "logprobs"),
             include_usage=bool(fields.optional_object(body, "stream_options").get("include_usage")),
         )
         tools = fields.optional_objects(body, "tools")
@@ -64,7 +67,8 @@ class ChatCompletions:
         message = {"role": "assistant", "content": _content(exchange), "refusal": None}
         if exchange.called is not None:
             message |= {"content": None, "tool_calls": [_call(exchange, answer.text)]}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(exchange)}
+        logprobs = _logprobs(answer.text) if exchange.ask.logprobs else None
+        choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": _finish(exchange)}
         return {**_head(exchange, "chat.completion"), "choices": [choice], "usage": usage(answer.tokens)}
 
     def events(self, exchange: Exchange) -> Iterator[bytes]:
@@ -188,6 +192,15 @@ def _head(exchange: Exchange, kind: str) -> JsonObject:
         "created": exchange.created,
         "model": exchange.service.build,
     }
+
+
+def _logprobs(text: str) -> JsonObject:
+    """The stand-ins are as sure of each part of their text."""
+    tokens = [
+        {"token": part, "logprob": math.log(_SURE), "bytes": list(part.encode()), "top_logprobs": []}
+        for part in pieces(text)
+    ]
+    return {"content": tokens, "refusal": None}
 
 
 def _finish(exchange: Exchange) -> str:

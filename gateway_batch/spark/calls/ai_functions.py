@@ -35,6 +35,7 @@ FAIL_ON_ERROR = "failOnError"
 
 _DEFAULT_WORDS = 50
 _PRECISION = "precision"
+_WITH_METADATA = "2.1"
 _PRECISELY = "Give null for whatever the text does not say plainly: a wrong value is worse than none."
 
 
@@ -118,11 +119,9 @@ def _extract(constants: Constants) -> Asked:
     if given.get("mode", _PRECISION) != _PRECISION:
         raise invalid_value("ai_extract", "options", f"mode must be {_PRECISION}, but got {given['mode']!r}")
     fields = fields_of(constants.any("schema"))
-    schema = schema_of_fields(
-        fields,
-        citations=flag(given, "ai_extract", "enableCitations"),
-        confidence=flag(given, "ai_extract", "enableConfidenceScores"),
-    )
+    confidences = flag(given, "ai_extract", "enableConfidenceScores")
+    citations = flag(given, "ai_extract", "enableCitations")
+    schema = schema_of_fields(fields, citations=citations, confidence=confidences)
     described = "\n".join(
         f"- {name}: {field['description']}" if field.get("description") else f"- {name}"
         for name, field in fields.items()
@@ -131,7 +130,17 @@ def _extract(constants: Constants) -> Asked:
     own = "\n".join([*precise, given.get("instructions", "")])
     instructions = prompt("ai_extract", fields=described, instructions=own)
     bound = OutputBound(512 + len(json.dumps(schema)), 2)
-    return Asked(instructions, ResponseFormat(schema, "fields"), None, Shape.ENVELOPE, bound=bound)
+    metadata = None
+    if given.get("version") == _WITH_METADATA:
+        metadata = json.dumps({"version": _WITH_METADATA, **({"mode": given["mode"]} if "mode" in given else {})})
+    return Asked(
+        instructions,
+        ResponseFormat(schema, "fields"),
+        shape=Shape.ENVELOPE,
+        bound=bound,
+        metadata=metadata,
+        confidences=confidences,
+    )
 
 
 def _listed(lines: list[str]) -> str:

@@ -73,6 +73,8 @@ class CallPlan:
         questions: of `ai_decide`, as JSON text.
         classifier: makes each row's instructions and response format of its labels, where these depend on data.
         bound: of the tokens of a chat answer, by its text; None: the model's own.
+        confidences: whether each value of the answer has a `confidence_score`.
+        optional: parameters without which a request is sent again where its service refuses them.
     """
 
     function: str
@@ -97,3 +99,5 @@ class CallPlan:
     questions: str | None = None
     classifier: Classifier | None = None
     bound: OutputBound | None = None
+    confidences: bool = False
+    optional: frozenset[str] = frozenset()

@@ -19,7 +19,7 @@ _LABELS = {"1.0": (2, 20), "2.0": (2, 500), "2.1": (2, 500)}
 _LONGEST_LABEL = 100
 _BOUND = OutputBound(128)
 
-# What version 2.1 gives with each label on demand: the answer's member, its schema, what the model is told, tokens.
+# What version 2.1 gives with each label on demand: the answer's member, its schema, the model's instruction, tokens.
 _CONFIDENCE = "enableConfidenceScores"
 _EXTRAS: dict[str, tuple[str, JsonObject, str, int]] = {
     _CONFIDENCE: (
@@ -87,11 +87,11 @@ class Classifier:
             return Asked(member="label", misfit_is_null=True, bound=_BOUND)
         metadata = None
         if self.version == "2.1":
-            stated = {"confidence_score": "stated by the model"} if _CONFIDENCE in self.extras else {}
-            metadata = json.dumps({"version": self.version, **stated})
+            metadata = json.dumps({"version": self.version})
+        asked = Asked(metadata=metadata, bound=_BOUND, confidences=_CONFIDENCE in self.extras)
         if self.several:
-            return Asked(member="labels", shape=Shape.ENVELOPE, metadata=metadata, bound=_BOUND)
-        return Asked(member="label", shape=Shape.ENVELOPE_OF_LIST, metadata=metadata, bound=_BOUND)
+            return replace(asked, member="labels", shape=Shape.ENVELOPE)
+        return replace(asked, member="label", shape=Shape.ENVELOPE_OF_LIST)
 
 
 def classify(constants: Constants) -> Asked:

@@ -32,6 +32,7 @@ class Asked:
         bound: of the answer's tokens; None: the model's own.
         metadata: the envelope's member of that name, as JSON text; None: it has none.
         questions: of `ai_decide`, as JSON text.
+        confidences: whether each value of the answer has a `confidence_score`.
     """
 
     instructions: str | None = None
@@ -43,6 +44,7 @@ class Asked:
     bound: OutputBound | None = None
     metadata: str | None = None
     questions: str | None = None
+    confidences: bool = False
 
 
 def prompt(name: str, **values: object) -> str:

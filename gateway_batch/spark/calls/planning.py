@@ -10,6 +10,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import types as t
 
 from gateway_batch.apis import prompt_cache, task_of
+from gateway_batch.apis.token_probabilities import PARAMETER as LOGPROBS
+from gateway_batch.apis.token_probabilities import service_gives_logprobs
 from gateway_batch.config import SCORING, GatewayConfig, resolve_service
 from gateway_batch.engine.runtime import RuntimeSettings
 from gateway_batch.errors import ConfigError, ai_function_error
@@ -179,6 +181,7 @@ class Planner:
             questions=asked.questions,
             classifier=classifier,
             bound=asked.bound,
+            confidences=asked.confidences,
         )
         as_struct = has_error and not self.texts
         return Planned(plan, _with_error(asked.result_type, details=False) if as_struct else asked.result_type)
@@ -203,7 +206,10 @@ class Planner:
         questions: str | None = None,
         classifier: Classifier | None = None,
         bound: OutputBound | None = None,
+        confidences: bool = False,
     ) -> CallPlan:
+        if asks_logprobs := confidences and service_gives_logprobs(service):
+            parameters = json.dumps({**json.loads(parameters), LOGPROBS: True})
         return CallPlan(
             function=function,
             service=service,
@@ -227,6 +233,8 @@ class Planner:
             questions=questions,
             classifier=classifier,
             bound=bound,
+            confidences=confidences,
+            optional=frozenset({LOGPROBS}) if asks_logprobs else frozenset(),
         )
 
     def _response_format(self, text: str | None, service: Service) -> ResponseFormat | None:

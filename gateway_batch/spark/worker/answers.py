@@ -7,7 +7,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -23,6 +23,7 @@ from gateway_batch.spark.calls.decisions import answers as decided
 from gateway_batch.spark.calls.planning import DETAILS
 from gateway_batch.spark.sql_types.casting import answer_reader, arrow_type, does_not_fit
 from gateway_batch.spark.worker.call_details import failure_details, misfit_details
+from gateway_batch.spark.worker.confidences import SCORE, Scored, scored
 from gateway_batch.types import JsonObject, ResponseFormat, Task
 from gateway_batch.usage.task_summary import UNFIT
 
@@ -61,7 +62,7 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
     unless errors are the row's.
     """
     data_type = _parse_datatype_json_string(plan.result_type)
-    further = {} if plan.metadata is None else {"metadata": json.loads(plan.metadata)}
+    metadata = None if plan.metadata is None else json.loads(plan.metadata)
     read = _reader(plan)
     column_type = arrow_type(data_type)
     failures = Counter[str]() if failed is None else failed
@@ -118,7 +119,7 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
         names = _MEMBERS[plan.shape]
         of_row = outcome_or_failure if plan.fail_on_error else outcome
         rows = [None if answer is None else of_row(answer) for answer in answers]
-        return pa.array([row and _envelope(names, row, further) for row in rows], type=column_type)
+        return pa.array([row and _envelope(names, row, metadata) for row in rows], type=column_type)
 
     if plan.shape.is_envelope:
         return envelopes
@@ -127,9 +128,13 @@ def column_writer(plan: CallPlan, failed: Counter[str] | None = None) -> Callabl
     return values if plan.fail_on_error else results
 
 
-def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None], further: JsonObject) -> str:
+def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None], metadata: JsonObject | None) -> str:
     value, error = outcome
-    envelope = {names[0]: value, names[1]: error, **further}
+    if isinstance(value, Scored):
+        value, metadata = value.value, metadata and {**metadata, SCORE: value.source}
+    envelope = {names[0]: value, names[1]: error}
+    if metadata is not None:
+        envelope["metadata"] = metadata
     try:
         return orjson.dumps(envelope).decode()
     except TypeError:  # numbers that no float holds
@@ -138,6 +143,8 @@ def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None], further: 
 
 def _reader(plan: CallPlan) -> Read:
     value, shape = _value_reader(plan), plan.shape
+    if plan.confidences:
+        return _with_scores(value, as_list=shape is Shape.ENVELOPE_OF_LIST)
     if shape is Shape.SIMILARITY:
         return _similarity
     if shape is Shape.ENVELOPE:
@@ -152,6 +159,16 @@ def _reader(plan: CallPlan) -> Read:
     if shape is Shape.RESULT and plan.member is None:  # JSON inside JSON stays JSON
         return lambda answer: cast(answer) if isinstance(answer, str) else value(answer)
     return lambda answer: cast(value(answer))
+
+
+def _with_scores(value: Read, *, as_list: bool) -> Read:
+    def read(answer: Any) -> Scored:
+        kept = answer.value if isinstance(answer, Formatted) else answer
+        text = replace(answer, value=kept["value"]) if isinstance(answer, Formatted) else kept["value"]
+        found = value(text)
+        return scored([found] if as_list else found, kept.get("confidences"))
+
+    return read
 
 
 def _decisions(value: Read, questions: JsonObject) -> Read:

@@ -7,19 +7,23 @@ from typing import Any
 
 from gateway_batch.figures.tokens import MOST_TOKENS
 from gateway_batch.response_cache import Fits
+from gateway_batch.spark.worker.confidences import is_scored
 from gateway_batch.types import Task
 
 _TEXTS = ("eventId", "model", "finishReason")
 _COUNTS = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens", "reasoningTokens")
 
 
-def fits_of(task: Task, *, details: bool) -> Fits | None:
+def fits_of(task: Task, *, details: bool, confidences: bool = False) -> Fits | None:
     """Whether a kept value is one that a request of a task could have been answered with; None: any is.
 
     Args:
         task: of the service.
         details: whether an answer is kept together with its details.
+        confidences: whether it is kept with the probabilities of its values.
     """
+    if confidences:
+        return is_scored
     of_value = {Task.CHAT: _is_text, Task.EMBEDDINGS: _is_vector}.get(task)
     if not details or task is Task.EMBEDDINGS:
         return of_value

@@ -1,6 +1,6 @@
 """A partition below a LIMIT that counts answers: it is asked in pieces, few rows at first, until Spark has enough.
 
-An optimizer rule tells such a call the LIMIT, as a column after its own. Spark doesn't say when it has enough: it hangs
+An optimizer rule gives such a call the LIMIT, as a column after its own. Spark doesn't say when it has enough: it hangs
 up, which the worker finds out as it writes (`cancelling`). So between two pieces it waits and writes empty batches.
 """
 

@@ -23,6 +23,7 @@ from gateway_batch.spark.calls.scope import query_of, scope_of
 from gateway_batch.spark.worker.answers import NULL, Formatted, column_writer
 from gateway_batch.spark.worker.call_details import DETAILED, with_details
 from gateway_batch.spark.worker.cancelling import HEARTBEAT_S, ended_by_exception, flusher
+from gateway_batch.spark.worker.confidences import SCORED, with_confidences
 from gateway_batch.spark.worker.kept_values import fits_of
 from gateway_batch.spark.worker.limited import in_pieces, rows_wanted
 from gateway_batch.spark.worker.rows import request_reader
@@ -120,13 +121,14 @@ class Call:
 
 def _answer_each(call: Call, batches: Batches) -> Answers:
     plan, single_flight, infer = call.plan, call.single_flight, _sender(call)
-    keys = KeyMaker(plan.service, kept_as=DETAILED if plan.details else "")
-    fits = fits_of(task_of(plan.service.api), details=plan.details)
+    keys = KeyMaker(plan.service, kept_as=DETAILED if plan.details else SCORED if plan.confidences else "")
+    fits = fits_of(task_of(plan.service.api), details=plan.details, confidences=plan.confidences)
+    keep = with_details if plan.details else with_confidences if plan.confidences else None
     in_flight = InFlightRequests()
 
     async def value_of(request: InferenceRequest | RecordRequest, deadline: float) -> Any:
         result = await infer(request, deadline)
-        return with_details(result) if plan.details else result.value
+        return result.value if keep is None else keep(result)
 
     async def alone(request: InferenceRequest | RecordRequest, deadline: float) -> Any:
         call.counts.sent += 1

@@ -31,7 +31,7 @@ def request_reader(plan: CallPlan) -> Callable[[tuple[pa.Array, ...]], list[RowR
     sent.
     """
     if plan.classifier is not None:
-        return partial(_classified, _classification(plan.classifier, dict(plan.tags), plan.service.model))
+        return partial(_classified, _classification(plan, plan.classifier))
     make = _maker(plan)
 
     def row(request: Any, tags: Any, file: Any) -> RowRequest:
@@ -81,8 +81,10 @@ def _cell(name: str, value: pa.Scalar) -> Any:
         return CallError(ErrorKind.BAD_REQUEST, message)
 
 
-def _classification(classifier: Classifier, tags: Mapping[str, str], model: str) -> Callable[[Any, Any], RowRequest]:
+def _classification(plan: CallPlan, classifier: Classifier) -> Callable[[Any, Any], RowRequest]:
     """From a text and its labels to a request."""
+    parameters: dict[str, Any] = orjson.loads(plan.parameters)
+    tags = dict(plan.tags)
 
     @lru_cache(maxsize=100)
     def asked(labels: str | tuple[str, ...]) -> Asked | str:
@@ -98,8 +100,14 @@ def _classification(classifier: Classifier, tags: Mapping[str, str], model: str)
         wanted = asked(labels if isinstance(labels, str) else tuple(labels))
         if isinstance(wanted, str):
             return CallError(ErrorKind.BAD_REQUEST, wanted)
-        parameters = _bounded({}, wanted.bound, text, model)
-        return InferenceRequest(text, parameters, tags, wanted.instructions, wanted.response_format)
+        return InferenceRequest(
+            text,
+            _bounded(parameters, wanted.bound, text, plan.service.model),
+            tags,
+            wanted.instructions,
+            wanted.response_format,
+            optional=plan.optional,
+        )
 
     return make
 
@@ -133,6 +141,7 @@ def _maker(plan: CallPlan) -> Callable[[Any, Any, bytes | None], RowRequest]:
             plan.instructions,
             plan.response_format,
             files,
+            plan.optional,
         )
 
     first = True
