@@ -25,7 +25,7 @@ _RULES = "spark.gateway_batch.optimizer"
 _LATENCY = Latency(50)
 _MOST = Goal("requests of the fewest, at the worst shape", Comparison.AT_MOST, 1.05, ".2f")
 _PLANNING = Goal("planning time of a query without calls, rules on to off", Comparison.AT_MOST, 1.1, ".2f")
-_JOIN = "a filter on answers beside a join"
+_JOIN = "a filter on answers next to a join"
 _PLANNED = 30
 _NO_CALL = "SELECT a.id, max(a.text) FROM a JOIN b ON a.id = b.id WHERE a.even OR a.known = 'x' GROUP BY a.id"
 

@@ -14,7 +14,7 @@ TABLES = {
 CALL = "ai_query('hash', a.text)"
 
 SHAPES = {
-    "a filter on answers beside a join": (f"SELECT a.id FROM a JOIN b ON a.id = b.id WHERE {CALL} < '8'", 20),
+    "a filter on answers next to a join": (f"SELECT a.id FROM a JOIN b ON a.id = b.id WHERE {CALL} < '8'", 20),
     "the same in a subquery": (f"SELECT x.id FROM (SELECT * FROM a WHERE {CALL} < '8') x JOIN b ON x.id = b.id", 20),
     "the same on the right": (f"SELECT x.id FROM b JOIN (SELECT * FROM a WHERE {CALL} < '8') x ON x.id = b.id", 20),
     "two joins": (
@@ -30,7 +30,7 @@ SHAPES = {
     "IN": (f"SELECT id FROM b WHERE id IN (SELECT id FROM a WHERE {CALL} < '8')", 20),
     "EXISTS": (f"SELECT id FROM b WHERE EXISTS (SELECT 1 FROM a WHERE a.id = b.id AND {CALL} < '8')", 20),
     "NOT EXISTS": (f"SELECT id FROM b WHERE NOT EXISTS (SELECT 1 FROM a WHERE a.id = b.id AND {CALL} < '8')", 20),
-    "EXISTS beside OR": (
+    "EXISTS next to OR": (
         f"SELECT id FROM b WHERE v > 100 OR EXISTS (SELECT 1 FROM a WHERE a.id = b.id AND {CALL} < '8')",
         20,
     ),
@@ -90,6 +90,6 @@ SHAPES = {
     "unused columns": (f"SELECT id FROM (SELECT id, {CALL} AS x FROM a)", 0),
     "duplicates": (f"SELECT {CALL} AS x FROM (SELECT 'text ' || (id % 10) AS text FROM range(1000)) a", 10),
     "LIMIT above a filter that all pass": (f"SELECT id FROM a WHERE {CALL} < 'z' LIMIT 5", 5),
-    "a cheap filter beside it": (f"SELECT id FROM a WHERE {CALL} < '8' AND rare", 10),
+    "a cheap filter next to it": (f"SELECT id FROM a WHERE {CALL} < '8' AND rare", 10),
 }
 """Queries with `CALL`, and the fewest requests."""

@@ -144,7 +144,7 @@ class AdaptiveThrottle:
         Where the service has had enough, it gets a pause as long as it asks for, and calls slow down once a burst.
 
         Returns:
-            Whether it has: else it refused this call and goes on with others.
+            Whether it has: else it refused this call and still serves others.
         """
         self._let_through -= 1
         self._counted -= 1

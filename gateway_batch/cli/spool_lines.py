@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway_batch.config import check_table_name
+from gateway_batch.usage.foreign_files import shown
 from gateway_batch.usage.segment_names import table_key
 from gateway_batch.usage.spool_backlog import SpoolBacklog, Waiting
-from gateway_batch.usage.strangers import shown
 
 _MOST_STRANGERS = 5
 

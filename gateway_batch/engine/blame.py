@@ -9,7 +9,7 @@ from gateway_batch.errors import ErrorKind
 
 
 class Blame(StrEnum):
-    """Who is at fault, as far as an answer tells."""
+    """Who is at fault, as far as an answer shows."""
 
     ROW = "row"
     QUERY = "query"

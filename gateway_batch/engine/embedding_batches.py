@@ -105,9 +105,9 @@ class BatchEmbedder(Generic[Embedded]):
         self, request: EmbeddingRequest, refused: CallError, deadline: float | None
     ) -> list[Embedded | CallError]:
         """The answers of a batch that was refused as a whole: its parts', down to the text that fails by itself."""
-        texts, told = request.texts, most_texts(str(refused))
-        if told is not None and told < len(texts):
-            self._most = min(self._most or told, told)
+        texts, allowed = request.texts, most_texts(str(refused))
+        if allowed is not None and allowed < len(texts):
+            self._most = min(self._most or allowed, allowed)
             return await self._embed_parts(request, deadline)
         half = (len(texts) + 1) // 2
         if refused.kind is ErrorKind.SERVER and not self._has_answered:  # it may answer nothing at all

@@ -50,6 +50,6 @@ class RetryPolicy:
 
 
 def pause_after_429_s(tried: int, asked_s: float | None, jitter: float) -> float:
-    """Seconds that a row waits after its `tried`th 429, where the service goes on with others; it may ask for less."""
+    """Seconds that a row waits after its `tried`th 429, where the service still serves others; it may ask for less."""
     longest_s = _LONGEST_AFTER_429_S if asked_s is None else asked_s
     return min(longest_s, _FIRST_AFTER_429_S * 2.0 ** min(tried - 1, _DOUBLINGS) * (0.5 + jitter))

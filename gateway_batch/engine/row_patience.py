@@ -1,4 +1,4 @@
-"""How long one row goes on: what its attempts met, and what follows."""
+"""How long one row is tried: what its attempts met, and what follows."""
 
 from __future__ import annotations
 

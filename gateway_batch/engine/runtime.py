@@ -29,7 +29,7 @@ from gateway_batch.response_cache import AnswerScope, SingleFlight
 from gateway_batch.response_cache.process_cache import ResponseCache, shared_dir
 from gateway_batch.transport import Transport
 from gateway_batch.transport import open_transport as transport_named
-from gateway_batch.usage.shipper import Shipper
+from gateway_batch.usage.background_shipping import Shipper
 from gateway_batch.usage.shipping import local_folder_for
 from gateway_batch.usage.spool import SpoolWriter
 from gateway_batch.version import USER_AGENT

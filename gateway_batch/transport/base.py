@@ -23,7 +23,7 @@ class Transport(Protocol):
 
         Raises:
             UnreachableError: no whole answer arrived; its kind says whether connecting, reading or time failed.
-            MalformedError: the answer, unpacked, is larger than the transport was told to take; it was not read on.
+            MalformedError: the answer, unpacked, is larger than the transport may take; it was not read on.
         """
         ...
 

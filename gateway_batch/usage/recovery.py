@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from gateway_batch.local_files.private import open_private
+from gateway_batch.usage.foreign_files import shown, warn_once
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, header, read_lines
 from gateway_batch.usage.segment_names import SegmentName, host_of
 from gateway_batch.usage.spool_folders import (
@@ -29,7 +30,6 @@ from gateway_batch.usage.spool_folders import (
     unfinished_files,
     writer_dirs,
 )
-from gateway_batch.usage.strangers import shown, warn_once
 from gateway_batch.usage.writer_locks import Life, WriterLocks, examined, segment_origin
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway_batch.local_files.private import check_part, make_private, write_private
+from gateway_batch.usage.foreign_files import shown, warn_once
 from gateway_batch.usage.segment import Kind, as_outcome, event_id, read_all_lines, read_lines
 from gateway_batch.usage.segment_names import UNKNOWN, SegmentName
 from gateway_batch.usage.spool_folders import damaged_dir, sealed_dir, segment_path
-from gateway_batch.usage.strangers import shown, warn_once
 
 _MOST_KEPT = 64 << 20
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from gateway_batch.errors import ConfigError, LedgerError
 from gateway_batch.local_files.private import NotPrivateError, make_private, open_private, own_temporary_folder
+from gateway_batch.usage.foreign_files import shown, warn_once
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment_names import SegmentName
 from gateway_batch.usage.spool_folders import is_file, prepare, sealed_dir, sealed_segments
-from gateway_batch.usage.strangers import shown, warn_once
 
 _log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from gateway_batch.errors import LedgerError
 from gateway_batch.local_files.private import NotPrivateError, check_not_planted
+from gateway_batch.usage.foreign_files import strangers
 from gateway_batch.usage.manifests import CommitId, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.segment import Kind, event_id, origin_of, read_lines
 from gateway_batch.usage.segment_names import SegmentName, host_of, key_of_table, table_key
 from gateway_batch.usage.segment_tables import is_for, table_of
 from gateway_batch.usage.spool_folders import active_segments, sealed_segments, writer_dirs
-from gateway_batch.usage.strangers import strangers
 from gateway_batch.usage.writer_locks import Life, life_of, segment_origin
 
 _LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp() - 86_400.0

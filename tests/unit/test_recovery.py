@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from gateway_batch.usage.foreign_files import shown, strangers
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Kind, line_of
 from gateway_batch.usage.spool import active_dir, sealed_dir
-from gateway_batch.usage.strangers import shown, strangers
 
 from .processes import children, intend_and_hang
 from .samples import (

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from gateway_batch.errors import LedgerError
-from gateway_batch.usage import shipper
+from gateway_batch.usage import background_shipping
+from gateway_batch.usage.background_shipping import Shipper
 from gateway_batch.usage.segment_names import SegmentName
-from gateway_batch.usage.shipper import Shipper
 from gateway_batch.usage.shipping import local_folder_for, ship, ship_if_private, ship_leftovers
 from gateway_batch.usage.spool import active_dir, prepare, sealed_dir, sealed_segments
 from tests.waiting import WITHIN_S
@@ -130,7 +130,7 @@ def test_a_task_waits_for_the_shared_folder_to_come_back(
                 away.rename(sealed)
             raise
 
-    monkeypatch.setattr(shipper, "ship_leftovers", come_back_after_two_failures)
+    monkeypatch.setattr(background_shipping, "ship_leftovers", come_back_after_two_failures)
     asyncio.run(Shipper(local, shared).ship(within_s=WITHIN_S))
     assert len(failures) == 2
     assert outcomes(sealed_rows(shared)) == {"a": ["answered"]}

@@ -14,6 +14,7 @@ import pytest
 from gateway_batch.cli.spool_lines import lines_about
 from gateway_batch.errors import LedgerError
 from gateway_batch.usage import spool_backlog
+from gateway_batch.usage.foreign_files import strangers
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
@@ -23,7 +24,6 @@ from gateway_batch.usage.segment_tables import is_for, names_no_table
 from gateway_batch.usage.shipping import ship
 from gateway_batch.usage.spool import SpoolWriter, active_dir, prepare, sealed_dir, sealed_segments
 from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog, backlog_of, records_waiting
-from gateway_batch.usage.strangers import strangers
 
 from .samples import answered, never, record
 

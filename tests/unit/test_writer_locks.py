@@ -12,11 +12,11 @@ import pytest
 from gateway_batch.cli.spool_lines import lines_about
 from gateway_batch.local_files.machine import machine_id
 from gateway_batch.usage import spool_backlog, writer_locks
+from gateway_batch.usage.foreign_files import strangers
 from gateway_batch.usage.recovery import recover_dead_writers
 from gateway_batch.usage.segment import Origin, header
 from gateway_batch.usage.spool import active_dir
 from gateway_batch.usage.spool_backlog import backlog
-from gateway_batch.usage.strangers import strangers
 
 from .processes import children, intend_and_hang
 from .samples import (

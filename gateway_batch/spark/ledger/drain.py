@@ -35,6 +35,7 @@ from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS, is_classic
 from gateway_batch.spark.session.sql_text import quoted
 from gateway_batch.usage.arrow import usage_rows
+from gateway_batch.usage.foreign_files import shown, strangers, warn_once
 from gateway_batch.usage.manifests import CommitId, Manifest, Manifests
 from gateway_batch.usage.processed_segments import ProcessedSegments
 from gateway_batch.usage.recovery import recover_dead_writers
@@ -45,7 +46,6 @@ from gateway_batch.usage.segment_tables import is_for, names_no_table
 from gateway_batch.usage.shipping import ship_if_private
 from gateway_batch.usage.spool_backlog import SpoolBacklog, backlog, reading
 from gateway_batch.usage.spool_folders import damaged_dir, drain_dir, is_file, prepare, sealed_dir, sealed_segments
-from gateway_batch.usage.strangers import shown, strangers, warn_once
 
 _ROWS_A_COMMIT = 200_000
 _ROWS_A_BATCH = 10_000
