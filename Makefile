@@ -4,6 +4,10 @@ BIN := .venv/bin
 ROWS ?= 2000
 RUNS ?= 200
 
+# Installing compiles no module: Python does it at the first import, and keeps what it made, whatever the environment
+# says. Without, each of a few hundred processes, Spark's workers among them, takes three seconds of a core to import.
+export PYTHONDONTWRITEBYTECODE :=
+
 # The releases of Spark that are supported beside the locked one.
 OTHER_SPARKS := 4.1.1
 
