@@ -123,7 +123,7 @@ def ai_classify(
 
     Args:
         content: the text; in a classic session a VARIANT, too.
-        labels: a list gives one label, a STRING, NULL where the model answers none of them; a dict from label to
+        labels: a list gives one label, a STRING, NULL where none of them fits; a dict from label to
             description, or JSON text of a list or an object, gives a VARIANT with `response` and `error_message`. A
             Column of either differs from row to row; on Spark Connect one of JSON text needs the version 2.0.
         options: `version`, `instructions`, `multilabel`; with version 2.1, which gives objects with `value`, also

@@ -15,6 +15,9 @@ from tests.analytics.usage_views import Usage
 
 pytestmark = pytest.mark.timeout(1800)
 
+LONGEST = 100
+"""Letters of a session's name on the page."""
+
 
 def test_sessions_are_those_of_the_view(usage: Usage, at: At) -> None:
     page = at("#page=agents")
@@ -25,13 +28,14 @@ def test_sessions_are_those_of_the_view(usage: Usage, at: At) -> None:
     lines = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
     sessions = [each for each in usage.wanted("coding_agents_sessions") if DEFAULT[0] <= each["day"] <= DEFAULT[1]]
     wanted = {
-        (each["coding_agent"], each["requester"] or "", each["session_id"]): (
+        (each["coding_agent"], each["requester"] or "", each["session_id"][:LONGEST]): (
             f"{each['started_at']:%Y-%m-%d %H:%M}", each["subagents"], each["requests"], each["total_tokens"],
             each["priced_cost_usd"],
         )
         for each in sessions
     }  # fmt: skip
     assert len(wanted) == len(sessions) == len(lines) > 100
+    assert max(len(each["session_id"]) for each in sessions) > LONGEST
     for line in lines:
         cost = Decimal(line["priced_cost_usd"]) if line["priced_cost_usd"] else None
         counts = (int(line[name]) for name in ("subagents", "requests", "total_tokens"))

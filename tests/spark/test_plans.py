@@ -103,6 +103,15 @@ def test_a_limit_above_a_filter_on_answers_stops_early(
             assert "ORDER BY" not in sql or rows == spark.sql(sql.replace("ai_query('hash', ", "md5(")).collect()
 
 
+def test_one_task_looks_for_a_sorted_limit_of_ten_thousand_rows_at_most(spark: SparkSession, asked: None) -> None:
+    def plan(limit: int) -> str:
+        query = spark.sql(f"SELECT id FROM a WHERE {CALL} < '8' ORDER BY k LIMIT {limit}")
+        return str(query._jdf.queryExecution().optimizedPlan().toString())
+
+    assert "Repartition 1, true" in plan(10_000)
+    assert "Repartition" not in plan(10_001)
+
+
 def test_a_row_whose_answer_is_not_read_fails_no_query(spark: SparkSession, register: Register) -> None:
     with echo_server_running() as server:
         register(endpoints={"nobody": {"base_url": server.replace("/v1", "/raw")}})  # the prompt is the answer's body

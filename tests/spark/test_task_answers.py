@@ -14,7 +14,7 @@ import gateway_batch as gb
 from tests.conformance.session import endpoints
 from tests.spark.conftest import Register
 
-A, B, OTHER = '{"label": "a"}', '{"label": "b"}', '{"label": "zebra"}'
+A, B, OTHER, NONE = '{"label": "a"}', '{"label": "b"}', '{"label": "zebra"}', '{"label": null}'
 JSON_LABELS = '\'["a", "b"]\''
 STRUCT = "struct<result:string,errorMessage:string>"
 
@@ -38,14 +38,16 @@ def test_an_answer_that_fits_no_label_is_null_where_there_is_no_room_for_an_erro
                    ai_classify(t, array('a', 'b'), failOnError => false) AS outcome,
                    ai_analyze_sentiment(t) AS sentiment,
                    ai_classify(t, {JSON_LABELS}) AS envelope
-            FROM VALUES (0, '{A}'), (1, '{OTHER}'), (2, 'a lake'), (3, NULL) AS v(place, t) ORDER BY place"""
+            FROM VALUES (0, '{A}'), (1, '{OTHER}'), (2, 'a lake'), (3, NULL), (4, '{NONE}'),
+                        (5, '{{"sentiment": null}}') AS v(place, t) ORDER BY place"""
     ).collect()
-    assert [row.label for row in rows] == ["a", None, None, None]
+    assert [row.label for row in rows] == ["a", None, None, None, None, None]
     found = [plain(row.outcome) for row in rows]
-    assert found == [{"result": label, "errorMessage": None} for label in ("a", None, None)] + [None]
-    assert [row.sentiment for row in rows] == [None] * 4
+    assert found[:5] == [{"result": label, "errorMessage": None} for label in ("a", None, None)] + [None, found[1]]
+    assert [row.sentiment for row in rows] == [None] * 6
     envelopes = [plain(row.envelope) for row in rows]
     assert envelopes[0] == {"response": ["a"], "error_message": None}
+    assert envelopes[4] == {"response": None, "error_message": None}, "the model says that none fits"
     assert [envelope["response"] for envelope in envelopes[1:3]] == [None, None]
     assert all(
         envelope["error_message"].startswith("[AI_FUNCTION_HTTP_PARSE_CAST_ERROR]") for envelope in envelopes[1:3]
@@ -70,7 +72,7 @@ def test_labels_may_differ_from_row_to_row(spark: SparkSession, echoed: list[dic
     assert [envelope and envelope["response"] for envelope in envelopes] == [["a"], None, None, None, ["a"]]
     assert "expects 2 to 500 different labels" in envelopes[2]["error_message"]
     schemas = [body["response_format"]["json_schema"]["schema"]["properties"]["label"]["enum"] for body in echoed]
-    assert sorted(schemas) == [["a", "b"], ["c", "d"]]
+    assert sorted(schemas) == [["a", "b", None], ["c", "d", None]]
 
 
 def test_labels_of_rows_as_columns(spark: SparkSession) -> None:
@@ -93,6 +95,7 @@ def test_version_2_1_gives_objects_with_how_sure_the_model_is(
                                'enableRationales', 'true')) AS one,
                    ai_classify('{two}', '["a", "b"]', map('version', '2.1', 'multilabel', 'true')) AS two,
                    ai_classify('{one}', array('a', 'b'), map('version', '2.1')) AS unasked,
+                   ai_classify('{{"label": {{"value": null}}}}', array('a', 'b'), map('version', '2.1')) AS fits_none,
                    ai_classify('{one}', to_json(array('b', 'c', t)), map('version', '2.1', 'enableConfidenceScores',
                                'true', 'enableRationales', 'true')) AS by_row,
                    ai_extract('{{"n": {{"value": 12, "confidence_score": 1}}}}', '{{"n": {{"type": "integer"}}}}',
@@ -106,10 +109,11 @@ def test_version_2_1_gives_objects_with_how_sure_the_model_is(
     assert plain(row.fields)["response"] == {"n": {"value": 12, "confidence_score": pytest.approx(0.81)}}
     assert plain(row.fields)["metadata"] == metadata | {"mode": "precision"}
     assert plain(row.two)["response"] == [{"value": "a"}, {"value": "b"}]
+    assert plain(row.fits_none) == {"response": None, "error_message": None, "metadata": {"version": "2.1"}}
     assert plain(row.two)["metadata"] == {"version": "2.1"}
     assert plain(row.unasked)["response"] is None, "what was not asked for does not fit"
     assert any("how sure you are" in json.dumps(body) for body in echoed)
-    assert sorted(body.get("logprobs", False) for body in echoed) == [False, False, True, True, True]
+    assert sorted(body.get("logprobs", False) for body in echoed) == [False, False, False, True, True, True]
 
 
 def test_a_variant_is_a_content(spark: SparkSession, echoed: list[dict[str, Any]]) -> None:

@@ -56,8 +56,8 @@ def as_pinned(result: InferenceResult) -> dict[str, Any]:
     """A result as the golden files have it: without its attempt, and without a tier, other usage or a finish reason
     where there are none."""
     found = asdict(result)
-    attempt = {name: found.pop(name) for name in ("event_id", "request_id", "attempts", "latency_ms")}
-    assert attempt == {"event_id": None, "request_id": None, "attempts": 1, "latency_ms": None}
+    rest = {name: found.pop(name) for name in ("event_id", "request_id", "attempts", "latency_ms", "logprobs")}
+    assert rest == {"event_id": None, "request_id": None, "attempts": 1, "latency_ms": None, "logprobs": None}
     if found["finish_reason"] is None:
         del found["finish_reason"]
     usage = found["usage"]

@@ -278,12 +278,12 @@ def _mcp(workload: Workload, count: int, rng: np.random.Generator) -> pa.Array |
 
 
 def _sessions(workload: Workload, times: Ints, rng: np.random.Generator) -> pa.Array | None:
-    """Some hundred sessions of a workload, day and draw; none for workloads without."""
+    """Some hundred sessions of a workload, day and draw, a few with long names; none for workloads without."""
     if not workload.has_session:
         return None
     sessions: list[dict[str, str | None]] = [
         {
-            "client_session_id": session,
+            "client_session_id": session + " and on" * 50 if number % 50 == 7 else session,
             "client_subagent_id": f"{session}/1" if number % 4 == 0 else None,
             "coding_agent": workload.agent or None,
             "agent_version": "2.1.3" if workload.agent else None,

@@ -13,10 +13,10 @@ from gateway_batch.spark.calls.call_plan import Shape
 from gateway_batch.spark.calls.classification import classify
 from gateway_batch.spark.calls.decisions import decide
 from gateway_batch.spark.calls.extraction import fields_of, schema_of_fields
-from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, options, prompt
+from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, one_or_none, options, prompt
 from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import Constants, Signature, invalid_value
-from gateway_batch.types import JsonObject, ResponseFormat
+from gateway_batch.types import ResponseFormat
 
 LANGUAGES = {
     "de": "German",
@@ -71,10 +71,9 @@ def _text_of(member: str, instructions: str, bound: OutputBound) -> Asked:
 
 
 def _analyze_sentiment(constants: Constants) -> Asked:
-    schema: JsonObject = {"type": "string", "enum": list(SENTIMENTS)}
     return Asked(
         prompt("ai_analyze_sentiment"),
-        one_member("sentiment", schema),
+        one_member("sentiment", one_or_none(SENTIMENTS)),
         "sentiment",
         misfit_is_null=True,
         bound=OutputBound(64),

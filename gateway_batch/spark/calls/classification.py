@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway_batch.spark.calls.call_plan import Shape
 from gateway_batch.spark.calls.extraction import closed_object
-from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, options, prompt
+from gateway_batch.spark.calls.instructions import Asked, flag, names, one_member, one_or_none, options, prompt
 from gateway_batch.spark.calls.output_bounds import OutputBound
 from gateway_batch.spark.calls.signature import Constants, invalid_value
 from gateway_batch.types import JsonObject
@@ -66,10 +66,11 @@ class Classifier:
         instructions = prompt(
             FUNCTION,
             how_many="one or more" if self.several else "exactly one",
+            none="an empty list" if self.several else "null",
             labels="\n".join(f"- {name}: {meaning}" if meaning else f"- {name}" for name, meaning in described.items()),
             instructions="\n".join([*(_EXTRAS[name][2] for name in self.extras), self.instructions]),
         )
-        one: JsonObject = {"type": "string", "enum": list(described)}
+        one: JsonObject = {"type": "string", "enum": list(described)} if self.several else one_or_none(described)
         if self.version == "2.1":
             one = closed_object({"value": one, **{_EXTRAS[name][0]: _EXTRAS[name][1] for name in self.extras}})
         wanted = one_member("labels", {"type": "array", "items": one}) if self.several else one_member("label", one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,11 @@ def prompt(name: str, **values: object) -> str:
 def one_member(name: str, schema: JsonObject) -> ResponseFormat:
     """An object of one member."""
     return ResponseFormat(closed_object({name: schema}), name)
+
+
+def one_or_none(values: Iterable[str]) -> JsonObject:
+    """The schema of one of some texts, or null."""
+    return {"type": ["string", "null"], "enum": [*values, None]}
 
 
 def names(value: Any, function: str, parameter: str) -> list[str]:

@@ -144,13 +144,13 @@ def _envelope(names: tuple[str, str], outcome: tuple[Any, str | None], metadata:
 def _reader(plan: CallPlan) -> Read:
     value, shape = _value_reader(plan), plan.shape
     if plan.confidences:
-        return _with_scores(value, as_list=shape is Shape.ENVELOPE_OF_LIST)
+        return _with_scores(_label_list(value) if shape is Shape.ENVELOPE_OF_LIST else value)
     if shape is Shape.SIMILARITY:
         return _similarity
     if shape is Shape.ENVELOPE:
         return value
     if shape is Shape.ENVELOPE_OF_LIST:
-        return lambda answer: [value(answer)]
+        return _label_list(value)
     if shape is Shape.DECISIONS:
         return _decisions(value, json.loads(plan.questions or "{}"))
     cast = answer_reader(_parse_datatype_json_string(plan.result_type), plan.time_zone)
@@ -161,12 +161,21 @@ def _reader(plan: CallPlan) -> Read:
     return lambda answer: cast(value(answer))
 
 
-def _with_scores(value: Read, *, as_list: bool) -> Read:
-    def read(answer: Any) -> Scored:
+def _label_list(value: Read) -> Read:
+    """The one label that fits in a list; None where none does."""
+
+    def read(answer: Any) -> list[Any] | None:
+        label = value(answer)
+        return None if label is None or (isinstance(label, dict) and label["value"] is None) else [label]
+
+    return read
+
+
+def _with_scores(value: Read) -> Read:
+    def read(answer: Any) -> Scored | None:
         kept = answer.value if isinstance(answer, Formatted) else answer
-        text = replace(answer, value=kept["value"]) if isinstance(answer, Formatted) else kept["value"]
-        found = value(text)
-        return scored([found] if as_list else found, kept.get("confidences"))
+        found = value(replace(answer, value=kept["value"]) if isinstance(answer, Formatted) else kept["value"])
+        return None if found is None else scored(found, kept.get("confidences"))
 
     return read
 
