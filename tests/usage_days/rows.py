@@ -283,7 +283,7 @@ def _sessions(workload: Workload, times: Ints, rng: np.random.Generator) -> pa.A
         return None
     sessions: list[dict[str, str | None]] = [
         {
-            "client_session_id": session + " and on" * 50 if number % 50 == 7 else session,
+            "client_session_id": session + " and on" * 50 if number % 7 == 1 else session,
             "client_subagent_id": f"{session}/1" if number % 4 == 0 else None,
             "coding_agent": workload.agent or None,
             "agent_version": "2.1.3" if workload.agent else None,
