@@ -17,15 +17,18 @@ from gateway_batch.types import Service
 PARAMETER = "logprobs"
 """The model parameter by which chat completions are asked for them."""
 
+_MOST_TOKENS = 50_000
+"""More are not looked at: other rows wait meanwhile."""
+_MOST_ENDING = 8
+_LEAST = 1e6
+_VALUE = re.compile(
+    rb'"value"\s*:\s*(?:"(?P<text>(?:[^"\\]|\\.)*")|(?P<scalar>-?\d[\d.eE+-]*|true|false|null))', re.DOTALL
+)
+
 
 def service_gives_logprobs(service: Service) -> bool:
     """Whether a service may be asked: it speaks chat completions, and its model is of no family that has none."""
     return api_for(service.api).dialect is Dialect.CHAT and gives_logprobs(service.model)
-
-
-_VALUE = re.compile(
-    rb'"value"\s*:\s*(?:"(?P<text>(?:[^"\\]|\\.)*")|(?P<scalar>-?\d[\d.eE+-]*|true|false|null))', re.DOTALL
-)
 
 
 def value_probabilities(answer: str, logprobs: Any) -> list[float] | None:
@@ -43,10 +46,10 @@ def value_probabilities(answer: str, logprobs: Any) -> list[float] | None:
     if tokens is None:
         return None
     spelled, sought = b"".join(text for text, _ in tokens), answer.encode("utf-8", "surrogatepass")
-    begin = spelled.rfind(sought)
-    if not sought or begin < 0:
-        return None
     ends = list(accumulate(len(text) for text, _ in tokens))
+    begin = _begin(spelled, sought, ends)
+    if begin is None:
+        return None
     return [
         min(
             1.0,
@@ -54,6 +57,17 @@ def value_probabilities(answer: str, logprobs: Any) -> list[float] | None:
         )
         for first, last in ((begin + start, begin + end) for start, end in _spans(sought))
     ]
+
+
+def _begin(spelled: bytes, sought: bytes, ends: list[int]) -> int | None:
+    """Where the answer begins among what its tokens spell: before tokens that only end it, and after its thoughts."""
+    if not sought:
+        return None
+    for end in reversed(ends[-_MOST_ENDING:]):
+        if spelled.endswith(sought, 0, end):
+            return end - len(sought)
+    begin = spelled.find(sought)
+    return None if begin < 0 else begin
 
 
 def _spans(answer: bytes) -> Iterator[tuple[int, int]]:
@@ -64,7 +78,7 @@ def _spans(answer: bytes) -> Iterator[tuple[int, int]]:
 def _tokens(logprobs: Any) -> list[tuple[bytes, float]] | None:
     """Each token's bytes and log-probability."""
     listed = logprobs.get("content") if isinstance(logprobs, dict) else None
-    if not isinstance(listed, list) or not listed:
+    if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_TOKENS:
         return None
     tokens = []
     for token in listed:
@@ -78,7 +92,7 @@ def _tokens(logprobs: Any) -> list[tuple[bytes, float]] | None:
 
 def _is_log(value: float) -> bool:
     """Whether it is a probability's; a server's rounding may leave one just above 0."""
-    return not isinstance(value, bool) and -math.inf < value <= 1e-3
+    return not isinstance(value, bool) and -_LEAST <= value <= 1e-3
 
 
 def _bytes(text: str, given: Any) -> bytes:

@@ -53,11 +53,18 @@ NESTED = f'{{"value":"{INNER}"}}'
         pytest.param(CAT, {"content": [{"token": CAT, "logprob": math.nan}]}, None, id="not a number"),
         pytest.param(CAT, {"content": [{"token": CAT, "logprob": -math.inf}]}, None, id="impossible"),
         pytest.param(CAT, {"content": [{"token": CAT, "logprob": 5}]}, None, id="above 1"),
+        pytest.param(CAT, {"content": [{"token": CAT, "logprob": -(10**400)}]}, None, id="no float"),
+        pytest.param(CAT, tokens(*[("", 1.0)] * 50_000, (CAT, 0.5)), None, id="too many tokens"),
+        pytest.param(CAT, tokens(HEAD, ('cat"', 0.8), ("}}\n", 0.5)), [0.8], id="a blank more"),
         pytest.param(CAT, [CAT], None, id="a list"),
     ],
 )  # fmt: skip
 def test_a_value_is_as_probable_as_its_tokens(answer: str, logprobs: Any, shares: list[float] | None) -> None:
     assert value_probabilities(answer, logprobs) == (None if shares is None else pytest.approx(shares))
+
+
+def test_tokens_that_nearly_spell_an_answer_are_compared_in_a_moment() -> None:
+    assert value_probabilities("a" * 1_000_000 + "b", tokens(("a" * 3_000_000, 0.5))) is None
 
 
 def test_a_token_may_be_a_part_of_a_character() -> None:
