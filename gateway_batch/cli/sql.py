@@ -124,4 +124,6 @@ def _cell(value: object) -> str:
 
 def _say_usage(registered: Gateway) -> None:
     registered.usage.flush()
-    errors.print(f"{registered.usage.committed:,} requests recorded in {registered.usage.table}", style="dim")
+    recorded = registered.usage.committed
+    requests = "request" if recorded == 1 else "requests"
+    errors.print(f"{recorded:,} {requests} recorded in {registered.usage.table}", style="dim")

@@ -103,7 +103,8 @@ def _caption(report: Report, rows: list[Figures], period: Period) -> str:
     total = report.total
     since, until = period.since or report.first, period.until or report.last
     time = f"{_time(since)} to {_time(until)} UTC" if since and until else "no times"
-    lines = [f"{total.invocations:,} rows of the usage table, {time}"]
+    counted = "row" if total.invocations == 1 else "rows"
+    lines = [f"{total.invocations:,} {counted} of the usage table, {time}"]
     if len(rows) < (values := len(report.rows)):
         lines.append(f"{len(rows):,} of {values:,} values are shown; the last line is of all of them")
     if not report.has_prices:

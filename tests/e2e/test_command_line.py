@@ -78,7 +78,7 @@ def test_sql_writes_one_file_and_replaces_only_what_it_made(place: Path) -> None
     for _ in range(2):
         done = command(*words, "--output", "out.csv")
         assert done.returncode == 0, done.stderr
-        assert "1 requests recorded" in done.stderr
+        assert "1 request recorded" in done.stderr
     with open("out.csv", encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["id", "a", "body"]
@@ -87,7 +87,7 @@ def test_sql_writes_one_file_and_replaces_only_what_it_made(place: Path) -> None
     printed = command(*words, "--json")
     written = [json.loads(line) for line in printed.stdout.splitlines()]
     assert [(row["id"], row["body"]) for row in written] == [("1", 'a, "b"'), ("2", None)]
-    assert "1 requests recorded" in printed.stderr
+    assert "1 request recorded" in printed.stderr
     counted = command("sql", "SELECT count(*) AS rows FROM system.ai_gateway.usage", "--gateway", "dev", "--json")
     assert json.loads(counted.stdout) == {"rows": 3}, counted.stderr
 
