@@ -202,12 +202,13 @@ class RequestExecutor:
         try:
             return await self._infer(call, route, caller, deadline)
         except CallError as error:
-            refused = refused_optional(error, optional) or error.refused_parameter
+            refused = refused_optional(error, optional & call.parameters.keys()) or error.refused_parameter
             if refused is None or not (drops_any or refused in optional):
                 raise
-        if self._refused_parameters.note(route.name, refused):
+        result = await self._infer(without(call, {refused}), route, caller, deadline)
+        if self._refused_parameters.note(route.name, refused):  # the service's word alone is not enough
             _log.warning("%s does not take the parameter %s: calls go out without it", route.service.endpoint, refused)
-        return await self._infer(without(call, {refused}), route, caller, deadline)
+        return result
 
     async def _infer(self, call: AnyRequest, route: _Route, caller: Caller, deadline: float) -> InferenceResult:
         """The attempts of a call."""

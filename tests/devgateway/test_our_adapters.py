@@ -90,6 +90,13 @@ def test_max_tokens_cut_the_answer(gateway: RunningGateway, api: str) -> None:
     assert LAKE.startswith(result.value)
 
 
+def test_log_probabilities_are_of_the_answers_tokens(gateway: RunningGateway) -> None:
+    assert ask(gateway, "mlflow/v1/chat/completions", ASK).logprobs is None
+    found = ask(gateway, "mlflow/v1/chat/completions", replace(ASK, parameters={"logprobs": True})).logprobs["content"]
+    assert "".join(token["token"] for token in found) == LAKE
+    assert all(-1 < token["logprob"] < 0 for token in found)
+
+
 @pytest.mark.parametrize("api", [api for api in CHAT_APIS if "stop" not in api_for(api).unsupported])
 def test_stop_sequences_end_the_answer(gateway: RunningGateway, api: str) -> None:
     assert ask(gateway, api, replace(ASK, parameters={"stop": [" answer", "?"]})).value == "This is a stand-in's"

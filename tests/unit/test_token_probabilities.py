@@ -84,6 +84,8 @@ def test_a_score_goes_to_the_value_that_it_is_of() -> None:
         "n": {"value": 1, "confidence_score": 0.5},
         "deep": [{"m": {"value": None, "confidence_score": 0.25}}],
     }
+    named_alike = {"confidence_score": {"value": "high", "confidence_score": 0}}
+    assert scored(named_alike, [0.5]).value == {"confidence_score": {"value": "high", "confidence_score": 0.5}}
     label = [{"value": "a", "confidence_score": 0.9}]
     for confidences in (None, [], [0.5, 0.5]):
         assert (found := scored(label, confidences)).source == "stated by the model"
@@ -121,6 +123,8 @@ def test_a_call_goes_without_what_is_optional_where_its_service_refuses_that(pla
 
     async def refuses(request: HttpRequest) -> HttpReply:
         body = orjson.loads(request.body)
+        if "stop" in body:
+            return reply(400, {"error": {"message": "stop must be a list, as logprobs is"}})
         if "bad" in body["messages"][-1]["content"]:
             return reply(400, {"error": {"message": f"can't read {body['messages'][-1]['content']!r}"}})
         if "logprobs" in body and "seed" not in body:
@@ -135,9 +139,11 @@ def test_a_call_goes_without_what_is_optional_where_its_service_refuses_that(pla
 
         with pytest.raises(CallError):
             await ask("bad logprobs")
+        with pytest.raises(CallError):  # whatever it says, the call fails without as well: nothing is remembered
+            await ask("x", stop="x")
         assert await ask("x", seed=1) == await ask("y") == await ask("z") == "answer"
         with pytest.raises(CallError, match="logprobs are not for this model"):  # nobody said that it may be left out
             await bench.client.infer(InferenceRequest("x", {"logprobs": True}), CHAT, CALLER)
         return [orjson.loads(request.body).get("logprobs", False) for request in bench.transport.sent]
 
-    assert play(scene, refuses)[0] == [True, True, True, False, False, True]
+    assert play(scene, refuses)[0] == [True, True, False, True, True, False, False, True]

@@ -61,7 +61,7 @@ def _scored_objects(value: Any) -> Iterator[JsonObject]:
         for item in value:
             yield from _scored_objects(item)
     elif isinstance(value, dict):
-        if SCORE in value and not isinstance(value.get("value"), dict | list):
+        if SCORE in value and "value" in value and not isinstance(value["value"], dict | list):
             yield value
         else:
             for member in value.values():
