@@ -171,9 +171,11 @@ def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int, l
     """
     from gateway_batch.cli.texts import docstrings
     from gateway_batch.spark.files.tables import read_table
+    from gateway_batch.spark.session.local_rows import frame_of
 
     if path is None:
-        texts = spark.createDataFrame(docstrings(rows, longest), "name STRING, text_column STRING")
+        named = ({"name": name, "text_column": text} for name, text in docstrings(rows, longest))
+        texts = frame_of(spark, named, "name STRING, text_column STRING")
     else:
         given = read_table(spark, path)
         if column not in given.columns:

@@ -17,6 +17,7 @@ from gateway_batch.jobs.report import BatchReport, Status
 from gateway_batch.spark.delta_tables.creation import add_columns, make_table
 from gateway_batch.spark.functions import ddl_of
 from gateway_batch.spark.ledger.task_table import sibling_table
+from gateway_batch.spark.session.local_rows import frame_of
 from gateway_batch.spark.session.messages import first_line
 from gateway_batch.spark.session.session_kind import WRITE_ERRORS
 from gateway_batch.spark.session.sql_text import literal, quoted
@@ -96,7 +97,7 @@ def _append(spark: SparkSession, table: str, report: BatchReport) -> None:
     left_out = _NEWER - set(spark.table(quoted(table)).columns)
     names = [name for name in _COLUMNS if name not in left_out]
     schema = t.StructType([t.StructField(name, _COLUMNS[name][0]) for name in names])
-    spark.createDataFrame([_row(report)], schema).writeTo(quoted(table)).append()
+    frame_of(spark, [_row(report)], schema).writeTo(quoted(table)).append()
 
 
 def _add_missing_columns(spark: SparkSession, table: str) -> None:
@@ -118,6 +119,7 @@ def _row(report: BatchReport) -> dict[str, Any]:
     cost, ended_at = report.cost_usd, datetime.now(UTC)
     return {
         **report.as_json(),
+        "errors": list(report.errors.items()),
         "cost_usd": None if cost is None else Decimal(cost).quantize(Decimal(1).scaleb(-_USD.scale)),
         "started_at": report.started_at,
         "ended_at": ended_at,

@@ -14,6 +14,7 @@ from pathlib import Path
 import delta
 import pyspark
 
+from gateway_batch.spark.session.session import WORKER_DAEMON
 from tests.quick_start import PATIENT, SMALL_TABLES
 
 _STARTS_WITHIN_S = 600.0
@@ -63,6 +64,7 @@ def _settings(folder: Path, port: int) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "4",
         **SMALL_TABLES,
         **PATIENT,
+        "spark.python.daemon.module": WORKER_DAEMON,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     }

@@ -42,6 +42,7 @@ settings = {{
     "spark.eventLog.compress": "false",
     "spark.local.dir": str(folder / "local"),
     "spark.log.level": "DEBUG",
+    "spark.python.daemon.module": "pyspark.daemon",  # as where this package can't prepare the workers
 }}
 spark = gb.local_session(warehouse=folder / "warehouse", master="local[2,4]", settings=settings)
 rows = [{{"t": f"{PROMPT} is a lake, number {{n}}"}} for n in range(20)]  # by Arrow: a query would show it in its plan

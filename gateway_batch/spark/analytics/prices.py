@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 
 from pyspark.sql import SparkSession
@@ -13,6 +13,7 @@ from gateway_batch.figures.dialects import SPARK
 from gateway_batch.figures.price_days import COLUMNS
 from gateway_batch.pricing.list_prices import list_price
 from gateway_batch.spark.ledger.usage_table import create_table, usage_ddl
+from gateway_batch.spark.session.local_rows import frame_of
 from gateway_batch.spark.session.sql_text import literal, quoted
 from gateway_batch.usage import price_row
 from gateway_batch.usage.price_row import LISTED, PriceRecord
@@ -53,7 +54,7 @@ def fill_prices(spark: SparkSession, schema: str, *, since: date | None = None) 
     now = datetime.now(UTC)
     new = new_prices(spelled, _last_prices(spark, schema), now)
     if new:
-        rows = spark.createDataFrame([astuple(each) for each in new], usage_ddl(PriceRecord))
+        rows = frame_of(spark, map(asdict, new), usage_ddl(PriceRecord))
         rows.writeTo(quoted(f"{schema}.{NAME}")).append()
     return len(new)
 
