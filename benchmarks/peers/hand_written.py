@@ -23,7 +23,8 @@ def _open(job: Job) -> Send:
 
         def ask(text: str) -> str | None:
             answer = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": text}])
-            return answer.choices[0].message.content
+            content: str | None = answer.choices[0].message.content
+            return content
 
         with ThreadPoolExecutor(lanes) as threads:
             return pd.Series(list(threads.map(ask, texts)))
@@ -38,7 +39,8 @@ def _open(job: Job) -> Send:
                         answer = await client.chat.completions.create(
                             model=MODEL, messages=[{"role": "user", "content": text}]
                         )
-                    return answer.choices[0].message.content
+                    content: str | None = answer.choices[0].message.content
+                    return content
 
                 return await asyncio.gather(*(ask(text) for text in texts))
 

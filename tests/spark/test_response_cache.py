@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from gateway_batch.devgateway import RunningGateway
 from gateway_batch.response_cache import Savings
 from gateway_batch.response_cache.process_cache import shared_dir
 from gateway_batch.spark.calls.scope import kept_queries
+from gateway_batch.spark.session.sql_text import literal
 from tests.redis_server import redis_running
 from tests.spark.conftest import MODEL, Count, Register
 
@@ -90,30 +92,36 @@ def of_queries(gateway: gb.Gateway) -> list[Savings]:
     return [counts for query, counts in gateway.saved().items() if isinstance(query, int)]
 
 
-@pytest.mark.parametrize(
-    "action",
-    [
-        lambda frame: frame.rdd.collect(),
-        lambda frame: frame.toJSON().collect(),
-        lambda frame: frame.foreach(lambda row: None),
-        lambda frame: frame.foreachPartition(list),
-        lambda frame: frame.cache().rdd.count(),
-    ],
-    ids=["rdd", "toJSON", "foreach", "foreachPartition", "a cached frame's rdd"],
-)
+def read(rows: Iterable[Row]) -> None:
+    assert len(list(rows)) > 0
+
+
+ON_RDDS: dict[str, Callable[[DataFrame], object]] = {
+    "rdd": lambda frame: frame.rdd.collect(),
+    "toJSON": lambda frame: frame.toJSON().collect(),
+    "foreach": lambda frame: frame.foreach(lambda row: None),
+    "foreachPartition": lambda frame: frame.foreachPartition(read),
+    "a cached frame's rdd": lambda frame: frame.cache().rdd.count(),
+}
+
+
 @pytest.mark.filterwarnings("ignore:The return type of DataFrame.toJSON")
 def test_an_action_on_an_rdd_sends_each_request_once_and_is_a_run(
-    spark: SparkSession, gateway: gb.Gateway, requests: Count, action: Callable[[DataFrame], object]
+    spark: SparkSession, gateway: gb.Gateway, requests: Count
 ) -> None:
-    frame = spark.sql(f"SELECT ai_query('{MODEL}', 'one of ' || id % 2) AS a FROM my_table")
-    assert requests(lambda: action(frame)) == 2
-    frame.unpersist()
-    assert tuple(list(gateway.saved().values())[-1]) == (2, ROWS - 2)
+    for name, action in ON_RDDS.items():
+        prompt = literal(f"{name}, one of ")
+        frame = spark.sql(f"SELECT ai_query('{MODEL}', {prompt} || id % 2) AS a FROM my_table")
+        assert requests(partial(action, frame)) == 2, name
+        frame.unpersist()
+        assert tuple(list(gateway.saved().values())[-1]) == (2, ROWS - 2), name
     gateway.usage.flush()
     schema = gateway.usage.table.partition(".")[0]
-    (run,) = spark.sql(f"SELECT * FROM {schema}.ai_query_runs").collect()
-    assert (run.rows, run.requests, run.saved, run.attempts) == (ROWS, 2, ROWS - 2, 2)
-    assert run.query_execution_id.startswith("stage-")
+    runs = spark.sql(f"SELECT * FROM {schema}.ai_query_runs").collect()
+    assert len({run.query_execution_id for run in runs}) == len(runs) == len(ON_RDDS)
+    for run in runs:
+        assert (run.rows, run.requests, run.saved, run.attempts) == (ROWS, 2, ROWS - 2, 2)
+        assert run.query_execution_id.startswith("stage-")
 
 
 @pytest.mark.usefixtures("gateway")
