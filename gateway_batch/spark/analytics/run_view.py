@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from weakref import WeakKeyDictionary
 
 from pyspark.sql import SparkSession
 
@@ -18,6 +19,9 @@ NAME = "ai_query_runs"
 COMMENT = "What each query execution of ai_query did, cost and was spared, by gateway_batch."
 
 _REFUSALS: tuple[type[Exception], ...] = (ConfigError, *WRITE_ERRORS)
+
+_MADE: WeakKeyDictionary[SparkSession, set[str]] = WeakKeyDictionary()
+"""Views that this process made, by session: Spark plans all that a view reads each time it is made."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +51,7 @@ class RunView:
 
 
 def create_run_view(spark: SparkSession, usage_table: str) -> str:
-    """Makes the view, or makes it anew, with the tables that it reads; returns its name.
+    """Makes the view, if this process has not made it in this session, with the tables it reads; returns its name.
 
     A session without a metastore forgets views as it ends, so each makes it.
 
@@ -60,15 +64,19 @@ def create_run_view(spark: SparkSession, usage_table: str) -> str:
         PySparkException: the session may not make it (`session_kind.WRITE_ERRORS`).
     """
     view = sibling_table(usage_table, NAME)
-    if spark.catalog.tableExists(quoted(view)) and spark.catalog.getTable(quoted(view)).description != COMMENT:
+    is_there = spark.catalog.tableExists(quoted(view))
+    if is_there and spark.catalog.getTable(quoted(view)).description != COMMENT:
         raise ConfigError(f"{view}: there is a table or view of that name already, and it is not gateway_batch's")
     tasks = TaskTable(spark, usage_table)
     create_usage_table(spark, usage_table)
     add_missing_columns(spark, usage_table)
     tasks.make()
-    spark.sql(
-        read_sql("views", NAME).format(
-            view=quoted(view), tasks=quoted(tasks.name), usage_table=quoted(usage_table), comment=literal(COMMENT)
+    made = _MADE.setdefault(spark, set())
+    if not (is_there and view in made):
+        spark.sql(
+            read_sql("views", NAME).format(
+                view=quoted(view), tasks=quoted(tasks.name), usage_table=quoted(usage_table), comment=literal(COMMENT)
+            )
         )
-    )
+        made.add(view)
     return view
