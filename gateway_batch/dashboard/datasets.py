@@ -1,7 +1,8 @@
 """Queries for the figures of the dashboard's widgets.
 
-They read the views `usage_cells`, `usage_costs`, `usage_distributions` and `usage_session_parts`. Each takes the filters as parameters:
-`:days.min` and `:days.max`, and an array of texts for each of `definition.FILTERS`; an empty array lets all through.
+They read the views `usage_cells`, `usage_costs`, `usage_distributions` and `usage_session_parts`. Each takes the
+filters as parameters: `:days.min` and `:days.max`, and an array of texts for each of `definition.FILTERS`; an empty
+array lets all through.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ PARTS = (
     Column("invocations", "BIGINT", "Rows of the usage table."),
     Column("requests", "BIGINT", "Distinct requests of these."),
     Column("failed_requests", "BIGINT", "Of these, with an invocation that failed."),
-    Column("tokens", f"ARRAY<STRUCT<{_TOKENS}>>", "Token sums by subagent, endpoint, model, source, and whether any are "
-           "known."),
+    Column("tokens", f"ARRAY<STRUCT<{_TOKENS}>>", "Token sums by subagent, endpoint, model, source, and whether any "
+           "are known."),
 )  # fmt: skip
 """The columns of the view `usage_session_parts` and of the table `usage_daily_sessions`, in order."""
 
