@@ -76,9 +76,8 @@ def read_cube(
     found, groups = cells_and_groups(rows, spreads.toArrow())
     first_used = pc.min(found["day"]).as_py()
     parts = _from_both(schema, SESSIONS, kept, session_parts_query(schema, fresh) if fresh else "", _PARTS)
-    found_sessions = spark.sql(sessions_query(schema, f"({parts})")).toArrow()
-    sessions = found_sessions.select(SESSION_COLUMNS.names).cast(SESSION_COLUMNS)
-    return UsageCube(found, groups, sessions, usage_table, now, first_used or first, last)
+    sessions = spark.sql(sessions_query(schema, f"({parts})")).select(*SESSION_COLUMNS.names).toArrow()
+    return UsageCube(found, groups, sessions.cast(SESSION_COLUMNS), usage_table, now, first_used or first, last)
 
 
 def _last_day(spark: SparkSession, schema: str, complete: date | None, today: date) -> date:

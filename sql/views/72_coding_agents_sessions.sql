@@ -55,6 +55,12 @@ token_entries AS (
   FROM parts_of_sessions
   LATERAL VIEW posexplode(tokens) entries AS place, entry
 ),
+entries_of_models AS (
+  SELECT
+    *,
+    row_number() OVER (PARTITION BY coding_agent, requester, client_session_id, session_number, model ORDER BY day) AS entry_of_model
+  FROM token_entries
+),
 price_days AS (
   SELECT
     endpoint_name,
@@ -88,7 +94,7 @@ priced AS (
   SELECT
     usage.*,
     coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
-  FROM token_entries AS usage
+  FROM entries_of_models AS usage
   LEFT JOIN price_days AS of_both
     ON usage.endpoint_name = of_both.endpoint_name AND usage.model = of_both.model
     AND usage.day >= of_both.first_day AND (of_both.last_day IS NULL OR usage.day < of_both.last_day)
@@ -134,8 +140,8 @@ SELECT
   sum(invocations) FILTER (WHERE place = 0) AS invocations,
   sum(requests) FILTER (WHERE place = 0) AS requests,
   sum(failed_requests) FILTER (WHERE place = 0) AS failed_requests,
-  CAST(size(collect_set(client_subagent_id)) AS BIGINT) AS subagents,
-  CAST(size(collect_set(model)) AS BIGINT) AS models,
+  count(DISTINCT client_subagent_id) AS subagents,
+  count(model) FILTER (WHERE entry_of_model = 1) AS models,
   coalesce(sum(input_tokens), 0) AS input_tokens,
   coalesce(sum(output_tokens), 0) AS output_tokens,
   coalesce(sum(total_tokens), 0) AS total_tokens,
