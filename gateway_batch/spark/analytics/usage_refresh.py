@@ -146,10 +146,7 @@ def _refresh(
 def _changed(spark: SparkSession, schema: str, since: date | None, until: date) -> dict[date, int]:
     """Days whose rows are not as many as the aggregate says, with how many they are."""
     rows = _rows_by_day(spark, schema, since, until)
-    cells, distributions, sessions = (
-        _invocations_by_day(spark, schema, name, since) for name in (CELLS, DISTRIBUTIONS, SESSIONS)
-    )
-    of_agents = _invocations_by_day(spark, schema, CELLS, since, only="coding_agent IS NOT NULL")
+    cells, of_agents, distributions, sessions = _invocations_by_day(spark, schema, since)
     return {
         day: rows[day]
         for day in rows.keys() | cells.keys() | distributions.keys() | sessions.keys()
@@ -177,14 +174,19 @@ def _rows_by_day(spark: SparkSession, schema: str, since: date | None, until: da
     return Counter({row["day"]: row["rows"] for row in rows})
 
 
-def _invocations_by_day(
-    spark: SparkSession, schema: str, table: str, since: date | None, only: str = "true"
-) -> Counter[date]:
+def _invocations_by_day(spark: SparkSession, schema: str, since: date | None) -> list[Counter[date]]:
+    """Those of the cells, of the cells of coding agents, of the distributions and of the sessions."""
+    counted = ((CELLS, ""), (CELLS, "coding_agent IS NOT NULL AND "), (DISTRIBUTIONS, ""), (SESSIONS, ""))
     rows = spark.sql(
-        f"SELECT day, sum(invocations) AS rows FROM {quoted(schema)}.{table} "
-        f"WHERE day >= DATE'{since or date.min}' AND {only} GROUP BY day"
+        " UNION ALL ".join(
+            f"SELECT {place} AS place, day, sum(invocations) AS rows FROM {quoted(schema)}.{table} "
+            f"WHERE {only}day >= DATE'{since or date.min}' GROUP BY day"
+            for place, (table, only) in enumerate(counted)
+        )
     ).collect()
-    return Counter({row["day"]: row["rows"] for row in rows})
+    return [
+        Counter({row["day"]: row["rows"] for row in rows if row["place"] == place}) for place in range(len(counted))
+    ]
 
 
 def _compute(spark: SparkSession, schema: str, days: Iterable[date]) -> None:
