@@ -1,7 +1,8 @@
 """Queries for the figures of the dashboard's widgets.
 
-They read the views `usage_cells`, `usage_costs` and `usage_distributions`. Each takes the filters as parameters:
-`:days.min` and `:days.max`, and an array of texts for each of `definition.FILTERS`; an empty array lets all through.
+They read the views `usage_cells`, `usage_costs`, `usage_distributions` and `usage_session_parts`. Each takes the
+filters as parameters: `:days.min` and `:days.max`, and an array of texts for each of `definition.FILTERS`; an empty
+array lets all through.
 """
 
 from __future__ import annotations
@@ -107,15 +108,10 @@ def sessions_sql(schema: str) -> str:
     """
     prefix = f"{schema}." if schema else ""
     requesters = next(_condition(each) for each in FILTERS if each.column == "requester")
-    # The condition on event_time lets Delta skip files; a day more on each side for the session's time zone.
-    of_days = (
-        "event_time >= CAST(:days.min AS TIMESTAMP) - INTERVAL 1 DAY\n"
-        f"    AND event_time < CAST(:days.max AS TIMESTAMP) + INTERVAL 2 DAYS\n    AND {DAYS}\n    AND {requesters}"
-    )
-    names = {"invocations": f"{prefix}usage_invocations", "prices": f"{prefix}prices"}
+    parts = f"(\n    SELECT *\n    FROM {prefix}usage_session_parts\n    WHERE {DAYS}\n    AND {requesters}\n  )"
     query = "\n".join(
         line for line in read_sql("aggregates", "sessions").splitlines() if not line.startswith("--")
-    ).format(**names, of_days=of_days)
+    ).format(prices=f"{prefix}prices", parts=parts)
     columns = (
         *(f"coalesce({name}, '{DIMENSIONS[name].none}') AS {name}" for name in ("coding_agent", "requester")),
         "session_id",

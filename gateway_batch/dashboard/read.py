@@ -9,17 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from gateway_batch.dashboard.cube import SESSIONS, UsageCube
+from gateway_batch.dashboard.cube import SESSIONS as SESSION_COLUMNS
+from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.cube_cells import cells_and_groups
 from gateway_batch.figures import cells
+from gateway_batch.figures.sessions import PARTS
 from gateway_batch.spark.analytics.prices import create_prices, fill_prices
 from gateway_batch.spark.analytics.usage_aggregate import (
     CELLS,
     DISTRIBUTIONS,
+    SESSIONS,
     cells_query,
     costs_query,
     distributions_query,
     midnight,
+    session_parts_query,
     sessions_query,
 )
 from gateway_batch.spark.analytics.views import create_first_view
@@ -29,6 +33,7 @@ DAYS = 56
 """28, and as many before to compare with."""
 
 _CELLS = [column.name for column in cells.CELLS]
+_PARTS = [column.name for column in PARTS]
 _SPREADS = ("day", "cell", "latencies", "first_bytes", "hours")
 _OURS = "_gateway_batch_cells"
 
@@ -70,8 +75,9 @@ def read_cube(
     )
     found, groups = cells_and_groups(rows, spreads.toArrow())
     first_used = pc.min(found["day"]).as_py()
-    sessions = spark.sql(sessions_query(schema, first, last)).toArrow().select(SESSIONS.names).cast(SESSIONS)
-    return UsageCube(found, groups, sessions, usage_table, now, first_used or first, last)
+    parts = _from_both(schema, SESSIONS, kept, session_parts_query(schema, fresh) if fresh else "", _PARTS)
+    sessions = spark.sql(sessions_query(schema, f"({parts})")).select(*SESSION_COLUMNS.names).toArrow()
+    return UsageCube(found, groups, sessions.cast(SESSION_COLUMNS), usage_table, now, first_used or first, last)
 
 
 def _last_day(spark: SparkSession, schema: str, complete: date | None, today: date) -> date:

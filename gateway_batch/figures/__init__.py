@@ -4,6 +4,7 @@
 - `costs`: what tokens cost. `price_days`: which price applies on which day.
 - `percentiles`: percentiles, and the latency buckets of the aggregate.
 - `dimensions`: the columns that figures are grouped by. `cells`: the columns of the base views and their tables.
+- `sessions`: how calls of coding agents belong together, and the columns of sessions and their parts.
 - `definitions`: every figure, with its meaning and its SQL.
 - `dialects`: the differences between Spark SQL and DuckDB.
 

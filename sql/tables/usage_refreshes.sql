@@ -6,4 +6,4 @@ CREATE TABLE IF NOT EXISTS {schema}.usage_refreshes (
   invocations BIGINT COMMENT 'Rows of the usage table in these.'
 )
 USING DELTA
-COMMENT 'One row for each refresh of usage_daily and usage_daily_distributions. By gateway_batch.'
+COMMENT 'One row for each refresh of the aggregate: usage_daily, usage_daily_distributions and usage_daily_sessions. By gateway_batch.'

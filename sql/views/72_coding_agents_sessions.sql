@@ -2,7 +2,7 @@
 --
 -- A session is what the caller names by session_metadata.client_session_id. Calls of an agent by a requester that name
 -- none are one session until 30 minutes pass without another such call. Calls without a time are in no session.
--- Always from the usage table's rows, as the aggregate has no sessions: a condition on day doesn't spare reading them.
+-- A condition on day doesn't spare reading usage_session_parts of other days: a session may have begun before.
 -- A request counts on each UTC day that has a row of it. Costs are by the table of prices, see usage_costs.
 CREATE OR REPLACE VIEW {schema}.coding_agents_sessions (
   coding_agent COMMENT 'claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; NULL for other callers.',
@@ -28,23 +28,38 @@ CREATE OR REPLACE VIEW {schema}.coding_agents_sessions (
 )
 COMMENT 'One row for each session of a coding agent: when it was, requests, tokens, subagents, estimated cost. By gateway_batch.'
 AS
-WITH calls AS (
+WITH timed_parts AS (
   SELECT
     *,
-    client_session_id IS NULL AND coalesce(event_time - lag(event_time) OVER (
-      PARTITION BY coding_agent, requester, client_session_id
-      ORDER BY event_time, invocation_id) > INTERVAL 30 MINUTES, true) AS begins_session
-  FROM {schema}.usage_invocations
-  WHERE coding_agent IS NOT NULL AND (event_time IS NOT NULL)
+    lag(ended_at) OVER (PARTITION BY coding_agent, requester, client_session_id ORDER BY started_at) AS ended_before
+  FROM {schema}.usage_session_parts
 ),
-calls_of_sessions AS (
+parts AS (
   SELECT
     *,
-    sum(CAST(begins_session AS INT)) OVER (
-      PARTITION BY coding_agent, requester, client_session_id
-      ORDER BY event_time, invocation_id
-      ROWS UNBOUNDED PRECEDING) AS gap_number
-  FROM calls
+    started_at IS NOT NULL AND (
+      ended_before IS NULL
+      OR client_session_id IS NULL AND started_at - ended_before > INTERVAL 30 MINUTES
+    ) AS begins_session
+  FROM timed_parts
+),
+parts_of_sessions AS (
+  SELECT
+    *,
+    count_if(begins_session) OVER (PARTITION BY coding_agent, requester, client_session_id ORDER BY started_at) AS session_number
+  FROM parts
+  WHERE started_at IS NOT NULL
+),
+token_entries AS (
+  SELECT parts_of_sessions.* EXCEPT (tokens), place, entry.*
+  FROM parts_of_sessions
+  LATERAL VIEW posexplode(tokens) entries AS place, entry
+),
+entries_of_models AS (
+  SELECT
+    *,
+    row_number() OVER (PARTITION BY coding_agent, requester, client_session_id, session_number, model ORDER BY day) AS entry_of_model
+  FROM token_entries
 ),
 price_days AS (
   SELECT
@@ -79,7 +94,7 @@ priced AS (
   SELECT
     usage.*,
     coalesce(of_both.price, of_endpoint.price, of_model.price) AS price
-  FROM calls_of_sessions AS usage
+  FROM entries_of_models AS usage
   LEFT JOIN price_days AS of_both
     ON usage.endpoint_name = of_both.endpoint_name AND usage.model = of_both.model
     AND usage.day >= of_both.first_day AND (of_both.last_day IS NULL OR usage.day < of_both.last_day)
@@ -106,7 +121,7 @@ costs AS (
     END AS cost_usd
   FROM priced
 ),
-priced_calls AS (
+priced_entries AS (
   SELECT
     *,
     CASE WHEN has_tokens AND cost_usd IS NULL THEN 1 ELSE 0 END AS unpriced_invocations,
@@ -116,17 +131,17 @@ priced_calls AS (
 SELECT
   coding_agent,
   requester,
-  coalesce(client_session_id, concat('gap-', CAST(unix_seconds(min(event_time)) AS STRING))) AS session_id,
+  coalesce(client_session_id, concat('gap-', CAST(unix_seconds(min(started_at)) AS STRING))) AS session_id,
   client_session_id IS NOT NULL AS is_named,
   min(day) AS day,
-  min(event_time) AS started_at,
-  max(event_time) AS ended_at,
-  (unix_micros(max(event_time)) - unix_micros(min(event_time))) / 1000000 AS seconds,
-  count(*) AS invocations,
-  count(DISTINCT day, request_id) AS requests,
-  count(DISTINCT day, CASE WHEN is_failed THEN request_id END) AS failed_requests,
+  min(started_at) AS started_at,
+  max(ended_at) AS ended_at,
+  (unix_micros(max(ended_at)) - unix_micros(min(started_at))) / 1000000 AS seconds,
+  sum(invocations) FILTER (WHERE place = 0) AS invocations,
+  sum(requests) FILTER (WHERE place = 0) AS requests,
+  sum(failed_requests) FILTER (WHERE place = 0) AS failed_requests,
   count(DISTINCT client_subagent_id) AS subagents,
-  count(DISTINCT model) AS models,
+  count(model) FILTER (WHERE entry_of_model = 1) AS models,
   coalesce(sum(input_tokens), 0) AS input_tokens,
   coalesce(sum(output_tokens), 0) AS output_tokens,
   coalesce(sum(total_tokens), 0) AS total_tokens,
@@ -134,5 +149,5 @@ SELECT
   CASE WHEN sum(unpriced_invocations) = 0 THEN coalesce(sum(cost_usd), 0) END AS cost_usd,
   sum(cost_usd) AS priced_cost_usd,
   coalesce(sum(unpriced_tokens), 0) AS unpriced_tokens
-FROM priced_calls
-GROUP BY coding_agent, requester, client_session_id, gap_number
+FROM priced_entries
+GROUP BY coding_agent, requester, client_session_id, session_number

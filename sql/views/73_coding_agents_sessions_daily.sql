@@ -1,7 +1,7 @@
 -- One row for each UTC day and coding agent: its sessions.
 --
--- See coding_agents_sessions; always from the usage table's rows. A session that began before counts on the day on which
--- it began only in sessions_begun, and in client_sessions on each day that has a call of it.
+-- See coding_agents_sessions. A session counts in sessions_begun on the day on which it began only, and in client_sessions
+-- on each day that has a call of it.
 CREATE OR REPLACE VIEW {schema}.coding_agents_sessions_daily (
   day COMMENT 'UTC date; NULL for rows without a time.',
   coding_agent COMMENT 'claude-code, codex, cursor, gemini-cli, opencode, or what session_metadata says; NULL for other callers.',
@@ -10,17 +10,25 @@ CREATE OR REPLACE VIEW {schema}.coding_agents_sessions_daily (
 )
 COMMENT 'One row for each UTC day and coding agent: its sessions. By gateway_batch.'
 AS
-WITH called AS (
-  SELECT day, coding_agent, count(DISTINCT client_session_id) AS client_sessions
-  FROM {schema}.usage_invocations
-  WHERE coding_agent IS NOT NULL
-  GROUP BY day, coding_agent
+WITH timed_parts AS (
+  SELECT
+    *,
+    lag(ended_at) OVER (PARTITION BY coding_agent, requester, client_session_id ORDER BY started_at) AS ended_before
+  FROM {schema}.usage_session_parts
 ),
-begun AS (
-  SELECT day, coding_agent, count(*) AS sessions_begun
-  FROM {schema}.coding_agents_sessions
-  GROUP BY day, coding_agent
+parts AS (
+  SELECT
+    *,
+    started_at IS NOT NULL AND (
+      ended_before IS NULL
+      OR client_session_id IS NULL AND started_at - ended_before > INTERVAL 30 MINUTES
+    ) AS begins_session
+  FROM timed_parts
 )
-SELECT called.day, called.coding_agent, client_sessions, coalesce(sessions_begun, 0) AS sessions_begun
-FROM called
-LEFT JOIN begun ON called.day = begun.day AND called.coding_agent = begun.coding_agent
+SELECT
+  day,
+  coding_agent,
+  count(DISTINCT client_session_id) AS client_sessions,
+  count_if(begins_session) AS sessions_begun
+FROM parts
+GROUP BY day, coding_agent

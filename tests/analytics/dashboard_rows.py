@@ -11,6 +11,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
+from gateway_batch.figures.sessions import PARTS
+
 DIMENSIONS = (
     "day DATE, workspace_id STRING, endpoint_name STRING, model STRING, requester STRING, "
     "request_tags MAP<STRING, STRING>, status_code INT, coding_agent STRING, is_subagent BOOLEAN, "
@@ -29,11 +31,7 @@ VIEWS = {
 }
 
 OF_SESSIONS = {
-    "usage_invocations": "day DATE, event_time TIMESTAMP, invocation_id STRING, request_id STRING, "
-    "coding_agent STRING, requester STRING, client_session_id STRING, client_subagent_id STRING, "
-    "endpoint_name STRING, model STRING, source STRING, is_failed BOOLEAN, has_tokens BOOLEAN, "
-    "input_tokens BIGINT, output_tokens BIGINT, total_tokens BIGINT, plain_input_tokens BIGINT, "
-    "cache_read_input_tokens BIGINT, cache_creation_input_tokens BIGINT",
+    "usage_session_parts": ", ".join(f"{column.name} {column.type}" for column in PARTS),
     "prices": "endpoint_name STRING, model STRING, valid_from TIMESTAMP, valid_to TIMESTAMP, "
     "input_usd_per_million DECIMAL(18, 6), output_usd_per_million DECIMAL(18, 6), "
     "cache_read_usd_per_million DECIMAL(18, 6), cache_creation_usd_per_million DECIMAL(18, 6), source STRING, "
@@ -81,24 +79,27 @@ CALLS = [
 ]  # fmt: skip
 
 
-def agents_call(minute: int, tokens: int, **given: Any) -> dict[str, Any]:
-    """A call of a coding agent, so many minutes after noon of the first day."""
+def session_part(minute: int, tokens: int, subagent: str | None = None, **given: Any) -> dict[str, Any]:
+    """What a session of one call has on a day, so many minutes before or after the first day ends."""
+    called = datetime(2026, 11, 10, tzinfo=UTC) + timedelta(minutes=minute)
+    entry = {
+        "client_subagent_id": subagent, "endpoint_name": "coding", "model": "gpt-5-4", "has_tokens": True,
+        "input_tokens": tokens, "total_tokens": tokens, "plain_input_tokens": tokens,
+    }  # fmt: skip
     return {
-        "day": FIRST, "event_time": datetime(2026, 11, 9, 12, tzinfo=UTC) + timedelta(minutes=minute),
-        "invocation_id": f"i{minute}", "request_id": f"r{minute}", "coding_agent": "codex",
-        "requester": "ann@example.com", "endpoint_name": "coding", "model": "gpt-5-4", "is_failed": False,
-        "has_tokens": True, "input_tokens": tokens, "total_tokens": tokens, "plain_input_tokens": tokens,
+        "day": called.date(), "coding_agent": "codex", "requester": "ann@example.com", "started_at": called,
+        "ended_at": called, "invocations": 1, "requests": 1, "failed_requests": 0, "tokens": [entry],
     } | given  # fmt: skip
 
 
-AGENTS_CALLS = [
-    agents_call(0, 10**6),
-    agents_call(30, 10**6, client_subagent_id="s1"),
-    agents_call(61, 5 * 10**6, requester=None),
-    agents_call(61, 10**5),
-    agents_call(90, 10**6, client_session_id="named", requester="bob@example.com"),
+SESSION_PARTS = [
+    session_part(-15, 10**6),
+    session_part(15, 10**6, "s1"),
+    session_part(46, 5 * 10**6, requester=None),
+    session_part(46, 10**5),
+    session_part(75, 10**6, client_session_id="named", requester="bob@example.com"),
 ]
-"""Of ann two sessions with 31 minutes in between, and one each of bob and of nobody."""
+"""Of ann two sessions with 31 minutes in between, the first over midnight, and one each of bob and of nobody."""
 
 PRICES = [
     {
@@ -111,11 +112,11 @@ PRICES = [
 @contextmanager
 def rows_as_views(spark: SparkSession) -> Iterator[None]:
     """The calls in temporary views with the names of the real ones."""
-    of_sessions = {"usage_invocations": AGENTS_CALLS, "prices": PRICES}
+    of_sessions = {"usage_session_parts": SESSION_PARTS, "prices": PRICES}
     for view, ddl in (VIEWS | OF_SESSIONS).items():
         schema = DataType.fromDDL(ddl)
         assert isinstance(schema, StructType)
-        rows = [tuple(row.get(name) for name in schema.names) for row in of_sessions.get(view, CALLS)]
+        rows = [{name: row.get(name) for name in schema.names} for row in of_sessions.get(view, CALLS)]
         spark.createDataFrame(rows, schema).createOrReplaceTempView(view)
     yield
     for view in VIEWS | OF_SESSIONS:

@@ -3,17 +3,89 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from fractions import Fraction
 from itertools import pairwise
 
 from tests.analytics.figure_parts import Figures, by, cached, costs, counted, distinct, grouped, tokens
-from tests.analytics.record_figures import Record, agent_of, day_of, model_of, session_field
+from tests.analytics.record_figures import (
+    Record,
+    agent_of,
+    day_of,
+    detail,
+    has_tokens,
+    model_of,
+    plain_input,
+    session_field,
+    source_of,
+)
 
 
 def named_sessions(rows: Sequence[Record]) -> Figures:
     return {"client_sessions": distinct(rows, session_field("client_session_id"))}
+
+
+def _without_gaps(calls: list[Record], *, is_named: bool) -> list[list[Record]]:
+    """Calls with no half an hour between one and the next, unless the caller says that they belong together."""
+    calls.sort(key=lambda row: row["event_time"])
+    sessions = [calls[:1]]
+    for before, call in pairwise(calls):
+        if not is_named and call["event_time"] - before["event_time"] > timedelta(minutes=30):
+            sessions.append([])
+        sessions[-1].append(call)
+    return sessions
+
+
+def session_parts_of(rows: Iterable[Record]) -> list[Figures]:
+    """What each session has on each UTC day."""
+    figures = []
+    of_agents = [row for row in rows if agent_of(row) is not None]
+    name_of, subagent_of = session_field("client_session_id"), session_field("client_subagent_id")
+    for (day, agent, requester, name), calls in grouped(
+        of_agents, lambda row: (day_of(row), agent_of(row), row["requester"], name_of(row))
+    ).items():
+        for part in [calls] if day is None else _without_gaps(calls, is_named=name is not None):
+            requests = counted(part)
+            alike = grouped(
+                part,
+                lambda row: (subagent_of(row), row["endpoint_name"], model_of(row), source_of(row), has_tokens(row)),
+            )
+            figures.append(
+                {
+                    "day": day,
+                    "coding_agent": agent,
+                    "requester": requester,
+                    "client_session_id": name,
+                    "started_at": part[0]["event_time"],
+                    "ended_at": part[-1]["event_time"],
+                    "invocations": len(part),
+                    "requests": requests["requests"],
+                    "failed_requests": requests["failed_requests"],
+                    "tokens": [
+                        dict(zip(TOKEN_KEYS, key, strict=True))
+                        | {name: _sum(map(of, group)) for name, of in TOKEN_SUMS.items()}
+                        for key, group in alike.items()
+                    ],
+                }
+            )
+    return figures
+
+
+TOKEN_KEYS = ("client_subagent_id", "endpoint_name", "model", "source", "has_tokens")
+TOKEN_SUMS: dict[str, Callable[[Record], int | None]] = {
+    "input_tokens": lambda row: row["input_tokens"],
+    "output_tokens": lambda row: row["output_tokens"],
+    "total_tokens": lambda row: row["total_tokens"],
+    "cache_read_input_tokens": lambda row: detail(row, "cache_read_input_tokens"),
+    "cache_creation_input_tokens": lambda row: detail(row, "cache_creation_input_tokens"),
+    "plain_input_tokens": plain_input,
+}
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def sessions_of(rows: Iterable[Record]) -> list[Figures]:
@@ -24,13 +96,7 @@ def sessions_of(rows: Iterable[Record]) -> list[Figures]:
     for (agent, requester, name), calls in grouped(
         timed, lambda row: (agent_of(row), row["requester"], name_of(row))
     ).items():
-        calls.sort(key=lambda row: row["event_time"])
-        sessions = [calls[:1]]
-        for before, call in pairwise(calls):
-            if name is None and call["event_time"] - before["event_time"] > timedelta(minutes=30):
-                sessions.append([])
-            sessions[-1].append(call)
-        for session in sessions:
+        for session in _without_gaps(calls, is_named=name is not None):
             began, ended = session[0]["event_time"], session[-1]["event_time"]
             requests = counted(session)
             figures.append(

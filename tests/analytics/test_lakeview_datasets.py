@@ -116,15 +116,15 @@ def test_a_table_is_ordered_by_its_first_figure_and_names_what_is_missing(ask: A
 
 def test_sessions_are_those_that_cost_most_of_the_days_and_requesters(ask: Ask, query: Query) -> None:
     found = [(row.requester, row.session_id, row.minutes, row.subagents) for row in ask("agents_sessions")]
-    began = int(datetime(2026, 11, 9, 12, tzinfo=UTC).timestamp())
+    midnight = int(datetime(2026, 11, 10, tzinfo=UTC).timestamp())
     assert found == [
-        ("(none)", f"gap-{began + 61 * 60}", 0, 0),
-        ("ann@example.com", f"gap-{began}", 30, 1),
+        ("(none)", f"gap-{midnight + 46 * 60}", 0, 0),
+        ("ann@example.com", f"gap-{midnight - 15 * 60}", 30, 1),
         ("bob@example.com", "named", 0, 0),
-        ("ann@example.com", f"gap-{began + 61 * 60}", 0, 0),
+        ("ann@example.com", f"gap-{midnight + 46 * 60}", 0, 0),
     ]
     assert [row.priced_cost_usd for row in ask("agents_sessions")] == [10, 4, 2, Decimal("0.2")]
-    assert ask("agents_sessions")[1].started_at == "2026-11-09 12:00"
+    assert ask("agents_sessions")[1].started_at == "2026-11-09 23:45"
     (row,) = query("agents_sessions", requesters=["bob@example.com"]).collect()
     assert (row.requests, row.total_tokens) == (1, 10**6)
     assert query("agents_sessions", first=LAST).isEmpty()

@@ -14,6 +14,7 @@ import gateway_batch as gb
 from gateway_batch.dashboard.cube import UsageCube
 from gateway_batch.dashboard.read import read_cube
 from gateway_batch.errors import ConfigError
+from gateway_batch.spark.analytics import usage_refresh
 from gateway_batch.spark.analytics.usage_refresh import Refreshed, refresh_usage
 from gateway_batch.spark.analytics.view_files import View, read_views
 from gateway_batch.spark.analytics.views import complete_before
@@ -63,9 +64,10 @@ def aggregated(spark: SparkSession, usage: Usage) -> Iterator[str]:
 
 OF_EACH_KIND = {
     "overview_daily", "overview_users_daily", "performance_endpoints_daily", "usage_tags_daily", "cost_tags_daily",
-    "coding_agents_users", "smart_routing_daily",
+    "coding_agents_users", "coding_agents_sessions", "smart_routing_daily",
 }  # fmt: skip
-"""By sums, users, percentiles, tags, costs and days; the others are made of the same base views by the same macros."""
+"""By sums, users, percentiles, tags, costs, days and sessions; the others are made of the same base views by the same
+macros."""
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,7 @@ def test_the_page_s_cube_is_the_same_from_rows_and_from_days(usage: Usage, aggre
         map(repr, cube.cells.drop_columns(["cell"]).to_pylist())
     )
     assert mixed.groups.num_rows == cube.groups.num_rows
+    assert mixed.sessions == cube.sessions
     days = usage.rows["event_time"].cast(pa.date32())
     shown = pc.and_(pc.greater_equal(days, mixed.first_day), pc.less_equal(days, mixed.last_day))
     assert sum(mixed.cells["invocations"].to_pylist()) == pc.sum(shown).as_py()
@@ -121,29 +124,43 @@ def test_an_aggregate_is_of_one_usage_table(usage: Usage, aggregated: str) -> No
 
 
 def rows_on(day: date, *names: str) -> pa.Table:
-    """A request each, in the middle of a day."""
+    """A request of a coding agent each, in the middle of a day."""
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     return pa.concat_tables(
-        one(invocation_id=f"{day} {name}", request_id=name, event_time=noon, status_code=200, latency_ms=7)
+        one(
+            invocation_id=f"{day} {name}", request_id=name, event_time=noon, status_code=200, latency_ms=7,
+            user_agent="codex",
+        )
         for name in names
-    )
+    )  # fmt: skip
 
 
 def append(spark: SparkSession, table: str, *rows: pa.Table) -> None:
     spark.createDataFrame(pa.concat_tables(rows)).writeTo(table).append()
 
 
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def by_day(spark: SparkSession, schema: str) -> dict[date, int]:
-    """Requests, of which each has one row here."""
-    rows = spark.sql(f"SELECT day, sum(requests) AS requests FROM {schema}.usage_cells GROUP BY day").collect()
-    return {row.day: row.requests for row in rows}
+    """Requests, of which each has one row here, the same by sessions."""
+    found, of_sessions = (
+        {
+            row.day: row.requests
+            for row in spark.sql(f"SELECT day, sum(requests) AS requests FROM {schema}.{view} GROUP BY day").collect()
+        }
+        for view in ("usage_cells", "usage_session_parts")
+    )
+    assert found == of_sessions
+    return found
 
 
 def test_a_refresh_computes_the_days_that_changed(spark: SparkSession) -> None:
     schema, table = "aggregate_grows", "aggregate_grows.usage"
     days = [FIRST + timedelta(days=number) for number in range(20)]
     make(spark, table, [rows_on(days[0], "a", "b"), rows_on(days[1], "c"), rows_on(days[15], "d")])
-    with only_views("usage_invocations", "usage_cells"):
+    with only_views("usage_invocations", "usage_cells", "usage_session_parts"):
         start = refresh(spark, schema, after(days[15]))
         assert start == Refreshed((days[0], days[1], days[15]), 4, days[16])
 
@@ -163,7 +180,8 @@ def test_a_refresh_computes_the_days_that_changed(spark: SparkSession) -> None:
 
         spark.sql(f"DELETE FROM {table} WHERE request_id IN ('a', 'b')")
         spark.sql(f"DELETE FROM {schema}.usage_daily_distributions WHERE day = DATE'{days[15]}'")
-        assert refresh(spark, schema, after(days[16])) == Refreshed((days[0], days[15]), 2, days[17])
+        spark.sql(f"DELETE FROM {schema}.usage_daily_sessions WHERE day = DATE'{days[16]}'")
+        assert refresh(spark, schema, after(days[16])) == Refreshed((days[0], days[15], days[16]), 3, days[17])
         assert by_day(spark, schema) == {days[1]: 2, days[15]: 2, days[16]: 1}
         assert refresh_usage(spark, table, schema, everything=True, now=after(days[16])).invocations == 5
 
@@ -177,8 +195,19 @@ def test_a_refresh_computes_the_days_that_changed(spark: SparkSession) -> None:
         assert refresh(spark, schema, after(days[16])) == Refreshed((days[1], days[15], days[16]), 5, days[17])
         assert by_day(spark, schema) == by_rows
         assert spark.table(f"{schema}.usage_daily").where("smart_router IS NULL").count() > 0
+
+        spark.sql(f"DROP TABLE {schema}.usage_daily_sessions")
+        gb.create_views(spark, table, schema)
+        assert by_day(spark, schema) == by_rows, "one of an earlier version, without sessions"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(usage_refresh, "_compute", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                refresh(spark, schema, after(days[16]))
+        gb.create_views(spark, table, schema)
+        assert by_day(spark, schema) == by_rows, "and after a refresh that died when it had made the table"
         spark.sql(f"DROP TABLE {schema}.usage_daily")
         assert refresh(spark, schema, after(days[16])).days == (days[1], days[15], days[16])
+        assert by_day(spark, schema) == by_rows
 
 
 def test_a_table_without_rows_has_views_without_rows_and_an_aggregate_without_days(spark: SparkSession) -> None:
@@ -190,6 +219,6 @@ def test_a_table_without_rows_has_views_without_rows_and_an_aggregate_without_da
         for view in read_views():
             spark.sql(view.statement(table, schema))
             assert spark.table(f"{schema}.{view.name}").isEmpty(), view.name
-    with only_views("usage_invocations", "usage_cells"):
+    with only_views("usage_invocations", "usage_cells", "usage_session_parts"):
         assert refresh(spark, schema, after(FIRST)) == Refreshed((), 0, FIRST + timedelta(days=1))
     assert by_day(spark, schema) == {}

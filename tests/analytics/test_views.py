@@ -81,7 +81,9 @@ def test_neither_the_session_s_time_zone_nor_our_own_column_changes_a_figure(spa
     assert "client_metadata" in spark.table(table).columns
     figures = figures_of(records(rows), [])
     for view in read_views():
-        if view.name in ("usage_invocations", "usage_cells") or view.name.startswith("overview_"):
+        if view.name in ("usage_invocations", "usage_cells", "usage_session_parts") or view.name.startswith(
+            "overview_"
+        ):
             spark.sql(view.statement(table, schema))
             assert_same(view.name, rows_of(spark, f"{schema}.{view.name}"), figures[view.name]())
 

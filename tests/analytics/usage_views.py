@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -42,9 +42,9 @@ COMMENTS = {
     for view in read_views()
 }
 """What each view's file says of its columns, in order."""
-OF_ROWS = {"usage_cells", "usage_costs", "usage_distributions"}
-"""Views of the table's rows; without an aggregate they have one for each."""
-BASE = ("usage_invocations", *sorted(OF_ROWS))
+WITHOUT_KEY = {"usage_cells", "usage_costs", "usage_distributions", "usage_session_parts"}
+"""Views whose rows no column tells apart; without an aggregate most have one for each row of the table."""
+BASE = ("usage_invocations", *sorted(WITHOUT_KEY))
 """The views that all others are made of."""
 KEYS = {
     "day", "hour", "endpoint_name", "model", "workspace_id", "requester", "tag_key", "tag_value", "status_code",
@@ -178,7 +178,7 @@ def records(table: pa.Table) -> list[Record]:
 def assert_same(view: str, found: list[Record], wanted: list[Figures], *, nearly_before: date = date.min) -> None:
     """The same rows, and in them the same figures; percentiles of the days before one are near."""
     assert len(found) == len(wanted)
-    if view in OF_ROWS:
+    if view in WITHOUT_KEY:
         names = list(COMMENTS[view])
         assert list(found[0]) == names if found else not wanted
         assert Counter(canonical(row, names) for row in found) == Counter(canonical(row, names) for row in wanted)
@@ -269,6 +269,30 @@ ODD = {
     "odd_models": [
         one(request_id=name, destination_model=name)
         for name in ("System.AI.databricks-Llama_4  Maverick", " GPT 5.4 ", "databricks-", "", "a.b.", "系统 模型")
+    ],
+    "past_midnight": [
+        one(
+            event_time=datetime(2026, 9, 2, tzinfo=UTC) + timedelta(minutes=minutes),
+            user_agent="codex",
+            requester="ana",
+            request_id=request,
+            session_metadata={"client_session_id": session, "client_subagent_id": subagent},
+            destination_model="llama-3.3-70b",
+            status_code=status,
+            input_tokens=1000,
+        )
+        for minutes, request, session, subagent, status in [
+            (-61, "alone", None, None, 200),
+            (-30, "m1", None, "s1", 200),
+            (-1, "m2", None, "s1", 500),
+            (0, "m2", None, "s2", 200),
+            (1, "m2", None, "s2", 404),
+            (31, "m3", None, "s1", None),
+            (62, None, None, None, 200),
+            (-600, "n1", "named", "s1", 200),
+            (-1, "n1", "named", None, 200),
+            (900, "n1", "named", "s1", 503),
+        ]
     ],
     "empty_structs": [
         one(request_id="e1", mcp_metadata={}, session_metadata={}, token_details={}),

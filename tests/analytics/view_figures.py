@@ -44,7 +44,7 @@ from tests.analytics.record_figures import (
     session_field,
     source_of,
 )
-from tests.analytics.session_figures import most_expensive, sessions_of, sessions_of_days
+from tests.analytics.session_figures import most_expensive, session_parts_of, sessions_of, sessions_of_days
 
 
 def users_of_days(rows: Iterable[Record]) -> list[Figures]:
@@ -194,6 +194,7 @@ def figures_of(rows: list[Record], prices: Iterable[Record]) -> dict[str, Callab
         "usage_invocations": lambda: invocations_of(rows),
         "usage_cells": lambda: cells_of(rows),
         "usage_distributions": lambda: distributions_of(rows),
+        "usage_session_parts": lambda: session_parts_of(rows),
         "overview_daily": lambda: by(rows, day, *usage, users, invocations),
         "overview_hourly": lambda: by(rows, hours, counted, tokens),
         "overview_users_daily": lambda: users_of_days(rows),

@@ -22,7 +22,7 @@ from tests.spark.conftest import MODEL, Register
 
 SCHEMA = "half_made"
 OF_THE_LEDGER = ("usage", "ai_query_tasks", "ai_batch_runs")
-OF_THE_AGGREGATE = ("usage_daily", "usage_daily_distributions", "usage_refreshes")
+OF_THE_AGGREGATE = ("usage_daily", "usage_daily_distributions", "usage_daily_sessions", "usage_refreshes")
 
 Leave = Callable[[str], Path]
 

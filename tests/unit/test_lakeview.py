@@ -175,7 +175,7 @@ def test_queries_are_one_statement_each_and_name_views_without_a_schema() -> Non
         assert ";" not in text
         made = set(re.findall(r"(\w+) AS \(\n", text))
         read = set(re.findall(r"\b(?:FROM|JOIN) (\w[\w.]*)", text)) - made
-        assert read <= {"usage_cells", "usage_costs", "usage_distributions", "usage_invocations", "prices"}, dataset[
+        assert read <= {"usage_cells", "usage_costs", "usage_distributions", "usage_session_parts", "prices"}, dataset[
             "name"
         ]
         assert read

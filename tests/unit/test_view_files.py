@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from gateway_batch.cli.views import app
 from gateway_batch.errors import ConfigError
 from gateway_batch.spark.analytics.sql_files import sql_folder
-from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS
+from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS, SESSIONS
 from gateway_batch.spark.analytics.view_files import View, read_views
 from gateway_batch.spark.analytics.views import READ_COLUMNS, names_views, statements
 from gateway_batch.usage.record import MIRRORED_COLUMNS
@@ -49,12 +49,16 @@ def test_a_view_reads_only_what_is_made_before_it() -> None:
     for view in ALL:
         for text in texts(view):
             read = set(re.findall(r"^ *(?:.+ )?(?:FROM|JOIN) \{schema\}\.(\w+)", text, re.MULTILINE))
-            assert read <= made | ({CELLS, DISTRIBUTIONS} if text == view.with_aggregate else set()), view.name
+            assert read <= made | ({CELLS, DISTRIBUTIONS, SESSIONS} if text == view.with_aggregate else set()), (
+                view.name
+            )
         made.add(view.name)
 
 
 def test_only_the_views_that_the_others_read_have_days_from_the_aggregate() -> None:
-    assert [view.name for view in ALL if view.with_aggregate] == ["usage_cells", "usage_distributions"]
+    assert [view.name for view in ALL if view.with_aggregate] == [
+        "usage_cells", "usage_distributions", "usage_session_parts",
+    ]  # fmt: skip
     for view in ALL:
         alone, both = (view.statement("t", "s", day) for day in (None, date(2026, 8, 3)))
         assert "usage_daily" not in alone.partition("\nAS\n")[2]

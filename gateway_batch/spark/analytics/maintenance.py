@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS
+from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS, SESSIONS
 from gateway_batch.spark.ledger.task_table import TaskTable, sibling_table
 from gateway_batch.spark.ledger.usage_table import create_usage_table
 from gateway_batch.spark.session.sql_text import quoted
@@ -42,7 +42,7 @@ def maintain(spark: SparkSession, table: str, keep_days: int | None = None) -> M
     create_usage_table(spark, table)
     if spark.catalog.tableExists(quoted(tasks := TaskTable(spark, table).name)):
         _maintain(spark, tasks, "started_at", keep_days)
-    for aggregate in (sibling_table(table, CELLS), sibling_table(table, DISTRIBUTIONS)):
+    for aggregate in (sibling_table(table, name) for name in (CELLS, DISTRIBUTIONS, SESSIONS)):
         if spark.catalog.tableExists(quoted(aggregate)):
             _maintain(spark, aggregate, "day", None)
     return _maintain(spark, table, "event_time", keep_days)

@@ -1,4 +1,4 @@
-"""The queries that group a usage table's rows: cells of a UTC day, and what falls into them."""
+"""The queries that group a usage table's rows: cells of a UTC day, what falls into them, and sessions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from gateway_batch.spark.analytics.sql_files import read_sql
 from gateway_batch.spark.session.sql_text import quoted
 
-CELLS, DISTRIBUTIONS = "usage_daily", "usage_daily_distributions"
+CELLS, DISTRIBUTIONS, SESSIONS = "usage_daily", "usage_daily_distributions", "usage_daily_sessions"
 """The tables of the aggregate."""
 
 
@@ -30,17 +30,19 @@ def distributions_with_cells(schema: str, days: Sequence[date]) -> str:
     )
 
 
+def session_parts_query(schema: str, days: Sequence[date]) -> str:
+    """The rows that `usage_daily_sessions` has of some days, computed from the usage table's."""
+    return read_sql("aggregates", SESSIONS).format(schema=quoted(schema), of_days=_of(days))
+
+
 def costs_query(schema: str, cells: str) -> str:
     """The rows that `usage_costs` would have, had `usage_cells` those of another relation, named as in SQL."""
     return read_sql("aggregates", "costs").format(schema=quoted(schema), cells=cells)
 
 
-def sessions_query(schema: str, first: date, last: date) -> str:
-    """The sessions of coding agents that cost most of the calls of some days, as `coding_agents_sessions` has them."""
-    end = midnight(last + timedelta(days=1))
-    of_days = f"event_time >= {midnight(first)} AND event_time < {end}"
-    invocations, prices = f"{quoted(schema)}.usage_invocations", f"{quoted(schema)}.prices"
-    return read_sql("aggregates", "sessions").format(invocations=invocations, prices=prices, of_days=of_days)
+def sessions_query(schema: str, parts: str) -> str:
+    """The sessions that cost most, had `usage_session_parts` the rows of another relation, written as in SQL."""
+    return read_sql("aggregates", "sessions").format(prices=f"{quoted(schema)}.prices", parts=parts)
 
 
 def _of(days: Sequence[date]) -> str:

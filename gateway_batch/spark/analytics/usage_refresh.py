@@ -1,13 +1,14 @@
 """The aggregate of a usage table: whole UTC days, kept up with what is new.
 
-The tables `usage_daily` and `usage_daily_distributions` have the days that ended some hours ago. A refresh compares how
-many rows each of the last days has here and there, and computes those anew that differ. Where the rest of the table has
-not as many rows as the aggregate says, which the table's log says without reading it, all days are compared: rows of
-long ago were added or deleted.
+The tables `usage_daily`, `usage_daily_distributions` and `usage_daily_sessions` have the days that ended some hours
+ago. A refresh compares how many rows each of the last days has here and there, and computes those anew that differ.
+Where the rest of the table has not as many rows as the aggregate says, which the table's log says without reading it,
+all days are compared: rows of long ago were added or deleted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,9 +21,11 @@ from gateway_batch.spark.analytics.sql_files import read_sql
 from gateway_batch.spark.analytics.usage_aggregate import (
     CELLS,
     DISTRIBUTIONS,
+    SESSIONS,
     cells_query,
     distributions_with_cells,
     midnight,
+    session_parts_query,
 )
 from gateway_batch.spark.analytics.views import create_first_view, create_views, missing_columns
 from gateway_batch.spark.delta_tables.creation import add_columns, make_table
@@ -82,10 +85,12 @@ def refresh_usage(
     until = ((now or datetime.now(UTC)).astimezone(UTC) - _LATE).date()
     known = create_first_view(spark, usage_table, schema)
     try:
-        for name in (CELLS, DISTRIBUTIONS, REFRESHES):
-            make_table(spark, f"{schema}.{name}", read_sql("tables", name).format(schema=quoted(schema)))
+        for name in (CELLS, REFRESHES):
+            _make(spark, schema, name)
         with table_lock(SparkDeltaWriter(spark, f"{schema}.{CELLS}").local_folder):
             _renew(spark, usage_table, schema)
+            for name in (DISTRIBUTIONS, SESSIONS):
+                _make(spark, schema, name)
             refreshed = _refresh(spark, usage_table, schema, everything, known, until)
     except WRITE_ERRORS as error:
         raise LedgerError(
@@ -96,16 +101,23 @@ def refresh_usage(
     return refreshed
 
 
+def _make(spark: SparkSession, schema: str, name: str) -> None:
+    make_table(spark, f"{schema}.{name}", read_sql("tables", name).format(schema=quoted(schema)))
+
+
 def _renew(spark: SparkSession, usage_table: str, schema: str) -> None:
     """Empties an aggregate that an earlier version made, and gives it the columns that it lacks.
 
-    That there is none is noted first: views read rows until it is complete again, also after a refresh that died here.
+    That there is none is noted first: views read rows until it is complete again, also after a refresh that died here,
+    or before it had made the tables that are missing.
     """
     missing = missing_columns(spark, schema)
-    if not any(missing.values()):
+    if not any(missing.values()) or spark.table(f"{quoted(schema)}.{REFRESHES}").isEmpty():
         return
     _note(spark, usage_table, schema, None, {})
     for name, columns in missing.items():
+        if not spark.catalog.tableExists(f"{quoted(schema)}.{name}"):
+            continue
         spark.sql(f"DELETE FROM {quoted(schema)}.{name}")
         if columns:
             described = [f"{each.name} {each.type} COMMENT {literal(each.meaning)}" for each in columns]
@@ -116,6 +128,7 @@ def _refresh(
     spark: SparkSession, usage_table: str, schema: str, everything: bool, known: date | None, until: date
 ) -> Refreshed:
     until = max(until, known or until)
+    changed: dict[date, int]
     if everything:
         changed = _rows_by_day(spark, schema, None, until)
     else:
@@ -133,10 +146,12 @@ def _refresh(
 def _changed(spark: SparkSession, schema: str, since: date | None, until: date) -> dict[date, int]:
     """Days whose rows are not as many as the aggregate says, with how many they are."""
     rows = _rows_by_day(spark, schema, since, until)
-    cells, distributions = (_invocations_by_day(spark, schema, name, since) for name in (CELLS, DISTRIBUTIONS))
-    days = rows.keys() | cells.keys() | distributions.keys()
-    found = {day: rows.get(day, 0) for day in days}
-    return {day: count for day, count in found.items() if not cells.get(day, 0) == distributions.get(day, 0) == count}
+    cells, of_agents, distributions, sessions = _invocations_by_day(spark, schema, since)
+    return {
+        day: rows[day]
+        for day in rows.keys() | cells.keys() | distributions.keys() | sessions.keys()
+        if not (cells[day] == distributions[day] == rows[day] and sessions[day] == of_agents[day])
+    }
 
 
 def _agree_before(spark: SparkSession, schema: str, day: date) -> bool:
@@ -150,27 +165,38 @@ def _agree_before(spark: SparkSession, schema: str, day: date) -> bool:
     return bool(everywhere - later == ours)
 
 
-def _rows_by_day(spark: SparkSession, schema: str, since: date | None, until: date) -> dict[date, int]:
+def _rows_by_day(spark: SparkSession, schema: str, since: date | None, until: date) -> Counter[date]:
     begin = f"{_since(since)} AND " if since else ""
     rows = spark.sql(
         f"SELECT day, count(*) AS rows FROM {quoted(schema)}.usage_invocations "
         f"WHERE {begin}event_time < {midnight(until)} GROUP BY day"
     ).collect()
-    return {row["day"]: row["rows"] for row in rows}
+    return Counter({row["day"]: row["rows"] for row in rows})
 
 
-def _invocations_by_day(spark: SparkSession, schema: str, table: str, since: date | None) -> dict[date, int]:
+def _invocations_by_day(spark: SparkSession, schema: str, since: date | None) -> list[Counter[date]]:
+    """Those of the cells, of the cells of coding agents, of the distributions and of the sessions."""
+    counted = ((CELLS, ""), (CELLS, "coding_agent IS NOT NULL AND "), (DISTRIBUTIONS, ""), (SESSIONS, ""))
     rows = spark.sql(
-        f"SELECT day, sum(invocations) AS rows FROM {quoted(schema)}.{table} "
-        f"WHERE day >= DATE'{since or date.min}' GROUP BY day"
+        " UNION ALL ".join(
+            f"SELECT {place} AS place, day, sum(invocations) AS rows FROM {quoted(schema)}.{table} "
+            f"WHERE {only}day >= DATE'{since or date.min}' GROUP BY day"
+            for place, (table, only) in enumerate(counted)
+        )
     ).collect()
-    return {row["day"]: row["rows"] for row in rows}
+    return [
+        Counter({row["day"]: row["rows"] for row in rows if row["place"] == place}) for place in range(len(counted))
+    ]
 
 
 def _compute(spark: SparkSession, schema: str, days: Iterable[date]) -> None:
-    """Replaces the days' rows in both tables; a day without rows has none afterwards."""
+    """Replaces the days' rows in the tables; a day without rows has none afterwards."""
     days = sorted(days)
-    for table, query in ((CELLS, cells_query(schema, days)), (DISTRIBUTIONS, distributions_with_cells(schema, days))):
+    for table, query in (
+        (CELLS, cells_query(schema, days)),
+        (DISTRIBUTIONS, distributions_with_cells(schema, days)),
+        (SESSIONS, session_parts_query(schema, days)),
+    ):
         spark.sql(query).writeTo(quoted(f"{schema}.{table}")).overwrite(F.col("day").isin(days))
 
 

@@ -11,11 +11,11 @@ from pyspark.sql import SparkSession
 
 from gateway_batch.config import check_table_name
 from gateway_batch.errors import ConfigError
-from gateway_batch.figures import cells
+from gateway_batch.figures import cells, sessions
 from gateway_batch.figures.dimensions import Column
 from gateway_batch.spark.analytics.prices import NAME as PRICES
 from gateway_batch.spark.analytics.prices import create_prices, fill_prices
-from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS
+from gateway_batch.spark.analytics.usage_aggregate import CELLS, DISTRIBUTIONS, SESSIONS
 from gateway_batch.spark.analytics.view_files import MARK, View, read_views
 from gateway_batch.spark.ledger.usage_table import table_ddl
 from gateway_batch.spark.session.quiet_session import active_session
@@ -88,7 +88,7 @@ def create_first_view(spark: SparkSession, usage_table: str, schema: str) -> dat
 def complete_before(spark: SparkSession, usage_table: str, schema: str) -> date | None:
     """The day before which the aggregate in a schema has all days; None where there is no aggregate.
 
-    None too where an earlier version made it, which grouped by fewer columns: the next refresh computes it anew.
+    None too where an earlier version made it, with fewer columns or tables: the next refresh computes it anew.
 
     Raises:
         ConfigError: it is of another usage table.
@@ -111,7 +111,7 @@ def complete_before(spark: SparkSession, usage_table: str, schema: str) -> date 
 
 def missing_columns(spark: SparkSession, schema: str) -> dict[str, list[Column]]:
     """The columns that the aggregate's tables lack, by the tables' names: all, where there is no table."""
-    tables = {CELLS: cells.CELLS, DISTRIBUTIONS: cells.SPREADS}
+    tables = {CELLS: cells.CELLS, DISTRIBUTIONS: cells.SPREADS, SESSIONS: sessions.PARTS}
     names = {name: quoted(f"{schema}.{name}") for name in tables}
     has = {
         name: set(spark.table(table).columns) if spark.catalog.tableExists(table) else set()
