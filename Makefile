@@ -13,7 +13,7 @@ OTHER_SPARKS := 4.1.1
 
 # The parts of `make test`, the longest first. Each is a process of its own, most with a Spark session, which keeps a
 # core busy but for what it waits for: on two cores four run at a time.
-TESTED := spark plans pages jobs lint analytics connect unit client docs
+TESTED := spark pages jobs analytics plans connect lint unit client docs
 # Those of tests/spark that are about queries and their plans.
 PLANS := $(addprefix tests/spark/test_,columns.py conformance.py plans.py query_shapes.py random_queries.py)
 PYTEST := TEST_TIMES=$(CURDIR)/build/test-times $(BIN)/python -m pytest -m "not nightly"

@@ -46,6 +46,9 @@ TEXTS = (
     "ai_translate('a lake', 'de')",
     "ai_gen('a lake', failOnError => false)",
     "to_json(ai_extract('a lake', '[\"name\"]', map('instructions', 'Be strict.')))",
+    "to_json(ai_extract('a lake', '[\"name\"]', map('version', '2.1', 'mode', 'precision')))",
+    "to_json(ai_classify('a lake', '[\"lake\", \"bog\"]', map('version', '2.1', 'enableConfidenceScores', 'true')))",
+    'to_json(ai_decide(\'a lake\', \'{"wet": {"type": "noul", "instructions": "Is it wet?"}}\'))',
 )
 EMBEDDING = "ai_query('databricks-gte-large-en', 'a lake')"
 CAREFUL_EMBEDDING = "ai_query('databricks-gte-large-en', 'a lake', failOnError => false)"
