@@ -169,13 +169,15 @@ def load_texts(spark: SparkSession, path: Path | None, column: str, rows: int, l
     Raises:
         ConfigError: the file can't be read, or has no such column, or no text in it.
     """
+    import pyarrow as pa
+
     from gateway_batch.cli.texts import docstrings
     from gateway_batch.spark.files.tables import read_table
-    from gateway_batch.spark.session.local_rows import frame_of
 
     if path is None:
-        named = ({"name": name, "text_column": text} for name, text in docstrings(rows, longest))
-        texts = frame_of(spark, named, "name STRING, text_column STRING")
+        found = [{"name": name, "text_column": text} for name, text in docstrings(rows, longest)]
+        columns = pa.schema({"name": pa.string(), "text_column": pa.string()})
+        texts = spark.createDataFrame(pa.Table.from_pylist(found, columns))
     else:
         given = read_table(spark, path)
         if column not in given.columns:

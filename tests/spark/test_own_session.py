@@ -12,15 +12,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 from pyspark.sql import SparkSession
+from pyspark.sql import types as t
 
 from gateway_batch.devgateway import RunningGateway, Settings, running
 from gateway_batch.spark.ledger.reconcile import count_classes
+from gateway_batch.spark.session.local_rows import frame_of
 from tests.spark.conftest import MODEL, SHARED_LEDGER, Register
 
 SECRET = "dapi-PLANTED-TOKEN-7f3a"
@@ -126,6 +130,24 @@ def test_a_local_session_forks_its_workers_from_a_process_that_is_ready(spark: S
 
     (row,) = spark.range(0, 1, 1, 1).mapInArrow(forked_from, "command STRING").collect()
     assert "gateway_batch.spark.worker.worker_daemon" in row.command
+
+
+def test_rows_of_this_process_reach_spark_without_a_worker(spark: SparkSession) -> None:
+    schema = (
+        t.StructType()
+        .add("at", "timestamp")
+        .add("n", "decimal(18,6)")
+        .add("m", t.MapType(t.StringType(), t.LongType()))
+    )
+    noon = datetime(2026, 12, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    frame = frame_of(spark, [{"at": noon, "n": Decimal("0.5"), "m": [("a", 1)]}, {}], schema)
+    assert frame.schema == schema
+    assert list(frame.selectExpr("unix_seconds(at)", "n", "m").collect()) == [
+        (noon.timestamp(), Decimal("0.500000"), {"a": 1}),
+        (None, None, None),
+    ]
+    plan = frame._jdf.queryExecution().optimizedPlan().toString()
+    assert plan.startswith("LocalRelation"), plan
 
 
 def test_it_leaves_no_token_and_no_prompt_behind(run: Run) -> None:

@@ -22,6 +22,7 @@ from gateway_batch.devgateway import RunningGateway
 from gateway_batch.errors import ConfigError
 from gateway_batch.response_cache import Savings
 from gateway_batch.response_cache.process_cache import shared_dir
+from gateway_batch.spark.analytics import run_view
 from gateway_batch.spark.analytics.run_view import create_run_view
 from gateway_batch.spark.gateway import Usage
 from gateway_batch.spark.ledger.task_table import TaskTable
@@ -275,7 +276,9 @@ def test_a_table_and_a_view_of_someone_elses_are_left_alone_and_usage_goes_on(
     assert spark.table(view).columns == ["x"]
 
 
-def test_the_first_flush_of_a_registration_makes_the_view(spark: SparkSession, register_shared: Register) -> None:
+def test_the_first_flush_of_a_registration_makes_the_view(
+    spark: SparkSession, register_shared: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spark.sql(f"DROP VIEW IF EXISTS {RUNS}")  # as a session without a metastore forgets it
     gateway = register_shared()
     gateway.usage.flush()
@@ -285,4 +288,5 @@ def test_the_first_flush_of_a_registration_makes_the_view(spark: SparkSession, r
     assert not spark.catalog.tableExists(RUNS), "once is enough"
     register_shared().usage.flush()
     assert spark.table(RUNS).columns[:2] == ["application_id", "query_execution_id"]
-    assert create_run_view(spark, gateway.usage.table) == create_run_view(spark, gateway.usage.table) == RUNS
+    monkeypatch.setattr(run_view, "read_sql", None)  # the session has it, and needs no statement for it
+    assert create_run_view(spark, gateway.usage.table) == RUNS

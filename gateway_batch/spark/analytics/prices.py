@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from gateway_batch.figures.dialects import SPARK
 from gateway_batch.figures.price_days import COLUMNS
 from gateway_batch.pricing.list_prices import list_price
-from gateway_batch.spark.ledger.usage_table import create_table, usage_ddl
+from gateway_batch.spark.ledger.usage_table import create_table
 from gateway_batch.spark.session.local_rows import frame_of
 from gateway_batch.spark.session.sql_text import literal, quoted
 from gateway_batch.usage import price_row
@@ -54,8 +54,9 @@ def fill_prices(spark: SparkSession, schema: str, *, since: date | None = None) 
     now = datetime.now(UTC)
     new = new_prices(spelled, _last_prices(spark, schema), now)
     if new:
-        rows = frame_of(spark, map(asdict, new), usage_ddl(PriceRecord))
-        rows.writeTo(quoted(f"{schema}.{NAME}")).append()
+        prices = quoted(f"{schema}.{NAME}")
+        columns = spark.table(prices).select(*price_row.COLUMNS).schema
+        frame_of(spark, map(asdict, new), columns).writeTo(prices).append()
     return len(new)
 
 

@@ -11,14 +11,12 @@ from pyspark.sql import types as t
 from pyspark.sql.pandas.types import to_arrow_schema
 
 
-def frame_of(spark: SparkSession, rows: Iterable[Mapping[str, Any]], columns: t.StructType | str) -> DataFrame:
+def frame_of(spark: SparkSession, rows: Iterable[Mapping[str, Any]], schema: t.StructType) -> DataFrame:
     """A DataFrame of few rows, which go to Spark as Arrow: a list of them would start Python workers to be read.
 
     Args:
         spark: the session.
         rows: values by column; a column that is missing is NULL. Times have a time zone.
-        columns: their types, as DDL or Spark's.
+        schema: their types.
     """
-    schema = t.StructType.fromDDL(columns) if isinstance(columns, str) else columns
-    assert isinstance(schema, t.StructType)
     return spark.createDataFrame(pa.Table.from_pylist(list(rows), to_arrow_schema(schema, timezone="UTC")), schema)
