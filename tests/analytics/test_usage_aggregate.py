@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -70,14 +71,14 @@ OF_EACH_KIND = {
 macros."""
 
 
-@pytest.mark.parametrize(
-    "view",
-    [
-        pytest.param(view, marks=[] if view.name in OF_EACH_KIND else [pytest.mark.nightly], id=view.name)
-        for view in read_views()
-        if view.name not in BASE
-    ],
-)
+WITHOUT_BASE = [
+    pytest.param(view, marks=[] if view.name in OF_EACH_KIND else [pytest.mark.nightly], id=view.name)
+    for view in read_views()
+    if view.name not in BASE
+]
+
+
+@pytest.mark.parametrize("view", WITHOUT_BASE)
 def test_views_have_the_same_figures_where_days_come_from_it(usage: Usage, aggregated: str, view: View) -> None:
     """`test_views` plans each view down to the table's rows."""
     usage.spark.sql(view.statement(usage.table, aggregated, BEFORE))
@@ -139,8 +140,20 @@ def append(spark: SparkSession, table: str, *rows: pa.Table) -> None:
     spark.createDataFrame(pa.concat_tables(rows)).writeTo(table).append()
 
 
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def dies_before_it_computes() -> Iterator[list[date]]:
+    """The days that the refresh within would compute."""
+    found: list[date] = []
+
+    def die(spark: SparkSession, schema: str, days: Iterable[date]) -> None:
+        found.extend(sorted(days))
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(usage_refresh, "_compute", die)
+        with suppress(KeyboardInterrupt):
+            yield found
+            pytest.fail("it computed none")
 
 
 def by_day(spark: SparkSession, schema: str) -> dict[date, int]:
@@ -183,42 +196,56 @@ def test_a_refresh_computes_the_days_that_changed(spark: SparkSession) -> None:
         spark.sql(f"DELETE FROM {schema}.usage_daily_sessions WHERE day = DATE'{days[16]}'")
         assert refresh(spark, schema, after(days[16])) == Refreshed((days[0], days[15], days[16]), 3, days[17])
         assert by_day(spark, schema) == {days[1]: 2, days[15]: 2, days[16]: 1}
-        assert refresh_usage(spark, table, schema, everything=True, now=after(days[16])).invocations == 5
-
-        spark.sql(
-            f"CREATE OR REPLACE TABLE {schema}.usage_daily USING DELTA AS\n"
-            f"SELECT * EXCEPT (agent_framework, smart_router) FROM {schema}.usage_daily WHERE day <> DATE'{days[16]}'"
-        )
-        gb.create_views(spark, table, schema)
         by_rows = {days[1]: 2, days[15]: 2, days[16]: 1}
+        with dies_before_it_computes() as found:
+            refresh_usage(spark, table, schema, everything=True, now=after(days[16]))
+        assert found == list(by_rows)
+
+        as_it_was = spark.sql(f"DESCRIBE HISTORY {schema}.usage_daily").agg({"version": "max"}).collect()[0][0]
+        of_earlier_version = f"""
+            CREATE OR REPLACE TABLE {schema}.usage_daily USING DELTA AS
+            SELECT * EXCEPT (agent_framework, smart_router) FROM {schema}.usage_daily WHERE day <> DATE'{days[16]}'"""
+        spark.sql(of_earlier_version)
+        gb.create_views(spark, table, schema)
         assert by_day(spark, schema) == by_rows, "one of an earlier version is not read"
-        assert refresh(spark, schema, after(days[16])) == Refreshed((days[1], days[15], days[16]), 5, days[17])
-        assert by_day(spark, schema) == by_rows
-        assert spark.table(f"{schema}.usage_daily").where("smart_router IS NULL").count() > 0
+        spark.sql(f"RESTORE TABLE {schema}.usage_daily TO VERSION AS OF {as_it_was}")
 
         spark.sql(f"DROP TABLE {schema}.usage_daily_sessions")
         gb.create_views(spark, table, schema)
         assert by_day(spark, schema) == by_rows, "one of an earlier version, without sessions"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(usage_refresh, "_compute", interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                refresh(spark, schema, after(days[16]))
+        with dies_before_it_computes() as found:
+            refresh(spark, schema, after(days[16]))
+        assert found == list(by_rows)
         gb.create_views(spark, table, schema)
         assert by_day(spark, schema) == by_rows, "and after a refresh that died when it had made the table"
-        spark.sql(f"DROP TABLE {schema}.usage_daily")
-        assert refresh(spark, schema, after(days[16])).days == (days[1], days[15], days[16])
+        spark.sql(of_earlier_version)
+        assert refresh(spark, schema, after(days[16])) == Refreshed((days[1], days[15], days[16]), 5, days[17])
         assert by_day(spark, schema) == by_rows
+        assert spark.table(f"{schema}.usage_daily").where("smart_router IS NULL").count() > 0
 
 
-def test_a_table_without_rows_has_views_without_rows_and_an_aggregate_without_days(spark: SparkSession) -> None:
+@pytest.fixture(scope="module")
+def without_rows(spark: SparkSession) -> Iterator[str]:
+    """A schema with views of a usage table that has no rows."""
     schema, table = "aggregate_empty", "aggregate_empty.usage"
     make(spark, table, [SCHEMA.empty_table()])
     with only_views(*BASE):
         gb.create_views(spark, table, schema)
     with kept_in_memory(spark, schema):
-        for view in read_views():
-            spark.sql(view.statement(table, schema))
-            assert spark.table(f"{schema}.{view.name}").isEmpty(), view.name
+        yield schema
+
+
+def test_a_table_without_rows_has_base_views_without_rows(spark: SparkSession, without_rows: str) -> None:
+    assert [view for view in BASE if not spark.table(f"{without_rows}.{view}").isEmpty()] == []
+
+
+@pytest.mark.parametrize("view", WITHOUT_BASE)
+def test_a_table_without_rows_has_views_without_rows(spark: SparkSession, without_rows: str, view: View) -> None:
+    spark.sql(view.statement(f"{without_rows}.usage", without_rows))
+    assert spark.table(f"{without_rows}.{view.name}").isEmpty()
+
+
+def test_a_table_without_rows_has_an_aggregate_without_days(spark: SparkSession, without_rows: str) -> None:
     with only_views("usage_invocations", "usage_cells", "usage_session_parts"):
-        assert refresh(spark, schema, after(FIRST)) == Refreshed((), 0, FIRST + timedelta(days=1))
-    assert by_day(spark, schema) == {}
+        assert refresh(spark, without_rows, after(FIRST)) == Refreshed((), 0, FIRST + timedelta(days=1))
+    assert by_day(spark, without_rows) == {}

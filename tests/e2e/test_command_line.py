@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import GATEWAY_BATCH, REVIEWS, Run, end_session, session
+from tests.e2e.conftest import GATEWAY_BATCH, REVIEWS, Run, end_session
 from tests.unit.command import command
 
 pytestmark = pytest.mark.timeout(1800)
@@ -35,17 +35,6 @@ def test_demo_answers_real_text_and_it_reconciles(run: Run, place: Path) -> None
     assert rows[None]["requests"] == 10
     assert all(row["failed_requests"] == row["unknown_requests"] == 0 for row in rows.values())
     assert all(row["input_tokens"] > 0 for row in rows.values())
-
-    session(Path("demo/warehouse"))  # as a job's; `reconcile` starts one of its own
-    flushed = command("usage", "flush", "--warehouse", "demo/warehouse")
-    assert (flushed.returncode, flushed.stdout) == (0, "0 records committed to ai_gateway.usage\n"), flushed.stderr
-    imported = command("usage", "import", "demo/devgateway.sqlite", "--warehouse", "demo/warehouse", "--json")
-    assert imported.returncode == 0, imported.stderr
-    assert json.loads(imported.stdout) == {"imported": 0, "table": "ai_gateway.usage"}, "all of them are ours"
-    kept = command("usage", "maintain", "--keep-days", "30", "--warehouse", "demo/warehouse")
-    assert kept.returncode == 0, kept.stderr
-    assert "joined to 1, 0 records deleted" in " ".join(kept.stdout.split())
-    end_session()
 
     with closing(sqlite3.connect("demo/devgateway.sqlite")) as ledger, ledger:
         ledger.execute("DELETE FROM usage WHERE rowid = 1")
@@ -84,12 +73,12 @@ def test_sql_writes_one_file_and_replaces_only_what_it_made(place: Path) -> None
     assert header == ["id", "a", "body"]
     assert [(row[0], row[2]) for row in rows] == [("1", 'a, "b"'), ("2", "")]
 
-    printed = command(*words, "--json")
+    sql, _, *settings = words
+    counted = f"SELECT *, (SELECT count(*) FROM system.ai_gateway.usage) AS rows FROM ({query})"
+    printed = command(sql, counted, *settings, "--json")
     written = [json.loads(line) for line in printed.stdout.splitlines()]
-    assert [(row["id"], row["body"]) for row in written] == [("1", 'a, "b"'), ("2", None)]
+    assert [(row["id"], row["body"], row["rows"]) for row in written] == [("1", 'a, "b"', 2), ("2", None, 2)]
     assert "1 request recorded" in printed.stderr
-    counted = command("sql", "SELECT count(*) AS rows FROM system.ai_gateway.usage", "--gateway", "dev", "--json")
-    assert json.loads(counted.stdout) == {"rows": 3}, counted.stderr
 
     end_session()
     before = {path: path.read_bytes() for path in (Path("in.csv"), Path("out.csv"))}
@@ -105,8 +94,8 @@ def test_sql_writes_one_file_and_replaces_only_what_it_made(place: Path) -> None
     assert not [path for path in place.iterdir() if path.name.startswith(".")]
 
 
-def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:
-    done = run("sql", "SELECT ai_query('m', 'x', failOnEror => true)", "--gateway", "dev")
+def test_an_analysis_error_is_said_in_one_line(place: Path) -> None:
+    done = command("sql", "SELECT ai_query('m', 'x', failOnEror => true)", "--gateway", "dev")
     assert done.returncode == 1
     assert done.stderr.count("[UNRECOGNIZED_PARAMETER_NAME] ai_query has no parameter failOnEror") == 1
     assert "java" not in done.stderr

@@ -60,10 +60,21 @@ def test_the_block_runs(block: Block, outcomes: dict[str, run_pages.Outcome]) ->
     assert outcomes[str(block)].fault is None, outcomes[str(block)].fault
 
 
+SAID = {
+    "demo --rows 500 --input reviews.csv": "3 answered, 0 failed",
+    "reconcile demo/devgateway.sqlite": "The usage table reconciles with the gateway's record.",
+    "usage flush --warehouse demo": "0 records committed to ai_gateway.usage",
+    "usage maintain --keep-days 400": "joined to 1, 0 records deleted",
+    "usage import demo/devgateway.sqlite": "0 requests of other clients imported into ai_gateway.usage",
+}
+"""What commands print that are given the demo's tables."""
+
+
 @pytest.mark.timeout(1800)
-def test_the_demo_with_a_file_of_ones_own_answers_its_rows(outcomes: dict[str, run_pages.Outcome]) -> None:
-    (block,) = (block for block in BLOCKS if "gateway-batch demo" in block.text and "--input reviews.csv" in block.text)
-    assert "3 answered, 0 failed" in outcomes[str(block)].printed
+@pytest.mark.parametrize("command", SAID)
+def test_a_command_that_follows_the_demo_says(command: str, outcomes: dict[str, run_pages.Outcome]) -> None:
+    (block,) = (block for block in BLOCKS if block.page == "docs/command-line.md" and command in block.text)
+    assert SAID[command] in " ".join(outcomes[str(block)].printed.split())
 
 
 @pytest.mark.parametrize(

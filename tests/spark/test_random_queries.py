@@ -15,7 +15,7 @@ from tests.spark.random_queries import TABLES, Queries
 from tests.waiting import wait_until_idle
 
 RULES = "spark.gateway_batch.optimizer"
-A_PART, PARTS, NIGHTLY_PARTS = 50, 4, 40
+A_PART, PARTS, NIGHTLY_PARTS = 25, 2, 80
 TRIES = 4
 
 
