@@ -13,14 +13,14 @@ OTHER_SPARKS := 4.1.1
 
 # The parts of `make test`, the longest first. Each is a process of its own, most with a Spark session, which keeps a
 # core busy but for what it waits for: on two cores four run at a time.
-TESTED := spark pages jobs analytics plans connect lint unit client docs
+TESTED := jobs spark pages analytics connect lint unit client docs
 # Those of tests/spark that are about queries and their plans.
 PLANS := $(addprefix tests/spark/test_,columns.py conformance.py plans.py query_shapes.py random_queries.py)
 PYTEST := TEST_TIMES=$(CURDIR)/build/test-times $(BIN)/python -m pytest -m "not nightly"
 AT_A_TIME := 4
 TOGETHER := $(MAKE) --no-print-directory --keep-going --jobs=$(AT_A_TIME) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo demo-local test quick nightly repeats mutants coverage test-matrix faults first-flush campaign cluster providers screenshots notebooks wheel docs lint unit client spark plans jobs analytics connect pages smoke setup archive bench bench-all format lock clean
+.PHONY: help demo demo-local test quick nightly repeats mutants coverage test-matrix faults first-flush campaign cluster providers screenshots notebooks wheel docs lint unit client spark jobs analytics connect pages smoke setup archive bench bench-all format lock clean
 
 help:
 	@echo "make demo         run ai_query over real text through the development gateway ($(ROWS) rows; ROWS=n)"
@@ -84,11 +84,9 @@ client: setup
 spark: archive
 	$(PYTEST) tests/spark $(addprefix --ignore=,$(PLANS))
 
-plans: archive
-	$(PYTEST) $(PLANS)
-
+# With the tests of plans, as both have the same session.
 jobs: archive
-	$(PYTEST) tests/jobs
+	$(PYTEST) $(PLANS) tests/jobs
 
 analytics: archive
 	$(PYTEST) tests/analytics
