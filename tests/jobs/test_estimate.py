@@ -1,4 +1,4 @@
-"""Estimates of batch jobs against what the run then takes, on three kinds of input.
+"""Estimates of batch jobs against what the run then takes, on two kinds of input; nightly on a third.
 
 What is assumed without a sample is in `tests/unit/test_request_counts.py`, what a sample says of the rest in
 `test_extrapolation.py`.
@@ -6,7 +6,7 @@ What is assumed without a sample is in `tests/unit/test_request_counts.py`, what
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,12 +69,16 @@ def reviews(spark: SparkSession) -> DataFrame:
     return spark.createDataFrame(lines, "id BIGINT, body STRING")
 
 
-def test_estimates_hold(spark: SparkSession, config: gb.GatewayConfig, requests: Count) -> None:
+@pytest.mark.parametrize(
+    "kinds", [(documentation, long_tailed), pytest.param((long_tailed, reviews), marks=pytest.mark.nightly)]
+)
+def test_estimates_hold(
+    spark: SparkSession, config: gb.GatewayConfig, requests: Count, kinds: Sequence[Callable[[SparkSession], DataFrame]]
+) -> None:
     """Each kind is estimated for itself; then one run answers the rest of all."""
     texts, output = f"{SCHEMA}.texts", f"{SCHEMA}.answers"
-    kinds = [documentation, long_tailed, reviews]
     frames = [kind(spark).select(F.lit(kind.__name__).alias("kind"), "id", "body") for kind in kinds]
-    frames[0].union(frames[1]).union(frames[2]).write.format("delta").saveAsTable(texts)
+    frames[0].union(frames[1]).write.format("delta").saveAsTable(texts)
     every = gb.BatchJob(texts, output, ["kind", "id"], MODEL, "Summarize: {body}")
     counted: dict[str, gb.Estimate] = {}
     sampled: dict[str, gb.Estimate] = {}

@@ -183,66 +183,59 @@ def test_a_run_may_end_before_its_rows_do_and_leaves_the_rest_to_the_next(
     assert answers(spark, job).where("result IS NULL").count() == 8
 
 
-def test_whole_arguments_and_several_keys(
-    spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig, requests: Count
+def test_whole_arguments_several_keys_and_another_model_behind_the_endpoint(
+    spark: SparkSession,
+    run: Run,
+    job: BatchJob,
+    config: gb.GatewayConfig,
+    server: RunningGateway,
+    requests: Count,
 ) -> None:
+    def settings(model: str) -> gb.GatewayConfig:
+        behind = {"base_url": f"{server.host}/ai-gateway/mlflow/v1", "token": TOKEN, "model": model}
+        return gb.GatewayConfig.from_env(**{**config.model_dump(exclude_unset=True), "endpoints": {"m": behind}})
+
     asked = replace(
         job,
         source=f"SELECT id, IF(id = 1, NULL, 'de') AS a_key, body FROM {LAKES} WHERE id < 4",
         keys=["ID", "a_key"],
+        endpoint="m",
         prompt=None,
         request="'Say yes or no: ' || body",
         return_type="BOOLEAN",
         model_parameters={"temperature": 0.1},
         request_tags="map('lake', CAST(id AS STRING))",
     )
-    assert requests(lambda: run(job=asked)) == 4
+    assert requests(lambda: run(job=asked, config=settings(MODEL))) == 4
     rows = answers(spark, job).collect()
     assert {(row.id, row.a_key) for row in rows} == {(0, "de"), (1, None), (2, "de"), (3, "de")}
     assert dict(answers(spark, job).dtypes)["result"] == "boolean"
     tags = spark.table(f"{SCHEMA}.usage").where(F.col("invocation_id").isin([row.event_id for row in rows]))
     assert {row.request_tags["lake"] for row in tags.collect()} == {"0", "1", "2", "3"}
-    assert gb.estimate_batch(spark, asked, config).rows == 0
+    left = [gb.estimate_batch(spark, asked, settings(model)).rows for model in (MODEL, "databricks-claude-sonnet-4")]
+    assert left == [0, 4]
 
 
-def test_keys_of_any_name(
-    spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig, requests: Count
+def test_keys_of_any_name_and_type_and_nested_names_with_blanks(
+    spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig
 ) -> None:
     keys = ["request", "chunk", "Model", "result", "key_result", "key_0", "the `id`, of.two"]
     columns = ", ".join(f"id + {place} AS `{key.replace('`', '``')}`" for place, key in enumerate(keys))
-    asked = replace(job, source=f"SELECT {columns}, body FROM {LAKES} WHERE id < 3", keys=keys)
-    assert requests(lambda: run(job=asked)) == 3
-    assert answers(spark, job).columns[: len(keys)] == [
-        "request", "chunk", "key_Model", "key_key_result", "key_result", "key_0", "the _id_, of.two",
-    ]  # fmt: skip
-    rows = answers(spark, job).select("request", "key_Model", "`the _id_, of.two`").collect()
-    assert sorted(rows) == [(0, 2, 6), (1, 3, 7), (2, 4, 8)]
-    assert gb.estimate_batch(spark, asked, config).rows == 0
-
-
-def test_keys_of_any_type_and_nested_names_with_blanks(
-    spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig
-) -> None:
-    source = "SELECT split('a/b', '/') AS path, named_struct('n', 1) AS `in it`, 'deep' AS body"
+    source = f"""
+        SELECT {columns}, split('a/b', '/') AS path, named_struct('n', id) AS `in it`, 'deep' AS body
+        FROM {LAKES} WHERE id < 3"""
     asked = replace(
-        job, source=source, keys=["path", "in it"], prompt="{body}", return_type="ARRAY<STRUCT<`full name`: STRING>>"
-    )
+        job, source=source, keys=[*keys, "path", "in it"], prompt="{body}",
+        return_type="ARRAY<STRUCT<`full name`: STRING>>",
+    )  # fmt: skip
     report = run(job=asked)
-    assert (report.planned, report.errors) == (1, {"does_not_fit": 1})
+    assert (report.planned, report.errors) == (3, {"does_not_fit": 3})
+    assert answers(spark, job).columns[: len(keys) + 2] == [
+        "request", "chunk", "key_Model", "key_key_result", "key_result", "key_0", "the _id_, of.two", "path", "in it",
+    ]  # fmt: skip
+    rows = answers(spark, job).select("request", "key_Model", "`the _id_, of.two`", "`in it`.n").collect()
+    assert sorted(rows) == [(0, 2, 6, 0), (1, 3, 7, 1), (2, 4, 8, 2)]
     assert gb.estimate_batch(spark, asked, config).rows == 0
-
-
-def test_another_model_behind_an_endpoint_is_asked_anew(
-    spark: SparkSession, run: Run, job: BatchJob, config: gb.GatewayConfig, server: RunningGateway
-) -> None:
-    def settings(model: str) -> gb.GatewayConfig:
-        behind = {"base_url": f"{server.host}/ai-gateway/mlflow/v1", "token": TOKEN, "model": model}
-        return gb.GatewayConfig.from_env(**{**config.model_dump(exclude_unset=True), "endpoints": {"m": behind}})
-
-    asked = replace(job, endpoint="m")
-    assert run(job=asked, config=settings(MODEL)).planned == ROWS
-    left = [gb.estimate_batch(spark, asked, settings(model)).rows for model in (MODEL, "databricks-claude-sonnet-4")]
-    assert left == [0, ROWS]
 
 
 def test_embeddings(
