@@ -13,7 +13,7 @@ import gateway_batch as gb
 from benchmarks.children import running_server
 from benchmarks.goals import Comparison, Figure, Goal
 from benchmarks.latency import Latency
-from benchmarks.load import MODEL
+from benchmarks.load import MODEL, TOKEN
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.processes import memory_of
 from benchmarks.report import Report, Table, WrongRunError
@@ -114,7 +114,7 @@ def _job(rows: int) -> _Run:
             first = first or time.monotonic()
             old_mb = max(old_mb, heap.old_mb())
 
-        config = gb.GatewayConfig.from_env(host=server.host, token="bench")
+        config = gb.GatewayConfig.from_env(host=server.host, token=TOKEN)
         job = gb.BatchJob(source="letters", output="answers", keys=["id"], endpoint=MODEL, prompt="{text}")
         report = gb.run_batch(spark, job, config, on_progress=look)
         answered, requests = spark.table("answers").where("result IS NOT NULL").count(), server.served().requests

@@ -13,9 +13,9 @@ import time
 
 from pyreqwest.client import Client, ClientBuilder
 
-from benchmarks.load import body
+from benchmarks.load import TOKEN, body
 
-_HEADERS = {"content-type": "application/json", "accept": "application/json", "authorization": "Bearer bench"}
+_HEADERS = {"content-type": "application/json", "accept": "application/json", "authorization": f"Bearer {TOKEN}"}
 
 
 class WrongAnswerError(Exception):

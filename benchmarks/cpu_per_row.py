@@ -15,19 +15,22 @@ from benchmarks.report import Report, Table
 from benchmarks.suite import Benchmark, Options
 from benchmarks.throughput import LATENCY, notes
 
-_WORKERS = Goal("Python workers", Held.AT_MOST, 0.3, ".3f", "ms a row")
-_TREE = Goal("all processes", Held.AT_MOST, 0.5, ".3f", "ms a row")
+_UNIT = "times the raw client loop's"
+_WORKERS = Goal("Python workers", Held.AT_MOST, 3.4, ".2f", _UNIT)
+_TREE = Goal("all processes", Held.AT_MOST, 5.7, ".2f", _UNIT)
+"""0.3 and 0.5 ms a row on the machine that they were set on, whose raw client loop takes 0.087."""
 
 
 def _measure(options: Options, console: Console) -> Report:
     comparison = compare(Load(options.rows, 64, LATENCY), options.repeats, console)
     workers = comparison.cpu_ms(run.workers_cpu_s for run in comparison.ours)
     tree = comparison.cpu_ms(run.tree_cpu_s for run in comparison.ours)
+    control = comparison.cpu_ms(run.cpu_s for run in comparison.control)
     return Report(
         benchmark="cpu_per_row",
         load=f"{comparison.load}; {options.repeats} runs of each side in turns, medians.",
-        table=_table(comparison, workers, tree),
-        figures=[Figure(_WORKERS, workers), Figure(_TREE, tree)],
+        table=_table(comparison, workers, tree, control),
+        figures=[Figure(_WORKERS, workers / control), Figure(_TREE, tree / control)],
         machine=comparison.machine,
         versions=describe_versions(),
         void=comparison.void or (None if workers else "no Python worker of Spark was recognised"),
@@ -39,10 +42,9 @@ def _measure(options: Options, console: Console) -> Report:
     )
 
 
-def _table(comparison: Comparison, workers: float, tree: float) -> Table:
+def _table(comparison: Comparison, workers: float, tree: float, control: float) -> Table:
     flush_s = median(run.flush_seconds for run in comparison.ours)
     flush = comparison.cpu_ms(run.flush_cpu_s for run in comparison.ours)
-    control = comparison.cpu_ms(run.cpu_s for run in comparison.control)
     server = comparison.cpu_ms(run.server_cpu_s for run in comparison.control)
     return Table(
         ["CPU ms/row", "raw client loop", "ai_query"],

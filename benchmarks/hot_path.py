@@ -27,7 +27,7 @@ from rich.table import Table
 
 from benchmarks.children import Server, running_server
 from benchmarks.latency import Latency
-from benchmarks.load import MODEL, PATH, Load, prompt
+from benchmarks.load import MODEL, PATH, TOKEN, Load, prompt
 from gateway_batch.admission import Limits
 from gateway_batch.admission.coordination import CoordinationConfig
 from gateway_batch.apis import api_for
@@ -117,7 +117,7 @@ class Worker:
             row_deadline_s=900.0,
             max_attempts=5,
         )
-        self.runtime = Runtime(settings, Credentials({"value:token": "bench"}))
+        self.runtime = Runtime(settings, Credentials({"value:token": TOKEN}))
         self._service = Service(MODEL, _API, server.host + PATH, MODEL, "value:token")
         self._caller = Caller("AI_QUERY", USER_AGENT, requester="bench", application_id="local-0", stage_id=0)
         self._window = ConcurrencyWindow(workers=2 * load.in_flight, read_ahead=16_384, fail_fast=True)

@@ -26,7 +26,8 @@ from gateway_batch.usage.record import UsageRecord
 
 _IN_FLIGHT = 64
 _RECORDS = 20_000
-_CPU = Goal("CPU of the ledger", Comparison.AT_MOST, 0.05, ".3f", "ms a row")
+_CPU = Goal("CPU of the ledger over that of the rest", Comparison.AT_MOST, 0.37, ".2f")
+"""0.05 ms a row on the machine that it was set on, where the rest takes 0.133."""
 _TIME = Goal("time with the ledger over time without", Comparison.AT_MOST, 1.05, ".3f")
 
 
@@ -58,7 +59,7 @@ def _measure(options: Options, console: Console) -> Report:
         benchmark="ledger_overhead",
         load=f"{load}, one worker without Spark; {options.repeats} runs of each side in turns, medians.",
         table=_table(kept, forgotten, making_ms, load),
-        figures=[Figure(_CPU, ledger_ms), Figure(_TIME, _seconds(kept) / seconds)],
+        figures=[Figure(_CPU, ledger_ms / _cpu_ms(forgotten, load)), Figure(_TIME, _seconds(kept) / seconds)],
         machine=machine,
         versions=describe_versions(),
         void=None

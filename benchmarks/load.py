@@ -9,6 +9,8 @@ from benchmarks.latency import Latency
 
 MODEL = "bench-model"
 PATH = "/ai-gateway/mlflow/v1/chat/completions"
+TOKEN = "dapi" + "0123456789abcdef" * 2
+"""As long as Databricks' are: what a token may be part of is searched for it."""
 
 _TEXT = (
     "A customer writes: the parcel came on Tuesday with a torn corner, the lamp inside works, but its shade has a dent "

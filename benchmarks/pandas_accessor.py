@@ -16,7 +16,7 @@ from rich.console import Console
 import gateway_batch.pandas as ai
 from benchmarks.children import Server, run_control, running_server
 from benchmarks.goals import CONTROL_AT_LEAST, Comparison, Figure, Goal
-from benchmarks.load import MODEL, Load, prompt
+from benchmarks.load import MODEL, TOKEN, Load, prompt
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.report import Report, Table, WrongRunError
 from benchmarks.suite import Benchmark, Options
@@ -61,9 +61,7 @@ def _configured(server: Server, load: Load, repeats: int) -> Iterator[None]:
         WrongRunError: there is not one for each row.
     """
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-        config = GatewayConfig.from_env(
-            host=server.host, token="bench", max_concurrency=load.in_flight, spool_dir=folder
-        )
+        config = GatewayConfig.from_env(host=server.host, token=TOKEN, max_concurrency=load.in_flight, spool_dir=folder)
         with Client(config) as client:
             ai.configure(client=client, progress=False)
             yield

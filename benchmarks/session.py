@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.children import Server
-from benchmarks.load import prompt_sql
+from benchmarks.load import TOKEN, prompt_sql
 from gateway_batch import Gateway, GatewayConfig, local_session, register_ai_query
 
 PARTITIONS = 2
@@ -33,7 +33,7 @@ def spark_session(*, task_slots: int = PARTITIONS, settings: dict[str, str] | No
 
 def register(spark: SparkSession, server: Server, name: str = "ai_query", **settings: Any) -> Gateway:
     """Registers `ai_query` with settings that are the defaults but for those given."""
-    config = GatewayConfig.from_env(host=server.host, token="bench", **settings)
+    config = GatewayConfig.from_env(host=server.host, token=TOKEN, **settings)
     return register_ai_query(spark, config, name=name)
 
 

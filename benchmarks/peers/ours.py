@@ -7,7 +7,7 @@ import tempfile
 from pyspark.sql import functions as F
 
 import gateway_batch as gb
-from benchmarks.load import MODEL
+from benchmarks.load import MODEL, TOKEN
 from benchmarks.peers.child import WARM_UP_FROM, Job, Send, serve
 from benchmarks.peers.plain_spark import PARTITIONS, sender
 
@@ -17,7 +17,7 @@ def _open(job: Job) -> Send:
     spark = gb.local_session(
         warehouse=warehouse, master=f"local[{PARTITIONS},4]", settings={"spark.ui.showConsoleProgress": "false"}
     )
-    config = gb.GatewayConfig.from_env(host=job.host, token="bench", max_concurrency=job.in_flight)
+    config = gb.GatewayConfig.from_env(host=job.host, token=TOKEN, max_concurrency=job.in_flight)
     gateway = gb.register_ai_query(spark, config)
     ask = sender(spark, lambda text: F.call_function("ai_query", F.lit(MODEL), F.col(text)))
 

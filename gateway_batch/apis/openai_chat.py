@@ -12,6 +12,7 @@ from gateway_batch.apis.other_usage import with_others
 from gateway_batch.apis.parameter_table import Dialect
 from gateway_batch.apis.parameters import parameters_for_call, unsupported_names
 from gateway_batch.apis.replies import (
+    as_count,
     body_error,
     check_error,
     check_policy,
@@ -84,31 +85,30 @@ class OpenAIChat:
     def parse(self, reply: HttpReply) -> InferenceResult:
         """The first choice's text; content blocks (gpt-oss) are joined from those of type `text`."""
         body = json_object(reply)
-        usage, ended = _usage(body, reply), _finish_reason(body)
-        paid = InferenceResult("", usage=usage, model=string(body.get("model")), finish_reason=ended)
+        choice = _first_choice(body)
+        ended = string(choice.get("finish_reason"))
+        paid = InferenceResult("", usage=_usage(body, reply), model=string(body.get("model")), finish_reason=ended)
         check_policy(body, reply, paid)
-        match body:
-            case {"choices": [{"finish_reason": "error"} as choice, *_]}:  # a router's word for its provider's
-                check_error(choice, reply, paid)
-                raise body_error(reply, ErrorKind.SERVER, "the provider ended the answer with an error", paid)
-            case {"choices": [{"message": dict(message)} as choice, *_]} if text := _text(message.get("content")):
-                return text_result(
-                    reply,
-                    paid,
-                    text,
-                    ending=_ending(ended),
-                    has_reasoning=False,
-                    where=_WHERE,
-                    logprobs=choice.get("logprobs"),
-                )
-        check_error(body, reply, paid)
-        match body:
-            case {"choices": [{"message": dict(message)}, *_]}:
-                text, ending = _text(message.get("content")), _ending(ended) or _unsaid(message)
-                return text_result(
-                    reply, paid, text, ending=ending, has_reasoning=_has_reasoning(message), where=_WHERE
-                )
-        return text_result(reply, paid, None, ending=_ending(ended), has_reasoning=False, where=_WHERE)
+        if ended == "error":  # a router's word for its provider's
+            check_error(choice, reply, paid)
+            raise body_error(reply, ErrorKind.SERVER, "the provider ended the answer with an error", paid)
+        message, ending = choice.get("message"), _ending(ended)
+        if not isinstance(message, dict):
+            check_error(body, reply, paid)
+            return text_result(reply, paid, None, ending=ending, has_reasoning=False, where=_WHERE)
+        text, has_reasoning = _text(message.get("content")), False
+        if not text:
+            check_error(body, reply, paid)
+            ending, has_reasoning = ending or _unsaid(message), _has_reasoning(message)
+        return text_result(
+            reply,
+            paid,
+            text,
+            ending=ending,
+            has_reasoning=has_reasoning,
+            where=_WHERE,
+            logprobs=choice.get("logprobs") if text else None,
+        )
 
     def usage(self, body: JsonObject, reply: HttpReply) -> TokenUsage:
         """What the answer says of its tokens."""
@@ -148,11 +148,10 @@ def _is_text_block(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str)
 
 
-def _finish_reason(body: JsonObject) -> str | None:
-    match body:
-        case {"choices": [{"finish_reason": str(reason)}, *_]}:
-            return reason
-    return None
+def _first_choice(body: JsonObject) -> JsonObject:
+    """An empty one, where the answer has none."""
+    choices = body.get("choices")
+    return object_or_empty(choices[0]) if isinstance(choices, list) and choices else {}
 
 
 def _ending(reason: str | None) -> Ending | None:
@@ -176,20 +175,20 @@ def _has_reasoning(message: JsonObject) -> bool:
 def _usage(body: JsonObject, reply: HttpReply) -> TokenUsage:
     """Tokens as reported; of the output are those, too, that only the total has, as reasoning is with some services."""
     block = object_or_empty(body.get("usage"))
-    given, total = count(block, "prompt_tokens"), count(block, "total_tokens")
-    spoken = answered = count(block, "completion_tokens")
-    of_prompt = block.get("prompt_tokens_details")
+    counts = {name: as_count(value) for name, value in block.items()}
+    given, spoken, total = counts.get("prompt_tokens"), counts.get("completion_tokens"), counts.get("total_tokens")
+    of_prompt, answered = block.get("prompt_tokens_details"), spoken
     thought = count(block.get("completion_tokens_details"), "reasoning_tokens")
     if spoken is not None and thought is not None and thought > spoken:
         answered = spoken + thought
     if given is not None and spoken is not None and total is not None:
         answered = max(spoken, total - given)
-    read, written = count(of_prompt, "cached_tokens"), count(block, "cache_creation_input_tokens")
+    read, written = count(of_prompt, "cached_tokens"), counts.get("cache_creation_input_tokens")
     usage = TokenUsage(
         input_tokens=given,
         output_tokens=answered,
         total_tokens=sum_of(given, answered) if total is None else total,
-        cache_read_tokens=count(block, "cache_read_input_tokens") if read is None else read,
+        cache_read_tokens=counts.get("cache_read_input_tokens") if read is None else read,
         cache_creation_tokens=count(of_prompt, "cache_write_tokens") if written is None else written,
         reasoning_tokens=thought,
     )

@@ -54,7 +54,7 @@ def read_answer(
 
 def _without_tokens(result: InferenceResult, *tokens: str | None) -> InferenceResult:
     """A result whose names don't show the tokens: they are recorded, or part of a row's details."""
-    shortest = min((len(token) for token in tokens if token), default=math.inf)
+    shortest = min(map(len, filter(None, tokens)), default=math.inf)
     longest = len(result.finish_reason or "")
     if longest <= _LONGEST_REASON and max(len(result.model or ""), longest) < shortest:
         return result

@@ -92,9 +92,9 @@ def count(block: Any, *path: str) -> int | None:
 
 def as_count(value: Any) -> int | None:
     """A whole number from 0 to `MOST_TOKENS`, also as 10.0; None for anything else."""
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
+    if type(value) is int:
+        return value if 0 <= value <= MOST_TOKENS else None
+    return as_count(int(value)) if type(value) is float and value.is_integer() else None
 
 
 def sum_of(*counts: int | None) -> int | None:

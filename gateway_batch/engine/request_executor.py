@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -287,7 +288,7 @@ class RequestExecutor:
             sent = HttpRequest(request.url, request.body, headers, request.query_is_secret)
             reply = hide_token(await self._transport.send(sent, timeout_s), *address.secrets)
             attempts.note_reply(record, reply, self._milliseconds(started))
-            result = read_answer(route.api, reply, *address.secrets, prompts=lambda: _prompts(call))
+            result = read_answer(route.api, reply, *address.secrets, prompts=partial(_prompts, call))
             if isinstance(call, InferenceRequest) and call.response_format is not None:
                 check_whole_json(result, reply)
             attempts.note_result(record, result, call)
@@ -351,18 +352,10 @@ def _recorded(result: InferenceResult, record: UsageRecord) -> InferenceResult:
     counts = (record.input_tokens, record.output_tokens, record.total_tokens)
     if counts != (usage.input_tokens, usage.output_tokens, usage.total_tokens):
         given, answered, total = counts
-        usage = replace(usage, input_tokens=given, output_tokens=answered, total_tokens=total)
-    return InferenceResult(
-        result.value,
-        usage,
-        result.model,
-        event_id=record.invocation_id,
-        finish_reason=result.finish_reason,
-        request_id=record.request_id,
-        attempts=metadata.attempt or 1,
-        latency_ms=record.latency_ms,
-        logprobs=result.logprobs,
-    )
+        result.usage = replace(usage, input_tokens=given, output_tokens=answered, total_tokens=total)
+    result.event_id, result.request_id = record.invocation_id, record.request_id
+    result.attempts, result.latency_ms = metadata.attempt or 1, record.latency_ms
+    return result
 
 
 def _size(request: HttpRequest, call: AnyRequest, service: Service) -> Size:
