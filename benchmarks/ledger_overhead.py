@@ -12,6 +12,8 @@ from statistics import median
 
 from rich.console import Console
 
+from benchmarks.children import running_server
+from benchmarks.comparison import measure_control
 from benchmarks.goals import CONTROL_AT_LEAST, Comparison, Figure, Goal
 from benchmarks.hot_path import Cost, Worker, running_worker
 from benchmarks.latency import Latency
@@ -26,8 +28,8 @@ from gateway_batch.usage.record import UsageRecord
 
 _IN_FLIGHT = 64
 _RECORDS = 20_000
-_CPU = Goal("CPU of the ledger over that of the rest", Comparison.AT_MOST, 0.37, ".2f")
-"""0.05 ms a row on the machine that it was set on, where the rest takes 0.133."""
+_CPU = Goal("CPU of the ledger", Comparison.AT_MOST, 0.57, ".2f", "times the raw client loop's")
+"""0.05 ms a row on the machine that it was set on, whose raw client loop takes 0.087."""
 _TIME = Goal("time with the ledger over time without", Comparison.AT_MOST, 1.05, ".3f")
 
 
@@ -52,6 +54,8 @@ def _measure(options: Options, console: Console) -> Report:
             console.print(
                 f"{repeat} of {options.repeats}: {_cpu_ms(kept, load) - _cpu_ms(forgotten, load):.3f} ms a row"
             )
+    with running_server(load.latency) as server:
+        control_ms = median(measure_control(server, load).cpu_s for _ in range(options.repeats)) * 1000 / load.rows
     making_ms = min(_making_ms() for _ in range(3))
     ledger_ms = _cpu_ms(kept, load) - _cpu_ms(forgotten, load) + making_ms
     seconds, limit_s = _seconds(forgotten), load.rows / load.limit
@@ -59,7 +63,7 @@ def _measure(options: Options, console: Console) -> Report:
         benchmark="ledger_overhead",
         load=f"{load}, one worker without Spark; {options.repeats} runs of each side in turns, medians.",
         table=_table(kept, forgotten, making_ms, load),
-        figures=[Figure(_CPU, ledger_ms / _cpu_ms(forgotten, load)), Figure(_TIME, _seconds(kept) / seconds)],
+        figures=[Figure(_CPU, ledger_ms / control_ms), Figure(_TIME, _seconds(kept) / seconds)],
         machine=machine,
         versions=describe_versions(),
         void=None
@@ -67,12 +71,13 @@ def _measure(options: Options, console: Console) -> Report:
         else f"the runs without the ledger reached only {limit_s / seconds:.1%} of the limit: the machine was busy",
         notes=[
             "Both sides make records. The cost of making them is measured separately and added to the goal's figure. "
-            "The flush to the table is in cpu_per_row."
+            f"The flush to the table is in cpu_per_row. The raw client loop takes {control_ms:.3f} ms a row."
         ],
         measured={
             "kept": [asdict(cost) for cost in kept],
             "forgotten": [asdict(cost) for cost in forgotten],
             "making_ms": making_ms,
+            "control_ms": control_ms,
         },
     )
 

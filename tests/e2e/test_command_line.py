@@ -36,6 +36,10 @@ def test_demo_answers_real_text_and_it_reconciles(run: Run, place: Path) -> None
     assert all(row["failed_requests"] == row["unknown_requests"] == 0 for row in rows.values())
     assert all(row["input_tokens"] > 0 for row in rows.values())
 
+    imported = command("usage", "import", "demo/devgateway.sqlite", "--warehouse", "demo/warehouse", "--json")
+    assert imported.returncode == 0, imported.stderr
+    assert json.loads(imported.stdout) == {"imported": 0, "table": "ai_gateway.usage"}, "all of them are ours"
+
     with closing(sqlite3.connect("demo/devgateway.sqlite")) as ledger, ledger:
         ledger.execute("DELETE FROM usage WHERE rowid = 1")
     reconciled = command("reconcile", "demo/devgateway.sqlite", "--warehouse", "demo/warehouse", "--json")
@@ -94,8 +98,8 @@ def test_sql_writes_one_file_and_replaces_only_what_it_made(place: Path) -> None
     assert not [path for path in place.iterdir() if path.name.startswith(".")]
 
 
-def test_an_analysis_error_is_said_in_one_line(place: Path) -> None:
-    done = command("sql", "SELECT ai_query('m', 'x', failOnEror => true)", "--gateway", "dev")
+def test_an_analysis_error_is_said_in_one_line(run: Run) -> None:
+    done = run("sql", "SELECT ai_query('m', 'x', failOnEror => true)", "--gateway", "dev")
     assert done.returncode == 1
     assert done.stderr.count("[UNRECOGNIZED_PARAMETER_NAME] ai_query has no parameter failOnEror") == 1
     assert "java" not in done.stderr
